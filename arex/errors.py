@@ -1,0 +1,151 @@
+"""
+Everything that can go wrong, as a tree; the class says what to do.
+
+ArexError
++ ConfigError                  the configuration; every fault at once, before start-up is over
++ JobDescriptionError          line, column; the user's text
++ JobRefused                   valid text, but not here: queue, limit, runtime environment
++ ControlDirError              the control directory
+|  - NoSuchJob                 nobody knows this id (here)
+|  - NotYourJob                it belongs to another subject
+|  - CorruptFile               path, line; the job fails, the service lives
+|  - AlreadyRunning            another daemon holds this control directory
+|  - UnsafePath                a name that leads out of where it may go
++ BatchError                   the batch system
+|  - BatchUnavailable          no answer: wait, ask again, blame nobody
+|  - SubmitRejected            an answer: no; the text goes to the user
+|     - UnreadableOutput       argv, exit code, first kilobyte; ours to fix; counts as no answer
++ StagingError                 files of a job
+|  - TransferFailed            url, attempt; retried up to a limit
+|  - InputMissing              final
++ CredentialError              expired or unreadable; the job can be renewed and restarted
++ ServiceError                 the daemon itself: start, stop, install
++ IllegalMove                  a bug of ours
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+class ArexError(Exception):
+    """Base of all our errors; the message is one sentence fit for a user."""
+
+    #: what a command exits with; 1 is ARC's own habit for "it did not work"
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a configuration, and what would mend it."""
+
+    what: str
+    file: Path | None = None
+    line: int | None = None
+    option: str | None = None  #: "[block] option"
+    cure: str = ""
+
+    def __str__(self) -> str:
+        where = "" if self.file is None else f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        option = f"{self.option}: " if self.option else ""
+        return f"{where}{option}{self.what}{f' ({self.cure})' if self.cure else ''}"
+
+
+class ConfigError(ArexError):
+    """The configuration can't be used; every fault is listed."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class JobDescriptionError(ArexError):
+    """The text of a job description does not read; line and column count from 1."""
+
+    def __init__(self, what: str, line: int | None = None, column: int | None = None, source: str = "") -> None:
+        self.what, self.line, self.column, self.source = what, line, column, source
+        where = "" if line is None else f"line {line}: " if column is None else f"line {line}, column {column}: "
+        super().__init__(f"{source + ': ' if source else ''}{where}{what}")
+
+
+class JobRefused(ArexError):
+    """A valid description that can't run here; the message says why and keeps ARC's wording."""
+
+
+class ControlDirError(ArexError):
+    """The control directory can't be used as asked."""
+
+
+class NoSuchJob(ControlDirError):
+    """No such job is known here."""
+
+
+class NotYourJob(ControlDirError):
+    """The job belongs to somebody else."""
+
+
+class CorruptFile(ControlDirError):
+    """A control file does not read; the job fails, the service lives."""
+
+    def __init__(self, path: Path | str, what: str, line: int | None = None) -> None:
+        self.path, self.what, self.line = Path(path), what, line
+        super().__init__(f"{path}{f':{line}' if line else ''}: {what}")
+
+
+class AlreadyRunning(ControlDirError):
+    """Another daemon holds this control directory."""
+
+
+class UnsafePath(ControlDirError):
+    """A name that leads out of the directory it belongs to."""
+
+
+class BatchError(ArexError):
+    """The batch system, in some way."""
+
+
+class BatchUnavailable(BatchError):
+    """No answer from the batch system: nothing was learned, ask again."""
+
+
+class SubmitRejected(BatchError):
+    """The batch system answered, and the answer is no."""
+
+
+class UnreadableOutput(BatchUnavailable):
+    """A batch command said something we can't read; treated as no answer."""
+
+    def __init__(self, argv: Sequence[str], code: int, output: str) -> None:
+        self.argv, self.code, self.output = tuple(argv), code, output[:1024]
+        super().__init__(f"can't read the answer of {' '.join(argv[:1])} (exit code {code}): {self.output!r}")
+
+
+class StagingError(ArexError):
+    """Files of a job could not be brought where they belong."""
+
+
+class TransferFailed(StagingError):
+    """One transfer failed; it may be tried again."""
+
+
+class InputMissing(StagingError):
+    """An input file is not there and won't come."""
+
+
+class CredentialError(ArexError):
+    """A credential is missing, expired or unreadable."""
+
+
+class ServiceError(ArexError):
+    """The daemon can't be started, stopped, reached or installed."""
+
+
+class IllegalMove(ArexError):
+    """A move that the table of states does not have: a bug of ours."""
+
+    exit_code = 70

@@ -1,0 +1,64 @@
+"""Job states, spelled as in the status file, and the moves between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class State(StrEnum):
+    """A word of the status file; ``UNDEFINED`` lives in memory and in ``.errors`` only."""
+
+    UNDEFINED = "UNDEFINED"
+    ACCEPTED = "ACCEPTED"
+    PREPARING = "PREPARING"
+    SUBMIT = "SUBMIT"
+    INLRMS = "INLRMS"
+    CANCELING = "CANCELING"
+    FINISHING = "FINISHING"
+    FINISHED = "FINISHED"
+    DELETED = "DELETED"
+
+
+_S = State
+
+#: Every legal move. Source: spec of the control directory (ARC 6.17), table of transitions.
+EDGES: Final[Mapping[State, frozenset[State]]] = {
+    _S.UNDEFINED: frozenset(set(State) - {_S.UNDEFINED}),  # adoption: whatever the status file says
+    _S.ACCEPTED: frozenset({_S.PREPARING, _S.FINISHING}),
+    _S.PREPARING: frozenset({_S.SUBMIT, _S.FINISHING}),  # FINISHING: nothing to execute
+    _S.SUBMIT: frozenset({_S.INLRMS, _S.FINISHING}),
+    _S.INLRMS: frozenset({_S.FINISHING, _S.CANCELING}),
+    _S.CANCELING: frozenset({_S.FINISHING}),
+    _S.FINISHING: frozenset({_S.FINISHED}),
+    _S.FINISHED: frozenset({_S.DELETED, _S.ACCEPTED, _S.PREPARING, _S.INLRMS}),  # the last three: restart
+    _S.DELETED: frozenset(),
+}
+
+#: Where a failure leads. In a state that is not here it changes nothing.
+ON_FAILURE: Final[Mapping[State, State]] = {
+    **dict.fromkeys((_S.UNDEFINED, _S.ACCEPTED, _S.PREPARING, _S.SUBMIT, _S.INLRMS, _S.CANCELING), _S.FINISHING),
+    _S.FINISHING: _S.FINISHED,
+}
+
+#: States whose jobs the grid manager keeps in memory.
+ACTIVE: Final = frozenset({_S.ACCEPTED, _S.PREPARING, _S.SUBMIT, _S.INLRMS, _S.CANCELING, _S.FINISHING})
+#: States in which a batch slot is taken or about to be; limit n2 of ``maxjobs``.
+RUNNING: Final = frozenset({_S.SUBMIT, _S.INLRMS})
+#: States in which a cancel mark is acted on; elsewhere it waits or is void.
+CANCELABLE: Final = frozenset({_S.UNDEFINED, _S.ACCEPTED, _S.PREPARING, _S.INLRMS, _S.FINISHING})
+
+PENDING_PREFIX: Final = "PENDING:"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Content of a status file: a state, and whether something outside holds the job in it."""
+
+    state: State
+    pending: bool = False
+
+    def __str__(self) -> str:
+        return f"{PENDING_PREFIX}{self.state}" if self.pending else str(self.state)

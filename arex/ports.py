@@ -1,0 +1,138 @@
+"""
+What the grid manager needs from the world outside. Read this page first.
+
+Three rules hold for all of it. No answer is an exception, never an empty answer.
+Anything may be called twice after a crash. Many jobs travel in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from arex.errors import SubmitRejected
+from arex.model.files import FileEntry
+from arex.model.grami import Grami
+from arex.model.ids import JobId, LocalId, Tag
+from arex.model.report import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """
+    One attempt to hand one job to a batch system.
+
+    The tag is on disk before the batch system is called. ``rundir`` belongs to this attempt alone
+    (``SESSION.lrms/TAG``, 0700) and is visible where the job runs: the script takes its exclusive mark
+    and leaves its completion record there.
+    """
+
+    job: JobId
+    tag: Tag
+    grami: Grami
+    rundir: Path
+
+    @property
+    def diag(self) -> Path:
+        """``SESSION.diag``: accounting lines of the job script."""
+        return self.grami.directory.with_name(self.grami.directory.name + ".diag")
+
+    @property
+    def comment(self) -> Path:
+        """``SESSION.comment``: what the job script itself prints."""
+        return self.grami.directory.with_name(self.grami.directory.name + ".comment")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalJob:
+    """A job that is (or was) in the batch system: what status and cancel are asked about."""
+
+    job: JobId
+    localid: LocalId
+    tag: Tag | None  #: None: submitted by somebody else, for example a real A-REX
+    session: Path
+    rundir: Path | None  #: None as above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What a backend can hold. None: it queues by itself and no limit is known."""
+
+    slots: int | None = None
+
+
+class Backend(Protocol):
+    """A batch system. Any method may raise BatchUnavailable: no answer, nothing learned."""
+
+    #: X of submit-X-job: the ``lrms`` value in ``.local``
+    name: str
+
+    async def start(self) -> None:
+        """Make ready; called once, before anything else."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what ``start`` took; jobs go on."""
+        ...
+
+    def capacity(self) -> Capacity: ...
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
+        """
+        Hand over many jobs; the answer is per job.
+
+        A tag that is missing from the answer is unsure: it is looked up with ``find`` before anything
+        else happens to it. A backend may turn submissions of the same shape into one array job.
+        """
+        ...
+
+    async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
+        """
+        The jobs that were taken under these tags, for when a crash or silence cost us the answer.
+
+        A tag that is absent from the answer was not taken: it is safe to submit it.
+        """
+        ...
+
+    async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        """
+        Ask about many jobs in one call.
+
+        An absent id is one that the batch system, having answered, does not know.
+        """
+        ...
+
+    async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        """
+        Ask for the end of many jobs; no error if it has come already.
+
+        Returns:
+            the refusals: id to reason. Ids that are absent were taken; ``status`` will tell.
+        """
+        ...
+
+    async def watch(self, ended: Callable[[LocalId], None]) -> None:
+        """Call ``ended`` as soon as a job is known to have left; returns at once where nothing can tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """How far staging has come: all done, or what failed for good, or neither (still under way)."""
+
+    done: bool
+    failure: str = ""  #: in ARC's wording
+
+
+class Stager(Protocol):
+    """Brings the remote files of a job in and out; called again and again until it is done or failed."""
+
+    async def stage_in(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged: ...
+
+    async def stage_out(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged: ...
+
+    async def cancel(self, job: JobId) -> None:
+        """Stop what is under way for this job; returns when nothing of it touches the session any more."""
+        ...

@@ -1,0 +1,78 @@
+"""The only place that starts a program: argv, a time limit, a session of its own, capped output."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from arex.errors import BatchUnavailable
+
+#: A command that says more than this is not answering our question.
+MAX_OUTPUT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended; judging it is the caller's."""
+
+    argv: tuple[str, ...]
+    code: int  #: negative: the signal that killed it
+    out: str
+    err: str
+
+
+class CommandFailed(BatchUnavailable):
+    """A program could not be started or did not end in time: no answer."""
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,  # noqa: ASYNC109 - the limit includes killing the whole session
+    stdin: bytes = b"",
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Completed:
+    """
+    Run a program to its end; any exit code is an answer.
+
+    The environment is ours with ``LC_ALL=C``; output is UTF-8 with replacement, at most 64 MiB.
+
+    Raises:
+        CommandFailed: it does not start, takes longer than ``timeout`` seconds, or talks without end.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=cwd,
+            env={**(os.environ if env is None else env), "LC_ALL": "C"},
+            start_new_session=True,
+        )
+    except OSError as exc:
+        raise CommandFailed(f"{argv[0]} does not start: {exc.strerror or exc}") from exc
+    try:
+        async with asyncio.timeout(timeout):
+            out, err = await process.communicate(stdin)
+    except TimeoutError as exc:
+        raise CommandFailed(f"{argv[0]} did not end within {timeout:g} s") from exc
+    finally:
+        if process.returncode is None:
+            await _kill_session(process)
+    if len(out) > MAX_OUTPUT:
+        raise CommandFailed(f"{argv[0]} printed more than {MAX_OUTPUT} bytes")
+    assert process.returncode is not None
+    return Completed(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+async def _kill_session(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

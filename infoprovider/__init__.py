@@ -1,0 +1,1 @@
+"""What we publish about the computing element and its jobs."""
