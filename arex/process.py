@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess  # noqa: TID251 - here and nowhere else
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,3 +77,25 @@ async def _kill_session(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+def detach(argv: Sequence[str], *, output: Path, keep: int) -> int:
+    """
+    Start a program that outlives us, in its own session, with descriptor ``keep`` open; returns its pid.
+
+    Raises:
+        OSError: it does not start, or ``output`` can't be written.
+    """
+    output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(output, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(keep,),
+            cwd="/",
+        )
+    child.returncode = 0  # it is not ours to wait for, and Popen would warn about that
+    return child.pid

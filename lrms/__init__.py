@@ -1,1 +1,26 @@
-"""How jobs run: batch system backends."""
+"""How jobs run: batch system backends, by the name that ``.local`` and ``arc.conf`` give them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from arex.config.model import Configuration
+    from arex.ports import Backend
+
+#: Name to ``module:Class``; imported when asked for.
+BACKENDS: Final[Mapping[str, str]] = {"fork": "lrms.fork:ForkBackend"}
+#: Entry points of other packages, for names that are not in the table.
+GROUP: Final = "arex.lrms"
+
+
+def load(name: str, config: "Configuration") -> "Backend":
+    """
+    The backend of this name, made from the configuration by its class's ``from_config``.
+
+    Raises:
+        ConfigError: nobody has a backend of this name; the nearest name is suggested.
+    """
+    # the forkserver imports this package and every job's supervisor is a copy of it: nothing heavy at the top
+    from lrms.registry import backend_class  # noqa: PLC0415
+
+    return backend_class(name, BACKENDS, GROUP).from_config(config)

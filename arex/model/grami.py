@@ -45,6 +45,7 @@ class Grami:
     stdout: str = "/dev/null"
     stderr: str = "/dev/null"
     environment: tuple[tuple[str, str], ...] = ()  #: of the description; the GRID_GLOBAL_* four are added on writing
+    globalid: str = ""  #: ``GRID_GLOBAL_JOBID``
     joburl: str = ""
     interface: str = ""
     jobhost: str = ""

@@ -1,0 +1,295 @@
+"""Composition root: a configuration in, a running service out. Only here are the parts wired together."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from arex import __version__, daemon, logs
+from arex.clock import Clock, SystemClock
+from arex.config.load import load
+from arex.config.model import Configuration
+from arex.config.runtime import runtime_cfg
+from arex.controldir import codec
+from arex.controldir.fifo import Fifo
+from arex.controldir.layout import LAYOUTS
+from arex.controldir.store import ControlDir
+from arex.controldir.watch import Mode, Watch
+from arex.errors import ConfigError, ServiceError
+from arex.gm.case import Settings, World
+from arex.gm.lane import Lane, Pace
+from arex.gm.limits import Limits
+from arex.gm.loop import GridManager, Rhythm
+from arex.jobdesc import Dialect, JobDescription, parse
+from arex.jobdesc.check import check
+from arex.ports import Backend, Stager
+from arex.staging.local import LocalStager
+from infoprovider.publish import Publisher
+from lrms import load as load_backend
+
+log = logging.getLogger(__name__)
+
+_SNAPSHOT_S = 2.0
+_GRACE_S = 30.0
+
+
+class Service:
+    """One control directory, its grid manager and its batch system."""
+
+    def __init__(
+        self,
+        config: Configuration,
+        *,
+        clock: Clock | None = None,
+        backends: Mapping[str, Backend] | None = None,
+        stager: Stager | None = None,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._backends = backends
+        self._stager = stager or LocalStager()
+        self._ready = ready
+        self._stop = asyncio.Event()
+        self._lock = daemon.Lock(config.arex.controldir)
+        self._wakeups = ""
+
+    async def run(self) -> None:
+        """
+        Serve until told to stop.
+
+        Raises:
+            AlreadyRunning, ControlDirError, ConfigError, ServiceError: it can't start here.
+        """
+        config = self._config
+        store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir), durable=config.service.fsync)
+        await asyncio.to_thread(store.prepare, user_name())
+        await asyncio.to_thread(_session_roots, config)
+        self._lock.take()
+        fifo = Fifo(store.root)
+        backends = dict(self._backends or _backends(config))
+        try:
+            await asyncio.to_thread(fifo.open)
+            for backend in backends.values():
+                await backend.start()
+            await self._serve(store, fifo, backends)
+        finally:
+            for backend in backends.values():
+                await backend.close()
+            fifo.close()
+            await asyncio.to_thread(daemon.remove_pidfile, config.arex.pidfile)
+            self._lock.release()
+
+    async def _serve(self, store: ControlDir, fifo: Fifo, backends: Mapping[str, Backend]) -> None:
+        config = self._config
+        slots = [capacity.slots for backend in backends.values() if (capacity := backend.capacity()).slots is not None]
+        world = World(
+            store=store,
+            settings=_settings(config, next(iter(backends))),
+            limits=Limits(config.arex.maxjobs, sum(slots) if slots else None),
+            clock=self._clock,
+            describe=_describer(config),
+        )
+        lanes: dict[str, Lane] = {}
+        watch = Watch(store.layout, lambda job: manager.look(job))  # noqa: PLW0108 - made below
+        mode, why = await watch.start(str(config.service.watch))
+        self._wakeups = f"{mode}: {why}"
+        rhythm = Rhythm(
+            wakeup_s=config.arex.wakeupperiod.total_seconds(),
+            accepting_s=config.service.scan_period.total_seconds() if mode is Mode.POLL else None,
+        )
+        manager = GridManager(world, lanes, self._stager, rhythm)
+        pace = Pace(poll_s=config.service.scan_period.total_seconds(), batch=_batch(config))
+        for name, backend in backends.items():
+            lanes[name.lower()] = Lane(backend, self._clock, pace, manager.answer, manager.phase_changed)
+        started = codec.iso_time(self._clock.now())
+        publisher = Publisher(config, self._clock)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(manager.run(), name="grid manager"),
+                    tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
+                    tasks.create_task(self._snapshots(store, manager, lanes, started), name="status file"),
+                    *(tasks.create_task(lane.run(), name=f"lane {name}") for name, lane in lanes.items()),
+                ]
+                fifo.listen(manager.look, manager.rescan)
+                await asyncio.to_thread(daemon.write_pidfile, config.arex.pidfile, runtime_cfg(config))
+                self._handle_signals(world, manager)
+                log.info(
+                    "serving %s; new jobs are noticed by %s", store.root, self._wakeups, extra={"event": "service.up"}
+                )
+                self._ready()
+                await self._stop.wait()
+                log.info("stopping; jobs in the batch system go on", extra={"event": "service.down"})
+                for task in running:
+                    task.cancel()
+        finally:
+            await watch.stop()
+
+    def stop(self) -> None:
+        """Finish the writes under way and end."""
+        self._stop.set()
+
+    # --- signals ------------------------------------------------------------------------------------------------
+
+    def _handle_signals(self, world: World, manager: GridManager) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, world, manager)
+
+    def _reload(self, world: World, manager: GridManager) -> None:
+        """SIGHUP: limits, lifetimes, queues and the log level change at once, the rest with the next start."""
+        try:
+            config, warnings = load(self._config.source, os.environ)
+        except ConfigError as exc:
+            log.error("the configuration is not taken over: %s", exc, extra={"event": "config.refused"})  # noqa: TRY400
+            return
+        for fault in warnings:
+            log.warning("%s", fault, extra={"event": "config.warning"})
+        for option in _fixed_differences(self._config, config):
+            log.warning("%s changes with the next start only", option, extra={"event": "config.later"})
+        world.settings = _settings(config, world.settings.lrms)
+        world.limits.change(config.arex.maxjobs)
+        logging.getLogger().setLevel(logs.LEVELS[int(config.arex.loglevel)])
+        self._config = replace(
+            config,
+            arex=replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile),
+        )
+        daemon.write_pidfile(self._config.arex.pidfile, runtime_cfg(self._config))
+        manager.rescan()
+        log.info("configuration read again", extra={"event": "config.reloaded"})
+
+    # --- what "arex status" shows ---------------------------------------------------------------------------------
+
+    async def _snapshots(
+        self, store: ControlDir, manager: GridManager, lanes: Mapping[str, Lane], started: str
+    ) -> None:
+        last: tuple[object, ...] = ()
+        while True:
+            states = dict(manager.counts)
+            health = {
+                name: f"down since {lane.down_since}" if lane.down_since else "ok" for name, lane in lanes.items()
+            }
+            facts = (states, health, manager.waiting_outside)
+            if facts != last:
+                last = facts
+                await asyncio.to_thread(self._write_snapshot, store, started, states, health, manager.waiting_outside)
+            await self._clock.sleep(_SNAPSHOT_S)
+
+    def _write_snapshot(
+        self, store: ControlDir, started: str, states: Mapping[str, int], health: Mapping[str, str], waiting: int
+    ) -> None:
+        snapshot = daemon.Snapshot(
+            pid=os.getpid(),
+            started=started,
+            updated=codec.iso_time(self._clock.now()),
+            version=__version__,
+            controldir=str(store.root),
+            wakeups=self._wakeups,
+            states=states,
+            waiting=waiting,
+            lrms=health,
+        )
+        try:
+            daemon.write_snapshot(store.root, snapshot)
+        except OSError as exc:
+            log.warning("the status file can't be written: %s", exc, extra={"event": "status.failed"})
+
+
+def user_name() -> str:
+    """Of the process; the number where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.geteuid())
+
+
+def refuse_root(config: Configuration, *, allowed: bool) -> None:
+    """
+    Raises:
+        ServiceError: we are root and nobody said that we may be.
+    """
+    if os.geteuid() == 0 and not (allowed or config.service.allow_root):
+        raise ServiceError(
+            "arex runs as an ordinary user: as root, every job would run as root too. "
+            "Start it as the user that shall own the jobs, or say --allow-root (or allow_root=yes in [arex/service])"
+        )
+
+
+def _session_roots(config: Configuration) -> None:
+    for entry in config.arex.sessiondir:
+        try:
+            entry.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ServiceError(f"can't make the session directory root {entry.path}: {exc.strerror}") from exc
+
+
+def _backends(config: Configuration) -> dict[str, Backend]:
+    name = config.lrms.lrms.name
+    return {name: load_backend(name, config)}
+
+
+def _batch(config: Configuration) -> int:
+    return config.arex.maxjobs.scripts or 200
+
+
+def _settings(config: Configuration, lrms_name: str) -> Settings:
+    controldir = config.arex.controldir
+    store = "delegations" if os.geteuid() == 0 else f"delegations.{user_name()}"
+    return Settings(
+        sessiondirs=tuple(entry.path for entry in config.arex.sessiondir),
+        lrms=lrms_name,
+        queue=config.default_queue.name,
+        queues=tuple(queue.name for queue in config.queues),
+        maxrerun=config.arex.maxrerun,
+        ttl=config.arex.defaultttl.ttl,
+        ttr=config.arex.defaultttl.ttr or timedelta(0),
+        max_description=config.ws_jobs.maxjobdesc or 1 << 40,
+        hostname=config.common.hostname,
+        delegations=controldir / store,
+        joblog=config.arex.joblog,
+    )
+
+
+def _describer(config: Configuration) -> Callable[[bytes], JobDescription]:
+    queues = tuple(queue.name for queue in config.queues)
+
+    def describe(data: bytes) -> JobDescription:
+        [description, *more] = parse(data, Dialect.GRIDMANAGER, max_size=config.ws_jobs.maxjobdesc)
+        del more  # alternatives are for brokers
+        check(description, queues=queues or None)
+        return description
+
+    return describe
+
+
+def _fixed_differences(old: Configuration, new: Configuration) -> list[str]:
+    pairs: list[tuple[str, object, object]] = [
+        ("[arex] controldir", old.arex.controldir, new.arex.controldir),
+        ("[arex] pidfile", old.arex.pidfile, new.arex.pidfile),
+        ("[arex] wakeupperiod", old.arex.wakeupperiod, new.arex.wakeupperiod),
+        ("[arex] logfile", old.arex.logfile, new.arex.logfile),
+        ("[lrms] lrms", old.lrms, new.lrms),
+        ("[arex/service]", old.service, new.service),
+    ]
+    return [name for name, before, after in pairs if before != after]
+
+
+def run(config: Configuration, *, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve in this process until a signal comes; logging is set up already."""
+    # the loop and the workers share the interpreter: short turns keep wake-ups prompt
+    sys.setswitchinterval(0.001)
+    os.umask(0o022)
+
+    async def serve() -> None:
+        await Service(config, ready=ready).run()
+
+    asyncio.run(serve())

@@ -1,0 +1,94 @@
+"""
+The syntax of ``arc.conf``: blocks of ``option = value`` lines, to a tree that still knows the line numbers.
+
+Options may repeat and their order counts. Quotes belong to the value, and so does ``#`` after the first column.
+Source: ARC 6.17, notes on syntax at the head of the arc.conf reference; the behaviour of its parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from arex.errors import Fault
+
+_BRACKETS: Final = frozenset("[]")
+
+
+class Entry(NamedTuple):
+    """One option as it stands there."""
+
+    name: str
+    value: str
+    line: int
+
+
+class Section(NamedTuple):
+    """One block: ``kind`` and ``name`` of ``[kind:name]``, and its options."""
+
+    kind: str
+    name: str | None
+    line: int
+    entries: list[Entry]
+
+    @property
+    def header(self) -> str:
+        return self.kind if self.name is None else f"{self.kind}:{self.name}"
+
+
+def unprintable(text: str) -> bool:
+    """Whether this holds bytes that are no text: control characters, or what was not UTF-8."""
+    return not text.isprintable() and any(
+        (each < " " and each != "\t") or each == "\x7f" or "\ud800" <= each <= "\udfff" for each in text
+    )
+
+
+def decode(data: bytes) -> str:
+    """Bytes of a file to text with bare line feeds; what is not UTF-8 comes through, for comments may be anything."""
+    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="surrogateescape")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for at, line in enumerate(text.split("\n"), start=1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield at, stripped
+
+
+def is_name(text: str) -> bool:
+    """One word without brackets."""
+    return len(text.split()) == 1 and _BRACKETS.isdisjoint(text)
+
+
+def _header(line: str) -> tuple[str, str | None] | None:
+    """Kind and name of ``[kind]`` or ``[kind: name ]``; None if it is neither."""
+    if not line.endswith("]"):
+        return None
+    kind, colon, name = (part.strip() for part in line[1:-1].partition(":"))
+    if not is_name(kind) or (colon and not is_name(name)):
+        return None
+    return kind, name or None
+
+
+def parse(text: str, file: Path) -> tuple[list[Section], list[Fault]]:
+    """All blocks in their order, and one fault for each line that is neither block, option nor comment."""
+    sections: list[Section] = []
+    faults: list[Fault] = []
+    for at, line in _lines(text):
+        name, _, value = (part.strip() for part in line.partition("="))
+        if unprintable(line):
+            faults.append(Fault("not readable as text (UTF-8)", file, at))
+        elif line.startswith("["):
+            if header := _header(line):
+                sections.append(Section(*header, at, []))
+            else:
+                faults.append(Fault("not a block", file, at, cure="write [keyword] or [keyword:name]"))
+        elif not is_name(name):
+            faults.append(Fault("neither a block nor an option", file, at, cure="write option = value"))
+        elif not sections:
+            faults.append(Fault("stands before the first block", file, at, name, "put it under its [block]"))
+        else:
+            sections[-1].entries.append(Entry(name, value, at))
+    return sections, faults

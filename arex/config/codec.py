@@ -1,0 +1,206 @@
+"""
+Text of one option to its value and back; a reader raises ValueError with a sentence.
+
+Readers are found by the annotation of the field, see ``Option.item``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from arex.config.record import Option
+from arex.config.values import (
+    DefaultTtl,
+    DelegationDb,
+    FixDirectories,
+    Layout,
+    LogLevel,
+    LrmsChoice,
+    MaxJobs,
+    SessionDir,
+    StateCallout,
+    Watch,
+)
+from arex.model.state import State
+
+_YES: Final = frozenset({"yes", "true"})
+_NO: Final = frozenset({"no", "false"})
+#: States that a program can be attached to. Source: ARC 6.17, statecallout.
+_CALLOUT_STATES: Final = ("ACCEPTED", "PREPARING", "SUBMIT", "FINISHING", "FINISHED", "DELETED")
+_EVENTS: Final = ("onsuccess", "onfailure", "ontimeout")
+_ACTIONS: Final = ("pass", "fail", "log")
+_LONGEST_S: Final = 10**10  # 300 years: above it dates run out
+
+
+def shown(text: str) -> str:
+    """A value as a message shows it: quoted and of bounded length."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def number(text: str) -> int:
+    """A decimal number; unlike ``int()`` neither blanks, underscores nor other scripts' digits."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        raise ValueError(f"{shown(text)} is not a whole number")
+    return int(text)
+
+
+def seconds(text: str) -> timedelta:
+    value = number(text)
+    if not 0 <= value <= _LONGEST_S:
+        raise ValueError(f"{shown(text)} is not a number of seconds from 0 to {_LONGEST_S}")
+    return timedelta(seconds=value)
+
+
+def yes_or_no(text: str) -> bool:
+    word = text.lower()
+    if word not in _YES and word not in _NO:
+        raise ValueError(f"expected yes or no, not {shown(text)}")
+    return word in _YES
+
+
+def path(text: str) -> Path:
+    if not text.startswith("/"):
+        raise ValueError(f"{shown(text)} is not an absolute path")
+    return Path(text)
+
+
+def loglevel(text: str) -> LogLevel:
+    for level in LogLevel:
+        if text in {level.name, str(level.value)}:
+            return level
+    raise ValueError(f"expected 0 to 5 or one of {', '.join(LogLevel.__members__)}, not {shown(text)}")
+
+
+def maxjobs(text: str) -> MaxJobs:
+    numbers = [number(word) for word in text.split()]
+    if len(numbers) != 5:
+        raise ValueError(f"expected five numbers, -1 for no limit, not {len(numbers)}")
+    if min(numbers) < -1:
+        raise ValueError(f"{min(numbers)} is not a limit; -1 is none")
+    limits = [None if each == -1 else each for each in numbers]
+    return MaxJobs(tracked=limits[0], running=limits[1], per_owner=limits[2], total=limits[3], scripts=limits[4])
+
+
+def defaultttl(text: str) -> DefaultTtl:
+    periods = [seconds(word) for word in text.split()]
+    if len(periods) not in {1, 2}:
+        raise ValueError(f"expected one or two numbers of seconds, not {len(periods)}")
+    return DefaultTtl(ttl=periods[0], ttr=periods[1] if len(periods) == 2 else timedelta(days=30))
+
+
+def sessiondir(text: str) -> SessionDir:
+    root, *rest = text.split()
+    if rest not in ([], ["drain"]):
+        raise ValueError(f"after the path only the word drain may follow, not {shown(' '.join(rest))}")
+    return SessionDir(path=path(root), drain=bool(rest))
+
+
+def lrms(text: str) -> LrmsChoice:
+    name, *rest = text.split()
+    if len(rest) > 1:
+        raise ValueError("expected the name of a batch system and at most one queue")
+    return LrmsChoice(name=name, queue=rest[0] if rest else None)
+
+
+def statecallout(text: str) -> StateCallout:
+    """``STATE options command``; the key ``timeout=`` may be left out before its number."""
+    words = text.split(maxsplit=2)
+    if len(words) != 3:
+        raise ValueError("expected a state, options and a command")
+    state, settings, command = words
+    if state not in _CALLOUT_STATES:
+        raise ValueError(f"expected one of {', '.join(_CALLOUT_STATES)}, not {shown(state)}")
+    timeout, actions = None, []
+    for setting in settings.split(","):
+        key, _, value = setting.rpartition("=")
+        if key in {"", "timeout"}:
+            timeout = seconds(value)
+        elif key in _EVENTS and value in _ACTIONS:
+            actions.append((key, value))
+        else:
+            raise ValueError(f"{shown(setting)} is not an option of statecallout")
+    return StateCallout(state=State(state), timeout=timeout, actions=tuple(actions), command=command)
+
+
+def _word(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    def read(text: str) -> StrEnum:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"expected {' or '.join(kind)}, not {shown(text)}") from None
+
+    return read
+
+
+_READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "str": str,
+    "int": number,
+    "bool": yes_or_no,
+    "Path": path,
+    "timedelta": seconds,
+    "LogLevel": loglevel,
+    "FixDirectories": _word(FixDirectories),
+    "Layout": _word(Layout),
+    "Watch": _word(Watch),
+    "DelegationDb": _word(DelegationDb),
+    "MaxJobs": maxjobs,
+    "DefaultTtl": defaultttl,
+    "SessionDir": sessiondir,
+    "LrmsChoice": lrms,
+    "StateCallout": statecallout,
+}
+
+
+def read(option: Option, text: str) -> object:
+    """
+    One line's value of an option.
+
+    Raises:
+        ValueError: it can't be; the message says what was expected.
+    """
+    if not text and option.optional:
+        return None
+    if not text and option.item != "str":
+        raise ValueError("the value is missing")
+    value = _READERS[option.item](text)
+    size = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(size, int | float) and size < option.least:
+        raise ValueError(f"{shown(text)} is too small; the least is {option.least}")
+    return value
+
+
+def write(value: object) -> str:
+    """A value as its file spells it; None is empty."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case timedelta():
+            return str(int(value.total_seconds()))
+        case LogLevel():
+            return str(value.value)
+        case MaxJobs():
+            limits = (value.tracked, value.running, value.per_owner, value.total, value.scripts)
+            return " ".join("-1" if limit is None else str(limit) for limit in limits)
+        case DefaultTtl():
+            return f"{write(value.ttl)} {write(value.ttr)}"
+        case SessionDir():
+            return f"{value.path} drain" if value.drain else str(value.path)
+        case LrmsChoice():
+            return f"{value.name} {value.queue}" if value.queue else value.name
+        case StateCallout():
+            timeout = () if value.timeout is None else (f"timeout={write(value.timeout)}",)
+            return f"{value.state} {','.join((*timeout, *map('='.join, value.actions)))} {value.command}"
+        case _:
+            return str(value)
+
+
+def write_all(value: object) -> list[str]:
+    """The lines of an option: one, or one for each of several values."""
+    return [write(each) for each in value] if isinstance(value, tuple) else [write(value)]

@@ -1,0 +1,109 @@
+"""Where the configuration is, and where things go when it does not say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from arex.config.record import Record, record
+from arex.config.values import SessionDir
+from arex.errors import ConfigError, Fault
+
+SYSTEM: Final = Path("/etc/arc.conf")
+_OWN: Final = ("arc.conf", "arc.yaml", "arex.yaml")
+_LARGEST: Final = 4 * 1024 * 1024
+
+
+@record
+class Places(Record):
+    """Directories of a user, after the XDG base directory specification."""
+
+    home: Path
+    config: Path
+    data: Path
+    state: Path
+
+
+def places(environ: Mapping[str, str]) -> Places:
+    """Values that are no absolute paths do not count. A user without any home gets ``/``, as in a container."""
+    home = _absolute(environ, "HOME") or _home_of_account()
+    return Places(
+        home=home,
+        config=_absolute(environ, "XDG_CONFIG_HOME") or home / ".config",
+        data=_absolute(environ, "XDG_DATA_HOME") or home / ".local/share",
+        state=_absolute(environ, "XDG_STATE_HOME") or home / ".local/state",
+    )
+
+
+def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
+    value = environ.get(name, "")
+    return Path(value) if value.startswith("/") else None
+
+
+def _home_of_account() -> Path:
+    import pwd  # noqa: PLC0415  (only where HOME is not set)
+
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path("/")
+
+
+def own_paths(at: Places) -> dict[str, object]:
+    """
+    The path options of ``[arex]`` for a user who keeps everything at home.
+
+    The pidfile stays out of XDG_RUNTIME_DIR: that is not set for cron and batch jobs and is emptied at log-out,
+    so that service and clients would look in different places.
+    """
+    data, state = at.data / "arex", at.state / "arex"
+    return {
+        "controldir": data / "jobstatus",
+        "sessiondir": (SessionDir(path=data / "sessiondir"),),
+        "pidfile": state / "arex.pid",
+        "logfile": state / "arex.log",
+        "joblog": state / "arex-jobs.log",
+    }
+
+
+def _candidates(environ: Mapping[str, str], system: Path) -> Iterator[Path]:
+    if location := environ.get("ARC_LOCATION"):
+        yield Path(location) / "etc/arc.conf"
+    own = places(environ).config / "arex"
+    yield from (own / name for name in _OWN)
+    yield system
+
+
+def find(path: Path | None, environ: Mapping[str, str], system: Path = SYSTEM) -> Path | None:
+    """
+    The file to read: the one named, ``$ARC_CONFIG``, ``$ARC_LOCATION/etc/arc.conf``, the user's, the machine's.
+
+    A file that was named must be there; of the others the first that can be read counts. None: there is none.
+    """
+    if path is not None:
+        return path
+    if named := environ.get("ARC_CONFIG"):
+        return Path(named)
+    return next((each for each in _candidates(environ, system) if os.access(each, os.R_OK)), None)
+
+
+def read(file: Path) -> bytes:
+    """
+    The bytes of a configuration file.
+
+    Raises:
+        ConfigError: it can't be read, is not text, or larger than 4 MiB.
+    """
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise ConfigError([Fault(f"can't be read: {why}", file)]) from exc
+    if len(data) > _LARGEST:
+        raise ConfigError([Fault(f"is larger than {_LARGEST} bytes: not a configuration", file)])
+    if b"\0" in data:
+        raise ConfigError([Fault("is not text", file)])
+    return data

@@ -1,0 +1,198 @@
+"""
+The model as text for people: one option, the reference page, a commented file to start from.
+
+``python -m arex.config.explain`` prints the reference page.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Final
+
+from arex.config.codec import write_all
+from arex.config.known import NAMED, NAMES, RULES, homes, kinds, names, nearest, suggest_block, suggest_option, typed
+from arex.config.model import BLOCKS
+from arex.config.record import Option
+from arex.errors import ConfigError, Fault
+
+_NO_EFFECT: Final = "Read and checked, without effect in arex."
+_KNOWN: Final = "Known to ARC 6.17, without effect in arex; ARC's own tools still see it."
+_RULES: Final = "Rules are read and kept in order; every job runs as the user of the service."
+
+#: What holds for a user who is not root, where the default is a directory of the system.
+_AT_HOME: Final = {
+    "controldir": "~/.local/share/arex/jobstatus",
+    "sessiondir": "~/.local/share/arex/sessiondir",
+    "pidfile": "~/.local/state/arex/arex.pid",
+    "logfile": "~/.local/state/arex/arex.log",
+    "joblog": "~/.local/state/arex/arex-jobs.log",
+}
+
+_HEAD: Final = """\
+<!-- Generated from the model of the configuration: python -m arex.config.explain -->
+# Configuration reference
+
+The first of these files that is there is read, and no other: the one given on the command line, `$ARC_CONFIG`,
+`$ARC_LOCATION/etc/arc.conf`, `~/.config/arex/arc.conf`, `~/.config/arex/arc.yaml`, `~/.config/arex/arex.yaml`,
+`/etc/arc.conf`. Without any, defaults hold and jobs run on this machine.
+
+`arc.conf` is the file of ARC 6: `[block]` or `[block:name]`, then one `option = value` a line; `#` starts a comment
+line; quotes are part of a value. In YAML a block is a top-level key (`arex/ws/jobs:`, `queue:long:` or a mapping
+under `queues:`) and an option that may be repeated takes a list.
+
+A name that neither ARC 6.17 nor arex knows is an error. What ARC knows and arex does not act on is a warning.
+
+Paths are absolute or start with `~/`. Where two defaults are given, the second holds for users other than root and
+for everybody who has no configuration file; `XDG_DATA_HOME` and `XDG_STATE_HOME` move it.
+"""
+
+
+def explain(name: str) -> str:
+    """
+    What there is to say about ``arex.maxjobs``, ``[arex] maxjobs``, ``maxjobs`` (in every block) or ``[arex]``.
+
+    Raises:
+        ConfigError: nobody knows the name; the fault carries what was probably meant.
+    """
+    kind, option = _split(name)
+    if not kind and not option:
+        raise ConfigError([Fault("no option was named", cure="for example: arex.maxjobs")])
+    if kind and kind not in kinds():
+        raise ConfigError([Fault("unknown block", option=f"[{kind}]", cure=suggest_block(kind))])
+    if not option:
+        return "\n".join(_block_text(kind))
+    where = [kind] if kind else homes(option)
+    if not where or option not in names(where[0]):
+        every = (each for block in kinds() for each in names(block))
+        cure = suggest_option(kind, option) if kind else nearest(option, every)
+        raise ConfigError([Fault("unknown option", option=f"[{kind}] {option}" if kind else option, cure=cure)])
+    return "\n".join("\n".join(_option_text(each, option)) for each in where)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Block and option, either may be empty; a block's own name after a colon plays no part."""
+    text = name.strip()
+    if text.startswith("["):
+        kind, _, option = text[1:].partition("]")
+    elif text in kinds() and text not in {each for kind in kinds() for each in names(kind)}:
+        kind, option = text, ""
+    else:
+        kind, _, option = text.rpartition(".")
+    return kind.partition(":")[0].strip(), option.strip()
+
+
+def _header(kind: str) -> str:
+    return f"[{kind}:NAME]" if kind in NAMED else f"[{kind}]"
+
+
+def _default(about: Option) -> str:
+    """The default as a file would have it; empty where there is none."""
+    return " ".join(write_all(about.default)) if about.name != "hostname" else "name of this machine"
+
+
+def _option_text(kind: str, option: str) -> Iterator[str]:
+    about = typed(kind).get(option)
+    yield f"{_header(kind)} {option}"
+    if about is None:
+        yield f"  {_RULES if kind in RULES else _KNOWN}"
+        return
+    yield f"  {about.doc}"
+    yield f"  Default: {_default(about) or 'none'}"
+    if kind == "arex" and option in _AT_HOME:
+        yield f"  For an ordinary user: {_AT_HOME[option]}"
+    if about.unit:
+        yield f"  Unit: {about.unit}"
+    if about.repeats:
+        yield "  May be given several times."
+    if not about.honoured:
+        yield f"  {_NO_EFFECT}"
+
+
+def _block_text(kind: str) -> Iterator[str]:
+    yield _header(kind)
+    if kind in BLOCKS:
+        yield f"  {_doc(kind)}"
+    elif kind in RULES:
+        yield f"  {_RULES}"
+    else:
+        yield f"  {_KNOWN}"
+    for about in typed(kind).values():
+        yield f"  {about.name}: {about.doc}"
+    if rest := NAMES.get(kind):
+        yield f"  Without effect: {', '.join(rest.split())}"
+
+
+def _doc(kind: str) -> str:
+    return str(BLOCKS[kind][1].__doc__).strip()
+
+
+def reference_markdown() -> str:
+    """The whole reference page."""
+    parts = [_HEAD]
+    for kind in BLOCKS:
+        parts += _block_markdown(kind)
+    parts.append("## Known, without effect\n")
+    parts.append("Blocks of ARC 6.17 that are accepted and handed on to ARC's own tools as they are.\n")
+    parts.append("| Block | Options |\n| --- | --- |")
+    parts += [f"| `{_header(kind)}` | {_ticked(NAMES[kind])} |" for kind in NAMES if kind not in BLOCKS]
+    return "\n".join(parts) + "\n"
+
+
+def _ticked(words: str) -> str:
+    return ", ".join(f"`{word}`" for word in words.split())
+
+
+def _block_markdown(kind: str) -> Iterator[str]:
+    yield f"## {_header(kind)}\n"
+    yield f"{_doc(kind)}\n"
+    for about in typed(kind).values():
+        yield f"### {about.name}\n"
+        yield f"{about.doc}\n"
+        yield f"{_facts(kind, about)}\n"
+    if rest := NAMES.get(kind):
+        yield f"Known, without effect: {_ticked(rest)}.\n"
+
+
+def _facts(kind: str, about: Option) -> str:
+    default = _default(about)
+    facts = [f"Default: `{default}`" if default else "No default"]
+    if kind == "arex" and about.name in _AT_HOME:
+        facts[0] += f" or `{_AT_HOME[about.name]}`"
+    if about.example:
+        facts.append(f"Example: `{about.example}`")
+    if about.unit:
+        facts.append(f"Unit: {about.unit}")
+    if about.repeats:
+        facts.append("May be repeated")
+    if not about.honoured:
+        facts.append("**Without effect**")
+    return ". ".join(facts) + "."
+
+
+def commented_file() -> str:
+    """An arc.conf to start from: every option that has an effect, commented out, with its default and a sentence."""
+    text = ["# Configuration of arex, in the format of ARC 6. Remove the # in front of an option to change it.", ""]
+    for kind in BLOCKS:
+        text += [*_comment(_doc(kind)), f"[{kind}:fork]" if kind in NAMED else f"[{kind}]"]
+        for about in typed(kind).values():
+            if about.honoured:
+                unit = f" ({about.unit})" if about.unit else ""
+                text += [*_comment(f"{about.doc}{unit}"), f"#{about.name} = {_sample(kind, about)}"]
+        text.append("")
+    return "\n".join(text)
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in wrap(text, 98)]
+
+
+def _sample(kind: str, about: Option) -> str:
+    """A value that may stand there: the default of an ordinary user, or the example."""
+    at_home = _AT_HOME.get(about.name, "") if kind == "arex" else ""
+    return at_home or about.example or " ".join(write_all(about.default))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference_markdown())

@@ -1,0 +1,249 @@
+"""
+Names: what ARC 6.17 knows and arex has no field for, with its defaults; and what to say of a misspelt name.
+
+Source: facts on names and defaults, ARC 6.17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Final
+
+from arex.config.model import BLOCKS
+from arex.config.record import Option, options
+
+#: Blocks that need a name after a colon; all others must have none.
+NAMED: Final = frozenset({"authgroup", "queue", "userlist", "custom", "arex/jura/sgas", "arex/jura/apel"})
+#: Blocks with options of somebody else's choice.
+UNCHECKED: Final = frozenset({"custom", "arex/jura/archiving"})
+#: Blocks of ordered rules.
+RULES: Final = frozenset({"mapping", "authgroup"})
+
+#: Block to the options that have no field in the model.
+NAMES: Final[Mapping[str, str]] = {
+    "common": "http_proxy x509_host_key x509_host_cert x509_cert_dir x509_voms_dir voms_processing",
+    "authgroup": "subject file voms authgroup userlist plugin authtokens all",
+    "mapping": (
+        "map_to_user map_to_pool map_with_file map_with_plugin policy_on_nomap policy_on_map policy_on_nogroup"
+    ),
+    "authtokens": "",
+    "lrms": (
+        "lrmsconfig movetool pbs_bin_path pbs_log_path pbs_dedicated_node_string condor_bin_path "
+        "condor_config condor_rank condor_requirements sge_bin_path sge_root sge_cell sge_qmaster_port "
+        "sge_execd_port sge_jobopts slurm_bin_path slurm_wakeupperiod slurm_use_sacct slurm_requirements "
+        "slurm_query_retries lsf_bin_path lsf_profile_path lsf_architecture ll_bin_path "
+        "ll_consumable_resources boinc_db_host boinc_db_port boinc_db_name boinc_db_user boinc_db_pass "
+        "boinc_app_id boinc_project_dir"
+    ),
+    "lrms/ssh": "remote_host private_key remote_user remote_sessiondir remote_cachedir ssh_timeout",
+    "arex": (
+        "user norootpower watchdog scratchdir shared_scratch runtimedir infoproviders_timelimit mail helper "
+        "helperlog forcedefaultvoms"
+    ),
+    "arex/cache": "cachedir",
+    "arex/cache/cleaner": "logfile loglevel cachesize calculatesize cachelifetime cachespacetool cachecleantimeout",
+    "arex/data-staging": (
+        "loglevel logfile statefile usehostcert maxtransfertries passivetransfer globus_tcp_port_range "
+        "globus_udp_port_range httpgetpartial speedcontrol maxdelivery maxprocessor maxemergency maxprepared "
+        "sharepolicy sharepriority copyurl linkurl use_remote_acix preferredpattern deliveryservice "
+        "localdelivery remotesizelimit"
+    ),
+    "arex/ws": (
+        "wsurl logfile pidfile max_job_control_requests max_infosys_requests max_data_transfer_requests "
+        "tlsciphers tlsserverorder tlsprotocols tlscurve"
+    ),
+    "arex/ws/jobs": "allownew_override allowaccess denyaccess",
+    "arex/ws/publicinfo": "allowaccess denyaccess",
+    "arex/ws/cache": "cacheaccess",
+    "arex/ws/candypond": "",
+    "arex/ws/argus": (
+        "arguspep_endpoint arguspep_profile arguspep_usermap arguspdp_endpoint arguspdp_profile "
+        "arguspdp_acceptnotapplicable"
+    ),
+    "arex/jura": (
+        "logfile loglevel vomsless_vo vo_group urdelivery_frequency x509_host_key x509_host_cert x509_cert_dir"
+    ),
+    "arex/jura/archiving": "",
+    "arex/jura/sgas": "targeturl localid_prefix vofilter urbatchsize urdelivery_frequency",
+    "arex/jura/apel": "targeturl topic gocdb_name apel_messages vofilter urbatchsize urdelivery_frequency",
+    "arex/ganglia": "gmetric_bin_path metrics frequency",
+    "gridftpd": (
+        "user loglevel logfile pidfile port allowencryption allowactivedata maxconnections defaultbuffer "
+        "maxbuffer globus_tcp_port_range globus_udp_port_range firewall x509_host_key x509_host_cert "
+        "x509_cert_dir"
+    ),
+    "gridftpd/jobs": "allownew allownew_override allowaccess denyaccess maxjobdesc",
+    "gridftpd/filedir": "path mount allowaccess denyaccess dir",
+    "infosys": "logfile loglevel validity_ttl",
+    "infosys/ldap": (
+        "hostname slapd_hostnamebind port user slapd slapd_loglevel threads timelimit idletimeout "
+        "infosys_ldap_run_dir ldap_schema_dir bdii_debug_level bdii_provider_timeout bdii_location "
+        "bdii_run_dir bdii_log_dir bdii_tmp_dir bdii_var_dir bdii_update_pid_file bdii_database bdii_conf "
+        "bdii_update_cmd bdii_db_config bdii_archive_size bdii_breathe_time bdii_delete_delay "
+        "bdii_read_timeout"
+    ),
+    "infosys/nordugrid": "",
+    "infosys/glue2": (
+        "admindomain_description admindomain_www admindomain_distributed admindomain_owner "
+        "admindomain_otherinfo computingservice_qualitylevel"
+    ),
+    "infosys/glue2/ldap": "showactivities",
+    "infosys/glue1": (
+        "resource_location resource_latitude resource_longitude cpu_scaling_reference_si00 "
+        "processor_other_description glue_site_web glue_site_unique_id"
+    ),
+    "infosys/glue1/site-bdii": "unique_id url",
+    "infosys/cluster": (
+        "alias hostname interactive_contactstring comment cluster_location cluster_owner advertisedvo "
+        "clustersupport homogeneity middleware nodeaccess localse cpudistribution mincputime minwalltime"
+    ),
+    "queue": (
+        "homogeneity pbs_queue_node sge_jobopts condor_requirements slurm_requirements totalcpus nodecpu "
+        "nodememory architecture opsys osname osversion osfamily benchmark allowaccess denyaccess "
+        "advertisedvo forcedefaultvoms mincputime minwalltime"
+    ),
+    "datadelivery-service": (
+        "transfer_dir hostname port pidfile logfile loglevel user secure allowed_ip allowed_dn x509_host_key "
+        "x509_host_cert x509_cert_dir"
+    ),
+    "acix-scanner": "cachedir logfile hostname port cachedump x509_host_key x509_host_cert x509_cert_dir",
+    "acix-index": "cachescanner x509_host_key x509_host_cert x509_cert_dir",
+    "userlist": "outfile source mapped_unixid voms_fqan_map filter",
+    "nordugridmap": (
+        "x509_host_key x509_host_cert x509_cert_dir gridmap_owner gridmap_group gridmap_permissions "
+        "log_to_file logfile cache_enable cachedir cachetime mapuser_processing allow_empty_unixid "
+        "voms_method loglevel fetch_timeout"
+    ),
+    "custom": "",
+}
+
+#: Defaults of those, for the file that ARC's own scripts and clients read; words in braces come from other options.
+#: What ARC says of its account (user, mail, helperlog) does not hold for us and is left out.
+DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "common": {
+        "x509_host_key": "/etc/grid-security/hostkey.pem",
+        "x509_host_cert": "/etc/grid-security/hostcert.pem",
+        "x509_cert_dir": "/etc/grid-security/certificates",
+        "x509_voms_dir": "/etc/grid-security/vomsdir",
+        "voms_processing": "standard",
+    },
+    "lrms": {
+        "movetool": "mv",
+        "pbs_bin_path": "/usr/bin",
+        "pbs_log_path": "/var/spool/pbs/server_logs",
+        "condor_bin_path": "/usr/bin",
+        "condor_config": "/etc/condor/condor_config",
+        "sge_root": "/gridware/sge",
+        "sge_cell": "default",
+        "slurm_bin_path": "/usr/bin",
+        "slurm_wakeupperiod": "30",
+        "slurm_use_sacct": "yes",
+        "slurm_query_retries": "1",
+        "lsf_bin_path": "/usr/bin",
+        "lsf_profile_path": "/usr/share/lsf/conf/profile.lsf",
+        "ll_bin_path": "/usr/bin",
+        "ll_consumable_resources": "no",
+        "boinc_db_host": "localhost",
+        "boinc_db_port": "3306",
+    },
+    "arex": {
+        "norootpower": "no",
+        "watchdog": "no",
+        "infoproviders_timelimit": "10800",
+    },
+    "arex/cache/cleaner": {
+        "logfile": "/var/log/arc/cache-cleaner.log",
+        "loglevel": "3",
+        "cachesize": "100 100",
+        "calculatesize": "filesystem",
+        "cachecleantimeout": "3600",
+    },
+    "arex/data-staging": {
+        "loglevel": "{loglevel}",
+        "statefile": "{controldir}/dtr.state",
+        "usehostcert": "no",
+        "maxtransfertries": "10",
+        "passivetransfer": "yes",
+        "globus_tcp_port_range": "9000,9300",
+        "globus_udp_port_range": "9000,9300",
+        "httpgetpartial": "no",
+        "speedcontrol": "0 300 0 300",
+        "maxdelivery": "10",
+        "maxprocessor": "10",
+        "maxemergency": "1",
+        "maxprepared": "200",
+        "localdelivery": "no",
+    },
+    "arex/ws": {
+        "wsurl": "https://{hostname}:443/arex",
+        "logfile": "/var/log/arc/ws-interface.log",
+        "pidfile": "/run/arched-arex-ws.pid",
+        "max_job_control_requests": "100",
+        "max_infosys_requests": "1",
+        "max_data_transfer_requests": "100",
+        "tlsciphers": "HIGH:!eNULL:!aNULL",  # codespell:ignore anull
+        "tlsserverorder": "no",
+        "tlsprotocols": "TLSv1.2 TLSv1.3",
+        "tlscurve": "secp521r1",
+    },
+    "infosys": {
+        "logfile": "/var/log/arc/infoprovider.log",
+        "loglevel": "3",
+        "validity_ttl": "10800",
+    },
+    "infosys/glue2": {
+        "admindomain_distributed": "no",
+        "computingservice_qualitylevel": "production",
+    },
+    "infosys/cluster": {
+        "hostname": "{hostname}",
+        "homogeneity": "True",
+    },
+    "queue": {
+        "benchmark": "HEPSPEC 1.0",
+    },
+}
+
+#: Options of a queue that it takes from [infosys/cluster].
+INHERITED: Final = ("homogeneity", "nodecpu", "nodememory", "architecture", "opsys", "advertisedvo")
+
+
+def kinds() -> tuple[str, ...]:
+    """All blocks, ours and ARC's."""
+    return tuple(dict.fromkeys((*BLOCKS, *NAMES)))
+
+
+@cache
+def typed(kind: str) -> Mapping[str, Option]:
+    """The options of a block that have a field."""
+    return {each.name: each for each in options(BLOCKS[kind][1])} if kind in BLOCKS else {}
+
+
+@cache
+def names(kind: str) -> tuple[str, ...]:
+    """All options of a block."""
+    return (*typed(kind), *NAMES.get(kind, "").split())
+
+
+def homes(option: str) -> list[str]:
+    """The blocks that have an option of this name."""
+    return [kind for kind in kinds() if option in names(kind)]
+
+
+def nearest(word: str, candidates: Iterable[str], before: str = "", after: str = "") -> str:
+    """A cure for a misspelt word, or an empty text."""
+    from difflib import get_close_matches  # noqa: PLC0415  (takes longer to import than a file to load)
+
+    found = get_close_matches(word[:80], list(candidates), n=1, cutoff=0.7)
+    return f"did you mean {before}{found[0]}{after}?" if found else ""
+
+
+def suggest_block(kind: str) -> str:
+    return nearest(kind, kinds(), "[", "]")
+
+
+def suggest_option(kind: str, option: str) -> str:
+    """A name that looks alike in the same block, or the same name in another."""
+    others = homes(option)
+    return nearest(option, names(kind)) or (f"it belongs in [{others[0]}]" if others else "")

@@ -1,0 +1,85 @@
+"""
+What ARC's own programs read of us: the pre-processed ``.cfg`` beside the pidfile, and a small arc.conf.
+
+Source: spec of the control directory (ARC 6.17), what a foreign A-REX must provide; clients read ``[arex]``,
+``[lrms]``, ``[queue:*]`` and ``[arex/ws/jobs]``, the scripts of a batch system ``[common]``, ``[arex]``, ``[lrms]``
+and ``[queue:*]``. No blanks around the equals sign, no macros, all defaults spelled out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from arex.config.codec import write
+from arex.config.known import DEFAULTS, INHERITED
+from arex.config.model import Configuration
+from arex.config.record import Record
+from arex.config.show import blocks, lines, pairs
+
+#: Blocks that are always there; the others only where the site has them.
+_ALWAYS: Final = frozenset({"common", "lrms", "arex", "arex/ws/jobs", "queue"})
+_OURS: Final = "arex/service"
+
+
+def cfg_path(config: Configuration) -> Path:
+    """Where clients look for the pre-processed file: the pidfile with its extension changed to ``.cfg``."""
+    return config.arex.pidfile.with_suffix(".cfg")
+
+
+def runtime_cfg(config: Configuration) -> str:
+    """
+    The text of the pre-processed file.
+
+    It holds everything that the site's file holds, also passwords of batch systems: write it for the owner only.
+    """
+    text: list[str] = []
+    for header, block in blocks(config):
+        kind = header.partition(":")[0]
+        if kind != _OURS and (kind in _ALWAYS or header in config.headers):
+            text += lines(header, _complete(config, kind, block))
+    return "\n".join(text)
+
+
+def _complete(config: Configuration, kind: str, block: Record) -> list[tuple[str, str]]:
+    """A block's options with every default that ARC would fill in."""
+    given = pairs(block, lambda _: True)
+    names = {name for name, _ in given}
+    extra = [*_defaults(config, kind), *(_inherited(config) if kind == "queue" else ())]
+    return [*given, *((name, value) for name, value in extra if name not in names)]
+
+
+def _defaults(config: Configuration, kind: str) -> Iterator[tuple[str, str]]:
+    words = {
+        "hostname": config.common.hostname,
+        "controldir": str(config.arex.controldir),
+        "loglevel": write(config.arex.loglevel),
+    }
+    return ((name, text.format_map(words)) for name, text in DEFAULTS.get(kind, {}).items())
+
+
+def _inherited(config: Configuration) -> Iterator[tuple[str, str]]:
+    cluster = _complete(config, "infosys/cluster", config.cluster)
+    return ((name, value) for name, value in cluster if name in INHERITED)
+
+
+def client_arc_conf(config: Configuration) -> str:
+    """
+    A minimal arc.conf for clients of ARC where the site has none: ``ARC_CONFIG`` is to name it.
+
+    Clients need ``[common]`` and the pidfile; directories, batch system and queues are there so that a command of
+    arex which meets the same variable sees the same jobs.
+    """
+    keys = ("controldir", "sessiondir", "pidfile")
+    arex = [(name, value) for name, value in pairs(config.arex, lambda _: True) if name in keys]
+    text = [
+        "# For clients of ARC: export ARC_CONFIG=<this file>. Written by arex from its own configuration.",
+        *lines("common", []),
+        *lines("lrms", [("lrms", write(config.lrms.lrms))]),
+        *lines("arex", arex),
+        *lines("infosys/cluster", []),  # ARC's parser complains about queues without it
+    ]
+    for queue in config.queues:
+        text += lines(f"queue:{queue.name}", [])
+    return "\n".join(text)

@@ -1,0 +1,109 @@
+"""The configuration as people and programs read it back: arc.conf text, or a dictionary for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from arex.config.codec import write, write_all
+from arex.config.model import Configuration, ForeignBlock, RuleBlock
+from arex.config.record import Option, Record, options
+from arex.config.values import Pairs
+
+_SECRET: Final = frozenset({"boinc_db_pass"})
+_HIDDEN: Final = "(hidden)"
+#: Always shown: their defaults depend on machine, user and file, so that leaving them out would mean something else.
+_VARYING: Final = frozenset({"hostname", "controldir", "sessiondir", "pidfile", "logfile", "joblog"})
+
+
+def blocks(config: Configuration) -> Iterator[tuple[str, Record]]:
+    """Every block with its header, in ARC's order: rules stand before what uses them."""
+    yield "common", config.common
+    yield from ((f"authgroup:{group.name}", group) for group in config.authgroups)
+    yield "mapping", config.mapping
+    yield "lrms", config.lrms
+    yield "arex", config.arex
+    yield "arex/service", config.service
+    yield "arex/ws/jobs", config.ws_jobs
+    yield from ((block.header, block) for block in config.foreign)
+    yield "infosys/glue2", config.glue2
+    yield "infosys/cluster", config.cluster
+    yield from ((f"queue:{queue.name}", queue) for queue in config.queues)
+
+
+def pairs(block: Record, wanted: Callable[[Option], bool]) -> list[tuple[str, str]]:
+    """Options and values of a block: all that differ from their default, and the others that are wanted."""
+    if isinstance(block, ForeignBlock):
+        return list(block.options)
+    if isinstance(block, RuleBlock):
+        return list(block.rules)
+    found: list[tuple[str, str]] = []
+    for about in options(type(block)):
+        value = getattr(block, about.name)
+        if value != about.default or (wanted(about) and value not in {None, ""}):
+            found.extend((about.name, text) for text in write_all(value))
+    other: Pairs = getattr(block, "other", ())
+    return [*found, *other]
+
+
+def lines(header: str, values: Iterable[tuple[str, str]]) -> list[str]:
+    """A block as its file has it, with an empty line after it."""
+    return [f"[{header}]", *(f"{name}={value}" for name, value in values), ""]
+
+
+def show(config: Configuration, *, defaults: bool = False) -> str:
+    """
+    The configuration as arc.conf, which loads to the same; passwords are hidden.
+
+    It has what differs from a default, and always the name of the machine and the paths.
+    With ``defaults`` it also has the options that have an effect and were left alone.
+    """
+    text: list[str] = []
+    for header, block in blocks(config):
+        found = pairs(block, lambda o: (defaults and o.honoured) or o.name in _VARYING)
+        values = [(name, _shown(name, value)) for name, value in found]
+        if values or header in config.headers or header.startswith("queue:"):
+            text += lines(header, values)
+    return "\n".join(text)
+
+
+def as_dict(config: Configuration) -> dict[str, object]:
+    """
+    Everything in effect, for JSON: ``source``, and ``blocks`` by header.
+
+    Times are numbers of seconds, yes and no are booleans, repeated options are lists.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for header, block in blocks(config):
+        values = {about.name: _plain(getattr(block, about.name)) for about in options(type(block))}
+        values |= _grouped((name, value) for name, value in pairs(block, lambda _: False) if name not in values)
+        if values or header in config.headers:
+            found[header] = values
+    return {"source": None if config.source is None else str(config.source), "blocks": found}
+
+
+def _shown(name: str, value: str) -> str:
+    return _HIDDEN if name in _SECRET else value
+
+
+def _grouped(given: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """Text options by name: the value, or the list of values of one that repeats."""
+    several: dict[str, list[object]] = {}
+    for name, value in given:
+        several.setdefault(name, []).append(_shown(name, value))
+    return {name: values[0] if len(values) == 1 else values for name, values in several.items()}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return int(value)
+        case timedelta():
+            return int(value.total_seconds())
+        case tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return write(value)

@@ -1,0 +1,99 @@
+"""Values that options have: enumerations and small records, each read and written by ``arex.config.codec``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+from pathlib import Path
+
+from arex.config.record import Record, record
+from arex.model.state import State
+
+#: Options without a type of their own, as written and in order.
+Pairs = tuple[tuple[str, str], ...]
+
+
+class LogLevel(IntEnum):
+    """ARC's six levels."""
+
+    FATAL = 0
+    ERROR = 1
+    WARNING = 2
+    INFO = 3
+    VERBOSE = 4
+    DEBUG = 5
+
+
+class FixDirectories(StrEnum):
+    """What happens to directories of the control directory at start-up."""
+
+    YES = "yes"
+    MISSING = "missing"
+    NO = "no"
+
+
+class Layout(StrEnum):
+    """Where the files of a job lie: ``job.ID.name`` (A-REX 6) or split in threes (A-REX 7)."""
+
+    FLAT = "flat"
+    NESTED = "nested"
+
+
+class Watch(StrEnum):
+    """How changes in the control directory are noticed."""
+
+    AUTO = "auto"
+    EVENTS = "events"
+    POLL = "poll"
+
+
+class DelegationDb(StrEnum):
+    """Storage of the delegation index."""
+
+    SQLITE = "sqlite"
+    BDB = "bdb"
+
+
+@record
+class MaxJobs(Record):
+    """The five limits of ``maxjobs``; None is no limit (-1 in the file)."""
+
+    tracked: int | None = None  #: ACCEPTED to FINISHING
+    running: int | None = None  #: SUBMIT and INLRMS
+    per_owner: int | None = None  #: PREPARING to FINISHING, of one subject
+    total: int | None = None  #: everything in the control directory
+    scripts: int | None = None  #: submissions and cancellations under way at one time
+
+
+@record
+class DefaultTtl(Record):
+    """How long a finished job keeps its session directory, and how long it is remembered after that."""
+
+    ttl: timedelta
+    ttr: timedelta
+
+
+@record
+class SessionDir(Record):
+    """A root of session directories; a draining one gets no new jobs."""
+
+    path: Path
+    drain: bool = False
+
+
+@record
+class LrmsChoice(Record):
+    """The batch system, and the queue of jobs that name none."""
+
+    name: str
+    queue: str | None = None
+
+
+@record
+class StateCallout(Record):
+    """A program to run as a job enters a state."""
+
+    state: State
+    timeout: timedelta | None = None
+    actions: Pairs = ()  #: onsuccess, onfailure, ontimeout to pass, fail, log
+    command: str

@@ -1,0 +1,164 @@
+"""
+How a control file is written and read: plain synchronous functions, no half file, no symbolic link followed.
+
+Call them in a worker thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import stat
+from typing import Final
+
+from arex.errors import CorruptFile
+
+_O_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_O_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_serial: Final = itertools.count()
+
+_PAGE: Final = 4096
+#: Largest control file that is read, but for descriptions.
+MAX_SIZE: Final = 16 * 1024 * 1024
+
+
+def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+    """
+    Replace a file as a whole: a reader sees the old content or the new one.
+
+    ``durable`` also survives a power cut, at the price of a disk flush.
+
+    Raises:
+        OSError: nothing has changed.
+    """
+    temporary = f"{path}.{os.getpid():x}{next(_serial):x}"
+    fd = os.open(temporary, _O_WRITE | os.O_EXCL, mode)
+    try:
+        try:
+            write_all(fd, data)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def rewrite(path: str, data: bytes) -> None:
+    """
+    Replace the content of a file that readers lock, ``.local``, in place and under its lock as ARC does.
+
+    Growing within a page is one write that no crash of ours can halve, and costs no new file; anything else goes
+    the way of ``put``.
+
+    Raises:
+        BlockingIOError: somebody holds the lock; try again later.
+    """
+    if len(data) > _PAGE:
+        put(path, data)
+        return
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        put(path, data)
+        return
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > len(data):
+            put(path, data)
+            return
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.pwrite(fd, data, 0)
+    finally:
+        os.close(fd)
+
+
+def append(path: str, data: bytes, *, mode: int = 0o600) -> None:
+    """Add to the end in one write; concurrent writers do not mix within a line."""
+    fd = os.open(path, _O_WRITE | os.O_APPEND, mode)
+    try:
+        write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """A full disk may take a part only; then the rest raises."""
+    done = os.write(fd, data)
+    while done < len(data):
+        done += os.write(fd, data[done:])
+
+
+def touch(path: str, *, mode: int = 0o600) -> None:
+    """Make the file exist; content stays."""
+    os.close(os.open(path, _O_WRITE, mode))
+
+
+def read(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
+    """
+    Content of a regular file, or None if there is none of that name.
+
+    Raises:
+        CorruptFile: not a regular file (a symbolic link is none), or larger than ``limit``.
+        OSError: it is there and does not read.
+    """
+    try:
+        fd = os.open(path, _O_READ)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        if os.path.islink(path):
+            raise CorruptFile(path, "a symbolic link where a control file belongs") from exc
+        raise
+    try:
+        return _read_regular(fd, path, limit)
+    finally:
+        os.close(fd)
+
+
+def _read_regular(fd: int, path: str, limit: int) -> bytes:
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode):
+        raise CorruptFile(path, "not a regular file")
+    if info.st_size > limit:
+        raise CorruptFile(path, f"{info.st_size} bytes, more than the {limit} that are read")
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := os.read(fd, max(4096, info.st_size + 1 - size)):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise CorruptFile(path, f"grew beyond the {limit} bytes that are read")
+    return b"".join(chunks)
+
+
+def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
+    """
+    As ``read``, but not while a real A-REX or client rewrites the file in place under its lock.
+
+    Raises:
+        BlockingIOError: somebody holds the write lock; try again later.
+    """
+    try:
+        fd = os.open(path, _O_READ)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return _read_regular(fd, path, limit)
+    finally:
+        os.close(fd)
+
+
+def remove(path: str) -> bool:
+    """Remove a file; False if there was none."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,0 +1,192 @@
+"""
+Work inside a session directory without ever leaving it.
+
+The payload owns what lies there, so any component of a name may be a symbolic link by now: every step goes
+through the descriptor of the directory above it and follows no link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+from arex.errors import UnsafePath
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """
+    Components of a name relative to a session directory; a leading slash is ARC's habit and means nothing.
+
+    Raises:
+        UnsafePath: it names the directory itself, climbs out of it, or holds a NUL.
+    """
+    parts = tuple(part for part in name.split("/") if part and part != ".")
+    if not parts or ".." in parts or "\0" in name:
+        raise UnsafePath(f"not a name inside the session directory: {name!r}")
+    return parts
+
+
+@contextlib.contextmanager
+def parent_of(root: Path, name: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
+    """
+    The directory that holds ``name`` below ``root``, opened, and the last component.
+
+    Raises:
+        UnsafePath: a component is a symbolic link or no directory.
+        FileNotFoundError: a component is missing and ``create`` is off.
+    """
+    *above, last = parts_of(name)
+    fd = os.open(root, _DIRECTORY)
+    try:
+        for part in above:
+            fd = _descend(fd, part, name, create=create)
+        yield fd, last
+    finally:
+        os.close(fd)
+
+
+def _descend(fd: int, part: str, name: str, *, create: bool) -> int:
+    if create:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(part, 0o700, dir_fd=fd)
+    try:
+        below = os.open(part, _DIRECTORY, dir_fd=fd)
+    except (NotADirectoryError, OSError) as exc:
+        if isinstance(exc, FileNotFoundError):
+            raise
+        raise UnsafePath(f"{name!r}: {part!r} is a link or no directory") from exc
+    os.close(fd)
+    return below
+
+
+def open_file(
+    root: Path, name: str, flags: int = os.O_RDONLY, mode: int = 0o600, *, create_parents: bool = False
+) -> int:
+    """
+    Open a regular file below ``root``; the caller closes the descriptor.
+
+    Raises:
+        UnsafePath: a link somewhere on the way, or not a regular file.
+        FileNotFoundError: it is not there.
+    """
+    with parent_of(root, name, create=create_parents) as (fd, last):
+        try:
+            found = os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode, dir_fd=fd)
+        except FileNotFoundError:
+            raise
+        except OSError as exc:
+            raise UnsafePath(f"{name!r} can't be opened without following a link: {exc.strerror}") from exc
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise UnsafePath(f"{name!r} is not a regular file")
+    return found
+
+
+def size_of(root: Path, name: str) -> int | None:
+    """Size of a regular file below ``root`` in bytes; None if there is none (a link is none)."""
+    try:
+        with parent_of(root, name) as (fd, last):
+            info = os.stat(last, dir_fd=fd, follow_symlinks=False)
+    except (FileNotFoundError, UnsafePath):
+        return None
+    return info.st_size if stat.S_ISREG(info.st_mode) else None
+
+
+def make_executable(root: Path, name: str) -> bool:
+    """Set the x bits of a file; False if there is no regular file of that name."""
+    try:
+        fd = open_file(root, name)
+    except (FileNotFoundError, UnsafePath):
+        return False
+    try:
+        os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) | 0o100)
+    finally:
+        os.close(fd)
+    return True
+
+
+def keep_only(root: Path, names: Collection[str]) -> None:
+    """
+    Remove everything below ``root`` but these names and what lies in them.
+
+    Raises:
+        OSError: something could not be removed.
+    """
+    keep: dict[str, set[str]] = {}
+    for name in names:
+        head, *rest = parts_of(name)
+        keep.setdefault(head, set()).add("/".join(rest))
+    fd = os.open(root, _DIRECTORY)
+    try:
+        _prune(fd, keep)
+    finally:
+        os.close(fd)
+
+
+def _prune(fd: int, keep: dict[str, set[str]]) -> None:
+    with os.scandir(fd) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        below = keep.get(name)
+        if below is None:
+            _remove(fd, name, is_directory=is_directory)
+        elif is_directory and "" not in below:
+            _prune_below(fd, name, below)
+
+
+def _prune_below(fd: int, name: str, below: set[str]) -> None:
+    child = os.open(name, _DIRECTORY, dir_fd=fd)
+    try:
+        keep: dict[str, set[str]] = {}
+        for path in below:
+            head, _, rest = path.partition("/")
+            keep.setdefault(head, set()).add(rest)
+        _prune(child, keep)
+    finally:
+        os.close(child)
+
+
+def _remove(fd: int, name: str, *, is_directory: bool) -> None:
+    if not is_directory:
+        os.unlink(name, dir_fd=fd)
+        return
+    _make_removable(fd, name)
+    shutil.rmtree(name, dir_fd=fd)
+
+
+def _make_removable(fd: int, name: str) -> None:
+    """A payload may leave directories without the w and x bits that their removal needs."""
+    with contextlib.suppress(PermissionError, FileNotFoundError):
+        info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if stat.S_ISDIR(info.st_mode) and info.st_mode & 0o700 != 0o700:
+            os.chmod(f"/proc/self/fd/{fd}/{name}", 0o700)
+        child = os.open(name, _DIRECTORY, dir_fd=fd)
+        try:
+            with os.scandir(child) as entries:
+                below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            for directory in below:
+                _make_removable(child, directory)
+        finally:
+            os.close(child)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory tree that may be gone already; a symbolic link itself is removed, not what it names."""
+    try:
+        fd = os.open(path.parent, _DIRECTORY & ~os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        info = os.stat(path.name, dir_fd=fd, follow_symlinks=False)
+        _remove(fd, path.name, is_directory=stat.S_ISDIR(info.st_mode))
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(fd)

@@ -1,0 +1,284 @@
+"""
+Each control file's text to and from its value; pure, and whatever we do not know survives.
+
+Text is UTF-8 with undecodable bytes kept as surrogates, so that every file goes back byte for byte.
+Source: spec of the control directory (ARC 6.17), sections on ``.local``, file lists, ``lrms_done`` and status.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import NoneType
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+from arex.model.files import FileEntry
+from arex.model.ids import LocalId
+from arex.model.local import JobLocal
+from arex.model.state import PENDING_PREFIX, State, Status
+
+_MDS: Final = "%Y%m%d%H%M%SZ"
+_ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def mds_time(moment: datetime) -> str:
+    """``20261120084900Z``, UTC."""
+    return moment.astimezone(UTC).strftime(_MDS)
+
+
+def iso_time(moment: datetime) -> str:
+    """``2026-11-20T08:49:00Z``, UTC."""
+    return moment.astimezone(UTC).strftime(_ISO)
+
+
+def parse_mds(text: str) -> datetime:
+    """Raises ValueError unless it is ``YYYYMMDDHHMMSSZ``."""
+    if len(text) != 15 or not text[:14].isascii() or not text[:14].isdigit():
+        raise ValueError(f"not a time: {text!r}")
+    number = text
+    return datetime(
+        int(number[0:4]), int(number[4:6]), int(number[6:8]), int(number[8:10]), int(number[10:12]), int(number[12:14]),
+        tzinfo=UTC,
+    )  # fmt: skip
+
+
+# --- status ---------------------------------------------------------------------------------------------------------
+
+
+_WORDS: Final = frozenset(str(state) for state in State if state is not State.UNDEFINED)
+
+
+def parse_status(data: bytes) -> Status | None:
+    """First line of a status file; None for a word that is no state."""
+    word = decode(data).split("\n", 1)[0].strip()
+    pending = word.startswith(PENDING_PREFIX)
+    word = word.removeprefix(PENDING_PREFIX)
+    if word not in _WORDS:
+        return None
+    return Status(State(word), pending)
+
+
+def dump_status(status: Status) -> bytes:
+    return str(status).encode()
+
+
+def state_line(now: datetime, old: Status, new: Status, reason: str) -> str:
+    """One line of ``.errors`` about a change of state."""
+    return f"{iso_time(now)} Job state change {_shown(old)} -> {_shown(new)}   Reason: {reason}\n"
+
+
+def _shown(status: Status) -> str:
+    return f"{status.state}(PENDING)" if status.pending else str(status.state)
+
+
+# --- .local ---------------------------------------------------------------------------------------------------------
+
+_ESCAPED: Final = re.compile(r"([ \\\r\n])")
+_ARGUMENT: Final = re.compile(r"((?:[^ \\]|\\.)*)(?: |\Z)", re.DOTALL)
+
+
+def dump_args(args: Iterable[str]) -> str:
+    """Blank, backslash, CR and LF escaped by a backslash; each argument ends with a blank."""
+    return "".join(_ESCAPED.sub(r"\\\1", arg) + " " for arg in args)
+
+
+def parse_args(text: str) -> tuple[str, ...]:
+    """
+    The reverse of ``dump_args``; two blanks in a row hold an empty argument.
+
+    Raises:
+        ValueError: the text ends in a lone backslash.
+    """
+    args: list[str] = []
+    at = 0
+    while at < len(text):
+        match = _ARGUMENT.match(text, at)
+        if match is None:
+            raise ValueError("a lone backslash ends the arguments")
+        args.append(re.sub(r"\\(.)", r"\1", match.group(1), flags=re.DOTALL))
+        at = match.end()
+    return tuple(args)
+
+
+def _yes_or_no(text: str) -> bool:
+    return {"yes": True, "no": False}[text]
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"0|-?[1-9][0-9]{0,17}", text):
+        raise ValueError(f"not a number: {text!r}")
+    return int(text)
+
+
+_Codec = tuple[Callable[[str], Any], Callable[[Any], str]]
+_CODECS: Final[Mapping[object, _Codec]] = {
+    str: (str, str),
+    LocalId: (LocalId, str),
+    State: (State, str),
+    int: (_integer, str),
+    bool: (_yes_or_no, {True: "yes", False: "no"}.__getitem__),
+    Path: (Path, str),
+    timedelta: (lambda text: timedelta(seconds=_integer(text)), lambda value: str(int(value.total_seconds()))),
+    datetime: (parse_mds, mds_time),
+}
+_HINTS: Final = get_type_hints(JobLocal)
+
+
+def _value_codec(key: str) -> _Codec:
+    if key == "args":
+        return parse_args, dump_args
+    hint = _HINTS[key]
+    return _CODECS[next((part for part in get_args(hint) if part is not NoneType and part is not ...), hint)]
+
+
+_KEYS: Final[Mapping[str, _Codec]] = {
+    f.name: _value_codec(f.name) for f in fields(JobLocal) if f.name not in {"odd", "extra"}
+}
+_REPEATED: Final = frozenset(key for key in _KEYS if get_origin(_HINTS[key]) is tuple)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.split("\n"):
+        if not line:  # an empty line ends the file for every reader
+            return
+        key, equals, value = line.partition("=")
+        if equals and (value or key == "args"):  # no arguments at all is written as "args="
+            yield key, value
+
+
+def parse_local(data: bytes) -> JobLocal:
+    """Read a ``.local`` file; nothing is refused, what does not read is kept as it is."""
+    known: dict[str, Any] = {}
+    odd: list[tuple[str, str]] = []
+    extra: list[tuple[str, str]] = []
+    for key, text in _pairs(decode(data)):
+        if key not in _KEYS:
+            extra.append((key, text))
+            continue
+        try:
+            value = _KEYS[key][0](text)
+        except (ValueError, KeyError):
+            odd.append((key, text))
+            continue
+        if key in _REPEATED:
+            known[key] = (*known.get(key, ()), value)
+        elif key not in known:
+            known[key] = value
+    return JobLocal(**known, odd=tuple(odd), extra=tuple(extra))
+
+
+def _lines(local: JobLocal) -> Iterator[str]:
+    odd = dict(local.odd)
+    for key, (_, write) in _KEYS.items():
+        value = getattr(local, key)
+        if key in _REPEATED:
+            yield from (f"{key}={write(item)}" for item in value)
+        elif value is not None:
+            yield f"{key}={write(value)}"
+        elif key in odd:
+            yield f"{key}={odd[key]}"
+    yield from (f"{key}={value}" for key, value in local.extra)
+
+
+def dump_local(local: JobLocal) -> bytes:
+    """The file in its canonical order; a line break inside a value becomes a blank, it would start a false key."""
+    return encode("".join(f"{_one_line(line)}\n" for line in _lines(local)))
+
+
+def _one_line(line: str) -> str:
+    return line.replace("\r", " ").replace("\n", " ") if "\n" in line or "\r" in line else line
+
+
+# --- file lists -----------------------------------------------------------------------------------------------------
+
+_FIELD: Final = re.compile(r"((?:[^ \\]|\\.)*)(?: |\Z)", re.DOTALL)
+
+
+def dump_entries(entries: Iterable[FileEntry]) -> bytes:
+    """``.input``, ``.output``, ``.output_status``: up to three escaped fields a line, trailing empty ones left out."""
+    return encode("".join(_entry_line(entry) for entry in entries))
+
+
+def _entry_line(entry: FileEntry) -> str:
+    parts = [_ESCAPED.sub(r"\\\1", part) for part in (entry.pfn, entry.lfn, entry.credential)]
+    return " ".join(parts).rstrip(" " if not entry.pfn.endswith(" ") or entry.lfn else "") + "\n"
+
+
+def parse_entries(data: bytes) -> list[FileEntry]:
+    return [_entry(line) for line in _logical_lines(decode(data)) if line]
+
+
+def _logical_lines(text: str) -> list[str]:
+    """Lines; an escaped line break belongs to its field."""
+    return re.findall(r"(?:[^\\\n]|\\.)+", text, flags=re.DOTALL)
+
+
+def _entry(line: str) -> FileEntry:
+    found: list[str] = []
+    at = 0
+    while at < len(line) and (match := _FIELD.match(line, at)) is not None:
+        found.append(re.sub(r"\\(.)", r"\1", match.group(1), flags=re.DOTALL))
+        at = match.end()
+    return FileEntry(*found[:3]) if found else FileEntry("")
+
+
+def parse_input_status(data: bytes) -> list[str]:
+    """Names that the client has confirmed; the empty first line that clients write is none."""
+    return [_entry(line).pfn for line in _logical_lines(decode(data)) if line]
+
+
+# --- lrms_done ------------------------------------------------------------------------------------------------------
+
+_NUMBER: Final = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)")
+
+
+def parse_lrms_done(data: bytes) -> tuple[int, str]:
+    """
+    Code and message of the first line.
+
+    Numbers as C reads them (``0x10`` is 16, ``010`` is 8); no number is -1 with the whole line as message;
+    an empty file is 0.
+    """
+    line = decode(data).split("\n", 1)[0]
+    if not line:
+        return 0, ""
+    match = _NUMBER.match(line)
+    if match is None:
+        return -1, line
+    sign, digits = match.groups()
+    octal = digits.startswith("0") and digits.strip("01234567") == "" and len(digits) > 1
+    value = int(digits, 16) if digits[:2] in {"0x", "0X"} else int(digits, 8) if octal else int(digits)
+    return (-value if sign == "-" else value), line[match.end() :].removeprefix(" ")
+
+
+def dump_lrms_done(code: int, message: str) -> bytes:
+    return encode(f"{code} {_one_line(message)}\n")
+
+
+# --- .diag ----------------------------------------------------------------------------------------------------------
+
+
+def parse_diag(data: bytes) -> list[tuple[str, str]]:
+    """``key=value`` lines, keys in lower case, in the file's order; lines without ``=`` carry no fact."""
+    return [
+        (key.lower(), value)
+        for key, equals, value in (line.partition("=") for line in decode(data).split("\n"))
+        if equals
+    ]
+
+
+def diag_number(text: str) -> int | None:
+    """Leading digits: ``2.01s`` is 2, ``1372kB`` is 1372."""
+    match = re.match(r"[0-9]+", text)
+    return int(match.group()) if match else None

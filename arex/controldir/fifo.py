@@ -1,0 +1,116 @@
+"""
+``gm.fifo``: clients ring here with "look at job ID".
+
+A message is the id and a NUL, a lone NUL means "rescan". Source: spec of the control directory (ARC 6.17).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from arex.errors import AlreadyRunning, ControlDirError
+from arex.model.ids import JobId, is_job_id
+
+NAME: Final = "gm.fifo"
+#: 6.17 ends messages with NUL; a newline, which some scripts add, must not poison the id after it.
+_ENDS: Final = re.compile(rb"[\0\n]")
+_MOST: Final = 64
+
+
+def ring(controldir: Path, job: JobId | None = None) -> bool:
+    """Tell the daemon to look at a job, or at everything; False if no daemon listens, which is no error."""
+    try:
+        fd = os.open(controldir / NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno in {errno.ENXIO, errno.ENOENT, errno.EACCES, errno.ELOOP, errno.EPERM}:
+            return False
+        raise
+    try:
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            return False
+        # a full pipe means that the daemon is busy with thousands of messages: its scan will find this job too
+        with contextlib.suppress(BlockingIOError):
+            os.write(fd, (job or "").encode() + b"\0")
+    finally:
+        os.close(fd)
+    return True
+
+
+class Messages:
+    """Bytes of the pipe to job ids; what is no id becomes a request to rescan."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[JobId | None]:
+        *whole, self._rest = _ENDS.split(self._rest + data)
+        if len(self._rest) > _MOST:
+            self._rest = b""
+        return [self._id(part) for part in whole]
+
+    @staticmethod
+    def _id(part: bytes) -> JobId | None:
+        text = part.decode("ascii", "replace")
+        return JobId(text) if is_job_id(text) else None
+
+
+class Fifo:
+    """The reading end, held by the daemon."""
+
+    def __init__(self, controldir: Path) -> None:
+        self._path = controldir / NAME
+        self._fd = -1
+        self._keep = -1
+        self._messages = Messages()
+
+    def open(self) -> None:
+        """
+        Raises:
+            AlreadyRunning: another daemon reads this pipe.
+            ControlDirError: something else lies there under this name.
+        """
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(self._path, 0o600)
+        if not stat.S_ISFIFO(os.lstat(self._path).st_mode):
+            raise ControlDirError(f"{self._path} is not a pipe: remove it and start again")
+        self._refuse_other_reader()
+        self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # a writer of our own, or the end of each client's message would read as end of file
+        self._keep = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def _refuse_other_reader(self) -> None:
+        try:
+            other = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as exc:
+            if exc.errno == errno.ENXIO:
+                return
+            raise ControlDirError(f"can't open {self._path}: {exc.strerror}") from exc
+        os.close(other)
+        raise AlreadyRunning(f"another daemon reads {self._path}: stop it first")
+
+    def listen(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
+        """Call back on the event loop for each message, from now on."""
+        asyncio.get_running_loop().add_reader(self._fd, self._read, look, rescan)
+
+    def _read(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for job in self._messages.feed(os.read(self._fd, 65536)):
+                if job is None:
+                    rescan()
+                else:
+                    look(job)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            os.close(self._keep)
+            self._fd = self._keep = -1

@@ -1,0 +1,139 @@
+"""
+Where each control file lies: flat as in A-REX 6, nested as in A-REX 7.
+
+The codec, the store and everything above are the same for both.
+Source: spec of the control directory (ARC 6.17), sections on layout and on what ARC 7 changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from arex.model.ids import JobId, is_job_id
+from arex.model.state import State
+
+
+class Place(StrEnum):
+    """A directory of status files."""
+
+    ACCEPTING = "accepting"
+    PROCESSING = "processing"
+    FINISHED = "finished"
+    RESTARTING = "restarting"
+
+
+class Mark(StrEnum):
+    """A request of a client, an empty file in ``accepting/``."""
+
+    CANCEL = "cancel"
+    CLEAN = "clean"
+    RESTART = "restart"
+
+
+#: Where the status file of a job in this state belongs.
+PLACE_OF: Final = {
+    State.ACCEPTED: Place.ACCEPTING,
+    State.PREPARING: Place.PROCESSING,
+    State.SUBMIT: Place.PROCESSING,
+    State.INLRMS: Place.PROCESSING,
+    State.CANCELING: Place.PROCESSING,
+    State.FINISHING: Place.PROCESSING,
+    State.FINISHED: Place.FINISHED,
+    State.DELETED: Place.FINISHED,
+}
+
+#: The order in which a reader looks for a status file; the first hit wins.
+LOOKUP: Final = (Place.PROCESSING, Place.ACCEPTING, Place.RESTARTING, Place.FINISHED)
+
+
+_MARKS: Final = frozenset(str(mark) for mark in Mark)
+
+
+class Layout(Protocol):
+    """Names of control files; pure, it touches no file."""
+
+    root: Path
+
+    def job_file(self, job: JobId, suffix: str) -> str:
+        """Path of a per-job file; the suffix without a dot, as in ``local``."""
+        ...
+
+    def status_file(self, place: Place, job: JobId) -> str: ...
+
+    def mark_file(self, job: JobId, mark: Mark) -> str: ...
+
+    def job_of_status(self, name: str) -> JobId | None:
+        """The job that a file name in a status directory speaks of, if it is a status file."""
+        ...
+
+    def job_of_mark(self, name: str) -> tuple[JobId, Mark] | None: ...
+
+
+def _checked(text: str) -> JobId | None:
+    return JobId(text) if is_job_id(text) else None
+
+
+class FlatLayout:
+    """A-REX 6: ``job.ID.suffix`` side by side."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._root = str(root)
+
+    def job_file(self, job: JobId, suffix: str) -> str:
+        return f"{self._root}/job.{job}.{suffix}"
+
+    def status_file(self, place: Place, job: JobId) -> str:
+        return f"{self._root}/{place}/job.{job}.status"
+
+    def mark_file(self, job: JobId, mark: Mark) -> str:
+        return f"{self._root}/{Place.ACCEPTING}/job.{job}.{mark}"
+
+    def job_of_status(self, name: str) -> JobId | None:
+        if name.startswith("job.") and name.endswith(".status"):
+            return _checked(name[4:-7])
+        return None
+
+    def job_of_mark(self, name: str) -> tuple[JobId, Mark] | None:
+        head, _, tail = name.rpartition(".")
+        if not head.startswith("job.") or tail not in _MARKS:
+            return None
+        job = _checked(head[4:])
+        return None if job is None else (job, Mark(tail))
+
+
+class NestedLayout:
+    """A-REX 7: ``jobs/abc/def/ghi/rest/suffix``, so that no directory grows with the number of jobs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._root = str(root)
+
+    def job_file(self, job: JobId, suffix: str) -> str:
+        return f"{self._root}/jobs/{'/'.join(split_in_threes(job))}/{suffix}"
+
+    def status_file(self, place: Place, job: JobId) -> str:
+        return f"{self._root}/{place}/{job}.status"
+
+    def mark_file(self, job: JobId, mark: Mark) -> str:
+        return f"{self._root}/{Place.ACCEPTING}/{job}.{mark}"
+
+    def job_of_status(self, name: str) -> JobId | None:
+        return _checked(name[:-7]) if name.endswith(".status") else None
+
+    def job_of_mark(self, name: str) -> tuple[JobId, Mark] | None:
+        head, _, tail = name.rpartition(".")
+        job = _checked(head)
+        return None if job is None or tail not in _MARKS else (job, Mark(tail))
+
+
+def split_in_threes(job: str) -> list[str]:
+    """At most four parts of three characters, the last takes the rest."""
+    parts = [job[0:3], job[3:6], job[6:9], job[9:]]
+    return [part for part in parts if part]
+
+
+LAYOUTS: Final[Mapping[str, type[FlatLayout | NestedLayout]]] = {"flat": FlatLayout, "nested": NestedLayout}

@@ -1,0 +1,321 @@
+"""
+The control directory as values: the one place of the service that reads and writes it.
+
+All methods block on the file system: call them in a worker thread. The order of writes is the order of calls,
+each is atomic, and a status file is never absent: its new content is written in place, then the file moves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from arex.controldir import atomic, beneath, codec
+from arex.controldir.layout import LOOKUP, PLACE_OF, Layout, Mark, NestedLayout, Place
+from arex.errors import ControlDirError, CorruptFile
+from arex.model.files import FileEntry
+from arex.model.ids import JobId
+from arex.model.local import JobLocal
+from arex.model.state import Status
+
+#: What entering FINISHED removes. Source: spec of the control directory, removal groups; so are the next two.
+AT_FINISHED: Final = ("proxy.tmp", "lrms_done", "lrms_job")
+AT_DELETED: Final = (
+    *AT_FINISHED, "proxy", "errors", "input", "output", "input_status", "output_status", "statistics", "grami_log",
+)  # fmt: skip
+#: ``acl`` stays behind in ARC 6.17; nobody reads it any more, so here it goes.
+AT_CLEAN: Final = (*AT_DELETED, "local", "grami", "failed", "diag", "description", "xml", "acl")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A status file: where it lies, what it says, and since when."""
+
+    place: Place
+    status: Status | None  #: None: it holds no state
+    changed: datetime
+
+
+class ControlDir:
+    """One control directory, as its daemon sees it."""
+
+    def __init__(self, layout: Layout, *, durable: bool = False) -> None:
+        self.layout = layout
+        self.root = layout.root
+        self._durable = durable
+        self._uid = os.geteuid()
+        self._nested = isinstance(layout, NestedLayout)
+
+    # --- the directory ---
+
+    def prepare(self, user: str) -> None:
+        """
+        Make the directories that clients and other daemons expect, 0700 as ARC does for an ordinary user.
+
+        Raises:
+            ControlDirError: it can't be made, or belongs to somebody else.
+        """
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in (*Place, "logs", "accounting", f"delegations.{user}" if self._uid else "delegations"):
+                path = self.root / name
+                path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as exc:
+            raise ControlDirError(f"can't prepare the control directory {self.root}: {exc.strerror}") from exc
+        if self.root.stat().st_uid != self._uid:
+            raise ControlDirError(f"the control directory {self.root} belongs to another user")
+
+    def scan(self, place: Place) -> Iterator[tuple[JobId, os.stat_result]]:
+        """Trusted status files of one place; what is not ours to read is passed over."""
+        with os.scandir(f"{self.root}/{place}") as entries:
+            for entry in entries:
+                if (job := self.layout.job_of_status(entry.name)) is None:
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    info = entry.stat(follow_symlinks=False)
+                    if self.trusts(info):
+                        yield job, info
+
+    def scan_names(self, place: Place) -> Iterator[JobId]:
+        """As ``scan``, by name only: one system call per hundreds of files."""
+        with os.scandir(f"{self.root}/{place}") as entries:
+            for entry in entries:
+                if (job := self.layout.job_of_status(entry.name)) is not None:
+                    yield job
+
+    def scan_marks(self) -> Iterator[tuple[JobId, Mark]]:
+        with os.scandir(f"{self.root}/{Place.ACCEPTING}") as entries:
+            for entry in entries:
+                if (found := self.layout.job_of_mark(entry.name)) is not None:
+                    yield found
+
+    def trusts(self, info: os.stat_result) -> bool:
+        """A status or mark file counts only when it is a regular file of the daemon's own user."""
+        return stat.S_ISREG(info.st_mode) and info.st_uid == self._uid
+
+    # --- status ---
+
+    def read_status(self, job: JobId) -> Found | None:
+        """The state of one job as any reader sees it; None if there is no (trusted) status file."""
+        for place in LOOKUP:
+            path = self.layout.status_file(place, job)
+            try:
+                info = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            if self.trusts(info) and (data := atomic.read(path, limit=4096)) is not None:
+                return Found(place, codec.parse_status(data), datetime.fromtimestamp(info.st_mtime, UTC))
+        return None
+
+    def put_status(self, job: JobId, status: Status, at: Place | None) -> Place:
+        """
+        Change the state; the last write of every move.
+
+        ``at`` is where the status file lies now. The new content is written there and the file is then moved, so
+        that readers always find exactly one.
+        """
+        to = PLACE_OF[status.state]
+        atomic.put(self.layout.status_file(at or to, job), codec.dump_status(status))
+        if at is not None and at is not to:
+            os.rename(self.layout.status_file(at, job), self.layout.status_file(to, job))
+        return to
+
+    def drop_stray_status(self, job: JobId, place: Place) -> None:
+        """Another daemon may have died between writing a new status file and removing the old one."""
+        for other in LOOKUP:
+            if other is not place:
+                atomic.remove(self.layout.status_file(other, job))
+
+    # --- files of a job ---
+
+    def read(self, job: JobId, suffix: str, *, limit: int = atomic.MAX_SIZE) -> bytes | None:
+        """Raises CorruptFile for a link, a non-file or more than ``limit`` bytes."""
+        return atomic.read(self.layout.job_file(job, suffix), limit=limit)
+
+    def put(self, job: JobId, suffix: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+        """Replace a file as a whole; ``durable`` waits for the disk if the configuration wants that."""
+        path = self.layout.job_file(job, suffix)
+        if self._nested:
+            Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        atomic.put(path, data, mode=mode, durable=durable and self._durable)
+
+    def reserve(self, job: JobId, description: bytes) -> None:
+        """
+        Take an id by creating its description.
+
+        Raises:
+            FileExistsError: the id is taken.
+        """
+        path = self.layout.job_file(job, "description")
+        if self._nested:
+            Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            atomic.write_all(fd, description)
+            if self._durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def append(self, job: JobId, suffix: str, text: str) -> None:
+        atomic.append(self.layout.job_file(job, suffix), codec.encode(text))
+
+    def take(self, job: JobId, suffix: str, path: Path) -> bool:
+        """Make a file from elsewhere the job's own, replacing what was there; False if it is no regular file."""
+        try:
+            info = os.lstat(path)
+        except FileNotFoundError:
+            return False
+        if not self.trusts(info):
+            return False
+        try:
+            os.rename(path, self.layout.job_file(job, suffix))
+        except OSError as exc:
+            if exc.errno != errno.EXDEV:
+                raise
+            data = atomic.read(str(path))
+            self.put(job, suffix, data or b"")
+            atomic.remove(str(path))
+        return True
+
+    def exists(self, job: JobId, suffix: str) -> bool:
+        return os.path.lexists(self.layout.job_file(job, suffix))
+
+    def remove(self, job: JobId, suffixes: Iterable[str]) -> None:
+        for suffix in suffixes:
+            atomic.remove(self.layout.job_file(job, suffix))
+
+    def read_local(self, job: JobId) -> JobLocal | None:
+        """
+        Facts of a job; None if the file is missing.
+
+        Raises:
+            CorruptFile: it does not read.
+            BlockingIOError: a writer holds its lock.
+        """
+        data = atomic.read_locked(self.layout.job_file(job, "local"), limit=1024 * 1024)
+        return None if data is None else codec.parse_local(data)
+
+    def put_local(self, job: JobId, local: JobLocal) -> None:
+        """Raises BlockingIOError while somebody holds the lock of the file."""
+        atomic.rewrite(self.layout.job_file(job, "local"), codec.dump_local(local))
+
+    def read_entries(self, job: JobId, suffix: str) -> list[FileEntry] | None:
+        data = self.read(job, suffix)
+        return None if data is None else codec.parse_entries(data)
+
+    def put_entries(self, job: JobId, suffix: str, entries: Iterable[FileEntry]) -> None:
+        self.put(job, suffix, codec.dump_entries(entries))
+
+    def note(self, job: JobId, text: str) -> None:
+        """Add to the job's log for its owner, ``.errors``."""
+        self.append(job, "errors", text if text.endswith("\n") else text + "\n")
+
+    def failure(self, job: JobId) -> str:
+        """Reasons of failure so far, one a line; empty if there is none."""
+        data = self.read(job, "failed")
+        return "" if data is None else codec.decode(data)
+
+    # --- marks ---
+
+    def has_mark(self, job: JobId, mark: Mark) -> bool:
+        try:
+            return self.trusts(os.lstat(self.layout.mark_file(job, mark)))
+        except FileNotFoundError:
+            return False
+
+    def set_mark(self, job: JobId, mark: Mark) -> None:
+        atomic.touch(self.layout.mark_file(job, mark))
+
+    def drop_mark(self, job: JobId, mark: Mark) -> None:
+        atomic.remove(self.layout.mark_file(job, mark))
+
+    # --- the end of a job ---
+
+    def forget(self, job: JobId) -> None:
+        """Remove every trace of a job but its session; the status file goes last, so that a crash repeats this."""
+        self.remove(job, AT_CLEAN)
+        atomic.remove(self.layout.job_file(job, "input_status.lock"))
+        for mark in Mark:
+            self.drop_mark(job, mark)
+        for place in LOOKUP:
+            atomic.remove(self.layout.status_file(place, job))
+        if self._nested:
+            self._prune_nested(job)
+
+    def _prune_nested(self, job: JobId) -> None:
+        directory = Path(self.layout.job_file(job, "local")).parent
+        while directory != self.root / "jobs":
+            try:
+                directory.rmdir()
+            except OSError as exc:
+                if exc.errno in {errno.ENOTEMPTY, errno.ENOENT, errno.EEXIST}:
+                    return
+                raise
+            directory = directory.parent
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFiles:
+    """A session directory and its siblings ``.diag``, ``.comment`` and ``.lrms``."""
+
+    path: Path
+
+    @property
+    def diag(self) -> Path:
+        return self.path.with_name(self.path.name + ".diag")
+
+    @property
+    def comment(self) -> Path:
+        return self.path.with_name(self.path.name + ".comment")
+
+    @property
+    def lrms(self) -> Path:
+        """Run directories of submission attempts, one per tag."""
+        return self.path.with_name(self.path.name + ".lrms")
+
+    def make(self) -> None:
+        """Raises OSError; an existing directory is fine, a link in its place is not."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir(mode=0o700)
+        if self.path.is_symlink() or not self.path.is_dir():
+            raise CorruptFile(self.path, "a link or a file where the session directory belongs")
+
+    def exists(self) -> bool:
+        return self.path.is_dir() and not self.path.is_symlink()
+
+    def remove(self) -> None:
+        beneath.remove_tree(self.path)
+        self.remove_siblings()
+
+    def remove_siblings(self) -> None:
+        for path in (self.diag, self.comment):
+            atomic.remove(str(path))
+        beneath.remove_tree(self.lrms)
+
+    def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:
+        """
+        Put control files into the log directory that the user asked for (``gmlog``).
+
+        Raises:
+            UnsafePath: the payload left a link in its way.
+        """
+        for log, data in logs.items():
+            with beneath.parent_of(self.path, f"{name}/{log}", create=True) as (fd, last):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(last, dir_fd=fd)
+                out = os.open(
+                    last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd
+                )
+                try:
+                    atomic.write_all(out, data)
+                finally:
+                    os.close(out)

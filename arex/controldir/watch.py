@@ -1,0 +1,144 @@
+"""
+File events in ``accepting/``, for clients that only write files: a wake-up is a job id and nothing more.
+
+Events are for speed, the scan is for truth. On a network file system events of other hosts never arrive, so the
+watch is used only where a file that another process makes is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from arex import process
+from arex.controldir.layout import Layout, Place
+from arex.model.ids import JobId
+
+log = logging.getLogger(__name__)
+
+_NETWORK: Final = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "cifs",
+        "smb3",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "fuse.glusterfs",
+        "fuse.sshfs",
+        "9p",
+    }
+)
+_PROBE: Final = ".arex-probe"
+_PROBE_S: Final = 2.0
+
+
+class Mode(StrEnum):
+    EVENTS = "events"
+    POLL = "poll"
+
+
+class Watch:
+    """Watches one directory; callbacks come on the event loop."""
+
+    def __init__(self, layout: Layout, look: Callable[[JobId], None]) -> None:
+        self._layout = layout
+        self._look = look
+        self._directory = layout.root / Place.ACCEPTING
+        self._observer = Observer()
+        self._probed = asyncio.Event()
+
+    async def start(self, wanted: str) -> tuple[Mode, str]:
+        """
+        Begin to watch; ``wanted`` is ``auto``, ``events`` or ``poll``.
+
+        Returns:
+            the mode, and why it was chosen.
+        """
+        if wanted == Mode.POLL:
+            return Mode.POLL, "the configuration says so"
+        kind = await asyncio.to_thread(filesystem_of, self._directory)
+        if kind in _NETWORK and wanted != Mode.EVENTS:
+            return Mode.POLL, f"{self._directory} lies on {kind}, where events of other hosts do not arrive"
+        try:
+            await asyncio.to_thread(self._begin, asyncio.get_running_loop())
+        except OSError as exc:
+            return Mode.POLL, f"the directory can't be watched: {exc.strerror}"
+        if await self._probe():
+            return Mode.EVENTS, f"a file made by another process was seen at once ({kind})"
+        await self.stop()
+        return Mode.POLL, f"a file made by another process was not seen within {_PROBE_S:g} s ({kind})"
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        handler = _Handler(lambda name: loop.call_soon_threadsafe(self._seen, name))
+        self._observer.schedule(
+            handler, str(self._directory), event_filter=[FileCreatedEvent, FileMovedEvent, FileClosedEvent]
+        )
+        self._observer.start()
+
+    async def _probe(self) -> bool:
+        path = self._directory / f"{_PROBE}.{os.getpid()}"
+        try:
+            await process.run(["/bin/sh", "-c", ': > "$1" && rm -f "$1"', "sh", str(path)], timeout=10)
+            async with asyncio.timeout(_PROBE_S):
+                await self._probed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _seen(self, name: str) -> None:
+        if name.startswith(_PROBE):
+            self._probed.set()
+        elif (job := self._layout.job_of_status(name)) is not None:
+            self._look(job)
+        elif (mark := self._layout.job_of_mark(name)) is not None:
+            self._look(mark[0])
+
+    async def stop(self) -> None:
+        if self._observer.is_alive():
+            await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self._observer.stop()
+        self._observer.join()
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, seen: Callable[[str], object]) -> None:
+        self._seen = seen
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        # a rename into place is one event whose source is the temporary name
+        path = event.dest_path or event.src_path
+        self._seen(os.path.basename(os.fsdecode(path)))
+
+
+def filesystem_of(path: Path) -> str:
+    """Type of the file system that holds ``path``, as /proc/self/mountinfo names it."""
+    wanted = os.path.realpath(path)
+    best, kind = "", "unknown"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        for line in mounts:
+            left, _, right = line.partition(" - ")
+            point = left.split(" ")[4].replace("\\040", " ")
+            if (wanted == point or wanted.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
+                best, kind = point, right.split(" ")[0]
+    return kind

@@ -1,0 +1,209 @@
+"""
+``.xml``: the job as a GLUE2 ComputingActivity, rewritten whenever its state changes.
+
+Source: spec of the control directory (ARC 6.17), section on ``.xml`` and the tables of states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from arex.controldir import codec
+from arex.gm.case import Case
+from arex.gm.machine import CANCELLED
+from arex.jobdesc.grami import parse_grami
+from arex.model.grami import Grami
+from arex.model.local import JobLocal
+from arex.model.state import State, Status
+
+_NAMESPACE: Final = "http://schemas.ogf.org/glue/2009/03/spec_2.0_r1"
+_VALIDITY_S: Final = 10800
+_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+_REST: Final = {
+    Status(State.ACCEPTED): "ACCEPTING",
+    Status(State.ACCEPTED, pending=True): "ACCEPTED",
+    Status(State.PREPARING): "PREPARING",
+    Status(State.PREPARING, pending=True): "PREPARED",
+    Status(State.SUBMIT): "SUBMITTING",
+    Status(State.INLRMS, pending=True): "EXECUTED",
+    Status(State.CANCELING): "KILLING",
+    Status(State.FINISHING): "FINISHING",
+    Status(State.DELETED): "WIPED",
+}
+_REST_INLRMS: Final = {"Q": "QUEUING", "R": "RUNNING", "S": "HELD", "E": "EXITINGLRMS", "EXECUTED": "EXITINGLRMS"}
+_EMIES: Final = {
+    State.ACCEPTED: ("accepted", ("client-stagein-possible",)),
+    State.PREPARING: ("preprocessing", ("client-stagein-possible", "server-stagein")),
+    State.SUBMIT: ("processing-accepting", ()),
+    State.INLRMS: ("processing-queued", ()),
+    State.CANCELING: ("processing", ("processing-cancel",)),
+    State.FINISHING: ("postprocessing", ("client-stageout-possible", "server-stageout")),
+    State.FINISHED: ("terminal", ("client-stageout-possible",)),
+    State.DELETED: ("terminal", ("expired",)),
+}
+_PHASE_OF: Final = {
+    State.ACCEPTED: "validation",
+    State.PREPARING: "preprocessing",
+    State.SUBMIT: "processing",
+    State.INLRMS: "processing",
+    State.CANCELING: "processing",
+    State.FINISHING: "postprocessing",
+}
+_RESTART: Final = {State.PREPARING: "PREPARING", State.FINISHING: "FINISHING"}
+
+
+def publish(case: Case) -> None:
+    """Write the document for the state that the job is in now."""
+    case.store.put(case.job.id, "xml", codec.encode(document(case)))
+
+
+def document(case: Case) -> str:
+    """The whole document; reads ``.grami``, ``.diag`` and ``.failed``."""
+    now = codec.iso_time(case.world.clock.now())
+    body = "".join(f"  <{name}>{_escaped(value)}</{name}>\n" for name, value in _elements(case))
+    share = f"urn:ogf:ComputingShare:{case.settings.hostname}:{case.job.local.queue or ''}"
+    return (
+        f'<ComputingActivity xmlns="{_NAMESPACE}" BaseType="Activity" CreationTime="{now}" Validity="{_VALIDITY_S}">\n'
+        f"{body}  <Associations>\n    <ComputingShareID>{_escaped(share)}</ComputingShareID>\n  </Associations>\n"
+        "</ComputingActivity>\n"
+    )
+
+
+def _escaped(text: str) -> str:
+    """Text that XML can hold: what it can't becomes a question mark."""
+    legal = "".join(
+        c if c in "\t\n\r" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text
+    )
+    return legal.translate(_ESCAPES)
+
+
+def _elements(case: Case) -> Iterator[tuple[str, str]]:
+    job, local = case.job, case.job.local
+    interface = local.interface or "org.nordugrid.internal"
+    failures = [line for line in case.store.failure(job.id).splitlines() if line]
+    grami = _grami(case)
+    yield "ID", f"urn:caid:{case.settings.hostname}:{interface}:{job.id}"
+    yield "Name", local.jobname or ""
+    yield "OtherInfo", f"SubmittedVia={interface}"
+    yield "Type", "single"
+    yield "IDFromEndpoint", f"urn:idfe:{job.id}"
+    if local.localid and job.state in {State.INLRMS, State.CANCELING}:
+        yield "LocalIDFromManager", local.localid
+    yield from (("State", text) for text in states(job.status, case.world.phases.get(job.id, ""), local, failures))
+    if job.state is State.FINISHED and local.failedstate is not None and local.rerun:
+        yield "RestartState", f"arcrest:{_RESTART.get(local.failedstate, 'OTHER')}"
+    used = dict(codec.parse_diag(case.store.read(job.id, "diag") or b""))
+    if (code := codec.diag_number(used.get("exitcode", ""))) is not None:
+        yield "ExitCode", str(code)
+    yield from (("Error", line) for line in failures)
+    if local.subject:
+        yield "Owner", local.subject
+    yield from _requested(grami)
+    if local.gmlog:
+        yield "LogDir", local.gmlog
+    if node := used.get("nodename"):
+        yield "ExecutionNode", node
+    if local.queue:
+        yield "Queue", local.queue
+    yield from _used(used, grami)
+    yield from _times(case, used)
+
+
+def _grami(case: Case) -> Grami | None:
+    data = case.store.read(case.job.id, "grami")
+    return None if data is None else parse_grami(data)
+
+
+def _requested(grami: Grami | None) -> Iterator[tuple[str, str]]:
+    if grami is None:
+        return
+    # wall time is published times slots, as GLUE2 clients divide by slots again
+    if grami.walltime_s is not None:
+        yield "RequestedTotalWallTime", str(grami.walltime_s * grami.count)
+    if grami.cputime_s is not None:
+        yield "RequestedTotalCPUTime", str(grami.cputime_s)
+    yield "RequestedSlots", str(grami.count)
+    yield from (("RequestedApplicationEnvironment", runtime.name) for runtime in grami.runtimes)
+    root = f"{grami.directory}/"
+    yield "StdIn", grami.stdin
+    yield "StdOut", grami.stdout.removeprefix(root)
+    yield "StdErr", grami.stderr.removeprefix(root)
+
+
+def _used(used: dict[str, str], grami: Grami | None) -> Iterator[tuple[str, str]]:
+    slots = 1 if grami is None else grami.count
+    wall, user, system, memory = (
+        codec.diag_number(used.get(key, "")) for key in ("walltime", "usertime", "kerneltime", "maxresidentmemory")
+    )
+    if wall is not None:
+        yield "UsedTotalWallTime", str(wall * slots)
+    if user is not None or system is not None:
+        yield "UsedTotalCPUTime", str((user or 0) + (system or 0))
+    if memory is not None:
+        yield "UsedMainMemory", str(memory)
+
+
+def _times(case: Case, used: dict[str, str]) -> Iterator[tuple[str, str]]:
+    local = case.job.local
+    pairs: list[tuple[str, datetime | None]] = [
+        ("SubmissionTime", local.starttime),
+        ("StartTime", _stamp(used.get("lrmsstarttime"))),
+        ("ComputingManagerEndTime", _stamp(used.get("lrmsendtime"))),
+        ("EndTime", case.job.changed if case.job.state is State.FINISHED else None),
+        ("WorkingAreaEraseTime", local.cleanuptime if case.job.state is State.FINISHED else None),
+        ("ProxyExpirationTime", local.delegexpiretime),
+    ]
+    yield from ((name, codec.iso_time(moment)) for name, moment in pairs if moment is not None)
+
+
+def _stamp(text: str | None) -> datetime | None:
+    try:
+        return codec.parse_mds(text) if text else None
+    except ValueError:
+        return None  # the payload can write into its diag file
+
+
+def states(status: Status, phase: str, local: JobLocal, failures: list[str]) -> list[str]:
+    """The State elements: nordugrid, file, bes, arcrest, emies and its attributes."""
+    if status.state is State.FINISHED:
+        return _final_states(local, failures)
+    word = f"INLRMS:{phase}" if status.state is State.INLRMS and phase and not status.pending else str(status)
+    primary, attributes = _EMIES[status.state]
+    rest = (
+        _REST.get(status) or _REST.get(Status(status.state)) or _REST_INLRMS.get(phase, "OTHER" if phase else "QUEUING")
+    )
+    if status.state is State.INLRMS and phase == "R":
+        primary, attributes = "processing-running", ("app-running",)
+    if status.pending:
+        attributes = (*attributes, "server-paused")
+    bes = "Pending" if status.state is State.ACCEPTED else "Running"
+    return [
+        f"nordugrid:{word}",
+        f"file:{'hold' if status.pending else status.state.lower()}",
+        f"bes:{bes}",
+        f"arcrest:{rest}",
+        f"emies:{primary}",
+        *(f"emiesattr:{attribute}" for attribute in attributes),
+    ]
+
+
+def _final_states(local: JobLocal, failures: list[str]) -> list[str]:
+    primary, attributes = _EMIES[State.FINISHED]
+    if not failures:
+        return ["nordugrid:FINISHED", "file:finished", "bes:Finished", "arcrest:FINISHED", f"emies:{primary}",
+                *(f"emiesattr:{attribute}" for attribute in attributes)]  # fmt: skip
+    killed = CANCELLED in failures
+    word, bes = ("KILLED", "Cancelled") if killed else ("FAILED", "Failed")
+    where = local.failedstate or State.ACCEPTED
+    return [
+        f"nordugrid:{word}::{local.failedstate or ''}",
+        f"file:{'killed' if killed else where.lower()}",
+        f"bes:{bes}",
+        f"arcrest:{word}",
+        f"emies:{primary}",
+        *(f"emiesattr:{attribute}" for attribute in attributes),
+        f"emiesattr:{_PHASE_OF.get(where, 'processing')}-{'cancel' if killed else 'failure'}",
+    ]

@@ -1,0 +1,54 @@
+"""
+``.lrms_job``: one attempt to hand a job to its batch system, on disk before the batch system hears of it.
+
+The file holds ``key=value`` lines: ``tag``, ``lrms`` and, once known, ``localid``. It goes away when the job is
+FINISHED, so that a rerun is a new attempt with a new tag. A real A-REX ignores and removes it likewise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from arex.controldir import codec
+from arex.controldir.store import ControlDir, SessionFiles
+from arex.model.ids import JobId, LocalId, Tag, new_tag
+from arex.ports import LocalJob
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    tag: Tag
+    lrms: str
+    localid: LocalId | None = None
+
+
+def read(store: ControlDir, job: JobId) -> Attempt | None:
+    """The attempt on record; a record that does not read counts as none, so that ``find`` never trusts it."""
+    data = store.read(job, "lrms_job")
+    if data is None:
+        return None
+    facts = dict(line.partition("=")[::2] for line in codec.decode(data).splitlines())
+    tag, lrms = facts.get("tag", ""), facts.get("lrms", "")
+    if not tag.startswith(f"{job}-") or "/" in tag or not lrms:
+        return None
+    return Attempt(Tag(tag), lrms, LocalId(facts["localid"]) if facts.get("localid") else None)
+
+
+def begin(store: ControlDir, job: JobId, lrms: str) -> Attempt:
+    """A new attempt, on disk when this returns: the batch system may be asked now."""
+    attempt = Attempt(new_tag(job), lrms)
+    store.put(job, "lrms_job", codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n"), durable=True)
+    return attempt
+
+
+def taken(store: ControlDir, job: JobId, localid: LocalId) -> None:
+    """The batch system knows this attempt as ``localid``."""
+    store.append(job, "lrms_job", f"localid={localid}\n")
+
+
+def local_job(store: ControlDir, job: JobId, session: SessionFiles, localid: LocalId) -> LocalJob:
+    """What the batch system is asked about; without a record of ours, somebody else submitted it."""
+    attempt = read(store, job)
+    if attempt is None or attempt.localid not in {None, localid}:
+        return LocalJob(job=job, localid=localid, tag=None, session=session.path, rundir=None)
+    return LocalJob(job=job, localid=localid, tag=attempt.tag, session=session.path, rundir=session.lrms / attempt.tag)

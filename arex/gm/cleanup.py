@@ -1,0 +1,90 @@
+"""
+Lifetimes of what is FINISHED or DELETED.
+
+Jobs that finish while we run are known; those found on disk are read little by little, so that a hundred thousand
+of them cost a start nothing. Source: spec, section on lifetimes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from arex.controldir.layout import Place
+from arex.errors import CorruptFile
+from arex.gm.case import World
+from arex.model.ids import JobId
+from arex.model.local import JobLocal
+from arex.model.state import State
+
+log = logging.getLogger(__name__)
+
+_PER_LOOK: Final = 25
+_LOOK_S: Final = 1.0
+_WALK_AGAIN: Final = timedelta(hours=6)
+
+
+class Lifetimes:
+    """Wakes a finished job when its time has come."""
+
+    def __init__(self, world: World, look: Callable[[JobId], None]) -> None:
+        self._world = world
+        self._look = look
+        self._due: list[tuple[datetime, JobId]] = []
+        self._known: set[JobId] = set()
+
+    def note(self, job: JobId, state: State, local: JobLocal) -> None:
+        """The job is FINISHED or DELETED; when it is time to look at it again."""
+        due = local.cleanuptime or self._world.clock.now()
+        if state is State.DELETED:
+            due += self._world.settings.ttr
+        self._known.add(job)
+        heapq.heappush(self._due, (due, job))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            names = await asyncio.to_thread(self._names)
+            self._known &= set(names)
+            self._due = [entry for entry in self._due if entry[1] in self._known]
+            heapq.heapify(self._due)
+            until = self._world.clock.now() + _WALK_AGAIN
+            unread = [job for job in names if job not in self._known]
+            while self._world.clock.now() < until:
+                part, unread = unread[:_PER_LOOK], unread[_PER_LOOK:]
+                if part:
+                    for job, state, local in await asyncio.to_thread(self._read, part):
+                        self.note(job, state, local)
+                self._wake_due()
+                await self._world.clock.sleep(_LOOK_S if unread or self._soon() else 10 * _LOOK_S)
+
+    def _soon(self) -> bool:
+        return bool(self._due) and self._due[0][0] - self._world.clock.now() < timedelta(seconds=20)
+
+    def _wake_due(self) -> None:
+        now = self._world.clock.now()
+        while self._due and self._due[0][0] <= now:
+            _, job = heapq.heappop(self._due)
+            self._known.discard(job)
+            self._look(job)
+
+    def _names(self) -> list[JobId]:
+        return list(self._world.store.scan_names(Place.FINISHED))
+
+    def _read(self, jobs: list[JobId]) -> list[tuple[JobId, State, JobLocal]]:
+        found = []
+        for job in jobs:
+            try:
+                status, local = self._world.store.read_status(job), self._world.store.read_local(job)
+            except (CorruptFile, OSError) as exc:
+                log.warning(
+                    "a finished job does not read and stays: %s", exc, extra={"event": "cleanup.unreadable", "job": job}
+                )
+                continue
+            if status is not None and status.status is not None and local is not None:
+                found.append((job, status.status.state, local))
+        return found

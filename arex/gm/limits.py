@@ -1,0 +1,147 @@
+"""
+Who may go on: ``maxjobs`` and the slots of a backend that does not queue by itself.
+
+Used from the event loop and from worker threads alike. A job that waits keeps its turn: higher priority first,
+then first come, first served; a large job at the head is not overtaken, or it would never run.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from typing import Final
+
+from arex.config.values import MaxJobs
+from arex.model.ids import JobId
+
+
+class Gate:
+    """A number of slots, and the jobs that wait for some."""
+
+    def __init__(self, slots: int | None) -> None:
+        self.slots = slots
+        self.taken: Final[dict[JobId, int]] = {}
+        self.used = 0
+        self._waiting: Final[dict[JobId, tuple[int, int]]] = {}
+        self._queue: list[tuple[int, int, JobId]] = []
+        self._serial: Final = itertools.count()
+
+    def enter(self, job: JobId, need: int, priority: int) -> bool:
+        """Take slots, or stand in line; a job that is in already stays in."""
+        if job in self.taken:
+            return True
+        if self._fits(need) and self._is_first(job):
+            self._leave_line(job)
+            self.force(job, need)
+            return True
+        if job not in self._waiting:
+            ticket = (-priority, next(self._serial))
+            self._waiting[job] = ticket
+            heapq.heappush(self._queue, (*ticket, job))
+        return False
+
+    def force(self, job: JobId, need: int) -> None:
+        """A job found running takes its slots, limit or not."""
+        if job not in self.taken:
+            self.taken[job] = need
+            self.used += need
+
+    def leave(self, job: JobId) -> bool:
+        """Give slots or the place in the line back; whether anything was given."""
+        self._leave_line(job)
+        need = self.taken.pop(job, None)
+        if need is None:
+            return False
+        self.used -= need
+        return True
+
+    def next(self, count: int) -> list[JobId]:
+        """The first jobs in line, to be woken because there may be room."""
+        self._drop_stale()
+        return [job for _, _, job in heapq.nsmallest(count, self._queue) if job in self._waiting]
+
+    def room(self) -> int:
+        """Free slots, as far as that matters."""
+        return 1_000_000 if self.slots is None else max(0, self.slots - self.used)
+
+    def _fits(self, need: int) -> bool:
+        # a job larger than all there is runs alone: refusing it is the batch system's or the queue's business
+        return self.slots is None or self.used + need <= self.slots or self.used == 0
+
+    def _is_first(self, job: JobId) -> bool:
+        self._drop_stale()
+        return not self._queue or self._queue[0][2] == job
+
+    def _leave_line(self, job: JobId) -> None:
+        self._waiting.pop(job, None)
+
+    def _drop_stale(self) -> None:
+        while self._queue and self._waiting.get(self._queue[0][2]) != self._queue[0][:2]:
+            heapq.heappop(self._queue)
+
+
+class Limits:
+    """All limits of one grid manager."""
+
+    def __init__(self, maxjobs: MaxJobs, slots: int | None = None) -> None:
+        self.maxjobs = maxjobs
+        self._slots = slots
+        self._counts_slots = maxjobs.running is None
+        self._running = Gate(slots if maxjobs.running is None else maxjobs.running)
+        self._owners: dict[str, Gate] = {}
+        self._lock = threading.Lock()
+
+    def change(self, maxjobs: MaxJobs) -> None:
+        """Other numbers, from now on; jobs that are in stay in."""
+        with self._lock:
+            self.maxjobs = maxjobs
+            self._counts_slots = maxjobs.running is None
+            self._running.slots = self._slots if maxjobs.running is None else maxjobs.running
+            for gate in self._owners.values():
+                gate.slots = maxjobs.per_owner
+
+    def may_run(self, job: JobId, slots: int, priority: int) -> bool:
+        """Whether the job may go to the batch system now; if not, it is woken when its turn comes."""
+        with self._lock:
+            return self._running.enter(job, slots if self._counts_slots else 1, priority)
+
+    def runs(self, job: JobId, slots: int) -> None:
+        """The job was found in SUBMIT or INLRMS."""
+        with self._lock:
+            self._running.force(job, slots if self._counts_slots else 1)
+
+    def may_start(self, job: JobId, owner: str, priority: int) -> bool:
+        """Whether the owner has room for one more job between PREPARING and FINISHING."""
+        if self.maxjobs.per_owner is None:
+            return True
+        with self._lock:
+            return self._gate_of(owner).enter(job, 1, priority)
+
+    def started(self, job: JobId, owner: str) -> None:
+        if self.maxjobs.per_owner is not None:
+            with self._lock:
+                self._gate_of(owner).force(job, 1)
+
+    def left_batch(self, job: JobId) -> list[JobId]:
+        """The job no longer needs its slots; the jobs to wake."""
+        with self._lock:
+            return self._running.next(self._running.room()) if self._running.leave(job) else []
+
+    def left(self, job: JobId, owner: str) -> list[JobId]:
+        """The job is FINISHED or gone; the jobs to wake."""
+        with self._lock:
+            woken = self._running.next(self._running.room()) if self._running.leave(job) else []
+            gate = self._owners.get(owner)
+            if gate is not None and gate.leave(job):
+                woken += gate.next(gate.room())
+                if not gate.taken and not gate.next(1):
+                    del self._owners[owner]
+            return woken
+
+    @property
+    def running(self) -> int:
+        return len(self._running.taken)
+
+    def _gate_of(self, owner: str) -> Gate:
+        return self._owners.setdefault(owner, Gate(self.maxjobs.per_owner))

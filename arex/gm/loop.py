@@ -1,0 +1,385 @@
+"""
+Whose turn it is: wake-ups, timers, limits, and the answers of the world outside.
+
+A wake-up is a job id. A job is driven by one worker at a time, in a thread; woken meanwhile, it is driven again.
+Everything in this class runs on the event loop but ``_drive``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from arex.controldir.layout import Place
+from arex.gm import activity
+from arex.gm.case import (
+    Answer,
+    AskCancel,
+    AskStage,
+    AskStatus,
+    AskSubmit,
+    Case,
+    Forget,
+    Job,
+    Wait,
+    World,
+)
+from arex.gm.cleanup import Lifetimes
+from arex.gm.lane import Lane
+from arex.gm.machine import Resting, drive
+from arex.logs import job_context
+from arex.model.ids import JobId, LocalId
+from arex.model.local import JobLocal
+from arex.model.report import Phase
+from arex.model.state import ACTIVE, RUNNING, State, Status
+from arex.ports import Staged, Stager
+
+log = logging.getLogger(__name__)
+
+_WORKERS: Final = 4
+_TROUBLE_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """Seconds between the things that happen by themselves."""
+
+    wakeup_s: float = 180.0  #: the scan that is the truth, and the heartbeat
+    accepting_s: float | None = None  #: a scan of ``accepting/`` alone, where no events arrive
+
+
+class GridManager:
+    """All jobs of one control directory."""
+
+    def __init__(self, world: World, lanes: Mapping[str, Lane], stager: Stager, rhythm: Rhythm) -> None:
+        self._world = world
+        self._store = world.store
+        self._lanes = lanes
+        self._stager = stager
+        self._rhythm = rhythm
+        self._jobs: dict[JobId, Job] = {}
+        self._counts: Counter[State] = Counter()
+        self._newcomers: dict[JobId, None] = {}
+        self._ready: asyncio.Queue[JobId] = asyncio.Queue()
+        self._queued: set[JobId] = set()
+        self._busy: set[JobId] = set()
+        self._again: set[JobId] = set()
+        self._answers: dict[JobId, Answer] = {}
+        self._asked: dict[JobId, AskSubmit | AskCancel | AskStage] = {}
+        self._timers: dict[JobId, asyncio.TimerHandle] = {}
+        self._troubles: Counter[JobId] = Counter()
+        self._phases: dict[JobId, str] = {}
+        self._staging: dict[JobId, asyncio.Task[None]] = {}
+        self._lifetimes = Lifetimes(world, self.look)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._rescan = asyncio.Event()
+        self.scanned = asyncio.Event()  #: every job on disk at start has been taken up
+        world.phases = self._phases
+
+    # --- wake-ups -----------------------------------------------------------------------------------------------
+
+    def look(self, job: JobId) -> None:
+        """Something may have happened to this job."""
+        if job in self._busy:
+            self._again.add(job)
+        elif isinstance(self._asked.get(job), AskSubmit | AskCancel) and job not in self._answers:
+            return  # the answer that is on its way wakes it; a mark waits for the next state
+        elif job not in self._queued:
+            if job not in self._jobs and not self._may_adopt():
+                self._newcomers[job] = None
+                return
+            self._queued.add(job)
+            self._ready.put_nowait(job)
+
+    def rescan(self) -> None:
+        """Look at everything now, not at the next period."""
+        self._rescan.set()
+
+    def answer(self, job: JobId, answer: Answer) -> None:
+        self._asked.pop(job, None)
+        self._answers[job] = answer
+        self.look(job)
+
+    def phase_changed(self, job: JobId, phase: Phase) -> None:
+        """Queued, running, held: what the owner sees of a job inside its batch system."""
+        self._phases[job] = str(phase)
+        if job in self._jobs and self._tasks is not None:
+            self._tasks.create_task(self._publish(job), name=f"publish {job}")
+
+    async def _publish(self, job: JobId) -> None:
+        record = self._jobs.get(job)
+        if record is not None and job not in self._busy:
+            with contextlib.suppress(OSError):  # it is written again with the next move
+                await asyncio.to_thread(activity.publish, Case(job=record, world=self._world))
+
+    def _may_adopt(self) -> bool:
+        limit = self._world.limits.maxjobs.tracked
+        return limit is None or self.tracked + len(self._queued) < limit
+
+    @property
+    def tracked(self) -> int:
+        """Jobs that count against n1 of ``maxjobs``."""
+        return len(self._jobs) - self._counts[State.CANCELING]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return {str(state): count for state, count in self._counts.items() if count > 0}
+
+    @property
+    def waiting_outside(self) -> int:
+        """New jobs that ``maxjobs`` keeps in ``accepting/``."""
+        return len(self._newcomers)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled; moves that have begun are finished first."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            for number in range(_WORKERS):
+                tasks.create_task(self._worker(), name=f"worker {number}")
+            tasks.create_task(self._scanning(), name="scan")
+            tasks.create_task(self._lifetimes.run(), name="lifetimes")
+            if self._rhythm.accepting_s is not None:
+                tasks.create_task(self._polling_accepting(self._rhythm.accepting_s), name="scan accepting")
+
+    async def _worker(self) -> None:
+        while True:
+            job = await self._ready.get()
+            self._queued.discard(job)
+            self._busy.add(job)
+            try:
+                await _to_the_end(self._turn(job))
+            finally:
+                self._busy.discard(job)
+            if job in self._again:
+                self._again.discard(job)
+                self.look(job)
+
+    async def _turn(self, job: JobId) -> None:
+        if (timer := self._timers.pop(job, None)) is not None:
+            timer.cancel()
+        known = self._jobs.get(job)
+        case = Case(job=known or _unknown(job), world=self._world, answer=self._answers.pop(job, None))
+        before = case.job.state
+        token = job_context.set(job)
+        try:
+            rest = await asyncio.to_thread(_drive, case)
+        except OSError as exc:
+            self._trouble(case, exc)
+            log.warning("job waits, its files can't be handled: %s", exc, extra={"event": "job.trouble"})
+        except Exception as exc:
+            self._trouble(case, exc)
+            log.exception("job waits, this is a fault of arex", extra={"event": "job.bug"})
+        else:
+            self._troubles.pop(job, None)
+            self._settle(case, rest)
+        finally:
+            job_context.reset(token)
+        if case.job.state is not before:
+            log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved"})
+
+    def _trouble(self, case: Case, exc: Exception) -> None:
+        """Nothing is lost: what is on disk holds, and the job is looked at again."""
+        job = case.job.id
+        self._keep(case.job)
+        if case.answer is not None and job not in self._answers:
+            self._answers[job] = case.answer
+        pause = _TROUBLE_S[min(self._troubles[job], len(_TROUBLE_S) - 1)]
+        self._troubles[job] += 1
+        self._after(job, pause)
+        del exc
+
+    # --- after a turn -------------------------------------------------------------------------------------------
+
+    def _settle(self, case: Case, rest: Resting) -> None:
+        job = case.job
+        owner = job.local.subject or ""
+        if isinstance(rest, Forget) or job.state not in ACTIVE:
+            self._drop(job, owner)
+            if not isinstance(rest, Forget) and job.state is not State.UNDEFINED:
+                self._lifetimes.note(job.id, job.state, job.local)
+            return
+        self._keep(job)
+        if job.state not in RUNNING and not (job.state is State.PREPARING and job.status.pending):
+            self._wake(self._world.limits.left_batch(job.id))
+        match rest:
+            case Wait(seconds=seconds) if seconds is not None:
+                self._after(job.id, seconds)
+            case AskSubmit():
+                self._ask_lane(job.id, rest)
+            case AskCancel():
+                self._ask_lane(job.id, rest)
+            case AskStatus(lrms=lrms):
+                if (lane := self._lane(lrms)) is not None:
+                    lane.watch(rest)
+            case AskStage():
+                self._stage(job.id, rest)
+            case _:
+                pass
+
+    def _ask_lane(self, job: JobId, ask: AskSubmit | AskCancel) -> None:
+        lane = self._lane(ask.lrms)
+        if lane is None:
+            log.warning("no batch system %r is configured: the job waits", ask.lrms, extra={"event": "lrms.unknown"})
+            self._after(job, _TROUBLE_S[-1])
+            return
+        self._asked[job] = ask
+        if isinstance(ask, AskSubmit):
+            lane.submit(ask)
+        else:
+            lane.cancel(ask)
+
+    def _lane(self, lrms: str) -> Lane | None:
+        return self._lanes.get(lrms.lower())
+
+    def _keep(self, job: Job) -> None:
+        before = self._jobs.get(job.id)
+        if before is not None:
+            self._counts[before.state] -= 1
+        self._counts[job.state] += 1
+        self._jobs[job.id] = job
+
+    def _drop(self, job: Job, owner: str) -> None:
+        before = self._jobs.pop(job.id, None)
+        if before is not None:
+            self._counts[before.state] -= 1
+        localid = job.local.localid
+        if localid is not None and (lane := self._lane(job.local.lrms or self._world.settings.lrms)) is not None:
+            lane.forget(LocalId(localid))
+        self._phases.pop(job.id, None)
+        self._asked.pop(job.id, None)
+        self._troubles.pop(job.id, None)
+        self._wake(self._world.limits.left(job.id, owner))
+        while self._newcomers and self._may_adopt():
+            newcomer = next(iter(self._newcomers))
+            del self._newcomers[newcomer]
+            self.look(newcomer)
+
+    def _wake(self, jobs: list[JobId]) -> None:
+        for job in jobs:
+            self.look(job)
+
+    def _after(self, job: JobId, seconds: float) -> None:
+        if (timer := self._timers.pop(job, None)) is not None:
+            timer.cancel()
+        self._timers[job] = asyncio.get_running_loop().call_later(seconds, self._timer_rang, job)
+
+    def _timer_rang(self, job: JobId) -> None:
+        self._timers.pop(job, None)
+        self.look(job)
+
+    # --- staging ------------------------------------------------------------------------------------------------
+
+    def _stage(self, job: JobId, ask: AskStage) -> None:
+        if job not in self._staging and self._tasks is not None:
+            self._asked[job] = ask
+            self._staging[job] = self._tasks.create_task(self._staged(job, ask), name=f"stage {job}")
+
+    async def _staged(self, job: JobId, ask: AskStage) -> None:
+        call = self._stager.stage_out if ask.out else self._stager.stage_in
+        staged: Staged = await call(job, ask.session, ask.files)
+        del self._staging[job]
+        if staged.done or staged.failure:
+            self.answer(job, staged)
+        else:
+            self._asked.pop(job, None)
+            self._after(job, 1.0)
+
+    # --- scans --------------------------------------------------------------------------------------------------
+
+    async def _scanning(self) -> None:
+        while True:
+            try:
+                await self._scan()
+                self.scanned.set()
+            except OSError as exc:
+                log.warning("the control directory can't be scanned: %s", exc, extra={"event": "scan.failed"})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._rhythm.wakeup_s):
+                    await self._rescan.wait()
+            self._rescan.clear()
+
+    async def _scan(self) -> None:
+        """The truth: whatever is on disk and not in memory is taken up, whatever is gone from disk is dropped."""
+        found, marked = await asyncio.to_thread(self._read_directories)
+        on_disk = set(found)
+        for job in found:
+            if job not in self._jobs:
+                self.look(job)
+        for job in marked:
+            self.look(job)
+        for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
+            self._vanished(job)
+        self._newcomers = {job: None for job in self._newcomers if job in on_disk}
+
+    def _vanished(self, job: JobId) -> None:
+        """Somebody removed the status file: the job does not exist any more; but a move may be on its way."""
+        record = self._jobs[job]
+        if self._store.read_status(job) is None and job not in self._busy and job not in self._queued:
+            log.warning(
+                "its status file was removed by somebody: the job is given up",
+                extra={"event": "job.vanished", "job": job},
+            )
+            self._drop(record, record.local.subject or "")
+
+    def _read_directories(self) -> tuple[list[JobId], list[JobId]]:
+        new = sorted(self._store.scan(Place.ACCEPTING), key=lambda found: found[1].st_ctime_ns)
+        old = [job for place in (Place.PROCESSING, Place.RESTARTING) for job in self._store.scan_names(place)]
+        marked = [job for job, _ in self._store.scan_marks()]
+        self._heartbeat()
+        return [*old, *(job for job, _ in new)], marked
+
+    def _heartbeat(self) -> None:
+        with open(f"{self._store.root}/gm-heartbeat", "wb", opener=_private):
+            pass
+
+    async def _polling_accepting(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            with contextlib.suppress(OSError):  # the full scan reports it
+                found, marked = await asyncio.to_thread(self._read_accepting)
+                for job in (*found, *marked):
+                    if job not in self._jobs or job in marked:
+                        self.look(job)
+
+    def _read_accepting(self) -> tuple[list[JobId], set[JobId]]:
+        return list(self._store.scan_names(Place.ACCEPTING)), {job for job, _ in self._store.scan_marks()}
+
+
+def _drive(case: Case) -> Resting:
+    """One turn of a job, and its document if the job stays where it is for a while."""
+    before = case.job.status
+    rest = drive(case)
+    if case.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
+        # a job on its way into the batch system shows there within a second, by its phase
+        activity.publish(case)
+    return rest
+
+
+def _unknown(job: JobId) -> Job:
+    return Job(
+        id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=datetime.fromtimestamp(0, UTC)
+    )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+async def _to_the_end(work: Awaitable[None]) -> None:
+    """A move that has begun is finished; cancellation comes after it."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await task
+        raise

@@ -1,0 +1,192 @@
+"""File lists of a job through its life, and what they say about ``.local``; the log directory of its owner."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from arex.controldir import beneath, codec
+from arex.errors import UnsafePath
+from arex.gm.case import Case
+from arex.jobdesc.lists import Ending, input_entries, kept_inputs, local_from, output_entries
+from arex.model.files import FileEntry
+from arex.model.local import JobLocal
+
+__all__ = [
+    "Ending",
+    "copy_logs",
+    "drop_jobid",
+    "expand",
+    "for_restart",
+    "from_description",
+    "missing_downloads",
+    "rewrite",
+]
+
+log = logging.getLogger(__name__)
+
+#: Control files that ``gmlog`` shows. Nothing with a credential in it, and no ``.grami``.
+_LOGS: Final = (
+    "description",
+    "local",
+    "errors",
+    "failed",
+    "diag",
+    "statistics",
+    "input",
+    "output",
+    "input_status",
+    "output_status",
+)
+#: A dynamic list is the payload's; more than this is not read.
+_MOST_LIST: Final = 10 * 1024 * 1024
+
+
+def _credential(case: Case, delegationid: str) -> str:
+    """Path of a delegated credential, cut as the store of ARC does it: three characters a directory."""
+    if not delegationid:
+        proxy = case.store.layout.job_file(case.job.id, "proxy")
+        return proxy if os.path.lexists(proxy) else ""
+    parts, rest = [], delegationid
+    while len(rest) > 4:
+        parts.append(rest[:3])
+        rest = rest[3:]
+    return str(case.settings.delegations.joinpath(*parts, rest))
+
+
+def from_description(case: Case) -> tuple[JobLocal, list[FileEntry], list[FileEntry]]:
+    """
+    ``.local`` completed, and the lists of inputs and outputs, as the description has them.
+
+    What the submitting client decided stays; what it left out comes from the description and the configuration.
+    """
+    description, settings = case.description, case.settings
+    known = case.job.local
+    derived = local_from(description, known, max_rerun=settings.maxrerun)
+    lifetime = min(derived.lifetime or settings.ttl, settings.ttl)
+    local = replace(
+        derived,
+        queue=known.queue or derived.queue or settings.queue or None,
+        lrms=known.lrms or settings.lrms,
+        lifetime=lifetime,
+        odd=tuple(pair for pair in known.odd if pair[0] != "lifetime"),
+        rerun=derived.rerun if known.rerun is None else min(known.rerun, settings.maxrerun),
+    )
+
+    def credential(delegationid: str) -> str:
+        return _credential(case, delegationid)
+
+    inputs = input_entries(description, credential)
+    made = output_entries(description, Ending.SUCCESS, credential)
+    return replace(local, downloads=_remote(inputs), uploads=_remote(made)), inputs, made
+
+
+def _remote(entries: Sequence[FileEntry]) -> int:
+    return sum(entry.remote for entry in entries)
+
+
+def rewrite(case: Case, local: JobLocal, ending: Ending) -> JobLocal:
+    """
+    Put the outputs that this end of the job calls for into ``.output``.
+
+    Raises:
+        JobDescriptionError, JobRefused, CorruptFile: the description does not read.
+    """
+    entries = output_entries(case.description, ending, lambda delegationid: _credential(case, delegationid))
+    if ending is Ending.FAILURE and local.rerun:
+        entries += kept_inputs(case.description)  # a rerun needs what the client had uploaded
+    case.store.put_entries(case.job.id, "output", entries)
+    return replace(local, uploads=_remote(entries))
+
+
+def for_restart(case: Case, local: JobLocal) -> JobLocal:
+    """Lists for another try: without the inputs that are here and the outputs that are delivered."""
+    _, inputs, made = from_description(case)
+    here = [entry for entry in inputs if entry.pfn == "/" or beneath.size_of(case.session.path, entry.pfn) is None]
+    sent = {(entry.pfn, entry.lfn) for entry in case.store.read_entries(case.job.id, "output_status") or []}
+    left = [entry for entry in made if (entry.pfn, entry.lfn) not in sent]
+    case.store.put_entries(case.job.id, "input", here)
+    case.store.put_entries(case.job.id, "output", left)
+    return replace(local, downloads=_remote(here), uploads=_remote(left))
+
+
+def missing_downloads(case: Case) -> bool:
+    """Whether a restart has to fetch something again."""
+    return any(entry.remote for entry in case.store.read_entries(case.job.id, "input") or [])
+
+
+def drop_jobid(case: Case) -> None:
+    """Without this line a rerun is a new submission; 6.17 leaves it and looks for the dead job."""
+    data = case.store.read(case.job.id, "grami")
+    if data is not None and b"joboption_jobid=" in data:
+        lines = [line for line in data.splitlines(keepends=True) if not line.startswith(b"joboption_jobid=")]
+        case.store.put(case.job.id, "grami", b"".join(lines))
+
+
+def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
+    """
+    Outputs with the lists that the job wrote itself (``/@name``) read, and directories to upload walked.
+
+    Raises:
+        UnsafePath: a name that leads out of the session directory.
+    """
+    found: list[FileEntry] = []
+    for entry in entries:
+        if entry.pfn.startswith("/@"):
+            found.append(FileEntry(f"/{entry.pfn[2:]}"))
+            found += _dynamic(session, entry)
+        elif entry.pfn.endswith("/") and entry.lfn and entry.pfn != "/":
+            found += _walk(session, entry)
+        else:
+            found.append(entry)
+    for entry in found:
+        if entry.pfn != "/":
+            beneath.parts_of(entry.pfn)
+    return found
+
+
+def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
+    with contextlib.suppress(FileNotFoundError):
+        with os.fdopen(beneath.open_file(session, entry.pfn[2:]), "rb") as stream:
+            listed = codec.parse_entries(stream.read(_MOST_LIST))
+        return [
+            FileEntry(one.pfn if one.pfn.startswith("/") else f"/{one.pfn}", one.lfn, entry.credential)
+            for one in listed
+            if one.pfn
+        ]
+    return []
+
+
+def _walk(session: Path, entry: FileEntry) -> list[FileEntry]:
+    """All regular files below a directory, each to the same name below the target."""
+    top = session.joinpath(*beneath.parts_of(entry.pfn))
+    target = entry.lfn.rstrip("/")
+    found = []
+    for directory, _, names in os.walk(top):
+        for name in sorted(names):
+            path = Path(directory) / name
+            if path.is_file() and not path.is_symlink():
+                below = path.relative_to(top).as_posix()
+                found.append(FileEntry(f"{entry.pfn}{below}", f"{target}/{below}", entry.credential))
+    return found
+
+
+def copy_logs(case: Case) -> None:
+    """
+    Show the job's control files in the directory that its owner asked for with ``gmlog``.
+
+    Never a reason to fail the job: what stands in the way is noted.
+    """
+    name = case.job.local.gmlog
+    if not name or not case.session.exists():
+        return
+    logs = {suffix: data for suffix in _LOGS if (data := case.store.read(case.job.id, suffix)) is not None}
+    try:
+        case.session.copy_logs(name, logs)
+    except (UnsafePath, NotADirectoryError) as exc:
+        case.store.note(case.job.id, f"The log directory can't be written: {exc}")

@@ -1,0 +1,78 @@
+"""INLRMS: in the batch system until ``lrms_done`` says that it has left."""
+
+from __future__ import annotations
+
+from arex.controldir import atomic, codec
+from arex.gm import attempt
+from arex.gm.case import AskStatus, Case, Ended, Fail, Move, Step
+from arex.model.report import EndCause, Report
+from arex.model.state import State
+
+
+def decide(case: Case) -> Step:
+    if case.job.status.pending:  # a restart of a job that had failed in FINISHING
+        return Move(State.FINISHING, "Job finished executing in LRMS")
+    done = read_done(case)
+    if done is None:
+        return ask_status(case)
+    collect_diag(case)
+    code, message = done
+    if code != (case.job.local.argscode or 0) or code < 0:
+        return Fail(f"LRMS error: ({code}) {message}".rstrip())
+    return Move(State.FINISHING, "Job finished executing in LRMS")
+
+
+def read_done(case: Case) -> tuple[int, str] | None:
+    """
+    How the job left, from ``lrms_done`` or from the batch system's report.
+
+    A report makes no ``lrms_done`` of its own: the batch system, asked again after a crash, says the same.
+    """
+    data = case.store.read(case.job.id, "lrms_done")
+    if data is not None:
+        return codec.parse_lrms_done(data)
+    if isinstance(case.answer, Ended):
+        copy_comment(case)
+        return done_text(case.answer.report, case.job.local.argscode or 0)
+    return None
+
+
+def done_text(report: Report, expected: int) -> tuple[int, str]:
+    """
+    Code and message of ``lrms_done``, in the words of ARC's scan scripts; what we know beyond comes after.
+
+    Source: spec, sections on scan-X-job and on the fork backend.
+    """
+    code = -1 if report.exit_code is None else report.exit_code
+    if report.cause is EndCause.LOST or report.exit_code is None:
+        text = "Job died unexpectedly"
+        return -1, f"{text}: {report.message}" if report.message else text
+    if report.cause is EndCause.EXIT_CODE and code == expected:
+        return code, ""
+    text = f"Job finished with wrong exit code - {code} != {expected}"
+    detail = report.message or ("" if report.cause in {None, EndCause.EXIT_CODE} else str(report.cause))
+    return code, f"{text}: {detail}" if detail else text
+
+
+def ask_status(case: Case) -> Step:
+    localid = case.job.local.localid
+    if localid is None:
+        return Fail("LRMS error: (-1) Job died unexpectedly: no local id is on record")
+    return AskStatus(case.lrms, attempt.local_job(case.store, case.job.id, case.session, localid))
+
+
+def copy_comment(case: Case) -> None:
+    """What the job script printed becomes part of the job's log."""
+    data = atomic.read(str(case.session.comment))
+    if data:
+        case.store.note(
+            case.job.id,
+            "---------- Output of the job wrapper script -----------\n"
+            f"{codec.decode(data).rstrip()}\n"
+            "------------------------- End of output -------------------------\n",
+        )
+
+
+def collect_diag(case: Case) -> None:
+    """Move ``SESSION.diag`` over ``job.ID.diag``; done before, it changes nothing."""
+    case.store.take(case.job.id, "diag", case.session.diag)

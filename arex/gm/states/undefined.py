@@ -1,0 +1,41 @@
+"""UNDEFINED: a status file was found, the job is not adopted yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from arex.controldir.layout import Mark
+from arex.gm import restart
+from arex.gm.case import Case, Fail, Move, Step, Wait, Wreck
+from arex.model.state import ACTIVE, RUNNING, State
+
+ADOPTED = "(Re)Accepting new job"
+
+
+def decide(case: Case) -> Step:
+    found = case.store.read_status(case.job.id)
+    if found is None:
+        return Wait()  # gone again: whoever removed it had its reason, the loop drops the job
+    case.job = replace(case.job, place=found.place, changed=found.changed, on_disk=found.status)
+    try:
+        local = case.store.read_local(case.job.id)
+    except BlockingIOError:
+        return Wait(0.2)  # a client or another daemon holds the lock of .local; it is a matter of milliseconds
+    if local is None:
+        return Wreck(("Internal error",), "Internal failure")
+    case.job = replace(case.job, local=local)
+    if found.status is None:
+        return Fail("Failed reading status of the job", blame=False)
+    case.store.drop_stray_status(case.job.id, found.place)
+    return _adopt(case, found.status.state, pending=found.status.pending)
+
+
+def _adopt(case: Case, state: State, *, pending: bool) -> Step:
+    job, local = case.job, case.job.local
+    if state in ACTIVE and case.store.has_mark(job.id, Mark.RESTART) and local.failedstate is not None:
+        local = restart.clear_failure(case)  # a crash fell into the middle of a restart
+    if state in RUNNING and not pending:
+        case.world.limits.runs(job.id, 1)
+    if state in ACTIVE and state is not State.ACCEPTED:
+        case.world.limits.started(job.id, local.subject or "")
+    return Move(state, ADOPTED, local, pending=pending)

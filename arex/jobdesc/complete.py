@@ -1,0 +1,103 @@
+"""What a client adds to its user's description before it sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from arex.errors import JobDescriptionError
+from arex.jobdesc.model import InputFile, JobDescription, Location, OutputFile
+from arex.jobdesc.urls import is_remote, local_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file of the client that goes into the session directory."""
+
+    path: Path  #: absolute
+    name: str  #: relative to the session directory
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A description that is ready, and what it asks of the client."""
+
+    description: JobDescription  #: to be sent: no source is local
+    record: JobDescription  #: to be kept: local sources are absolute paths
+    uploads: tuple[Upload, ...]
+
+    @property
+    def needs_delegation(self) -> bool:
+        """Whether the service will act for the user: remote files, or a list of them that the job makes."""
+        job = self.description
+        return any(file.sources for file in job.inputs) or any(
+            file.targets or file.name.startswith("@") for file in job.outputs
+        )
+
+
+def complete(job: JobDescription, directory: Path) -> Completed:
+    """
+    Make relative executable and stdin inputs, stdout, stderr and gmlog outputs; find the local files.
+
+    Args:
+        job: as the user wrote it.
+        directory: where relative local names start.
+
+    Raises:
+        JobDescriptionError: a local input is not a file that can be read.
+    """
+    record = replace(
+        job,
+        inputs=tuple(_local(file, directory) for file in _inputs(job)),
+        outputs=_outputs(job),
+        alternatives=tuple(complete(other, directory).record for other in job.alternatives),
+    )
+    uploads = tuple(_uploads(record.inputs))
+    for upload in uploads:
+        if not upload.path.is_file():
+            raise JobDescriptionError(f"Cannot stat local input file '{upload.path}' of '{upload.name}'")
+    return Completed(description=_sent(record), record=record, uploads=uploads)
+
+
+def _inputs(job: JobDescription) -> list[InputFile]:
+    files = [
+        replace(file, executable=True) if file.name == job.executable and job.executable else file
+        for file in job.inputs
+    ]
+    names = {file.name for file in files}
+    for name, executable in ((job.executable, True), (job.stdin, False)):
+        if name and not name.startswith("/") and name not in names:
+            files.append(InputFile(name=name, executable=executable))
+            names.add(name)
+    return files
+
+
+def _outputs(job: JobDescription) -> tuple[OutputFile, ...]:
+    listed = {file.name for file in job.outputs}
+    # as ARC does: a joined stdout and stderr is added twice
+    added = [OutputFile(name=name) for name in (job.stdout, job.stderr, job.gmlog) if name and name not in listed]
+    return (*job.outputs, *added)
+
+
+def _local(file: InputFile, directory: Path) -> InputFile:
+    if file.sources and is_remote(file.sources[0].url):
+        return file
+    if file.announced:
+        return file
+    source = local_path(file.sources[0].url) if file.sources else file.name
+    return replace(file, sources=(Location(url=str(directory / source)),))
+
+
+def _uploads(files: Iterable[InputFile]) -> Iterable[Upload]:
+    for file in files:
+        if file.sources and not is_remote(file.sources[0].url):
+            yield Upload(path=Path(file.sources[0].url), name=file.name, executable=file.executable)
+
+
+def _sent(job: JobDescription) -> JobDescription:
+    inputs = tuple(
+        replace(file, sources=tuple(source for source in file.sources if is_remote(source.url))) for file in job.inputs
+    )
+    return replace(job, inputs=inputs, alternatives=())

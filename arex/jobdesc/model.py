@@ -1,0 +1,171 @@
+"""A job as its owner described it, whatever the language of the description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Dialect(StrEnum):
+    """Who reads a description: it decides units, defaults and which attributes count."""
+
+    USER = "user"  #: a client reads its user's file: periods in minutes, local files, ``join``
+    GRIDMANAGER = "gridmanager"  #: the service reads what a client wrote: plain seconds
+
+
+class Creation(StrEnum):
+    """What an upload does with a file that is there already; spelled as in ADL."""
+
+    UNSET = ""
+    OVERWRITE = "overwrite"
+    APPEND = "append"
+    DONT_OVERWRITE = "dontOverwrite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A remote URL with its default port, options apart and in order of name; or a local path of the client."""
+
+    url: str
+    options: tuple[tuple[str, str], ...] = ()
+    delegationid: str = ""
+
+    def option(self, name: str) -> str:
+        return dict(self.options).get(name, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(Location):
+    """Where an output goes, and after what kind of end."""
+
+    mandatory: bool = False
+    creation: Creation = Creation.UNSET
+    if_success: bool = True
+    if_failure: bool = False
+    if_cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """No source: the client uploads it. ``announced`` is ``SIZE``, ``SIZE.CRC``, ``.CRC`` or ``*.*`` of that upload."""
+
+    name: str
+    sources: tuple[Location, ...] = ()
+    executable: bool = False
+    announced: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """No target: it stays in the session directory for the client."""
+
+    name: str
+    targets: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Software:
+    """A name, a version and how the version must compare; ``version`` may be empty."""
+
+    name: str
+    version: str = ""
+    family: str = ""
+    relation: str = "="
+    options: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.name}-{self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parallel:
+    """How a parallel job starts its processes."""
+
+    type: str = ""
+    version: str = ""
+    processes_per_slot: int | None = None
+    threads_per_process: int | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """Mail to one recipient at some states: letters of ``bqfec`` as in ``.local``."""
+
+    recipient: str
+    states: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteLogging:
+    """An accounting service that the user wants to be told."""
+
+    url: str
+    type: str = "SGAS"
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a job asks for; None is not asked. Seconds and megabytes (2**20 bytes)."""
+
+    operating_systems: tuple[Software, ...] = ()
+    platform: str = ""
+    middleware: tuple[Software, ...] = ()
+    runtimes: tuple[Software, ...] = ()
+    parallel: Parallel | None = None
+    node_access: str = ""  #: inbound, outbound or inoutbound
+    memory_mb: int | None = None  #: per slot
+    virtualmemory_mb: int | None = None
+    disk_mb: int | None = None
+    session_access: bool = False
+    slots: int | None = None
+    slots_per_host: int | None = None
+    exclusive: bool | None = None
+    queue: str = ""
+    excluded_queues: tuple[str, ...] = ()  #: ``queue !=``, for the choice of a target only
+    single_cputime_s: int | None = None  #: of one slot
+    cputime_s: int | None = None  #: of all slots
+    walltime_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDescription:
+    """One job. Strings are as written: quoting is gone, nothing is expanded; empty means not given."""
+
+    name: str = ""
+    summary: str = ""  #: free text about the job
+    type: str = ""
+    annotations: tuple[str, ...] = ()
+    activity_ids: tuple[str, ...] = ()  #: ids that this job had elsewhere
+
+    executable: str = ""  #: empty: a job that only moves data
+    arguments: tuple[str, ...] = ()
+    exit_code: int | None = None  #: that counts as success
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    gmlog: str = ""
+    rerun: int | None = None
+    priority: int | None = None  #: 1 to 100
+    dryrun: bool = False
+    remote_logging: tuple[RemoteLogging, ...] = ()
+    expiration: datetime | None = None
+    lifetime_s: int | None = None
+    notifications: tuple[Notification, ...] = ()
+    start_time: datetime | None = None
+    acl: str = ""  #: an XML document
+    credential_services: tuple[str, ...] = ()
+
+    resources: Resources = field(default_factory=Resources)
+
+    delegationid: str = ""
+    client_data_push: bool = False
+    inputs: tuple[InputFile, ...] = ()
+    outputs: tuple[OutputFile, ...] = ()
+
+    unsupported: tuple[str, ...] = ()  #: features that no service here can honour, by their ADL names
+    alternatives: tuple[JobDescription, ...] = ()  #: other ways to run the same job, after this one

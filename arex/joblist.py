@@ -1,0 +1,162 @@
+"""
+``~/.arc/jobs.dat``: the list of a user's jobs, shared with the clients of ARC.
+
+Rows of other services are kept and handed through. Several clients may write at once. Everything blocks.
+Source: spec of the control directory (ARC 6.17), section on the client job database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from arex.errors import ArexError
+
+#: As ARC spells them; every column is text without a declared type.
+COLUMNS: Final = (
+    "id", "idfromendpoint", "name", "statusinterface", "statusurl", "managementinterfacename", "managementurl",
+    "serviceinformationinterfacename", "serviceinformationurl", "serviceinformationhost", "sessiondir", "stageindir",
+    "stageoutdir", "descriptiondocument", "localsubmissiontime", "delegationid", "type", "localidfrommanager",
+    "description", "state", "restartstate", "exitcode", "computingmanagerexitcode", "error", "waitingposition",
+    "userdomain", "owner", "localowner", "requestedtotalwallltime", "requestedtotalcputime", "requestedslots",
+    "requestedapplicationenvironment", "stdin", "stdout", "stderr", "logdir", "executionnode", "queue",
+    "usedtotalwallltime", "usedtotalcputime", "usedmainmemory", "submissiontime", "computingmanagersubmissiontime",
+    "starttime", "computingmanagerendtime", "endtime", "workingareaerasetime", "proxyexpirationtime",
+    "submissionhost", "submissionclienttime", "othermessages", "activityoldid",
+)  # fmt: skip
+#: What ARC writes for "not known".
+_UNKNOWN: Final = {
+    "state": "Undefined",
+    "restartstate": "Undefined",
+    "exitcode": "-1",
+    "waitingposition": "-1",
+    "requestedtotalwallltime": "PT",
+    "requestedtotalcputime": "PT",
+    "requestedslots": "-1",
+    "usedtotalwallltime": "PT",
+    "usedtotalcputime": "PT",
+    "usedmainmemory": "-1",
+}
+INTERFACE: Final = "org.nordugrid.internal"
+_ENDPOINT: Final = "file://localhost"
+_BUSY_S: Final = 30.0
+#: SQLite takes no more parameters than this in one statement, in its oldest versions.
+_CHUNK: Final = 900
+
+Row = Mapping[str, str]
+
+
+class JobListError(ArexError):
+    """The list of jobs can't be used."""
+
+
+def default_path(environ: Mapping[str, str] = os.environ) -> Path:
+    return Path(environ.get("HOME") or "/") / ".arc/jobs.dat"
+
+
+def local_row(
+    *, id_: str, session: str, name: str, document: str, submitted: int, stdio: tuple[str, str, str] = ("", "", "")
+) -> Row:
+    """
+    A row for a job of this host, as ARC's internal plugin writes it.
+
+    Args:
+        id_: the bare id.
+        session: absolute path of the session directory.
+        name: of the job, may be empty.
+        document: the description as xRSL.
+        submitted: seconds since the epoch.
+        stdio: names of stdin, stdout and stderr.
+    """
+    stdin, stdout, stderr = stdio
+    return {
+        **_UNKNOWN,
+        "id": f"file://{session}",
+        "idfromendpoint": id_,
+        "name": name,
+        **dict.fromkeys(("statusinterface", "managementinterfacename", "serviceinformationinterfacename"), INTERFACE),
+        **dict.fromkeys(("statusurl", "managementurl", "serviceinformationurl"), _ENDPOINT),
+        "serviceinformationhost": "localhost",
+        **dict.fromkeys(("sessiondir", "stageindir", "stageoutdir"), f"file:{session}"),
+        "descriptiondocument": document,
+        "localsubmissiontime": str(submitted),
+        "stdin": stdin,
+        "stdout": stdout,
+        "stderr": stderr,
+    }
+
+
+class JobList:
+    """One file of jobs; made when the first job comes in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add or replace, all or none."""
+        values = [tuple(row.get(column, "") for column in COLUMNS) for row in rows]
+        if not values:
+            return
+        holes = ", ".join("?" * len(COLUMNS))
+        with self._open(create=True) as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(f"INSERT OR REPLACE INTO jobs({', '.join(COLUMNS)}) VALUES ({holes})", values)  # noqa: S608
+            db.commit()
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Forget jobs by their URLs; those that are not listed do no harm."""
+        if not ids or not self.path.exists():
+            return
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM jobs WHERE id = ?", [(one,) for one in ids])
+            db.commit()
+
+    def clear(self) -> None:
+        if self.path.exists():
+            with self._open() as db:
+                db.execute("DELETE FROM jobs")
+                db.commit()
+
+    def all(self) -> list[Row]:
+        """Every job, the oldest first; empty when there is no list yet."""
+        return self._select("", ())
+
+    def find(self, names: Collection[str]) -> list[Row]:
+        """Jobs whose URL, id or name is among these; a name may mean several."""
+        found: dict[str, Row] = {}
+        wanted = list(dict.fromkeys(names))
+        for start in range(0, len(wanted), _CHUNK // 3):
+            some = wanted[start : start + _CHUNK // 3]
+            holes = ", ".join("?" * len(some))
+            where = f"WHERE id IN ({holes}) OR idfromendpoint IN ({holes}) OR name IN ({holes})"
+            found |= {row["id"]: row for row in self._select(where, (*some, *some, *some))}
+        return list(found.values())
+
+    def _select(self, where: str, values: tuple[str, ...]) -> list[Row]:
+        if not self.path.exists():
+            return []
+        with self._open() as db:
+            rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM jobs {where} ORDER BY rowid", values)  # noqa: S608
+            return [{name: "" if text is None else str(text) for name, text in zip(COLUMNS, row, strict=True)}
+                    for row in rows]  # fmt: skip
+
+    @contextlib.contextmanager
+    def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        try:
+            if create:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as db:
+                if create:
+                    db.execute(f"CREATE TABLE IF NOT EXISTS jobs({', '.join(COLUMNS)}, UNIQUE(id))")
+                    db.execute(
+                        "CREATE INDEX IF NOT EXISTS serviceinformationhost ON jobs(serviceinformationhost)"
+                    )
+                    db.commit()
+                yield db
+        except (sqlite3.Error, OSError) as exc:
+            raise JobListError(f"the list of jobs {self.path} can't be used: {exc}") from exc

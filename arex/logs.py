@@ -1,0 +1,79 @@
+"""Logging: one line a record, the job's id in every record that is about a job, as text or as JSON."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import logging.handlers
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+#: The job that the current task works on.
+job_context: contextvars.ContextVar[str] = contextvars.ContextVar("job", default="")
+
+#: ARC's numbers of ``loglevel``: 0 fatal to 5 debug.
+LEVELS: Final = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG)
+
+
+class _Text(logging.Formatter):
+    """``2026-11-20T08:49:00Z INFO arex.gm.loop [job] message event=...``."""
+
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        return time.gmtime(seconds)
+
+    def format(self, record: logging.LogRecord) -> str:
+        job = getattr(record, "job", "") or job_context.get()
+        event = getattr(record, "event", "")
+        stamp = self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ")
+        line = f"{stamp} {record.levelname} {record.name}{f' [{job}]' if job else ''} {record.getMessage()}"
+        line += f" event={event}" if event else ""
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+class _Json(logging.Formatter):
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        return time.gmtime(seconds)
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+            "level": record.levelname,
+            "logger": record.name,
+            "job": getattr(record, "job", "") or job_context.get(),
+            "event": getattr(record, "event", ""),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            facts["trace"] = self.formatException(record.exc_info)
+        return json.dumps({key: value for key, value in facts.items() if value}, ensure_ascii=False)
+
+
+def set_up(level: int, file: Path | None, *, as_json: bool = False) -> None:
+    """
+    Send all records to ``file`` (0600, reopened when rotated by others) or to stderr.
+
+    ``level`` is ARC's number, 0 to 5.
+    """
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(_Json() if as_json else _Text())
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(LEVELS[max(0, min(level, 5))])
+    logging.getLogger("watchdog").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,0 +1,67 @@
+"""``.local``: the facts about a job that every part of the service reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from arex.model.ids import LocalId
+from arex.model.state import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLocal:
+    """
+    One ``.local`` file; a field is spelled as its key, in the file's order, its type says how it is written.
+
+    A value that does not read as its type is kept in ``odd`` and written back in its place, a key without a
+    field is kept in ``extra`` and written back at the end: another A-REX on the same directory loses nothing.
+    Source: spec of the control directory (ARC 6.17), section on ``.local``.
+    """
+
+    jobreport: tuple[str, ...] = ()
+    globalid: str | None = None
+    headnode: str | None = None
+    headhost: str | None = None
+    globalurl: str | None = None
+    interface: str | None = None
+    lrms: str | None = None
+    queue: str | None = None
+    localid: LocalId | None = None
+    args: tuple[str, ...] | None = None
+    argscode: int | None = None
+    subject: str | None = None  #: the owner's distinguished name
+    starttime: datetime | None = None  #: of submission, UTC
+    lifetime: timedelta | None = None  #: how long FINISHED keeps the session directory
+    notify: str | None = None
+    processtime: datetime | None = None  #: do not leave ACCEPTED before
+    exectime: datetime | None = None
+    rerun: int | None = None  #: reruns left
+    downloads: int | None = None
+    uploads: int | None = None
+    jobname: str | None = None
+    projectname: tuple[str, ...] = ()
+    gmlog: str | None = None
+    cleanuptime: datetime | None = None
+    delegexpiretime: datetime | None = None
+    clientname: str | None = None
+    clientsoftware: str | None = None
+    delegationid: str | None = None
+    sessiondir: Path | None = None
+    diskspace: int | None = None  #: bytes
+    failedstate: State | None = None  #: where the first failure happened
+    failedcause: str | None = None  #: "internal" or "client"
+    credentialserver: str | None = None
+    freestagein: bool | None = None
+    auth: tuple[str, ...] = ()  #: ARC 7: matching authgroups
+    localvo: tuple[str, ...] = ()
+    voms: tuple[str, ...] = ()
+    activityid: tuple[str, ...] = ()
+    migrateactivityid: str | None = None
+    forcemigration: bool | None = None
+    transfershare: str | None = None
+    priority: int | None = None
+    dryrun: bool | None = None
+    odd: tuple[tuple[str, str], ...] = ()  #: known keys whose value does not read
+    extra: tuple[tuple[str, str], ...] = ()  #: keys we do not know

@@ -1,0 +1,40 @@
+"""``info.xml`` in the control directory, renewed once a minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from arex.clock import Clock
+from arex.config.model import Configuration
+from arex.controldir import atomic
+from infoprovider.collect import collect
+
+log = logging.getLogger(__name__)
+
+_PERIOD_S: Final = 60.0
+
+
+class Publisher:
+    """Writes what brokers and monitors read."""
+
+    def __init__(self, config: Configuration, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+
+    async def run(self, counts: Callable[[], Mapping[str, int]], controldir: Path) -> None:
+        """Until cancelled; a document that can't be written is reported, the old one stays."""
+        while True:
+            try:
+                await asyncio.to_thread(self.write, dict(counts()), controldir)
+            except OSError as exc:
+                log.warning("info.xml can't be written: %s", exc, extra={"event": "info.failed"})
+            await self._clock.sleep(_PERIOD_S)
+
+    def write(self, states: Mapping[str, int], controldir: Path) -> None:
+        from infoprovider.xml import document  # noqa: PLC0415 - lxml costs a client command 20 ms
+
+        atomic.put(str(controldir / "info.xml"), document(collect(self._config, states, self._clock.now())))

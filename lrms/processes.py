@@ -1,0 +1,128 @@
+"""
+Facts about processes of this machine, from ``/proc``; standard library only, for the forkserver imports it.
+
+A pid alone names nobody for long: an identity is pid, start time and boot.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Identity(NamedTuple):
+    """One process, for all time."""
+
+    pid: int
+    start: int  #: clock ticks after boot
+    boot: str  #: id of that boot
+
+
+class Stat(NamedTuple):
+    """Of one process: what we read in ``/proc/PID/stat``."""
+
+    state: str
+    parent: int
+    cpu_s: float  #: its own and that of children it has waited for
+    start: int  #: clock ticks after boot
+    rss_kb: int
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 65536):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(fd)
+
+
+def parse_stat(text: bytes) -> Stat:
+    """Source: proc(5). The name of the program may contain anything, so we count from its last parenthesis."""
+    words = text[text.rindex(b")") + 2 :].split()
+    cpu = sum(map(int, words[11:15])) / _TICKS
+    return Stat(words[0].decode(), int(words[1]), cpu, int(words[19]), int(words[21]) * _PAGE_KB)
+
+
+def stat(pid: int) -> Stat | None:
+    """None: there is no such process."""
+    try:
+        return parse_stat(_read(f"/proc/{pid}/stat"))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def boot_id() -> str:
+    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def identify(pid: int, boot: str) -> Identity | None:
+    """The process that has this pid now; None: nobody, or one that has ended and waits to be collected."""
+    found = stat(pid)
+    return None if found is None or found.state in "ZX" else Identity(pid, found.start, boot)
+
+
+def pids() -> Iterator[int]:
+    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib is too heavy for every job's supervisor
+        if name.isdigit():
+            yield int(name)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as above
+            found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it ended while we looked
+    return found
+
+
+def _children_by_parent() -> dict[int, list[int]]:
+    tree: dict[int, list[int]] = {}
+    for pid in pids():
+        if (found := stat(pid)) is not None:
+            tree.setdefault(found.parent, []).append(pid)
+    return tree
+
+
+def descendants(root: int) -> list[int]:
+    """Everything below a process; children that come and go meanwhile may be missing."""
+    # /proc/PID/task/TID/children is much cheaper than looking at every process, and not in every kernel
+    quick = os.path.exists(f"/proc/{root}/task/{root}/children")  # noqa: PTH110 - as above
+    tree = {} if quick else _children_by_parent()
+    found: list[int] = []
+    ahead = [root]
+    while ahead:
+        pid = ahead.pop()
+        children = _children(pid) if quick else tree.get(pid, [])
+        found += children
+        ahead += children
+    return found
+
+
+def having_environment(*marks: bytes) -> list[int]:
+    """Processes of ours that were started with one of these ``NAME=value``."""
+    wanted = set(marks)
+    found = []
+    for pid in pids():
+        try:
+            if wanted & set(_read(f"/proc/{pid}/environ").split(b"\0")):
+                found.append(pid)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # gone, or somebody else's
+    return found
+
+
+def command_line(pid: int) -> bytes:
+    """Empty: there is no such process, or it has ended."""
+    try:
+        return _read(f"/proc/{pid}/cmdline")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""

@@ -1,0 +1,39 @@
+"""Finding the class behind a backend's name: our table first, then what other packages have registered."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+from arex.config.model import Configuration
+from arex.errors import ConfigError, Fault
+from arex.ports import Backend
+
+
+class BackendClass(Protocol):
+    """What stands behind a name."""
+
+    @classmethod
+    def from_config(cls, config: Configuration) -> Backend: ...
+
+
+def backend_class(name: str, table: Mapping[str, str], group: str) -> BackendClass:
+    """
+    The class that the table or an entry point names.
+
+    Raises:
+        ConfigError: neither knows the name.
+    """
+    if name in table:
+        module, _, attribute = table[name].partition(":")
+        return cast(BackendClass, getattr(import_module(module), attribute))
+    others = entry_points(group=group)
+    if name in others.names:
+        return cast(BackendClass, others[name].load())
+    known = sorted({*table, *others.names})
+    near = difflib.get_close_matches(name, known, n=1)
+    cure = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    raise ConfigError([Fault(f"there is no backend named {name!r}", option="[lrms] lrms", cure=cure)])

@@ -1,0 +1,341 @@
+"""
+The job script that all batch systems share: environment, runtime environments, payload, accounting lines.
+
+Built from values, run by nobody here. Two endings: alone under a batch system the script writes the last
+accounting lines and the completion record itself; under a supervisor (``supervised``) it becomes the payload
+where it can, and the supervisor writes both.
+
+Files in RUNDIR: ``started`` is the exclusive mark, its text says how far the script came (empty, ``payload PATH``,
+``failed before``, ``failed after``); ``done`` is the completion record, see ``lrms.record``.
+Source: spec of the control directory (ARC 6.17), sections on job scripts and runtime environments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from arex.model.grami import Grami
+from arex.ports import Submission
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+#: Variables that are the shell's or (by their beginning) the script's own: a value from a job would break it.
+_SHELL: Final = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "IFS", "OPTIND", "PPID", "SHELLOPTS", "UID"})
+_RESERVED: Final = "arex_"
+#: GNU time's output in ARC's keys.
+_TIME_FORMAT: Final = (
+    "WallTime=%es\nKernelTime=%Ss\nUserTime=%Us\nCPUUsage=%P\nMaxResidentMemory=%MkB\nAverageResidentMemory=%tkB\n"
+    "AverageTotalMemory=%KkB\nAverageUnsharedMemory=%DkB\nAverageUnsharedStack=%pkB\nAverageSharedMemory=%XkB\n"
+    "PageSize=%ZB\nMajorPageFaults=%F\nMinorPageFaults=%R\nSwaps=%W\nForcedSwitches=%c\nWaitSwitches=%w\n"
+    "Inputs=%I\nOutputs=%O\nSocketReceived=%r\nSocketSent=%s\nSignals=%k\n"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeScript:
+    """A runtime environment as the job script embeds it."""
+
+    name: str
+    options: tuple[str, ...] = ()
+    params: str = ""  #: shell assignments, run before the body
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptSettings:
+    """What does not depend on the job."""
+
+    interpreter: str = "/bin/sh"
+    directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first
+    supervised: bool = False
+    gnu_time: bool = False  #: measure with /usr/bin/time where the node has it; not under a supervisor
+    benchmark: str = "HEPSPEC:1.0"
+    nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
+    nodes_command: str = "hostname -f"  #: shell command that prints one name per line
+    system: str | None = None  #: name of the operating system; None: the node's os-release
+
+
+def quoted(text: str) -> str:
+    """A shell word that means exactly this text."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def expanding(text: str) -> str:
+    """A shell word in which ``$NAME``, ``$(command)`` and backticks work, as ARC's arguments do."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def job_script(submission: Submission, settings: ScriptSettings, runtimes: tuple[RuntimeScript, ...] = ()) -> str:
+    """
+    The POSIX shell script of one attempt.
+
+    Whatever the job's texts contain, they are data here: the script parses, and passes shellcheck but for
+    the bodies of runtime environments.
+    """
+    grami = submission.grami
+    parts = (
+        _head(settings),
+        _variables(submission, settings),
+        (_FUNCTIONS,),
+        () if settings.supervised else _ending(settings),
+        (_MARK,),
+        _environment(grami),
+        _runtime_functions(runtimes),
+        _runtime_calls(runtimes, 1),
+        _facts(grami, settings, runtimes),
+        _payload(grami),
+        _run_supervised(grami, runtimes) if settings.supervised else _run_alone(grami, runtimes, settings),
+    )
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _head(settings: ScriptSettings) -> Iterator[str]:
+    yield f"#!{settings.interpreter}"
+    yield from settings.directives
+    # 1003, 2016: texts of the job are single-quoted data; 1091: os-release is the node's; 2034: read by runtime
+    # environments; 2317, 2329: called from traps
+    yield "# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329"
+    yield "umask 077"
+
+
+def _variables(submission: Submission, settings: ScriptSettings) -> Iterator[str]:
+    grami = submission.grami
+    yield f"RUNTIME_JOB_DIR={quoted(str(grami.directory))}"
+    yield f"RUNTIME_JOB_STDIN={quoted(grami.stdin)}"
+    yield f"RUNTIME_JOB_STDOUT={quoted(grami.stdout)}"
+    yield f"RUNTIME_JOB_STDERR={quoted(grami.stderr)}"
+    yield f"RUNTIME_JOB_DIAG={quoted(str(submission.diag))}"
+    yield f"arex_rundir={quoted(str(submission.rundir))}"
+    if not settings.supervised:
+        yield f"arex_root={quoted(str(grami.directory.parent))}"
+        yield _REMAP
+    yield "RUNTIME_NODE_SEES_FRONTEND=yes"
+
+
+def _settable(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in _SHELL and not name.startswith(_RESERVED)
+
+
+def _environment(grami: Grami) -> Iterator[str]:
+    own = (
+        ("GRID_GLOBAL_JOBID", grami.gridid),
+        ("GRID_GLOBAL_JOBURL", grami.joburl),
+        ("GRID_GLOBAL_JOBINTERFACE", grami.interface),
+        ("GRID_GLOBAL_JOBHOST", grami.jobhost),
+    )
+    for name, value in (*grami.environment, *own):
+        if _settable(name):
+            yield f"export {quoted(f'{name}={value}')}"
+        else:
+            yield f"printf '%s\\n' {quoted(f'Environment variable {name!r} is left out: a shell can not set it.')}"
+    yield "HOME=$RUNTIME_JOB_DIR"
+    yield "export HOME"
+    yield 'cd "$HOME" || arex_fail "Can not enter the session directory $HOME"'
+
+
+def _runtime_functions(runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
+    for index, runtime in enumerate(runtimes):
+        yield f"# runtime environment {' '.join(runtime.name.split())}"
+        yield f"arex_runtime_{index}() {{"
+        yield ":"
+        yield runtime.params
+        yield runtime.body
+        yield "}"
+
+
+def _runtime_calls(runtimes: tuple[RuntimeScript, ...], stage: int) -> Iterator[str]:
+    for index, runtime in enumerate(runtimes):
+        call = " ".join((f"arex_runtime_{index} {stage}", *map(expanding, runtime.options)))
+        failure = quoted(f"Runtime {runtime.name} stage {stage} execution failed.")
+        yield f"eval {quoted(call)} || arex_fail {failure}"
+
+
+def _facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
+    lines = [f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}"]
+    after = [f"Processors={grami.count}"]
+    if grami.numnodes is not None:
+        after.append(f"Nodecount={grami.numnodes}")
+    after.append(f"Benchmark={settings.benchmark}")
+    if settings.system is None:
+        yield "arex_system=$(. /etc/os-release && printf '%s' \"$PRETTY_NAME\")"
+    if not settings.nodes:
+        yield f"arex_nodes=$({settings.nodes_command})"
+    yield "{"
+    yield f"printf '%s\\n' {' '.join(map(quoted, lines))}"
+    yield (
+        "printf 'systemsoftware=%s\\n' \"$arex_system\""
+        if settings.system is None
+        else f"printf '%s\\n' {quoted(f'systemsoftware={settings.system}')}"
+    )
+    if settings.nodes:
+        yield f"printf 'nodename=%s\\n' {' '.join(map(quoted, settings.nodes))}"
+    else:
+        yield "unset IFS"
+        yield "for arex_node in $arex_nodes; do printf 'nodename=%s\\n' \"$arex_node\"; done"
+    yield f"printf '%s\\n' {' '.join(map(quoted, after))}"
+    yield '} >>"$RUNTIME_JOB_DIAG"'
+
+
+def _payload(grami: Grami) -> Iterator[str]:
+    yield f"arex_args={quoted(' '.join(map(expanding, grami.args)))}"
+    yield 'eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"'
+    yield 'case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||'
+    yield '    arex_fail "Path \\"$1\\" does not seem to exist"'
+    yield '[ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"'
+    for name in ("STDOUT", "STDERR"):
+        yield f'[ -d "${{RUNTIME_JOB_{name}%/*}}" ] || mkdir -p "${{RUNTIME_JOB_{name}%/*}}"'
+    yield 'printf \'payload %s\\n\' "$1" >"$arex_rundir/started"'
+
+
+def _redirected(grami: Grami) -> str:
+    errors = "2>&1" if grami.stdout == grami.stderr else '2>"$RUNTIME_JOB_STDERR"'
+    return f'"$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" {errors}'
+
+
+def _run_supervised(grami: Grami, runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
+    if not runtimes:
+        yield f"exec {_redirected(grami)}"
+        return
+    yield _redirected(grami)
+    yield "arex_code=$?"
+    yield 'arex_check_interpreter "$1" "$arex_code"'
+    yield "arex_when=after"
+    yield from _runtime_calls(runtimes, 2)
+    yield 'exit "$arex_code"'
+
+
+def _ending(settings: ScriptSettings) -> Iterator[str]:
+    """Start time, the record that the EXIT trap leaves, and a TERM that gets to the payload."""
+    yield f"arex_nodes={quoted(' '.join(settings.nodes))}"
+    yield _END
+
+
+def _run_alone(grami: Grami, runtimes: tuple[RuntimeScript, ...], settings: ScriptSettings) -> Iterator[str]:
+    yield "arex_path=$1"
+    if settings.gnu_time:
+        yield _TIMED.replace("FORMAT", quoted(_TIME_FORMAT))
+    yield f"{_redirected(grami)} &"
+    yield _WAIT
+    yield 'arex_check_interpreter "$arex_path" "$arex_code"'
+    yield "arex_when=after"
+    yield from _runtime_calls(runtimes, 2)
+    yield 'exit "$arex_code"'
+
+
+_REMAP: Final = r"""
+# the node may see the session root elsewhere
+if [ -n "${RUNTIME_GRIDAREA_DIR:-}" ]; then
+    RUNTIME_JOB_DIR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIR#"$arex_root"}
+    RUNTIME_JOB_DIAG=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIAG#"$arex_root"}
+    arex_rundir=$RUNTIME_GRIDAREA_DIR${arex_rundir#"$arex_root"}
+    case $RUNTIME_JOB_STDIN in
+        "$arex_root"/*) RUNTIME_JOB_STDIN=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDIN#"$arex_root"} ;;
+    esac
+    case $RUNTIME_JOB_STDOUT in
+        "$arex_root"/*) RUNTIME_JOB_STDOUT=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDOUT#"$arex_root"} ;;
+    esac
+    case $RUNTIME_JOB_STDERR in
+        "$arex_root"/*) RUNTIME_JOB_STDERR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDERR#"$arex_root"} ;;
+    esac
+fi
+""".strip()
+
+_FUNCTIONS: Final = r"""
+arex_when=before
+arex_fail() {
+    printf '%s\n' "$1"
+    { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
+    printf 'failed %s\n' "$arex_when" >"$arex_rundir/started"
+    arex_code=
+    exit 1
+}
+# a program that is there and still is not found is a script whose interpreter is missing
+arex_check_interpreter() {
+    case $2 in 126 | 127) IFS= read -r arex_line <"$1" || return 0 ;; *) return 0 ;; esac
+    case $arex_line in '#!'*) arex_line=${arex_line#??} ;; *) return 0 ;; esac
+    arex_line=${arex_line#"${arex_line%%[! ]*}"}
+    arex_line=${arex_line%% *}
+    [ -e "$arex_line" ] || arex_fail "Cannot run $1: $arex_line: not found"
+}
+""".strip()
+
+_MARK: Final = r"""
+# one copy of an attempt runs, whatever a batch system makes of a doubtful submission
+set -C
+if ! true 2>/dev/null >"$arex_rundir/started"; then
+    trap - EXIT TERM
+    if [ -e "$arex_rundir/started" ]; then
+        echo 'Another copy of this script has taken this attempt; this copy ends here.'
+        exit 0
+    fi
+    printf 'The mark of this attempt can not be written to %s\n' "$arex_rundir"
+    exit 1
+fi
+set +C
+""".strip()
+
+_END: Final = r"""
+arex_stamp() { date -u +%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s; }
+arex_began=$(arex_stamp)
+arex_code=
+arex_signal=
+arex_pid=
+arex_end() {
+    trap - EXIT
+    trap '' TERM
+    unset IFS
+    times >"$arex_rundir/times"
+    { read -r arex_times && read -r arex_times; } <"$arex_rundir/times"
+    arex_ended=$(arex_stamp)
+    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    arex_cause='exit code'
+    [ "$arex_when" = after ] || [ -n "$arex_code" ] || arex_cause='never started'
+    if [ -n "$arex_code" ]; then
+        if [ -z "$arex_signal" ] && [ "$arex_code" -gt 128 ] && [ "$arex_code" -le 192 ]; then
+            arex_signal=$((arex_code - 128))
+        fi
+        printf '\nLRMSStartTime=%s\nLRMSEndTime=%s\nwalltime=%s\nexitcode=%s\n' \
+            "${arex_began%%,*}" "${arex_ended%%,*}" "$arex_wall" "$arex_code" >>"$RUNTIME_JOB_DIAG"
+    fi
+    [ -z "$arex_signal" ] || arex_cause=signal
+    arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
+    {
+        printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
+        printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
+        printf 'times=%s\n' "$arex_times"
+        for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
+        echo complete=yes
+    } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
+}
+arex_term() {
+    arex_signal=15
+    [ -n "$arex_pid" ] || exit 143
+    # under GNU time the payload has left its own number: time itself would not pass the signal on
+    if [ -s "$arex_rundir/payload" ]; then read -r arex_pid <"$arex_rundir/payload"; fi
+    kill -TERM "$arex_pid" 2>/dev/null
+}
+trap arex_end EXIT
+trap arex_term TERM
+""".strip()
+
+_TIMED: Final = r"""
+if [ -x /usr/bin/time ]; then
+    set -- /usr/bin/time -o "$RUNTIME_JOB_DIAG" -a -f FORMAT \
+        /bin/sh -c 'echo "$$" >"$0" && exec "$@"' "$arex_rundir/payload" "$@"
+fi
+""".strip()
+
+_WAIT: Final = r"""
+arex_pid=$!
+arex_job=$arex_pid
+# a signal ends wait early; the payload's own end is what counts
+while :; do
+    arex_caught=$arex_signal
+    wait "$arex_job"
+    arex_status=$?
+    if [ "$arex_status" != 127 ] || [ -z "$arex_code" ]; then arex_code=$arex_status; fi
+    [ "$arex_caught" != "$arex_signal" ] || break
+done
+""".strip()

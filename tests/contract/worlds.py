@@ -1,0 +1,167 @@
+"""What the contract suite needs around a backend: jobs with a known end, and a way to wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from arex.model.grami import Grami
+from arex.model.ids import LocalId, new_job_id, new_tag
+from arex.model.report import EndCause, Phase, Report
+from arex.ports import Backend, LocalJob, Submission
+from lrms.fork import ForkBackend, ForkSettings
+from lrms.script import ScriptSettings
+from tests.fakes.batch import RUNNING, FakeBackend, FakeCluster, ended
+
+#: What a job does, and how that ends: by the job's name. A ``$`` in an argument would be expanded too early.
+PAYLOADS: Final[dict[str, tuple[str, Report]]] = {
+    "exit 0": ("echo ran >>ran", ended(0)),
+    "exit 3": ("exit 3", ended(3)),
+    "kill 9": ("kill -9 $$", ended(137, EndCause.SIGNAL, 9)),
+    "wait": ("exec sleep 600", RUNNING),
+    "walltime": ("exec sleep 600", ended(137, EndCause.WALLTIME, 9)),
+    "cputime": ("while :; do :; done", ended(137, EndCause.CPUTIME, 9)),
+    "memory": ("x=$(head -c 60000000 /dev/zero | tr '\\0' x); sleep 600", ended(137, EndCause.MEMORY, 9)),
+}
+LIMITS: Final[dict[str, dict[str, int]]] = {
+    "walltime": {"walltime_s": 1},
+    "cputime": {"cputime_s": 1},
+    "memory": {"memory_mb": 30},
+}
+
+
+class World:
+    """One kind of backend; ``backend()`` makes a new instance over the same batch system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.submissions: list[Submission] = []
+
+    def backend(self) -> Backend:
+        raise NotImplementedError
+
+    def runs(self, submission: Submission) -> int:
+        """How often the payload of an attempt was started."""
+        raise NotImplementedError
+
+    def break_down(self, backend: Backend) -> None:
+        """The batch system stops answering."""
+        raise NotImplementedError
+
+    def submission(self, payload: str = "exit 0", script: str = "", **grami: object) -> Submission:
+        """A job with its session directory and its program, which another script may replace."""
+        job = new_job_id()
+        session = self.root / job
+        session.mkdir()
+        program = session / "program"
+        program.write_text(f"#!/bin/sh\n{script or PAYLOADS[payload][0]}\n")
+        program.chmod(0o700)
+        tag = new_tag(job)
+        value = Grami(
+            gridid=job,
+            directory=session,
+            controldir=self.root / "control",
+            args=("./program",),
+            jobname=payload,
+            stdout=str(session / "out.txt"),
+            stderr=str(session / "err.txt"),
+        )
+        value = replace(value, **(LIMITS.get(payload, {}) | grami))  # type: ignore[arg-type]
+        self.submissions.append(Submission(job=job, tag=tag, grami=value, rundir=self.root / f"{job}.lrms" / tag))
+        return self.submissions[-1]
+
+    async def clean_up(self) -> None:
+        """End whatever a test has left."""
+        backend = self.backend()
+        await backend.start()
+        found = await backend.find(self.submissions)
+        jobs = [local_job(each, found[each.tag]) for each in self.submissions if each.tag in found]
+        await backend.cancel(jobs)
+        for job in jobs:
+            await end_of(backend, job)
+        await backend.close()
+
+
+class ForkWorld(World):
+    """Real processes of this machine."""
+
+    settings = ForkSettings(grace_s=1.0, script=ScriptSettings(nodes=("node1",)))
+
+    def backend(self) -> ForkBackend:
+        return ForkBackend(self.settings)
+
+    def runs(self, submission: Submission) -> int:
+        ran = submission.grami.directory / "ran"
+        return len(ran.read_text().splitlines()) if ran.exists() else 0
+
+    def break_down(self, backend: Backend) -> None:
+        assert isinstance(backend, ForkBackend)
+        backend._launcher._drop()
+        backend._launcher._not_before = asyncio.get_running_loop().time() + 600
+
+
+class FakeWorld(World):
+    """The fake, held to the same promises."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.cluster = FakeCluster(lambda submission: PAYLOADS[submission.grami.jobname][1])
+
+    def backend(self) -> FakeBackend:
+        return FakeBackend(self.cluster)
+
+    def runs(self, submission: Submission) -> int:
+        return self.cluster.runs[submission.tag]
+
+    def break_down(self, backend: Backend) -> None:
+        assert isinstance(backend, FakeBackend)
+        backend.cluster.outage = "no answer"
+
+    async def clean_up(self) -> None:
+        self.cluster.outage = ""
+        await super().clean_up()
+
+
+WORLDS: Final[dict[str, type[World]]] = {"fork": ForkWorld, "fake": FakeWorld}
+
+
+def local_job(submission: Submission, localid: LocalId) -> LocalJob:
+    return LocalJob(
+        job=submission.job,
+        localid=localid,
+        tag=submission.tag,
+        session=submission.grami.directory,
+        rundir=submission.rundir,
+    )
+
+
+async def submitted(backend: Backend, submission: Submission) -> LocalJob:
+    answer = (await backend.submit([submission]))[submission.tag]
+    assert isinstance(answer, str), answer
+    return local_job(submission, LocalId(answer))
+
+
+async def end_of(backend: Backend, job: LocalJob, seconds: float = 20) -> Report:
+    """The report of a job once it has ended."""
+    async with asyncio.timeout(seconds):
+        while True:
+            report = (await backend.status([job]))[job.localid]
+            if report.phase is Phase.ENDED:
+                return report
+            await asyncio.sleep(0.02)
+
+
+def until(what: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something outside to happen; AssertionError if it does not."""
+    limit = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.02)
+
+
+async def happens(what: Callable[[], bool], seconds: float = 10) -> None:
+    await asyncio.to_thread(until, what, seconds)

@@ -1,0 +1,137 @@
+"""A batch system in memory: answers, silences and refusals are scripted, 20 000 jobs cost nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from arex.errors import BatchUnavailable, SubmitRejected
+from arex.model.ids import LocalId, Tag
+from arex.model.report import EndCause, Phase, Report
+from arex.ports import Backend, Capacity, LocalJob, Submission
+
+RUNNING = Report(phase=Phase.RUNNING)
+
+
+def ended(code: int | None = 0, cause: EndCause = EndCause.EXIT_CODE, signal: int | None = None) -> Report:
+    return Report(phase=Phase.ENDED, exit_code=code, cause=cause, signal=signal)
+
+
+def run_on(_submission: Submission) -> Report:
+    """The default outcome: the job runs until the test ends it."""
+    return RUNNING
+
+
+class FakeCluster:
+    """The batch system itself: it outlives backends, as the real ones do."""
+
+    def __init__(self, outcome: Callable[[Submission], Report] = run_on) -> None:
+        self.outcome = outcome  #: what becomes of a job as soon as it is taken
+        self.taken: dict[Tag, LocalId] = {}
+        self.reports: dict[LocalId, Report] = {}
+        self.runs: Counter[Tag] = Counter()  #: how often each payload was started
+        self.calls: Counter[tuple[str, Tag | None]] = Counter()  #: of each method, about each tag
+        self.outage = ""  #: with a reason, nothing is answered
+        self.lost_answers = 0  #: so many submissions are taken, and the answer gets lost
+        self.refusals: dict[Tag, str] = {}
+        self.cancel_refusals: dict[LocalId, str] = {}
+        self.invisible_for = 0  #: so many questions pass before ``find`` and ``status`` see a new job
+        self.ends: list[asyncio.Queue[LocalId]] = []
+        self._asked: Counter[LocalId] = Counter()
+        self._numbers = itertools.count(1)
+
+    def answer(self, method: str, tags: Collection[Tag | None]) -> None:
+        """Count a call; raises BatchUnavailable during an outage."""
+        self.calls.update((method, tag) for tag in tags)
+        if self.outage:
+            raise BatchUnavailable(self.outage)
+
+    def take(self, submission: Submission) -> LocalId:
+        """One attempt is one job, however often it is handed over."""
+        if (known := self.taken.get(submission.tag)) is not None:
+            return known
+        localid = LocalId(str(next(self._numbers)))
+        self.taken[submission.tag] = localid
+        self.runs[submission.tag] += 1
+        self.reports[localid] = RUNNING
+        if (report := self.outcome(submission)).phase is Phase.ENDED:
+            self.end(localid, report)
+        return localid
+
+    def end(self, localid: LocalId, report: Report) -> None:
+        self.reports[localid] = report
+        for queue in self.ends:
+            queue.put_nowait(localid)
+
+    def forget(self, localid: LocalId) -> None:
+        """As batch systems do with jobs that ended long ago."""
+        del self.reports[localid]
+
+    def sees(self, localid: LocalId) -> bool:
+        self._asked[localid] += 1
+        return self._asked[localid] > self.invisible_for
+
+
+class FakeBackend:
+    """The port over a fake cluster; several may share one, one after the other or at once."""
+
+    name = "fake"
+
+    def __init__(self, cluster: FakeCluster | None = None, slots: int | None = None) -> None:
+        self.cluster = cluster or FakeCluster()
+        self._slots = slots
+        self._ends: asyncio.Queue[LocalId] = asyncio.Queue()
+
+    async def start(self) -> None:
+        self.cluster.ends.append(self._ends)
+
+    async def close(self) -> None:
+        self.cluster.ends.remove(self._ends)
+
+    def capacity(self) -> Capacity:
+        return Capacity(slots=self._slots)
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
+        self.cluster.answer("submit", [each.tag for each in batch])
+        answers: dict[Tag, LocalId | SubmitRejected] = {}
+        for each in batch:
+            if (why := self.cluster.refusals.get(each.tag)) is not None:
+                answers[each.tag] = SubmitRejected(why)
+                continue
+            localid = self.cluster.take(each)
+            if self.cluster.lost_answers > 0:
+                self.cluster.lost_answers -= 1
+                continue
+            answers[each.tag] = localid
+        return answers
+
+    async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
+        self.cluster.answer("find", [each.tag for each in batch])
+        found = {each.tag: self.cluster.taken.get(each.tag) for each in batch}
+        return {tag: localid for tag, localid in found.items() if localid is not None and self.cluster.sees(localid)}
+
+    async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        self.cluster.answer("status", [each.tag for each in jobs])
+        known = self.cluster.reports
+        return {each.localid: known[each.localid] for each in jobs if each.localid in known and self._sees(each)}
+
+    def _sees(self, job: LocalJob) -> bool:
+        return self.cluster.reports[job.localid].phase is Phase.ENDED or self.cluster.sees(job.localid)
+
+    async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        self.cluster.answer("cancel", [each.tag for each in jobs])
+        refused = {each.localid: self.cluster.cancel_refusals.get(each.localid, "") for each in jobs}
+        for localid, why in refused.items():
+            report = self.cluster.reports.get(localid)
+            if not why and report is not None and report.phase is not Phase.ENDED:
+                self.cluster.end(localid, ended(143, EndCause.CANCELLED, 15))
+        return {localid: why for localid, why in refused.items() if why}
+
+    async def watch(self, ended: Callable[[LocalId], None]) -> None:
+        while True:
+            ended(await self._ends.get())
+
+
+_: type[Backend] = FakeBackend

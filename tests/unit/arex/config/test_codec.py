@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arex.config import codec
+from arex.config.known import typed
+from arex.config.model import BLOCKS
+from arex.config.record import Option, options
+from arex.config.values import DefaultTtl, LogLevel, LrmsChoice, MaxJobs, SessionDir, StateCallout
+from arex.model.state import State
+
+ALL = [about for _, block in BLOCKS.values() for about in options(block)]
+
+
+def arex(name: str) -> Option:
+    return typed("arex")[name]
+
+
+@pytest.mark.parametrize("about", ALL, ids=lambda about: about.name)
+def test_every_default_reads_back_as_it_is_written(about: Option) -> None:
+    """This also proves that every annotation has a reader."""
+    texts = codec.write_all(about.default) if about.default is not None else [about.example]
+    values = tuple(codec.read(about, text) for text in texts)
+
+    assert (about.repeats and values == about.default) or about.default is None or values == (about.default,)
+
+
+@pytest.mark.parametrize("about", ALL, ids=lambda about: about.name)
+def test_every_option_has_a_sentence_and_a_value_to_show(about: Option) -> None:
+    assert about.doc.endswith(".")
+    assert about.default not in {None, ""} or about.example
+
+
+@given(text=st.text(), about=st.sampled_from(ALL))
+def test_no_text_brings_anything_but_a_value_or_a_sentence(text: str, about: Option) -> None:
+    try:
+        value = codec.read(about, text.strip())
+    except ValueError:
+        return
+
+    assert value == codec.read(about, codec.write(value)) or about.item == "str"
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "value"),
+    [
+        ("maxjobs", "-1 10 0 -1 5", MaxJobs(running=10, per_owner=0, scripts=5)),
+        ("defaultttl", "60 90", DefaultTtl(ttl=timedelta(seconds=60), ttr=timedelta(seconds=90))),
+        ("defaultttl", "60", DefaultTtl(ttl=timedelta(seconds=60), ttr=timedelta(days=30))),
+        ("sessiondir", "/a drain", SessionDir(path=Path("/a"), drain=True)),
+        ("loglevel", "DEBUG", LogLevel.DEBUG),
+        ("loglevel", "2", LogLevel.WARNING),
+        ("joblog", "", None),
+        ("shared_filesystem", "no", False),
+        (
+            "statecallout",
+            "FINISHED 10,onfailure=pass /bin/true a b",
+            StateCallout(
+                state=State.FINISHED,
+                timeout=timedelta(seconds=10),
+                actions=(("onfailure", "pass"),),
+                command="/bin/true a b",
+            ),
+        ),
+    ],
+)
+def test_values_mean_what_they_mean_to_arc(option: str, text: str, value: object) -> None:
+    assert value == codec.read(arex(option), text)
+
+
+def test_the_second_word_of_lrms_is_the_default_queue() -> None:
+    assert LrmsChoice(name="slurm", queue="short") == codec.read(typed("lrms")["lrms"], "slurm short")
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "sentence"),
+    [
+        ("maxjobs", "1 2 3 4", "expected five numbers, -1 for no limit, not 4"),
+        ("maxjobs", "1 2 3 4 x", "'x' is not a whole number"),
+        ("maxjobs", "1 2 3 4 -2", "-2 is not a limit; -1 is none"),
+        ("maxrerun", "1_0", "'1_0' is not a whole number"),
+        ("maxrerun", "-1", "'-1' is too small; the least is 0"),
+        ("wakeupperiod", "0", "'0' is too small; the least is 1"),
+        ("wakeupperiod", "99999999999999", "'99999999999999' is not a number of seconds from 0 to 10000000000"),
+        ("defaultttl", "1 2 3", "expected one or two numbers of seconds, not 3"),
+        ("loglevel", "6", "expected 0 to 5 or one of FATAL, ERROR, WARNING, INFO, VERBOSE, DEBUG, not '6'"),
+        ("logfile", "arex.log", "'arex.log' is not an absolute path"),
+        ("logfile", "", "the value is missing"),
+        ("sessiondir", "/a b", "after the path only the word drain may follow, not 'b'"),
+        ("fixdirectories", "maybe", "expected yes or missing or no, not 'maybe'"),
+        ("shared_filesystem", "maybe", "expected yes or no, not 'maybe'"),
+        ("statecallout", "INLRMS 1 /x", "expected one of ACCEPTED, PREPARING, SUBMIT, FINISHING, FINISHED, DELETED"),
+        ("statecallout", "FINISHED onfailure=cry /x", "'onfailure=cry' is not an option of statecallout"),
+        ("statecallout", "FINISHED", "expected a state, options and a command"),
+    ],
+)
+def test_what_does_not_read_is_told_in_a_sentence(option: str, text: str, sentence: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        codec.read(arex(option), text)
+
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_long_value_is_cut_in_messages() -> None:
+    assert len(codec.shown("x" * 1000)) < 70

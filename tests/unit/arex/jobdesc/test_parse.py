@@ -1,0 +1,57 @@
+"""Which language is it."""
+
+from __future__ import annotations
+
+import pytest
+
+from arex.errors import JobDescriptionError
+from arex.jobdesc import Dialect, parse
+
+ADL = '<ActivityDescription xmlns="http://www.eu-emi.eu/es/2010/12/adl"><Application/></ActivityDescription>'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&(executable=x)",
+        "  \n&(executable=x)",
+        "(executable=x)",
+        "|(executable=x)(executable=y)",
+        b"\xef\xbb\xbf&(executable=x)",
+        b"+(&(executable=x))",
+    ],
+)
+def test_rsl_starts_with_an_operator_or_a_parenthesis(text: str | bytes) -> None:
+    assert parse(text, Dialect.USER)[0].executable == "x"
+
+
+@pytest.mark.parametrize("text", [ADL, "\n " + ADL, '<?xml version="1.0" encoding="UTF-8"?>' + ADL, ADL.encode()])
+def test_adl_starts_with_an_angle_bracket(text: str | bytes) -> None:
+    assert parse(text, Dialect.GRIDMANAGER)[0].executable == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("garbage", "neither"),
+        ("[ executable = x; ]", "JDL are not supported yet"),
+        (b"&(executable=\xff)", "line 1, column 14: not UTF-8"),
+        ("\n\n<a>", "line 3, column 4"),
+        ("&(executable=x", "line 1, column 15"),
+    ],
+)
+def test_anything_else_is_an_error_that_names_the_source(text: str | bytes, message: str) -> None:
+    with pytest.raises(JobDescriptionError, match=message) as caught:
+        parse(text, Dialect.USER, source="job.xrsl")
+
+    assert str(caught.value).startswith("job.xrsl: line ")
+
+
+@pytest.mark.parametrize("text", ["&(executable=é)", "&(executable=é)".encode()])
+def test_the_limit_is_in_bytes(text: str | bytes) -> None:
+    assert parse(text, Dialect.USER, max_size=16)
+    with pytest.raises(JobDescriptionError, match="Job description is too big"):
+        parse(text, Dialect.USER, max_size=15)
+    assert parse(text, Dialect.USER, max_size=0)

@@ -1,0 +1,74 @@
+"""Periods and points in time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arex.jobdesc.times import format_mds, format_period, parse_period, parse_time
+
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10", 600),
+        (" 10 ", 600),
+        ("2h", 7200),
+        ("1 hour 30 minutes", 5400),
+        ("1 day, 1 second", 86401),
+        ("2 Weeks", 1209600),
+        ("PT10M", 600),
+        ("P1DT2H", 93600),
+        ("P1W", 604800),
+        ("P1Y2M", 36720000),
+        ("PT0S", 0),
+    ],
+)
+def test_a_period_reads_as_arc_reads_it(text: str, seconds: int) -> None:
+    assert seconds == parse_period(text, 60)
+
+
+@pytest.mark.parametrize("text", ["", " ", "abc", "P", "PT", "-5", "1.5", "1 fortnight", "10 m x", "9" * 5000])
+def test_anything_else_is_no_period(text: str) -> None:
+    with pytest.raises(ValueError, match="not a period"):
+        parse_period(text)
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_a_written_period_comes_back(seconds: int) -> None:
+    assert seconds == parse_period(format_period(seconds))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20270101000000Z",
+        "2027-01-01T00:00:00Z",
+        "2027-01-01 00:00Z",
+        "2027-01-01T01:00:00+01:00",
+        "2026-12-31T23:00:00.5-0100",
+    ],
+)
+def test_a_time_with_a_zone_is_utc(text: str) -> None:
+    assert parse_time(text) == NEW_YEAR
+
+
+def test_a_time_without_a_zone_is_local() -> None:
+    local = datetime(2027, 1, 1).astimezone()
+
+    assert local == parse_time("2027-01-01 00:00:00") == parse_time("20270101000000")
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "2027-01-01", "20271301000000Z", "2027-02-30T00:00:00Z"])
+def test_anything_else_is_no_time(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_time(text)
+
+
+def test_a_written_time_comes_back() -> None:
+    assert parse_time(format_mds(NEW_YEAR)) == NEW_YEAR

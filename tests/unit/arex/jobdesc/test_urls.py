@@ -1,0 +1,47 @@
+"""URLs in ARC's spelling."""
+
+from __future__ import annotations
+
+import pytest
+
+from arex.jobdesc.model import Location
+from arex.jobdesc.urls import is_remote, join_url, local_path, split_url
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://h/p", "http://h:80/p"),
+        ("HTTPS://H", "https://h:443"),
+        ("gsiftp://h:1/x", "gsiftp://h:1/x"),
+        ("root://h//x", "root://h:1094//x"),
+        ("http://u:P@H/x", "http://u:P@h:80/x"),
+        ("http://[::1]/x", "http://[::1]:80/x"),
+        ("srm://h/x?SFN=/a", "srm://h/x?SFN=/a"),
+        ("rucio://h/x", "rucio://h/x"),
+        ("http://h/p;x=y", "http://h:80/p;x=y"),
+        ("file:///tmp/x", "file:/tmp/x"),
+        ("plain", "plain"),
+    ],
+)
+def test_a_url_gets_the_port_that_arc_adds(text: str, expected: str) -> None:
+    assert (expected, ()) == split_url(text)
+
+
+def test_options_are_in_the_host_part_in_order_of_name() -> None:
+    url, options = split_url("http://h:80;b=2;a=1/dir/f;x=y")
+
+    assert (url, options) == ("http://h:80/dir/f;x=y", (("a", "1"), ("b", "2")))
+    assert join_url(Location(url=url, options=options), (("exec", "yes"),)) == "http://h:80;a=1;b=2;exec=yes/dir/f;x=y"
+
+
+@pytest.mark.parametrize(
+    ("text", "remote"), [("http://h/x", True), ("file:///x", False), ("/x", False), ("a:b", False), ("", False)]
+)
+def test_a_url_of_another_machine_is_remote(text: str, remote: bool) -> None:
+    assert remote is is_remote(text)
+
+
+@pytest.mark.parametrize("text", ["file:///a/b", "file:/a/b", "file://localhost/a/b", "/a/b"])
+def test_a_file_url_is_a_path(text: str) -> None:
+    assert local_path(text) == "/a/b"

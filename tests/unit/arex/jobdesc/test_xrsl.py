@@ -1,0 +1,224 @@
+"""xRSL, read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arex.errors import JobDescriptionError
+from arex.jobdesc.adl_writer import write_adl
+from arex.jobdesc.complete import complete
+from arex.jobdesc.model import Dialect, InputFile, JobDescription
+from arex.jobdesc.xrsl import parse_xrsl
+
+ARCSUB = Path(__file__).parents[3] / "data" / "descriptions" / "arcsub-6.17"
+LOCAL_FILES = (
+    "a b", "ddmendpoints.json", "loc.txt", "queues.json", "run.sh", "run_pilot.sh", "stdin.txt", "taskJobData.out",
+)  # fmt: skip
+
+
+def user(text: str) -> JobDescription:
+    (found,) = parse_xrsl(text, Dialect.USER)
+    return found
+
+
+def service(text: str) -> JobDescription:
+    (found,) = parse_xrsl(text, Dialect.GRIDMANAGER)
+    return found
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where the user stands: the local files of the recorded descriptions."""
+    for name in LOCAL_FILES:
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", sorted(ARCSUB.glob("*.xrsl")), ids=lambda path: path.stem)
+def test_arcsub_and_we_make_the_same_adl_of_a_user_s_file(path: Path, directory: Path) -> None:
+    (description,) = parse_xrsl(path.read_bytes().decode(), Dialect.USER)
+
+    written = write_adl(complete(description, directory).description)
+
+    assert path.with_suffix(".adl").read_bytes() == written.encode()
+
+
+def test_units_are_the_reader_s() -> None:
+    text = "&(executable=/bin/true)(walltime=60)(cputime=2)(lifetime=3)"
+
+    assert (
+        user(text).resources.walltime_s,
+        user(text).resources.cputime_s,
+        user(text).lifetime_s,
+    ) == (3600, 120, 180)
+    assert (
+        service(text).resources.walltime_s,
+        service(text).resources.cputime_s,
+        service(text).lifetime_s,
+    ) == (60, 2, 3)
+
+
+def test_the_service_ignores_what_is_for_clients() -> None:
+    found = service("&(executable=/bin/true)(stdout=o)(stderr=e)(join=yes)(gridtime=5)(clientxrsl=x)(action=request)")
+
+    assert (found.stdout, found.stderr, found.resources.cputime_s) == ("o", "e", None)
+
+
+def test_the_service_reads_sizes_and_checksums_of_uploads() -> None:
+    found = service('&(executable=/bin/true)(inputfiles=(a "")(b "17")(c "17.108525713")(d ".5")(e "*.*"))')
+
+    assert [file.announced for file in found.inputs] == ["", "17", "17.108525713", ".5", "*.*"]
+    assert all(file == InputFile(name=file.name, announced=file.announced) for file in found.inputs)
+
+
+def test_a_client_excludes_queues_and_the_service_does_not() -> None:
+    text = "&(executable=/bin/true)(queue!=a)(queue!=b)"
+
+    assert user(text).resources.excluded_queues == ("a", "b")
+    with pytest.raises(JobDescriptionError, match="can't be used with attribute 'queue'"):
+        service(text)
+
+
+def test_names_lose_case_and_underscores() -> None:
+    assert user("&('exeCutable'=/bin/true)(\"Job_Name\"=x)").name == "x"
+
+
+def test_a_plus_makes_several_jobs() -> None:
+    found = parse_xrsl("+(&(executable=a)(jobname=1))(+(&(executable=b))(|(executable=c)(executable=d)))", Dialect.USER)
+
+    assert [one.executable for one in found] == ["a", "b", "c"]
+    assert [one.executable for one in found[2].alternatives] == ["d"]
+
+
+def test_alternatives_multiply() -> None:
+    found = user("&(executable=a)(|(jobname=1)(jobname=2))(|(memory=1)(memory=2))")
+
+    assert [(one.name, one.resources.memory_mb) for one in (found, *found.alternatives)] == [
+        ("1", 1),
+        ("1", 2),
+        ("2", 1),
+        ("2", 2),
+    ]
+
+
+def test_a_variable_can_be_defined_behind_its_use() -> None:
+    assert user("&(executable=x)(arguments=$(A)b)(rslsubstitution=(A a))").arguments == ("ab",)
+
+
+def test_comments_are_blanks() -> None:
+    assert user("&(* x *)(executable(* (y) *)=/bin/x)(arguments=a(* *)b 'c#d')").arguments == ("a", "b", "c#d")
+
+
+ERRORS = {
+    "&": (1, 2),
+    "&(": (1, 3),
+    "&()": (1, 3),
+    "&(executable": (1, 13),
+    "&(executable=": (1, 14),
+    "&(executable=a": (1, 15),
+    "&(executable=a))": (1, 16),
+    "&(executable=a)\n  junk": (2, 3),
+    '&(executable="a': (1, 14),
+    "&(executable='a": (1, 14),
+    "&(executable=^xa": (1, 14),
+    "&(executable=^": (1, 14),
+    "&(executable=a)(* no end": (1, 16),
+    "&(executable=a\n#)": (2, 2),
+    "&(executable=$(": (1, 16),
+    "&(executable=$(A)": (1, 18),
+    "&(executable=$(A))": (1, 14),
+    "&(executable=a b)": (1, 3),
+    "&(executable=(a))": (1, 14),
+    "&(executable=a)(executable=b)": (1, 17),
+    "&(executable=a)(arguments=a&b)": (1, 28),
+    "&(executable=a)(=b)": (1, 17),
+    "&(executable=a)(+(&(jobname=a)))": (1, 17),
+    "+(executable=a)": (1, 3),
+    "&(executable=a)\n(count=x)": (2, 2),
+    "&(executable=a)(count=-1)": (1, 17),
+    f"&(executable=a)(count={'9' * 5000})": (1, 17),
+    "&(executable=a)(walltime=abc)": (1, 17),
+    "&(executable=a)(walltime='')": (1, 17),
+    "&(executable=a)(starttime=garbage)": (1, 17),
+    "&(executable=a)(environment=A b)": (1, 29),
+    "&(executable=a)(environment=(A))": (1, 29),
+    "&(executable=a)(inputfiles=(a))": (1, 28),
+    "&(executable=a)(executables=b)": (1, 17),
+    "&(executable=a)(ftpthreads=11)": (1, 17),
+    "&(executable=a)(join=yes)": (1, 17),
+    "&(executable=a)(join=perhaps)": (1, 17),
+    "&(executable=a)(join=yes)(stdout=o)(stderr=e)": (1, 17),
+    "&(executable=a)(gridtime=1)(cputime=1)": (1, 17),
+    "&(executable=a)(action=request)": (1, 17),
+    "&(executable=a)(notify='zz a@b')": (1, 17),
+    "&(executable=a)(notify=b)": (1, 17),
+    "&(executable=a)(nodeaccess=x)": (1, 17),
+    "&(executable=a)(rslsubstitution=a)(jobname=b)": (1, 33),
+    "(" * 1000: (1, 33),
+    "&(arguments=" + "(" * 1000: (1, 45),
+    "&" + "(|(a=1)(a=2))" * 20: (1, 1),
+    "&" + "|(" * 1000: (1, 2),
+}
+
+
+@pytest.mark.parametrize("text", ERRORS, ids=lambda text: text[:40].replace("\n", "|"))
+def test_text_that_does_not_read_is_an_error_with_line_and_column(text: str) -> None:
+    with pytest.raises(JobDescriptionError) as caught:
+        parse_xrsl(text, Dialect.USER)
+
+    assert ERRORS[text] == (caught.value.line, caught.value.column)
+
+
+def test_variables_can_not_explode() -> None:
+    """Each doubles the one before: thirty are a gigabyte."""
+    text = "&(executable=a)(rslsubstitution=(v0 xxxxxxxxxx)"
+    text += "".join(f"(v{number} $(v{number - 1})$(v{number - 1}))" for number in range(1, 40)) + ")"
+
+    with pytest.raises(JobDescriptionError, match="too much text"):
+        parse_xrsl(text, Dialect.USER)
+
+
+MEGABYTES = 10 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "&" * MEGABYTES,
+        "&(" * (MEGABYTES // 2),
+        "&(a=" + '"' * (MEGABYTES + 1),
+        "&(a=" + "x#" * (MEGABYTES // 2),
+        "&(a=" + "$(" * (MEGABYTES // 2),
+        "&(a=" + "x" * MEGABYTES,
+        "&(a=" + "x " * (MEGABYTES // 2),
+        "&" + "(*" * (MEGABYTES // 2),
+        "&" + "(a=b)" * (MEGABYTES // 5) + "(",
+        "&" + " " * MEGABYTES,
+        "&(a=" + "\n" * MEGABYTES,
+    ],
+    ids=lambda junk: junk[:10].strip(),
+)
+def test_ten_megabytes_of_junk_are_refused_in_linear_time(junk: str) -> None:
+    started = time.perf_counter()
+
+    with pytest.raises(JobDescriptionError) as caught:
+        parse_xrsl(junk, Dialect.USER)
+
+    assert caught.value.line is not None
+    assert time.perf_counter() - started < 20
+
+
+@given(st.text(alphabet="&|+()=\"'^#$!<>* \nabcA_*", max_size=200))
+def test_any_text_gives_jobs_or_an_error_with_its_place(text: str) -> None:
+    try:
+        found = parse_xrsl(text, Dialect.USER)
+    except JobDescriptionError as exc:
+        assert exc.line is not None  # noqa: PT017 - both ways are right
+        assert exc.column is not None  # noqa: PT017 - the same
+    else:
+        assert found
