@@ -21,6 +21,7 @@ def strangers(home: Path) -> list[str]:
 
 
 def main() -> None:
+    """The command line, once it is certain that every part of the program is our own."""
     foreign = strangers(Path(__file__).resolve().parent.parent)
     if foreign:
         sys.stderr.write(
@@ -34,4 +35,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not __package__:  # started by path, as the daemon is: nothing of ours is on the path yet
+        sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     main()

@@ -73,6 +73,8 @@ class Service:
         await asyncio.to_thread(store.prepare, user_name())
         await asyncio.to_thread(_session_roots, config)
         self._lock.take()
+        if swept := await asyncio.to_thread(store.sweep, self._lock.previous, self._clock.now()):
+            log.info("removed %d files that were never finished", swept, extra={"event": "recover.swept"})
         fifo = Fifo(store.root)
         backends = dict(self._backends or _backends(config))
         try:

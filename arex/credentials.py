@@ -7,7 +7,6 @@ Source: RFC 5280 (certificates), RFC 3820 (proxies), X.690 (DER).
 
 from __future__ import annotations
 
-import base64
 import binascii
 import os
 import re
@@ -142,7 +141,9 @@ def parse(der: bytes) -> Certificate:
     _serial, _algorithm, (_, issuer), (_, validity), (_, subject), *rest = fields
     _, (kind, until) = _items(validity)
     name = _name(subject)
-    proxy = name.endswith(_OLD_PROXY) or any(tag == _EXTENSIONS and _PROXY & set(_extensions(data)) for tag, data in rest)
+    proxy = name.endswith(_OLD_PROXY) or any(
+        tag == _EXTENSIONS and _PROXY & set(_extensions(data)) for tag, data in rest
+    )
     return Certificate(subject=name, issuer=_name(issuer), expires=_time(kind, until), proxy=proxy)
 
 
@@ -195,8 +196,3 @@ def _time(kind: int, data: bytes) -> datetime:
     if kind == _UTC_TIME:  # two digits of a year, 1950 to 2049
         text = ("19" if text >= "50" else "20") + text
     return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
-
-
-def encode_pem(der: bytes) -> bytes:
-    """A certificate as it stands in a file."""
-    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"

@@ -31,6 +31,7 @@ class Lock:
     def __init__(self, controldir: Path) -> None:
         self._path = controldir / LOCK
         self._fd = -1
+        self.previous: int | None = None  #: pid of the daemon before us, once the lock is taken
 
     def take(self) -> None:
         """
@@ -47,7 +48,10 @@ class Lock:
                 f"another arex (pid {pid}) serves {self._path.parent}: "
                 "stop it with 'arex stop', or use another controldir"
             ) from exc
+        before = os.read(fd, 32).decode("ascii", "replace").strip()
+        self.previous = int(before) if before.isdigit() else None
         os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
         os.write(fd, f"{os.getpid()}\n".encode())
         self._fd = fd
 
@@ -84,7 +88,7 @@ def write_pidfile(path: Path, runtime_cfg: str) -> Path:
     cfg = runtime_cfg_path(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        atomic.put(str(cfg), runtime_cfg.encode("utf-8", "surrogateescape"), mode=0o644)
+        atomic.put(str(cfg), runtime_cfg.encode("utf-8", "surrogateescape"))
         atomic.put(str(path), f"{os.getpid()}\n".encode(), mode=0o644)
     except OSError as exc:
         raise ServiceError(f"can't write the pid file {path}: {exc.strerror}") from exc

@@ -153,9 +153,7 @@ class JobList:
             with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as db:
                 if create:
                     db.execute(f"CREATE TABLE IF NOT EXISTS jobs({', '.join(COLUMNS)}, UNIQUE(id))")
-                    db.execute(
-                        "CREATE INDEX IF NOT EXISTS serviceinformationhost ON jobs(serviceinformationhost)"
-                    )
+                    db.execute("CREATE INDEX IF NOT EXISTS serviceinformationhost ON jobs(serviceinformationhost)")
                     db.commit()
                 yield db
         except (sqlite3.Error, OSError) as exc:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: What jobs see of the daemon's environment; the rest (credentials of the service among it) is none of theirs.
 _PASSED_ON: Final = ("PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "TZ", "TMPDIR")
+#: Between looks at inherited supervisors where the kernel has no pidfds (before 5.3).
+_POLL_S: Final = 1.0
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -63,8 +65,9 @@ class ForkBackend:
         self._slots = settings.slots or len(os.sched_getaffinity(0))
         self._script = replace(settings.script, supervised=True)
         self._boot = ""
-        self._events: asyncio.Queue[LocalId] = asyncio.Queue()
+        self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: look at ``_polled``
         self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that are not our forkserver's
+        self._polled: set[int] = set()  #: the same, on a kernel without pidfds
         self._launcher = Launcher(settings.environment, self._note_end, self._adopt)
 
     @classmethod
@@ -202,7 +205,20 @@ class ForkBackend:
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:
         while True:
-            ended(await self._events.get())
+            try:
+                async with asyncio.timeout(_POLL_S if self._polled else None):
+                    localid = await self._events.get()
+            except TimeoutError:
+                await self._poll()
+                continue
+            if localid is not None:
+                ended(localid)
+
+    async def _poll(self) -> None:
+        gone = await asyncio.to_thread(lambda: {pid for pid in self._polled if not processes.identify(pid, self._boot)})
+        self._polled -= gone
+        for pid in gone:
+            self._note_end(pid)
 
     def _note_end(self, pid: int) -> None:
         self._events.put_nowait(LocalId(str(pid)))
@@ -210,15 +226,17 @@ class ForkBackend:
     def _adopt(self, pids: Iterable[int]) -> None:
         """Hear of the ends of supervisors that somebody else has started."""
         for pid in pids:
-            if pid in self._watched:
+            if pid in self._watched or pid in self._polled:
                 continue
             try:
-                fd = os.pidfd_open(pid)
+                fd = _pidfd(pid)
             except ProcessLookupError:
                 self._note_end(pid)
                 continue
-            except OSError:
-                return  # no pidfds here, or too many: status will tell
+            if fd is None:
+                self._polled.add(pid)
+                self._events.put_nowait(None)
+                continue
             self._watched[pid] = fd
             asyncio.get_running_loop().add_reader(fd, self._end_of_adopted, pid)
 
@@ -275,19 +293,39 @@ def _sweep(marks: Sequence[bytes]) -> None:
     log.warning("processes of lost jobs do not go away: %s", found)
 
 
-def _terminate(owner: Identity) -> None:
-    """TERM to this very process, never to one that got its pid later."""
+def _pidfd(pid: int) -> int | None:
+    """
+    A handle that stays with this process. None: none to be had, from an old kernel or for want of descriptors.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
     try:
-        fd = os.pidfd_open(owner.pid)
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except (AttributeError, OSError):
+        return None
+
+
+def _terminate(owner: Identity) -> None:
+    """TERM to this very process, not to one that got its pid later."""
+    try:
+        fd = _pidfd(owner.pid)
     except ProcessLookupError:
         return
     try:
-        if processes.identify(owner.pid, owner.boot) == owner:
+        if processes.identify(owner.pid, owner.boot) != owner:
+            return
+        if fd is None:
+            os.kill(owner.pid, signal.SIGTERM)
+        else:
             signal.pidfd_send_signal(fd, signal.SIGTERM)
     except ProcessLookupError:
         return
     finally:
-        os.close(fd)
+        if fd is not None:
+            os.close(fd)
 
 
 def _is_foreign_running(job: LocalJob) -> bool:

@@ -9,6 +9,7 @@ come to it when their parents end (it is their subreaper), so nobody gets away. 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -26,6 +27,9 @@ _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, sign
 TAG_VARIABLE: Final = "AREX_TAG"
 #: How often limits on the sum over processes are looked at, after a few earlier looks.
 _LOOK_S: Final = 1.0
+#: Tries at writing how a job has ended, and the seconds between them.
+_PATIENCE: Final = 120
+_PATIENCE_S: Final = 5.0
 #: What a job exits with that we ended: as if by this signal.
 _SIGNAL_OF: Final = {"walltime": 9, "cputime": 9, "memory": 9, "cancelled": 15}
 
@@ -138,11 +142,31 @@ def parse_identity(text: str) -> Identity:
 
 
 def _put(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    _write(path, os.O_TRUNC, text)
+
+
+def _write(path: str, how: int, text: str) -> None:
+    data = text.encode()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
     try:
-        os.write(fd, text.encode())
+        if os.write(fd, data) != len(data):
+            raise OSError(errno.ENOSPC, "written in part", path)
     finally:
         os.close(fd)
+
+
+def _patiently(step: Callable[[], None]) -> None:
+    """A full disk is emptied some time, and how a job has ended must not be forgotten meanwhile."""
+    for _ in range(_PATIENCE):
+        try:
+            step()
+        except OSError as exc:
+            if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            _wait(_PATIENCE_S)
+        else:
+            return
+    step()
 
 
 class _Job:
@@ -247,7 +271,7 @@ class _Job:
             f"wall_s={wall_s:.3f}\nuser_s={self.usage.total[0]:.3f}\nsystem_s={self.usage.total[1]:.3f}\n"
             f"maxrss_kb={int(self.usage.total[2])}\nnode={self.order.node}\ncomplete=yes\n"
         )
-        _put(f"{self.order.rundir}/done.new", text)
+        _patiently(lambda: _put(f"{self.order.rundir}/done.new", text))
         os.rename(f"{self.order.rundir}/done.new", f"{self.order.rundir}/done")  # noqa: PTH104 - as above
 
     def _verdict(self, stopped: str) -> tuple[int | None, int | None, str]:
@@ -284,11 +308,7 @@ class _Job:
         )
         if code is not None:
             lines += f"exitcode={code}\n"
-        fd = os.open(self.order.diag, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(fd, lines.encode())
-        finally:
-            os.close(fd)
+        _patiently(lambda: _write(self.order.diag, os.O_APPEND, lines))
 
 
 def _wait(seconds: float | None) -> int:

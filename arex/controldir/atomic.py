@@ -33,7 +33,7 @@ def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> 
     Raises:
         OSError: nothing has changed.
     """
-    temporary = f"{path}.{os.getpid():x}{next(_serial):x}"
+    temporary = f"{path}.~{os.getpid()}.{next(_serial)}"
     fd = os.open(temporary, _O_WRITE | os.O_EXCL, mode)
     try:
         try:
@@ -47,6 +47,13 @@ def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> 
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def writer_of(name: str) -> int | None:
+    """Pid of the process that made this file as the unfinished half of ``put``; None for any other file."""
+    _, mark, tail = name.rpartition(".~")
+    pid = tail.partition(".")[0]
+    return int(pid) if mark and pid.isdigit() else None
 
 
 def rewrite(path: str, data: bytes) -> None:

@@ -6,7 +6,6 @@ A message is the id and a NUL, a lone NUL means "rescan". Source: spec of the co
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -98,6 +97,8 @@ class Fifo:
 
     def listen(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
         """Call back on the event loop for each message, from now on."""
+        import asyncio  # noqa: PLC0415 - clients only ring, and start in milliseconds
+
         asyncio.get_running_loop().add_reader(self._fd, self._read, look, rescan)
 
     def _read(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
@@ -110,6 +111,8 @@ class Fifo:
 
     def close(self) -> None:
         if self._fd >= 0:
+            import asyncio  # noqa: PLC0415 - as above
+
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
             os.close(self._keep)

@@ -25,6 +25,8 @@ from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import Status
 
+#: A temporary file lives for milliseconds; after this its writer is gone.
+_ABANDONED_S: Final = 60.0
 #: What entering FINISHED removes. Source: spec of the control directory, removal groups; so are the next two.
 AT_FINISHED: Final = ("proxy.tmp", "lrms_done", "lrms_job")
 AT_DELETED: Final = (
@@ -95,6 +97,28 @@ class ControlDir:
             for entry in entries:
                 if (found := self.layout.job_of_mark(entry.name)) is not None:
                     yield found
+
+    def sweep(self, dead: int | None, now: datetime) -> int:
+        """
+        Remove the unfinished files of a daemon that was killed, and those of others after a minute.
+
+        Returns:
+            how many there were.
+        """
+        return sum(self._sweep(directory, dead, now.timestamp()) for directory in (self.root, *map(self.root.joinpath, Place)))
+
+    @staticmethod
+    def _sweep(directory: Path, dead: int | None, now: float) -> int:
+        count = 0
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if (pid := atomic.writer_of(entry.name)) is None:
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    if pid == dead or (pid != os.getpid() and now - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_S):
+                        os.unlink(entry.path)
+                        count += 1
+        return count
 
     def trusts(self, info: os.stat_result) -> bool:
         """A status or mark file counts only when it is a regular file of the daemon's own user."""

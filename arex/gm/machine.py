@@ -17,7 +17,7 @@ from arex.controldir import codec
 from arex.controldir.layout import PLACE_OF, Mark
 from arex.controldir.store import AT_DELETED, AT_FINISHED
 from arex.errors import CorruptFile, IllegalMove, JobDescriptionError, JobRefused
-from arex.gm import joblog, outputs
+from arex.gm import joblog, outputs, restart
 from arex.gm.case import (
     AskCancel,
     AskStage,
@@ -157,6 +157,9 @@ def _change(case: Case, to: Status, why: str, local: JobLocal | None) -> None:
     if to.state in {State.FINISHED, State.DELETED}:
         save(case)
         _entered_final(case, to, codec.state_line(now, job.status, to, why))
+    elif job.state is State.FINISHED:
+        save(case)
+        restart.complete(case)
 
 
 #: What 6.17 adds to the log when a restart skips what is done.
@@ -241,12 +244,16 @@ def _fail(case: Case, step: Fail) -> None:
         except (JobDescriptionError, JobRefused, CorruptFile) as exc:
             _wreck(case, _unreadable(f"Could not process job description: {exc}"))
             return
+    else:
+        local = replace(local, uploads=0)  # as 6.17 counts when stage-out fails
     _change(case, Status(to), "Job failure detected", local)
 
 
 def _wreck(case: Case, step: Wreck) -> None:
     for why in step.why:
         _add_failure(case, why)
+    if not case.store.exists(case.job.id, "output"):
+        case.store.put_entries(case.job.id, "output", [])
     _change(case, Status(State.FINISHED), step.reason, None)
 
 
@@ -254,18 +261,26 @@ def _stop(case: Case) -> None:
     """Source of the sequences: spec, section on cancel."""
     job = case.job
     _add_failure(case, CANCELLED)
-    blame = job.state is not State.UNDEFINED
-    local = replace(_blamed(job.local, job.state, "client", blame=blame), failedcause="client")
+    local = replace(_blamed(job.local, job.state, "client", blame=True), failedcause="client")
     to = {State.INLRMS: State.CANCELING, State.FINISHING: State.FINISHED}.get(job.state, State.FINISHING)
     if job.state is State.INLRMS and job.status.pending:
         to = State.FINISHING  # a restart of the stage-out: nothing is in the batch system
-    if to is not State.FINISHED:
+    if to is State.FINISHED:
+        local = replace(local, uploads=0)
+    else:
         # a description that does not read leaves .output as it is: the owner gave the job up anyway
         with contextlib.suppress(JobDescriptionError, JobRefused, CorruptFile):
             local = outputs.rewrite(case, local, outputs.Ending.CANCEL)
-    _change(case, Status(to), "Job failure detected" if to is State.FINISHED else "Request to cancel job", local)
+    _change(case, Status(to), _why_stopped(case, to), local)
     save(case)  # the mark may go only when the state that it brought about is on disk
     case.store.drop_mark(job.id, Mark.CANCEL)
+
+
+def _why_stopped(case: Case, to: State) -> str:
+    """6.17 words it as a failure where transfers had to be broken off."""
+    inputs = case.store.read_entries(case.job.id, "input") if case.job.state is State.PREPARING else None
+    broken_off = to is State.FINISHED or any(entry.remote for entry in inputs or [])
+    return "Job failure detected" if broken_off else "Request to cancel job"
 
 
 def _forget(case: Case) -> None:

@@ -48,11 +48,11 @@ _MOST_LIST: Final = 10 * 1024 * 1024
 
 
 def _credential(case: Case, delegationid: str) -> str:
-    """Path of a delegated credential, cut as the store of ARC does it: three characters a directory."""
-    if not delegationid:
-        proxy = case.store.layout.job_file(case.job.id, "proxy")
-        return proxy if os.path.lexists(proxy) else ""
-    parts, rest = [], delegationid
+    """Path of the credential of a transfer: delegated, cut as ARC's store does it, else the job's own proxy."""
+    rest = delegationid or case.job.local.delegationid or ""
+    if not rest:
+        return case.store.layout.job_file(case.job.id, "proxy")
+    parts = []
     while len(rest) > 4:
         parts.append(rest[:3])
         rest = rest[3:]
@@ -104,7 +104,7 @@ def rewrite(case: Case, local: JobLocal, ending: Ending) -> JobLocal:
     return replace(local, uploads=_remote(entries))
 
 
-def for_restart(case: Case, local: JobLocal) -> JobLocal:
+def for_restart(case: Case) -> None:
     """Lists for another try: without the inputs that are here and the outputs that are delivered."""
     _, inputs, made = from_description(case)
     here = [entry for entry in inputs if entry.pfn == "/" or beneath.size_of(case.session.path, entry.pfn) is None]
@@ -112,7 +112,6 @@ def for_restart(case: Case, local: JobLocal) -> JobLocal:
     left = [entry for entry in made if (entry.pfn, entry.lfn) not in sent]
     case.store.put_entries(case.job.id, "input", here)
     case.store.put_entries(case.job.id, "output", left)
-    return replace(local, downloads=_remote(here), uploads=_remote(left))
 
 
 def missing_downloads(case: Case) -> bool:
@@ -148,6 +147,14 @@ def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
         if entry.pfn != "/":
             beneath.parts_of(entry.pfn)
     return found
+
+
+def delivered(case: Case, listed: Sequence[FileEntry], sent: Sequence[FileEntry]) -> None:
+    """What was sent moves from ``.output`` to ``.output_status``; twice is as good as once."""
+    before = case.store.read_entries(case.job.id, "output_status") or []
+    fresh = [entry for entry in sent if entry not in before]
+    case.store.put_entries(case.job.id, "output_status", [*before, *fresh])
+    case.store.put_entries(case.job.id, "output", [entry for entry in listed if entry not in sent])
 
 
 def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:

@@ -1,7 +1,8 @@
 """
 A failed job starts again where it failed, as often as ``rerun`` allows.
 
-The mark is dropped last: a crash in between finds it, and whatever is left to do is done at adoption.
+First everything that can be done twice, then the new state, then the failure is taken back, then the mark goes:
+a crash in between finds the mark, and adoption does what is left.
 Source: spec, section on restart. Unlike 6.17 a job that failed in the batch system is submitted anew.
 """
 
@@ -14,7 +15,6 @@ from typing import Final
 from arex.controldir.layout import Mark
 from arex.gm import outputs
 from arex.gm.case import Case, Move, Step
-from arex.model.local import JobLocal
 from arex.model.state import State
 
 log = logging.getLogger(__name__)
@@ -37,22 +37,33 @@ def decide(case: Case) -> Step | None:
         log.info("restart refused: failed in %s, %s reruns left", local.failedstate, local.rerun or 0)
         case.store.drop_mark(job.id, Mark.RESTART)
         return None
-    cleared = clear_failure(case, keep_mark=True)
+    outputs.for_restart(case)
+    case.session.remove_siblings()
+    case.store.remove(job.id, ("lrms_done", "lrms_job"))
+    outputs.drop_jobid(case)
     if local.failedstate in {State.SUBMIT, State.INLRMS} and outputs.missing_downloads(case):
         path = _MISSING
     to, why = path
-    return Move(to, why, cleared, pending=True)
+    return Move(to, why, pending=True)
 
 
-def clear_failure(case: Case, *, keep_mark: bool = False) -> JobLocal:
-    """Take back what the failure left; the failure itself goes with the rewrite of ``.local`` that follows."""
+def is_unfinished(case: Case, state: State) -> bool:
+    """Whether a daemon died between the new state of a restart and the removal of its mark."""
+    return (
+        state in {State.ACCEPTED, State.PREPARING, State.INLRMS}
+        and case.store.has_mark(case.job.id, Mark.RESTART)
+        and (case.job.local.failedstate is not None or case.store.exists(case.job.id, "failed"))
+    )
+
+
+def complete(case: Case) -> None:
+    """Take the failure back and drop the mark; the job is on disk in its new state."""
     job, local = case.job, case.job.local
-    assert local.failedstate is not None
-    cleared = replace(local, failedstate=None, failedcause=None, rerun=max(0, (local.rerun or 1) - 1), cleanuptime=None)
-    cleared = outputs.for_restart(case, cleared)
-    case.session.remove_siblings()
-    case.store.remove(job.id, ("failed", "lrms_done", "lrms_job"))
-    outputs.drop_jobid(case)
-    if not keep_mark:
-        case.store.drop_mark(job.id, Mark.RESTART)
-    return cleared
+    if local.failedstate is not None:
+        local = replace(
+            local, failedstate=None, failedcause=None, rerun=max(0, (local.rerun or 1) - 1), cleanuptime=None
+        )
+        case.store.put_local(job.id, local)
+        case.job = replace(job, local=local)
+    case.store.remove(job.id, ("failed",))
+    case.store.drop_mark(job.id, Mark.RESTART)

@@ -48,7 +48,7 @@ ACTIVE: Final = frozenset({_S.ACCEPTED, _S.PREPARING, _S.SUBMIT, _S.INLRMS, _S.C
 #: States in which a batch slot is taken or about to be; limit n2 of ``maxjobs``.
 RUNNING: Final = frozenset({_S.SUBMIT, _S.INLRMS})
 #: States in which a cancel mark is acted on; elsewhere it waits or is void.
-CANCELABLE: Final = frozenset({_S.UNDEFINED, _S.ACCEPTED, _S.PREPARING, _S.INLRMS, _S.FINISHING})
+CANCELABLE: Final = frozenset({_S.ACCEPTED, _S.PREPARING, _S.INLRMS, _S.FINISHING})
 
 PENDING_PREFIX: Final = "PENDING:"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arex.controldir.layout import Mark
+from arex.controldir.store import AT_DELETED, AT_FINISHED
 from arex.gm import restart
 from arex.gm.case import Case, Forget, Move, Step, Wait
 from arex.model.state import State
@@ -12,6 +13,7 @@ def decide(case: Case) -> Step:
     job = case.job
     if case.store.has_mark(job.id, Mark.CLEAN):
         return Forget()
+    case.store.remove(job.id, AT_FINISHED)  # a crash may have left them
     if case.store.has_mark(job.id, Mark.CANCEL):
         case.store.drop_mark(job.id, Mark.CANCEL)  # too late to cancel
     if case.store.has_mark(job.id, Mark.RESTART):
@@ -32,4 +34,7 @@ def decide_deleted(case: Case) -> Step:
     until = job.local.cleanuptime
     if until is None or until + case.settings.ttr <= case.world.clock.now():
         return Forget()
+    if case.session.exists():  # a crash fell between the state and what it removes
+        case.session.remove()
+        case.store.remove(job.id, AT_DELETED)
     return Wait()

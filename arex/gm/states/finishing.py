@@ -20,8 +20,10 @@ def decide(case: Case) -> Step:
         if remote and not isinstance(case.answer, Staged):
             beneath.keep_only(case.session.path, [entry.pfn for entry in entries if entry.pfn != "/"])
             return AskStage(case.session.path, remote, out=True)
-        if remote and isinstance(case.answer, Staged) and case.answer.failure:
-            return Fail(f"Failed in data staging: {case.answer.failure}")
+        if remote and isinstance(case.answer, Staged):
+            if case.answer.failure:
+                return Fail(f"Failed in data staging: {case.answer.failure}")
+            outputs.delivered(case, listed, remote)
         stays = [entry.pfn for entry in entries if not entry.remote and entry.pfn != "/"]
         beneath.keep_only(case.session.path, stays)
     except UnsafePath as exc:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from arex.controldir.layout import Mark
 from arex.gm import restart
 from arex.gm.case import Case, Fail, Move, Step, Wait, Wreck
 from arex.model.state import ACTIVE, RUNNING, State
@@ -31,11 +31,17 @@ def decide(case: Case) -> Step:
 
 
 def _adopt(case: Case, state: State, *, pending: bool) -> Step:
+    if restart.is_unfinished(case, state):
+        restart.complete(case)
     job, local = case.job, case.job.local
-    if state in ACTIVE and case.store.has_mark(job.id, Mark.RESTART) and local.failedstate is not None:
-        local = restart.clear_failure(case)  # a crash fell into the middle of a restart
     if state in RUNNING and not pending:
-        case.world.limits.runs(job.id, 1)
+        case.world.limits.runs(job.id, _slots(case))
     if state in ACTIVE and state is not State.ACCEPTED:
         case.world.limits.started(job.id, local.subject or "")
-    return Move(state, ADOPTED, local, pending=pending)
+    return Move(state, ADOPTED, pending=pending)
+
+
+def _slots(case: Case) -> int:
+    data = case.store.read(case.job.id, "grami") or b""
+    count = re.search(rb"^joboption_count=([0-9]+)$", data, re.MULTILINE)
+    return int(count.group(1)) if count else 1

@@ -1,0 +1,74 @@
+# One plain command a target; "make help" prints them.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := arex plugins lrms infoprovider
+SOURCES := $(PACKAGES) tests benchmarks tools
+SCRIPTS := .ci/run $(wildcard tools/*.sh)
+PYTEST := $(BIN)/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check slurm interop faults bench docs wheel generated clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+venv: $(STAMP) ## Make the virtual environment .venv with everything that development needs
+
+$(STAMP): pyproject.toml tools/venv.sh
+	@sh tools/venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(STAMP) ## Run a real job on this machine, in ./demo-run, and show what happened
+	@sh tools/demo.sh "$(VENV)"
+
+test: $(STAMP) ## Run all tests; installs the programs that they need
+	sh tools/test-programs.sh
+	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension
+	$(PYTEST) tests/integration tests/interop
+	AREX_FAULT_ROUNDS=3 $(PYTEST) tests/faults
+
+check: $(STAMP) ## Style, types, imports, spelling, shell and unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/yamllint --strict .
+	sh tools/test-programs.sh shellcheck
+	shellcheck $(SCRIPTS)
+	$(PYTEST) -n $(JOBS) -q tests/unit
+
+slurm:
+	@echo "make slurm: the SLURM backend is not part of this release; nothing can be tested yet." >&2; exit 1
+
+interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and the other way round
+	sh tools/test-programs.sh
+	$(PYTEST) tests/interop
+
+faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length
+	sh tools/test-programs.sh
+	$(PYTEST) tests/faults
+
+bench: $(STAMP) ## Latency, throughput and memory, beside a real A-REX
+	sh tools/test-programs.sh
+	$(BIN)/python benchmarks/run.py
+
+docs: $(STAMP) ## Build the documentation into ./site
+	$(BIN)/mkdocs build --strict --quiet
+
+generated: $(STAMP) ## Write the generated pages of the documentation anew
+	$(BIN)/python -m arex.config.explain >docs/admins/configuration.md
+	$(BIN)/python tools/gen_commands.py >docs/users/commands.md
+
+wheel: $(STAMP) ## Build a wheel into ./dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean: ## Remove everything that was built or cached; the virtual environment stays
+	rm -rf build dist site demo-run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	find $(PACKAGES) tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +

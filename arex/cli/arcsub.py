@@ -1,0 +1,174 @@
+"""``arcsub``: descriptions in, jobs out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from arex.cli import options
+from arex.cli.output import document, printable, say
+from arex.cli.site import Site
+from arex.errors import ArexError
+from plugins.submission import Submitted
+
+if TYPE_CHECKING:
+    from arex.jobdesc import JobDescription
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A description and where it came from, for messages."""
+
+    label: str
+    text: bytes | JobDescription
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
+@click.option("-e", "--jobdescrstring", "strings", multiple=True, help="A description.")
+@click.option("-f", "--jobdescrfile", "more_files", multiple=True, type=click.Path(), help="File with a description.")
+@click.option("-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job ids to it.")
+@click.option("-D", "--dryrun", is_flag=True, help="Let the service take the job in, but not run it.")
+@click.option("-x", "--dumpdescription", is_flag=True, help="Print what would be sent, and send nothing.")
+@click.option("-q", "--queue", default="", help="Queue of jobs that name none.")
+@click.option("-w", "--wait", is_flag=True, help="Wait until the jobs have ended.")
+@options.joblist
+@options.endpoint
+@options.common
+def command(  # noqa: PLR0917 - click calls it by name
+    files: tuple[str, ...],
+    strings: tuple[str, ...],
+    more_files: tuple[str, ...],
+    id_file: Path | None,
+    dryrun: bool,
+    dumpdescription: bool,
+    queue: str,
+    wait: bool,
+    joblist: Path | None,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+    **where: object,
+) -> int:
+    """
+    Submit jobs to this host: descriptions in xRSL or ADL, from files, - for standard input, or -e.
+
+    Exit code 0 if all were submitted; with --wait, if all of them also ended well.
+    """
+    site = Site(config, joblist, debug)
+    check_endpoint(site, where)
+    sources = [*_from_files((*files, *more_files)), *(Source("-e", text.encode()) for text in strings)]
+    if not sources:
+        raise click.UsageError("No job description input specified")
+    if dumpdescription:
+        return dump(site, sources, queue)
+    jobs, refused = submit(site, sources, queue=queue, dryrun=dryrun, id_file=id_file, quiet=as_json)
+    if as_json:
+        document({
+            "jobs": [{"id": job.url, "name": job.name} for job in jobs],
+            "failed": [{"source": label, "error": str(error)} for label, error in refused],
+        })  # fmt: skip
+    elif refused and len(jobs) + len(refused) > 1:
+        _summary(jobs, refused)
+    if wait and jobs:
+        from arex.cli.progress import wait_for  # noqa: PLC0415 - only when asked
+
+        ended_well = wait_for(site, [job.id for job in jobs], timeout)
+        return 0 if ended_well and not refused else 1
+    return 1 if refused else 0
+
+
+def check_endpoint(site: Site, where: dict[str, object]) -> None:
+    """Raises EndpointElsewhere if the options ask for another service."""
+
+    def values(*names: str) -> tuple[str, ...]:
+        return tuple(str(one) for name in names for one in where.get(name) or ())  # type: ignore[attr-defined]
+
+    options.require_local(
+        site,
+        types=values("types"),
+        info_types=values("info_types", "info_interfaces"),
+        elements=values("elements", "cluster"),
+        registries=bool(values("registry", "index")),
+    )
+
+
+def _from_files(names: tuple[str, ...]) -> Iterator[Source]:
+    for name in names:
+        if name == "-":
+            yield Source("standard input", sys.stdin.buffer.read())
+            continue
+        try:
+            yield Source(name, Path(name).read_bytes())
+        except OSError as exc:
+            raise click.ClickException(f"Can not open job description file: {name}: {exc.strerror}") from exc
+
+
+def dump(site: Site, sources: list[Source], queue: str = "") -> int:
+    for source in sources:
+        for text in site.plugin.describe(source.text, queue=queue):
+            say("Job description to be sent to this host:")
+            say(text)
+    return 0
+
+
+def submit(
+    site: Site, sources: list[Source], *, queue: str, dryrun: bool, id_file: Path | None, quiet: bool
+) -> tuple[list[Submitted], list[tuple[str, ArexError]]]:
+    """Submit all, tell of each, and put into the list of jobs whatever became one, also when interrupted."""
+    jobs: list[Submitted] = []
+    refused: list[tuple[str, ArexError]] = []
+    try:
+        for outcome in site.plugin.submitting([source.text for source in sources], queue=queue, dryrun=dryrun):
+            if isinstance(outcome, Submitted):
+                jobs.append(outcome)
+                if not quiet:
+                    say(f"Job submitted with jobid: {outcome.url}")
+            else:
+                label = sources[outcome.source].label
+                refused.append((label, outcome.error))
+                site.error(f"{label}: {outcome.error}")
+    finally:
+        _remember(site, jobs, id_file)
+    if jobs and not all(job.announced for job in jobs):
+        site.mention_daemon()
+    return jobs, refused
+
+
+def _remember(site: Site, jobs: list[Submitted], id_file: Path | None) -> None:
+    if not jobs:
+        return
+    if id_file is not None:
+        with id_file.open("a", encoding="utf-8") as stream:
+            stream.writelines(f"{job.url}\n" for job in jobs)
+    from arex.jobdesc.xrsl_writer import write_xrsl  # noqa: PLC0415 - after the submission
+    from arex.joblist import local_row  # noqa: PLC0415
+
+    site.joblist.add(
+        local_row(
+            id_=job.id,
+            session=str(job.session),
+            name=job.name,
+            document=write_xrsl(job.record),
+            submitted=job.submitted_s,
+            stdio=(job.record.stdin, job.record.stdout, job.record.stderr),
+        )
+        for job in jobs
+    )
+
+
+def _summary(jobs: list[Submitted], refused: list[tuple[str, ArexError]]) -> None:
+    say()
+    say("Job submission summary:")
+    say("-----------------------")
+    say(f"{len(jobs)} of {len(jobs) + len(refused)} jobs were submitted")
+    if refused:
+        say("The following jobs were not submitted:")
+    for label, error in refused:
+        say(f" * {printable(label)}: {printable(str(error))}")

@@ -1,0 +1,60 @@
+"""``arex config check | show | explain``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from arex.config import explain as explaining
+from arex.config.load import load
+from arex.config.show import as_dict
+from arex.config.show import show as shown
+from arex.errors import ConfigError
+
+_file = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("config")
+def group() -> None:
+    """Look at the configuration."""
+
+
+@group.command()
+@_file
+@_json
+def check(file: Path | None, *, as_json: bool) -> None:
+    """Read a configuration and name everything that is wrong with it."""
+    try:
+        config, warnings = load(file, os.environ)
+    except ConfigError as exc:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"ok": False, "faults": [str(fault) for fault in exc.faults]}))
+        raise SystemExit(exc.exit_code) from exc
+    if as_json:
+        click.echo(json.dumps({"ok": True, "source": str(config.source or ""), "warnings": [str(w) for w in warnings]}))
+        return
+    for fault in warnings:
+        click.echo(f"warning: {fault}", err=True)
+    click.echo(f"{config.source or 'the defaults'}: no faults, {len(warnings)} warnings")
+
+
+@group.command()
+@_file
+@click.option("--defaults", is_flag=True, help="Also show options that nobody has set.")
+@_json
+def show(file: Path | None, *, defaults: bool, as_json: bool) -> None:
+    """Print the configuration as it is used."""
+    config, _ = load(file, os.environ)
+    click.echo(json.dumps(as_dict(config)) if as_json else shown(config, defaults=defaults), nl=as_json)
+
+
+@group.command()
+@click.argument("option")
+def explain(option: str) -> None:
+    """Say what an option means, as in: arex config explain maxjobs."""
+    click.echo(explaining.explain(option))

@@ -1,0 +1,156 @@
+"""
+The commands as programs: each imports its own module and nothing else, so that ``arcsub`` starts quickly.
+
+The edge of the program: whatever a command raises becomes one sentence on stderr and an exit code here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from arex.errors import ArexError
+
+if TYPE_CHECKING:
+    import click
+
+#: Program to ``module:command``.
+COMMANDS: Final[Mapping[str, str]] = {
+    "arex": "arex.cli.group:command",
+    "arcsub": "arex.cli.arcsub:command",
+    "arcstat": "arex.cli.arcstat:command",
+    "arcget": "arex.cli.arcget:command",
+    "arckill": "arex.cli.arckill:command",
+    "arcclean": "arex.cli.arcclean:command",
+    "arccat": "arex.cli.arccat:command",
+    "arcls": "arex.cli.arcls:command",
+    "arcrenew": "arex.cli.arcrenew:command",
+    "arcresume": "arex.cli.arcresume:command",
+    "arcsync": "arex.cli.arcsync:command",
+    "arcinfo": "arex.cli.arcinfo:command",
+    "arctest": "arex.cli.arctest:command",
+    "arcrun": "arex.cli.arcrun:command",
+}
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+INTERNAL: Final = 70
+
+
+def load(target: str) -> click.Command:
+    """The click command behind ``module:attribute``."""
+    module, _, attribute = target.partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    return command
+
+
+def call(name: str, args: Sequence[str] | None = None) -> int:
+    """Run one command as a program would, and return its exit code; None: the arguments of this process."""
+    try:
+        code = load(COMMANDS[name]).main(None if args is None else list(args), prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _pipe_closed()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ArexError as exc:
+        return _tell(name, str(exc), exc.exit_code)
+    except OSError as exc:
+        where = f"{exc.filename}: " if exc.filename else ""
+        return _tell(name, f"{where}{exc.strerror or exc}", 1)
+    except Exception as exc:  # noqa: BLE001 - the edge
+        return _of_click(name, exc)
+    return code if isinstance(code, int) else 0
+
+
+def _of_click(name: str, exc: Exception) -> int:
+    import click  # noqa: PLC0415 - it is loaded already
+
+    if isinstance(exc, click.Abort):
+        return INTERRUPTED
+    if isinstance(exc, click.ClickException):
+        exc.show()
+        return exc.exit_code
+    if os.environ.get("AREX_TRACEBACK"):
+        raise exc
+    what = f"internal error, please report: {type(exc).__name__}: {exc} (AREX_TRACEBACK=1 shows where)"
+    return _tell(name, what, INTERNAL)
+
+
+def _tell(name: str, what: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{name}: {what}\n")
+    return code
+
+
+def _pipe_closed() -> int:
+    """Whoever read our output has gone; Python's own flush at exit must not complain."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+def _program(name: str) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # names of files and jobs are bytes of their owner
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    raise SystemExit(call(name))
+
+
+def arex() -> None:
+    _program("arex")
+
+
+def arcsub() -> None:
+    _program("arcsub")
+
+
+def arcstat() -> None:
+    _program("arcstat")
+
+
+def arcget() -> None:
+    _program("arcget")
+
+
+def arckill() -> None:
+    _program("arckill")
+
+
+def arcclean() -> None:
+    _program("arcclean")
+
+
+def arccat() -> None:
+    _program("arccat")
+
+
+def arcls() -> None:
+    _program("arcls")
+
+
+def arcrenew() -> None:
+    _program("arcrenew")
+
+
+def arcresume() -> None:
+    _program("arcresume")
+
+
+def arcsync() -> None:
+    _program("arcsync")
+
+
+def arcinfo() -> None:
+    _program("arcinfo")
+
+
+def arctest() -> None:
+    _program("arctest")
+
+
+def arcrun() -> None:
+    _program("arcrun")

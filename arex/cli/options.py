@@ -1,0 +1,156 @@
+"""The options that ARC's clients share, with their letters and meaning; all endpoints here are this host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from arex.cli.site import Site
+from arex.errors import ArexError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+#: What ARC and we call the interface of the control directory.
+LOCAL_TYPES: Final = ("local", "org.nordugrid.local", "org.nordugrid.internal", "internal")
+_HERE: Final = ("localhost", "127.0.0.1", "::1")
+_LEVELS: Final = ("FATAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG")
+
+
+class EndpointElsewhere(ArexError):
+    """A service on another host, or of another kind, was asked for."""
+
+
+def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
+    text = value.upper()
+    if text in _LEVELS:
+        return _LEVELS.index(text)
+    if text.isdigit() and int(text) < len(_LEVELS):
+        return int(text)
+    raise click.BadParameter(f"{value!r} is none of {', '.join(_LEVELS)}", ctx, param)
+
+
+def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Ids of the jobs in the list, their names beside them; URLs once an ``f`` has been typed."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - for completion only
+
+    from arex.joblist import JobList, default_path  # noqa: PLC0415
+
+    del param
+    rows = JobList(Path(ctx.params.get("joblist") or default_path())).all()
+    pairs = [(row["idfromendpoint"], row["name"]) for row in rows]
+    pairs += [(row["id"], row["name"]) for row in rows] if incomplete.startswith("f") else []
+    return [CompletionItem(value, help=name) for value, name in pairs if value.startswith(incomplete)]
+
+
+def common(function: _F) -> _F:
+    """``-z -t -d -P -v`` as every client of ARC has them, and ``--config`` and ``--json``."""
+    for option in reversed((
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        click.option(
+            "--config", type=click.Path(path_type=Path), help="The service's configuration; otherwise it is searched."
+        ),
+        click.option("-z", "--conffile", type=click.Path(), help="Taken for compatibility: no client file is needed."),
+        click.option("-t", "--timeout", type=click.IntRange(min=1), help="Longest time to wait, in seconds."),
+        click.option("-d", "--debug", callback=_level, default="WARNING", help=f"{', '.join(_LEVELS)}, or 0 to 5."),
+        click.option(
+            "-P", "--listplugins", is_flag=True, is_eager=True, expose_value=False, callback=_list_plugins,
+            help="List the available plugins.",
+        ),
+        click.version_option(None, "-v", "--version", package_name="arex", message="%(prog)s %(version)s"),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def _list_plugins(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from plugins import SUBMITTERS  # noqa: PLC0415 - for this option only
+
+        for name in SUBMITTERS:
+            click.echo(name)
+        ctx.exit()
+
+
+def joblist(function: _F) -> _F:
+    return click.option(
+        "-j", "--joblist", type=click.Path(path_type=Path), help="File with the list of jobs (~/.arc/jobs.dat)."
+    )(function)
+
+
+def selection(function: _F) -> _F:
+    """Which jobs: named, from a file, all; by state, by place."""
+    for option in reversed((
+        click.argument("jobs", nargs=-1, shell_complete=complete_job, metavar="[JOB]..."),
+        click.option("-a", "--all", "everything", is_flag=True, help="All jobs of the list."),
+        click.option("-c", "--cluster", multiple=True, help="Only jobs of this resource."),
+        click.option("-s", "--status", "states", multiple=True, help="Only jobs in this state."),
+        click.option("-r", "--rejectmanagement", "rejected", multiple=True, help="No jobs of this resource."),
+        click.option(
+            "-i", "--jobids-from-file", "id_files", multiple=True, type=click.Path(path_type=Path),
+            help="File with a list of jobs.",
+        ),
+    )):  # fmt: skip
+        function = option(function)
+    return joblist(function)
+
+
+def endpoint(function: _F) -> _F:
+    """Where to; ARC's options, of which one answer is possible here."""
+    for option in reversed((
+        click.option("-C", "--computing-element", "elements", multiple=True, help="The host: this one."),
+        click.option("-c", "--cluster", multiple=True, help="The same, as ARC 5 spelled it."),
+        click.option(
+            "-T", "-S", "--submission-endpoint-type", "--submissioninterface", "types", multiple=True,
+            help=f"Interface: {', '.join(LOCAL_TYPES)}.",
+        ),
+        click.option("-Q", "--info-endpoint-type", "info_types", multiple=True, help="NONE, or as -T; no matter."),
+        click.option("-I", "--infointerface", "info_interfaces", multiple=True, hidden=True),
+        click.option("-Y", "--registry", multiple=True, hidden=True),
+        click.option("-g", "--index", multiple=True, hidden=True),
+        click.option("-b", "--broker", hidden=True),
+        click.option("-R", "--rejectdiscovery", multiple=True, hidden=True),
+        click.option("--direct", is_flag=True, help="No brokering, which there is none of."),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def require_local(
+    site: Site, *, types: tuple[str, ...], info_types: tuple[str, ...], elements: tuple[str, ...], registries: bool
+) -> None:
+    """
+    Raises:
+        EndpointElsewhere: the options ask for what only ARC's own clients reach.
+    """
+    wanted = [*types, *(one for one in info_types if one.upper() != "NONE")]
+    for one in wanted:
+        if one.lower() not in LOCAL_TYPES:
+            raise EndpointElsewhere(_elsewhere(f"the interface {one}", site))
+    if registries:
+        raise EndpointElsewhere(_elsewhere("services from a registry", site))
+    if not types:
+        for element in elements:
+            if not is_here(element, site):
+                raise EndpointElsewhere(_elsewhere(element, site))
+
+
+def _elsewhere(what: str, site: Site) -> str:
+    return (
+        f"this command talks to the control directory of this host only ({site.config.arex.controldir}), not to "
+        f"{what}; use ARC's own client for that, usually {Path('/usr/bin') / site.program}"
+    )
+
+
+def is_here(element: str, site: Site) -> bool:
+    """Whether a host name or URL means this host's control directory."""
+    if element.startswith("file:"):
+        return True
+    return element.lower() in {*_HERE, os.uname().nodename.lower(), site.config.common.hostname.lower()}

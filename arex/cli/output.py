@@ -1,0 +1,68 @@
+"""What commands print: text for people or one JSON document, and remarks on stderr."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, Final
+
+#: Whatever a terminal would act on, but for the tabulator.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """One line without control characters: a job's name must not move the cursor."""
+    return _CONTROL.sub("?", text)
+
+
+def say(text: str = "") -> None:
+    """One line on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def remark(text: str) -> None:
+    """One line on stderr: not part of what was asked for."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def document(value: object) -> None:
+    """One JSON document on stdout."""
+    import json  # noqa: PLC0415 - only with --json
+
+    say(json.dumps(plain(value), indent=2))
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can hold
+    """Records, times and paths to what JSON can hold; times in UTC."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str | int | float) or value is None:
+        return value
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def moment(value: datetime) -> str:
+    """``2026-11-20T08:49:00Z``."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_time(value: datetime) -> str:
+    """As people read it: in the machine's time zone."""
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")

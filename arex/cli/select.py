@@ -1,0 +1,132 @@
+"""Which jobs a command is about: names, files, filters to values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from arex.cli.options import is_here
+from arex.cli.site import Site
+from arex.errors import ArexError
+from arex.model.ids import is_job_id
+from plugins.status import JobStatus, read_local
+
+_LOCAL: Final = frozenset({"org.nordugrid.internal", "org.nordugrid.local"})
+
+
+class NoJobs(ArexError):
+    """Nothing to do: no job was named, or none of those is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the options of a command say about the jobs that it is for."""
+
+    jobs: Sequence[str] = ()
+    everything: bool = False
+    cluster: Sequence[str] = ()
+    states: Sequence[str] = ()
+    rejected: Sequence[str] = ()
+    id_files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A job that was asked for: how it is, or why nobody knows."""
+
+    id: str
+    url: str
+    name: str
+    listed: bool  #: in the list of jobs
+    status: JobStatus | ArexError
+
+
+def choose(site: Site, wanted: Wanted) -> list[Chosen]:
+    """
+    The jobs, in the order of the list or of the arguments; what is not found is told on stderr.
+
+    Raises:
+        NoJobs: none was named, or none of them is known.
+    """
+    names = [*wanted.jobs, *_from_files(wanted.id_files)]
+    if not names and not wanted.everything and not wanted.cluster:
+        raise NoJobs("No jobs given")
+    if not names and not site.joblist.path.exists():
+        raise NoJobs(f"Job list file ({site.joblist.path}) doesn't exist")
+    found = _known(site, names) if names else _all(site)
+    if any(not is_here(one, site) for one in wanted.cluster) or any(is_here(one, site) for one in wanted.rejected):
+        found = {}
+    answers = site.plugin.status(found)
+    chosen = [
+        Chosen(job, row.get("id") or _url(status, job), row.get("name") or _name(status), bool(row), status)
+        for (job, row), status in zip(found.items(), answers, strict=True)
+    ]
+    states = {state.lower() for state in wanted.states}
+    chosen = [one for one in chosen if not states or _state(one) in states]
+    if not chosen and names and not states:
+        raise NoJobs("No jobs found, try later")
+    return chosen
+
+
+def _from_files(files: Sequence[Path]) -> Iterator[str]:
+    for file in files:
+        for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+            if text := line.strip():
+                yield text
+
+
+def _all(site: Site) -> dict[str, Mapping[str, str]]:
+    rows = site.joblist.all()
+    ours = {row["idfromendpoint"]: row for row in rows if _is_local(row)}
+    if len(ours) < len(rows):
+        site.warn(f"{len(rows) - len(ours)} jobs of other services are left out: ARC's own clients reach them")
+    return ours
+
+
+def _is_local(row: Mapping[str, str]) -> bool:
+    return row["managementinterfacename"] in _LOCAL and is_job_id(row["idfromendpoint"])
+
+
+def _known(site: Site, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """Rows of the list, and jobs that are not listed but there."""
+    rows = site.joblist.find(names)
+    found: dict[str, Mapping[str, str]] = {}
+    for name in dict.fromkeys(names):
+        listed = [row for row in rows if name in {row["id"], row["idfromendpoint"], row["name"]}]
+        ours = {row["idfromendpoint"]: row for row in listed if _is_local(row)}
+        bare = name.rstrip("/").rpartition("/")[2]
+        if ours:
+            found |= ours
+        elif listed:
+            site.warn(f"Job {name} is not on this host: ARC's own clients reach it")
+        elif (name == bare or name.startswith("file:")) and is_job_id(bare) and _exists(site, bare):
+            found.setdefault(bare, {})
+        elif same := _named(site, name):
+            found |= {job: {} for job in same if job not in found}
+        else:
+            site.warn(f"Job not found in job list: {name}")
+    return found
+
+
+def _exists(site: Site, job: str) -> bool:
+    return isinstance(site.plugin.status([job])[0], JobStatus)
+
+
+def _named(site: Site, name: str) -> list[str]:
+    """Jobs of the control directory with this name: for a user without, or with another, list."""
+    store = site.plugin.store
+    return [job for job in site.plugin.jobs() if read_local(store, job).jobname == name]
+
+
+def _url(status: JobStatus | ArexError, job: str) -> str:
+    return status.url if isinstance(status, JobStatus) else job
+
+
+def _name(status: JobStatus | ArexError) -> str:
+    return status.name if isinstance(status, JobStatus) else ""
+
+
+def _state(one: Chosen) -> str:
+    return one.status.state.lower() if isinstance(one.status, JobStatus) else ""

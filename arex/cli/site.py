@@ -1,0 +1,67 @@
+"""What a client command works with: configuration, plugin, list of jobs; each made when first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from arex.cli.output import remark
+from arex.config.load import load
+from arex.config.model import Configuration
+from plugins.local import LocalPlugin
+
+if TYPE_CHECKING:
+    from arex.joblist import JobList
+
+_ERROR, _INFO = 1, 3
+
+
+class Site:
+    """The surroundings of one command."""
+
+    def __init__(self, config: Path | None = None, joblist: Path | None = None, debug: int = 2) -> None:
+        self._path = config
+        self._joblist = joblist
+        self._debug = debug
+
+    @cached_property
+    def config(self) -> Configuration:
+        config, warnings = load(self._path)
+        if self._debug >= _INFO:
+            for fault in warnings:
+                remark(f"WARNING: {fault}")
+        return config
+
+    @cached_property
+    def plugin(self) -> LocalPlugin:
+        return LocalPlugin(self.config)
+
+    @cached_property
+    def joblist(self) -> JobList:
+        # sqlite takes as long to import as the rest of a command
+        from arex.joblist import JobList, default_path  # noqa: PLC0415
+
+        return JobList(self._joblist or default_path())
+
+    @property
+    def program(self) -> str:
+        context = click.get_current_context(silent=True)
+        return context.info_name or "arcsub" if context else "arcsub"
+
+    def error(self, text: str) -> None:
+        if self._debug >= _ERROR:
+            remark(f"ERROR: {text}")
+
+    def warn(self, text: str) -> None:
+        if self._debug > _ERROR:
+            remark(f"WARNING: {text}")
+
+    def mention_daemon(self) -> None:
+        """Say that nobody works on the jobs here, if so."""
+        if not self.plugin.served:
+            self.warn(
+                f"no service is running for {self.config.arex.controldir}: jobs wait until it is started ('arex start')"
+            )

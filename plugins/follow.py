@@ -1,0 +1,72 @@
+"""Watching jobs and growing files from a short-lived client: look again, at first often, then once a second."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+FIRST_S: Final = 0.05
+LAST_S: Final = 1.0
+_CHUNK: Final = 65536
+
+Sleep = Callable[[float], None]
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: TID251 - a command that waits, no event loop here
+
+
+class Pace:
+    """The time until the next look: grows while nothing happens."""
+
+    def __init__(self, pause: Sleep = sleep) -> None:
+        self._pause = pause
+        self._next_s = FIRST_S
+        self.passed_s = 0.0
+
+    def wait(self) -> None:
+        self._pause(self._next_s)
+        self.passed_s += self._next_s
+        self._next_s = min(self._next_s * 1.5, LAST_S)
+
+    def hurry(self) -> None:
+        """Something happened: more may follow soon."""
+        self._next_s = FIRST_S
+
+
+class Tail:
+    """What is new in a file since the last look; there may be no file yet."""
+
+    def __init__(self, open_file: Callable[[], int | None]) -> None:
+        self._open = open_file
+        self._fd: int | None = None
+
+    def read(self) -> Iterator[bytes]:
+        """The new part, in pieces; nothing if there is none."""
+        if self._fd is None:
+            self._fd = self._open()
+        while self._fd is not None and (data := os.read(self._fd, _CHUNK)):
+            yield data
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def contents(tail: Tail, ended: Callable[[], bool], pace: Pace) -> Iterator[bytes]:
+    """What is in a file and what is added to it, until ``ended`` and its end is reached; closes it."""
+    try:
+        while True:
+            # asked before reading: what was written before the end has been read when we stop
+            over = ended()
+            for data in tail.read():
+                pace.hurry()
+                yield data
+            if over:
+                return
+            pace.wait()
+    finally:
+        tail.close()

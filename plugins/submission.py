@@ -1,0 +1,243 @@
+"""
+One description becomes one job: the files that ARC's clients write, in their order, and the status file last.
+
+Source: spec of the control directory (ARC 6.17), section on submission. Two things differ: what the client uploads is
+copied *before* the status file appears and ``.input_status`` lists it at once, so that the daemon never waits for us;
+and directories above an upload are made, and its x bit is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from arex.clock import Clock
+from arex.config.model import Configuration
+from arex.controldir import atomic, beneath, codec, fifo
+from arex.controldir.store import ControlDir, SessionFiles
+from arex.errors import ArexError, ControlDirError, JobDescriptionError, JobRefused
+from arex.jobdesc.adl_writer import write_adl
+from arex.jobdesc.check import check
+from arex.jobdesc.complete import Completed, Upload
+from arex.jobdesc.grami import build_grami, dump_grami
+from arex.jobdesc.lists import local_from, pfn
+from arex.jobdesc.model import JobDescription
+from arex.model.files import FileEntry
+from arex.model.ids import JobId, new_job_id
+from arex.model.local import JobLocal
+from arex.model.state import State, Status
+
+if TYPE_CHECKING:
+    from plugins.delegation import Delegations  # it needs sqlite3, which few submissions do
+
+INTERFACE: Final = "org.nordugrid.internal"
+_ATTEMPTS: Final = 100
+_CHUNK: Final = 1024 * 1024
+_ACL_MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """A job that exists from now on."""
+
+    source: int  #: which of the given descriptions, from 0
+    id: JobId
+    session: Path
+    name: str
+    submitted_s: int  #: seconds since the epoch
+    record: JobDescription  #: completed; local sources are absolute paths
+    announced: bool  #: False: no daemon heard of it, it waits for one
+
+    @property
+    def url(self) -> str:
+        return f"file://{self.session}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A description that became no job; nothing of it is left."""
+
+    source: int  #: which of the given descriptions, from 0
+    error: ArexError
+
+
+class Writer:
+    """Writes jobs of one owner into one control directory; it has no state, so threads may share it."""
+
+    def __init__(
+        self, store: ControlDir, config: Configuration, clock: Clock, *, subject: str, delegations: Delegations | None
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._clock = clock
+        self._subject = subject
+        self._delegations = delegations
+
+    def admit(self, job: JobDescription) -> None:
+        """
+        Raises:
+            JobRefused: in ARC's words.
+        """
+        if not self._config.ws_jobs.allownew:
+            raise JobRefused("New job submission is not allowed")
+        if not self._config.queues:
+            raise JobRefused("Request has no queue defined and none is allowed for this user")
+        check(job, queues=[queue.name for queue in self._config.queues])
+        self._queue(job)
+
+    def _queue(self, job: JobDescription) -> str:
+        """The queue that the job will be in; one that it does not exclude."""
+        names = [self._config.default_queue.name, *(queue.name for queue in self._config.queues)]
+        wanted = [name for name in names if name not in job.resources.excluded_queues]
+        if not job.resources.queue and not wanted:
+            raise JobRefused("Requested queue does not match any of available queues")
+        return job.resources.queue or wanted[0]
+
+    def adl(self, job: JobDescription) -> bytes:
+        """
+        The text that goes to the service.
+
+        Raises:
+            JobDescriptionError: it can't be written as ADL.
+            JobRefused: it is larger than the service reads.
+        """
+        data = codec.encode(write_adl(job))
+        limit = self._config.ws_jobs.maxjobdesc
+        if limit and len(data) > limit:
+            raise JobRefused(f"Job description is too big: {len(data)} bytes, allowed are {limit}")
+        return data
+
+    def write(self, source: int, ready: Completed) -> Submitted:
+        """
+        Make the job of description number ``source``.
+
+        A crash at any point leaves a job that is complete or files without a status file, which no daemon and no
+        client takes for a job. Any other failure removes what was written. Nothing is forced to disk here: after a
+        power cut within seconds a job may be missing, as with ARC's clients.
+
+        Raises:
+            JobRefused, JobDescriptionError: nothing was written.
+            ControlDirError: the control or session directory can't be written; what was written is gone again.
+        """
+        self.admit(ready.description)
+        data = self.adl(ready.description)
+        root = self._session_root()
+        try:
+            job = self._reserve(data)
+        except OSError as exc:
+            raise _unwritable(self._store.root, exc) from exc
+        session = root / job
+        try:
+            submitted_s = self._fill(job, SessionFiles(session), ready)
+        except OSError as exc:
+            self._undo(job, session)
+            raise _unwritable(exc.filename or session, exc) from exc
+        except BaseException:
+            self._undo(job, session)
+            raise
+        return Submitted(
+            source=source,
+            id=job,
+            session=session,
+            name=ready.description.name,
+            submitted_s=submitted_s,
+            record=ready.record,
+            announced=fifo.ring(self._store.root, job),
+        )
+
+    def _reserve(self, data: bytes) -> JobId:
+        for _ in range(_ATTEMPTS):
+            job = new_job_id()
+            with contextlib.suppress(FileExistsError):
+                self._store.reserve(job, data)
+                return job
+        raise ControlDirError(f"Failed to generate unique job id in {self._store.root}")
+
+    def _fill(self, job: JobId, session: SessionFiles, ready: Completed) -> int:
+        now = self._clock.now()
+        store, description = self._store, ready.description
+        base = JobLocal(
+            globalid=job,
+            interface=INTERFACE,
+            lrms=self._config.lrms.lrms.name,
+            queue=self._queue(description),
+            subject=self._subject,
+            starttime=now,
+            delegexpiretime=now,
+            sessiondir=session.path,
+        )
+        if self._delegations is not None and ready.needs_delegation:
+            given = self._delegations.keep(job)
+            base = replace(base, delegationid=given.id, delegexpiretime=given.expires)
+            store.put(job, "proxy", given.pem)
+        local = local_from(description, base)
+        store.put_local(job, local)
+        if description.acl:
+            store.put(job, "acl", codec.encode(description.acl), mode=_ACL_MODE)
+        grami = build_grami(description, local, jobid=job, session=session.path, controldir=store.root)
+        store.put(job, "grami", dump_grami(grami))
+        session.make()
+        for upload in ready.uploads:
+            copy_in(upload, session.path)
+        store.put(job, "input_status", input_status(ready))
+        store.put_status(job, Status(State.ACCEPTED), None)
+        return int(now.timestamp())
+
+    def _undo(self, job: JobId, session: Path) -> None:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            if self._store.read_status(job) is None:
+                SessionFiles(session).remove()
+                self._store.forget(job)
+                if self._delegations is not None:
+                    self._delegations.release(job)
+
+    def _session_root(self) -> Path:
+        roots = [entry.path for entry in self._config.arex.sessiondir if not entry.drain]
+        if not roots:
+            raise JobRefused("No non-draining session dirs available")
+        return roots[0] if len(roots) == 1 else secrets.choice(roots)
+
+
+def _unwritable(path: Path | str, exc: OSError) -> ControlDirError:
+    return ControlDirError(f"Failed registering job in A-REX: {path}: {exc.strerror or exc}")
+
+
+def input_status(ready: Completed) -> bytes:
+    """``.input_status`` for uploads that are there: an empty line, as ARC's clients begin it, and the names."""
+    return b"\n" + codec.dump_entries(FileEntry(pfn(upload.name)) for upload in ready.uploads)
+
+
+def copy_in(upload: Upload, session: Path) -> None:
+    """
+    Copy a file of the user into a session directory, for its owner only, executable if it was or shall be.
+
+    Raises:
+        JobDescriptionError: the file can't be read.
+        UnsafePath: the name leads out, or is taken.
+    """
+    try:
+        source = os.open(upload.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise JobDescriptionError(f"Failed to copy input file: {upload.path} to {upload.name}: {exc.strerror}") from exc
+    try:
+        executable = upload.executable or os.fstat(source).st_mode & 0o100
+        mode = 0o700 if executable else 0o600
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        target = beneath.open_file(session, upload.name, flags, mode, create_parents=True)
+        try:
+            for data in chunks(source):
+                atomic.write_all(target, data)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+
+
+def chunks(fd: int) -> Iterator[bytes]:
+    while data := os.read(fd, _CHUNK):
+        yield data

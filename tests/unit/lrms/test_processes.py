@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lrms.processes import Stat, descendants, identify, parse_stat, stat
+from lrms.supervisor import Usage, parse_identity
+
+# a program may call itself anything
+LINE = b"42 (a) R 1 (x) S 7 42 42 0 -1 4194304 134 0 2 0 150 50 200 100 20 0 1 0 98765 2600960 343 1844 1 1 0 0\n"
+
+
+def test_a_stat_line_is_read_behind_the_name_of_the_program() -> None:
+    expected = Stat("S", 7, 500 / os.sysconf("SC_CLK_TCK"), 98765, 343 * os.sysconf("SC_PAGE_SIZE") // 1024)
+
+    assert expected == parse_stat(LINE)
+
+
+def test_nobody_has_a_pid_that_does_not_exist() -> None:
+    assert stat(2**22 + 1) is None
+    assert identify(2**22 + 1, "boot") is None
+    assert descendants(2**22 + 1) == []
+
+
+def test_a_process_has_one_identity() -> None:
+    assert identify(os.getpid(), "boot") == identify(os.getpid(), "boot")
+
+
+def test_an_identity_is_read_from_its_file() -> None:
+    assert parse_identity("pid=3\nstart=4\nboot=b\ntag=t\n") == (3, 4, "b")
+
+
+@pytest.mark.parametrize("text", ["", "pid=x\nstart=4\nboot=b\n", "pid=3\n"])
+def test_half_an_identity_is_none(text: str) -> None:
+    with pytest.raises((KeyError, ValueError)):
+        parse_identity(text)
+
+
+def test_usage_adds_up_and_memory_is_the_largest() -> None:
+    usage = Usage()
+    usage.add((1.0, 0.5, 3000, 0, 0, 0, 10, 1, 0, 2, 4, 0, 0, 0, 5, 6))
+    usage.add((2.0, 0.25, 2000, 0, 0, 0, 20, 0, 0, 1, 0, 0, 0, 0, 1, 1))
+
+    lines = usage.lines(wall_s=7.5).splitlines()
+
+    assert lines[:5] == [
+        "WallTime=7.50s",
+        "KernelTime=0.75s",
+        "UserTime=3.00s",
+        "CPUUsage=50%",
+        "MaxResidentMemory=3000kB",
+    ]
+    assert lines[11:18] == [
+        "MajorPageFaults=1",
+        "MinorPageFaults=30",
+        "Swaps=0",
+        "ForcedSwitches=7",
+        "WaitSwitches=6",
+        "Inputs=3",
+        "Outputs=4",
+    ]
