@@ -94,7 +94,7 @@ def _unreadable(why: str) -> Wreck:
 def _cancel_request(case: Case) -> Stop | None:
     """A cancel mark is acted on where something can still be stopped; elsewhere it waits for the next state."""
     if case.job.state in CANCELABLE and case.store.has_mark(case.job.id, Mark.CANCEL):
-        if case.job.local.failedcause != "client":
+        if case.job.state is not State.FINISHING or case.job.local.failedcause != "client":
             return Stop()
         case.store.drop_mark(case.job.id, Mark.CANCEL)  # a crash fell between the move and this
     return None
