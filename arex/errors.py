@@ -13,8 +13,8 @@ ArexError
 |  - UnsafePath                a name that leads out of where it may go
 + BatchError                   the batch system
 |  - BatchUnavailable          no answer: wait, ask again, blame nobody
-|  - SubmitRejected            an answer: no; the text goes to the user
 |     - UnreadableOutput       argv, exit code, first kilobyte; ours to fix; counts as no answer
+|  - SubmitRejected            an answer: no; the text goes to the user
 + StagingError                 files of a job
 |  - TransferFailed            url, attempt; retried up to a limit
 |  - InputMissing              final

@@ -24,14 +24,15 @@ from arex.controldir.layout import LAYOUTS, Mark, Place
 from arex.controldir.store import ControlDir
 from arex.errors import ArexError, ControlDirError, JobRefused, NoSuchJob
 from arex.jobdesc import Dialect, JobDescription, parse
-from arex.jobdesc.complete import complete
+from arex.jobdesc.complete import Upload, complete
 from arex.model.ids import JobId, job_id
-from plugins import follow, session
+from plugins import follow
 from plugins.status import ClientState, JobStatus, read_local, read_status
 from plugins.submission import Refused, Submitted, Writer
 
 if TYPE_CHECKING:
     from arex.credentials import Credential
+    from plugins import session
     from plugins.delegation import Delegations
 
 Description = str | bytes | JobDescription
@@ -52,8 +53,15 @@ class LocalPlugin:
     """Jobs of this user in one control directory."""
 
     def __init__(
-        self, config: Configuration, *, clock: Clock | None = None, pause: follow.Sleep = follow.sleep
+        self,
+        config: Configuration,
+        *,
+        subject: str = "",
+        clock: Clock | None = None,
+        pause: follow.Sleep = follow.sleep,
     ) -> None:
+        """``subject``: owner of new jobs, in place of what the user's credential or account says."""
+        self._subject = subject
         self.config = config
         self.store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
         self._clock = clock or SystemClock()
@@ -77,6 +85,8 @@ class LocalPlugin:
     @cached_property
     def subject(self) -> str:
         """The owner that jobs get: the identity of the credential, else the name of the account."""
+        if self._subject:
+            return self._subject
         return f"/O=local/CN={user_name()}" if self.credential is None else self.credential.identity
 
     @cached_property
@@ -303,7 +313,7 @@ class LocalPlugin:
             JobRefused: it has ended already.
         """
         if self.one(job).state.final:
-            raise JobRefused(f"Job {job} has already finished")
+            raise JobRefused("Job has already finished")
         self._ask(JobId(job), *([Mark.CANCEL, Mark.CLEAN] if clean else [Mark.CANCEL]))
 
     def clean(self, job: str) -> None:
@@ -315,7 +325,7 @@ class LocalPlugin:
             JobRefused: it has not ended.
         """
         if not self.one(job).state.final:
-            raise JobRefused(f"Job {job} has not finished yet")
+            raise JobRefused("Job has not finished yet")
         self._ask(JobId(job), Mark.CLEAN)
 
     def restart(self, job: str) -> None:
@@ -338,6 +348,21 @@ class LocalPlugin:
         for mark in marks:
             self.store.set_mark(job, mark)
         fifo.ring(self.store.root, job)
+
+    def upload(self, job: str, files: Sequence[Upload], *, done: bool = False) -> None:
+        """
+        Bring more input files after the submission; ``done`` says that they were the last (ClientDataPush).
+
+        Raises:
+            NoSuchJob, NotYourJob, ControlDirError, JobDescriptionError
+        """
+        from plugins.upload import upload  # noqa: PLC0415 - few clients do this
+
+        status = self.one(job)
+        try:
+            upload(self.store, status.id, _session(status), files, self._pause, done=done)
+        finally:
+            fifo.ring(self.store.root, status.id)
 
     def renew(self, job: str) -> None:
         """
@@ -369,12 +394,22 @@ class LocalPlugin:
             NoSuchJob, NotYourJob, ControlDirError
             JobRefused: it has not ended.
         """
+        from plugins import session  # noqa: PLC0415 - most commands touch no session
+
         status = self.one(job)
         if not status.state.final:
-            raise JobRefused(f"Job {job} has not finished yet: it is {status.state}")
+            raise JobRefused(f"Job has not finished yet: it is {status.state}")
         return session.fetch(_session(status), target, force=force)
 
     def ls(self, job: str, name: str = "", *, recursive: bool = False) -> list[session.Entry]:
+        """
+        What is in the session directory, or in one directory of it.
+
+        Raises:
+            NoSuchJob, NotYourJob, ControlDirError, UnsafePath: there is nothing of that name.
+        """
+        from plugins import session  # noqa: PLC0415 - as above
+
         return [*session.listing(_session(self.one(job)), name, recursive=recursive)]
 
     def cat(self, job: str, what: Output | str = Output.STDOUT, *, followed: bool = False) -> Iterator[bytes]:
@@ -399,7 +434,7 @@ class LocalPlugin:
             as ``cat``.
         """
         status = self.one(job)
-        name = self._stream_name(status, what) if what in {Output.STDOUT, Output.STDERR} else str(what)
+        name = self.stream_name(job, what) if what in {Output.STDOUT, Output.STDERR} else str(what)
 
         def open_file() -> int | None:
             try:
@@ -409,7 +444,7 @@ class LocalPlugin:
             except FileNotFoundError as exc:
                 if patient:
                     return None
-                raise ControlDirError(f"Job {job} has no {what} (yet)") from exc
+                raise ControlDirError(f"Job has no {what} (yet)") from exc
 
         return follow.Tail(open_file)
 
@@ -419,15 +454,22 @@ class LocalPlugin:
         except NoSuchJob:
             return True
 
-    def _stream_name(self, status: JobStatus, what: str) -> str:
+    def stream_name(self, job: str, what: str) -> str:
+        """
+        The name of standard output or error in the session directory.
+
+        Raises:
+            JobRefused: the job does not keep it.
+        """
         from arex.jobdesc.grami import parse_grami  # noqa: PLC0415 - for this question only
 
+        status = self.one(job)
         data = self.store.read(status.id, "grami")
         grami = None if data is None else parse_grami(data)
         path = "" if grami is None else grami.stdout if what == Output.STDOUT else grami.stderr
         name = path.removeprefix(f"{status.sessiondir}/")
         if not name or name.startswith("/"):
-            raise JobRefused(f"Job {status.id} does not keep its {what}: its description names no file for it")
+            raise JobRefused(f"Job does not keep its {what}: its description names no file for it")
         return name
 
 

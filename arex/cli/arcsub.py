@@ -40,7 +40,8 @@ class Source:
 @options.joblist
 @options.endpoint
 @options.common
-def command(  # noqa: PLR0917 - click calls it by name
+def command(
+    *,
     files: tuple[str, ...],
     strings: tuple[str, ...],
     more_files: tuple[str, ...],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from arex.cli.output import document, say
 from arex.cli.select import Chosen
 from arex.cli.site import Site
-from arex.errors import ArexError
+from arex.errors import ArexError, NoSuchJob
 
 
 @dataclass(slots=True)
@@ -28,12 +28,12 @@ class Tally:
         return 0 if self.done and not self.failed else 1
 
 
-def each(site: Site, jobs: Sequence[Chosen], act: Callable[[Chosen], None]) -> Tally:
-    """Do it for every job; a failure stops none of the others."""
+def each(site: Site, jobs: Sequence[Chosen], act: Callable[[Chosen], None], *, gone_is_fine: bool = False) -> Tally:
+    """Do it for every job; a failure stops none of the others. ``gone_is_fine``: jobs that are not there count too."""
     tally = Tally()
     for job in jobs:
         try:
-            if isinstance(job.status, ArexError):
+            if isinstance(job.status, ArexError) and not (gone_is_fine and isinstance(job.status, NoSuchJob)):
                 raise job.status
             act(job)
         except (ArexError, OSError) as exc:

@@ -57,7 +57,10 @@ def common(function: _F) -> _F:
         click.option(
             "--config", type=click.Path(path_type=Path), help="The service's configuration; otherwise it is searched."
         ),
-        click.option("-z", "--conffile", type=click.Path(), help="Taken for compatibility: no client file is needed."),
+        click.option(
+            "-z", "--conffile", type=click.Path(), expose_value=False,
+            help="Taken for compatibility: no client file is needed.",
+        ),
         click.option("-t", "--timeout", type=click.IntRange(min=1), help="Longest time to wait, in seconds."),
         click.option("-d", "--debug", callback=_level, default="WARNING", help=f"{', '.join(_LEVELS)}, or 0 to 5."),
         click.option(

@@ -85,6 +85,31 @@ def rewrite(path: str, data: bytes) -> None:
         os.close(fd)
 
 
+def put_line(path: str, data: bytes) -> None:
+    """
+    Replace a file of one short line whose readers look at the first line only: a status file.
+
+    A line that is not longer than the old one goes over it in one write, so that no reader sees a mixture and no
+    file is made; the rest of a longer old line is cut off after a line break has set it apart.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        put(path, data)
+        return
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_size < len(data) or info.st_size > _PAGE:
+            put(path, data)
+        elif info.st_size == len(data):
+            os.pwrite(fd, data, 0)
+        else:
+            os.pwrite(fd, data + b"\n", 0)
+            os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)
+
+
 def append(path: str, data: bytes, *, mode: int = 0o600) -> None:
     """Add to the end in one write; concurrent writers do not mix within a line."""
     fd = os.open(path, _O_WRITE | os.O_APPEND, mode)

@@ -105,7 +105,9 @@ class ControlDir:
         Returns:
             how many there were.
         """
-        return sum(self._sweep(directory, dead, now.timestamp()) for directory in (self.root, *map(self.root.joinpath, Place)))
+        return sum(
+            self._sweep(directory, dead, now.timestamp()) for directory in (self.root, *map(self.root.joinpath, Place))
+        )
 
     @staticmethod
     def _sweep(directory: Path, dead: int | None, now: float) -> int:
@@ -115,7 +117,9 @@ class ControlDir:
                 if (pid := atomic.writer_of(entry.name)) is None:
                     continue
                 with contextlib.suppress(FileNotFoundError):
-                    if pid == dead or (pid != os.getpid() and now - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_S):
+                    if pid == dead or (
+                        pid != os.getpid() and now - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_S
+                    ):
                         os.unlink(entry.path)
                         count += 1
         return count
@@ -146,7 +150,7 @@ class ControlDir:
         that readers always find exactly one.
         """
         to = PLACE_OF[status.state]
-        atomic.put(self.layout.status_file(at or to, job), codec.dump_status(status))
+        atomic.put_line(self.layout.status_file(at or to, job), codec.dump_status(status))
         if at is not None and at is not to:
             os.rename(self.layout.status_file(at, job), self.layout.status_file(to, job))
         return to
@@ -208,6 +212,10 @@ class ControlDir:
             self.put(job, suffix, data or b"")
             atomic.remove(str(path))
         return True
+
+    def touch(self, job: JobId, suffix: str) -> None:
+        """Make an empty file if there is none."""
+        atomic.touch(self.layout.job_file(job, suffix))
 
     def exists(self, job: JobId, suffix: str) -> bool:
         return os.path.lexists(self.layout.job_file(job, suffix))

@@ -117,6 +117,8 @@ class Watch:
             await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
+        # a last event that falls into the end is no error worth a line in the log
+        logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
         self._observer.stop()
         self._observer.join()
 

@@ -60,6 +60,12 @@ def publish(case: Case) -> None:
     case.store.put(case.job.id, "xml", codec.encode(document(case)))
 
 
+def shows(case: Case, phase: str) -> bool:
+    """Whether the document on disk says already that the job is in this phase of its batch system."""
+    data = case.store.read(case.job.id, "xml")
+    return data is not None and f"<State>nordugrid:INLRMS:{phase}</State>".encode() in data
+
+
 def document(case: Case) -> str:
     """The whole document; reads ``.grami``, ``.diag`` and ``.failed``."""
     now = codec.iso_time(case.world.clock.now())

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from arex.controldir.layout import Place
+from arex.errors import CorruptFile
 from arex.gm import activity
 from arex.gm.case import (
     Answer,
@@ -44,6 +45,8 @@ from arex.ports import Staged, Stager
 log = logging.getLogger(__name__)
 
 _WORKERS: Final = 4
+#: Documents written in one go.
+_PUBLISH: Final = 50
 _TROUBLE_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -76,6 +79,8 @@ class GridManager:
         self._timers: dict[JobId, asyncio.TimerHandle] = {}
         self._troubles: Counter[JobId] = Counter()
         self._phases: dict[JobId, str] = {}
+        self._to_publish: dict[JobId, None] = {}
+        self._publish_now = asyncio.Event()
         self._staging: dict[JobId, asyncio.Task[None]] = {}
         self._lifetimes = Lifetimes(world, self.look)
         self._tasks: asyncio.TaskGroup | None = None
@@ -110,14 +115,29 @@ class GridManager:
     def phase_changed(self, job: JobId, phase: Phase) -> None:
         """Queued, running, held: what the owner sees of a job inside its batch system."""
         self._phases[job] = str(phase)
-        if job in self._jobs and self._tasks is not None:
-            self._tasks.create_task(self._publish(job), name=f"publish {job}")
+        self._to_publish[job] = None
+        self._publish_now.set()
 
-    async def _publish(self, job: JobId) -> None:
-        record = self._jobs.get(job)
-        if record is not None and job not in self._busy:
-            with contextlib.suppress(OSError):  # it is written again with the next move
-                await asyncio.to_thread(activity.publish, Case(job=record, world=self._world))
+    async def _publishing(self) -> None:
+        """Documents of jobs whose phase has changed, a few at a time: thousands may have after a start."""
+        while True:
+            await self._publish_now.wait()
+            self._publish_now.clear()
+            while self._to_publish:
+                batch = [self._to_publish.popitem()[0] for _ in range(min(_PUBLISH, len(self._to_publish)))]
+                records = [self._jobs[job] for job in batch if job in self._jobs and job not in self._busy]
+                await asyncio.to_thread(self._publish, records)
+
+    def _publish(self, records: list[Job]) -> None:
+        for record in records:
+            case = Case(job=record, world=self._world)
+            try:
+                if not activity.shows(case, self._phases.get(record.id, "")):
+                    activity.publish(case)
+            except (OSError, CorruptFile) as exc:
+                log.warning(
+                    "the document of the job can't be written: %s", exc, extra={"event": "xml.failed", "job": record.id}
+                )
 
     def _may_adopt(self) -> bool:
         limit = self._world.limits.maxjobs.tracked
@@ -147,6 +167,7 @@ class GridManager:
                 tasks.create_task(self._worker(), name=f"worker {number}")
             tasks.create_task(self._scanning(), name="scan")
             tasks.create_task(self._lifetimes.run(), name="lifetimes")
+            tasks.create_task(self._publishing(), name="publish")
             if self._rhythm.accepting_s is not None:
                 tasks.create_task(self._polling_accepting(self._rhythm.accepting_s), name="scan accepting")
 

@@ -23,8 +23,8 @@ def decide(case: Case) -> Step:
         return _waiting(case, local, Wait(why="Jobs per DN limit is reached"))
     if local.processtime is not None and (left := (local.processtime - case.world.clock.now()).total_seconds()) > 0:
         return _waiting(case, local, Wait(min(left, _LOOK_AGAIN_S)))
-    case.store.put(case.job.id, "diag", b"")
-    case.store.put(case.job.id, "statistics", b"")
+    for suffix in ("diag", "statistics"):
+        case.store.touch(case.job.id, suffix)
     return Move(State.PREPARING, "Starting job processing", local)
 
 

@@ -1,0 +1,58 @@
+"""``arccat``: standard output, standard error, log or any file of jobs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from arex.cli import options
+from arex.cli.bulk import each
+from arex.cli.output import document
+from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.site import Site
+from plugins.local import Output
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.option("-o", "--stdout", "what", flag_value="stdout", default="stdout", help="Standard output (default).")
+@click.option("-e", "--stderr", "what", flag_value="stderr", help="Standard error.")
+@click.option("-l", "--joblog", "what", flag_value="log", help="What the service noted about the job.")
+@click.option("-f", "--file", "file", help="A file of the session directory.")
+@click.option("-F", "--follow", "followed", is_flag=True, help="Go on as it grows, until the job has ended.")
+@options.selection
+@options.common
+def command(
+    *,
+    what: str,
+    file: str | None,
+    followed: bool,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+    joblist: Path | None,
+    **wanted: object,
+) -> int:
+    """Print a file of jobs."""
+    del timeout
+    site = Site(config, joblist, debug)
+    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    asked: Output | str = file or Output(what)
+    texts: dict[str, str] = {}
+
+    def cat(job: Chosen) -> None:
+        pieces = site.plugin.cat(job.id, asked, followed=followed and not as_json)
+        if as_json:
+            texts[job.url] = b"".join(pieces).decode("utf-8", "replace")
+            return
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+
+    sys.stdout.flush()
+    tally = each(site, jobs, cat)
+    if as_json:
+        document({"contents": texts, "failed": [{"id": job.url, "error": why} for job, why in tally.failed]})
+    return tally.exit_code

@@ -1,0 +1,46 @@
+"""``arcclean``: removal of jobs that have ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from arex.cli import options
+from arex.cli.bulk import each, report
+from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.site import Site
+from arex.errors import NoSuchJob
+from plugins.status import JobStatus
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.option("-f", "--force", is_flag=True, help="Also take jobs off the list that are not there any more.")
+@options.selection
+@options.common
+def command(
+    *,
+    force: bool,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+    joblist: Path | None,
+    **wanted: object,
+) -> int:
+    """Remove jobs that have ended, with all their files on this host."""
+    del timeout
+    site = Site(config, joblist, debug)
+    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+
+    def clean(job: Chosen) -> None:
+        gone = force and isinstance(job.status, NoSuchJob)
+        if not gone:
+            site.plugin.clean(job.id)
+
+    tally = each(site, jobs, clean, gone_is_fine=force)
+    site.joblist.remove([job.url for job in tally.done])
+    if any(isinstance(job.status, JobStatus) for job in tally.done):
+        site.mention_daemon()
+    report(tally, f"Jobs processed: {tally.processed}, deleted: {len(tally.done)}", as_json=as_json)
+    return tally.exit_code

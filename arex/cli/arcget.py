@@ -1,0 +1,72 @@
+"""``arcget``: results of jobs that have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from arex.cli import options
+from arex.cli.bulk import each, report
+from arex.cli.output import printable, say
+from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.site import Site
+from plugins.status import JobStatus
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.option("-k", "--keep", is_flag=True, help="Do not remove the jobs.")
+@click.option("-D", "--dir", "directory", type=click.Path(path_type=Path), help="Where the results go: DIR/JOBID.")
+@click.option("-J", "--usejobname", is_flag=True, help="DIR/JOBNAME in place of DIR/JOBID.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite results that are there.")
+@options.selection
+@options.common
+def command(
+    *,
+    keep: bool,
+    directory: Path | None,
+    usejobname: bool,
+    force: bool,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+    joblist: Path | None,
+    **wanted: object,
+) -> int:
+    """Copy the results of jobs that have ended, then remove the jobs from this host."""
+    del timeout
+    site = Site(config, joblist, debug)
+    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    base = directory or Path.cwd()
+    results: list[str] = []
+
+    def get(job: Chosen) -> None:
+        name = job.name if usejobname and is_file_name(job.name) else job.id
+        done = site.plugin.fetch(job.id, base / name, force=force)
+        results.append(str(done.path))
+        for skipped in done.skipped:
+            site.warn(f"{job.url}: {printable(skipped)} is not copied: no file, or a link that leads out")
+        if not as_json:
+            say(f"Results stored at: {done.path}")
+
+    tally = each(site, jobs, get)
+    cleaned = 0 if keep else clean(site, [job for job in tally.done if isinstance(job.status, JobStatus)])
+    summary = f"Jobs processed: {tally.processed}, successfully retrieved: {len(tally.done)}"
+    if not keep:
+        summary += f", successfully cleaned: {cleaned}"
+    report(tally, summary, as_json=as_json, results=results, cleaned=cleaned)
+    return tally.exit_code
+
+
+def clean(site: Site, jobs: Sequence[Chosen]) -> int:
+    """Remove what has been copied; how many."""
+    tally = each(site, jobs, lambda job: site.plugin.clean(job.id))
+    site.joblist.remove([job.url for job in tally.done])
+    return len(tally.done)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a job's name can be that of a directory right here."""
+    return name not in {"", ".", ".."} and not set(name) & {"/", "\0"}

@@ -1,0 +1,82 @@
+"""``arcls``: what is in the session directories of jobs."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import click
+
+from arex.cli import options
+from arex.cli.output import document, local_time, printable, say
+from arex.cli.select import Wanted, choose
+from arex.cli.site import Site
+from arex.errors import ArexError
+from arex.model.ids import is_job_id
+from plugins.session import Entry
+
+_TYPES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "link": stat.S_IFLNK, "other": 0}
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.argument("places", nargs=-1, required=True, metavar="JOB[/PATH]...", shell_complete=options.complete_job)
+@click.option("-l", "--long", is_flag=True, help="Mode, size and time too.")
+@click.option("-r", "--recursive", is_flag=True, help="Also what is below.")
+@options.joblist
+@options.common
+def command(
+    *,
+    places: tuple[str, ...],
+    long: bool,
+    recursive: bool,
+    joblist: Path | None,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+) -> int:
+    """List the session directory of jobs, or PATH in it. JOB is a URL, an id or a name."""
+    del timeout
+    site = Site(config, joblist, debug)
+    found: dict[str, list[Entry]] = {}
+    failed = False
+    for place in places:
+        try:
+            job, name = divide(site, place)
+            [chosen] = choose(site, Wanted(jobs=[job]))[:1]
+            found[place] = site.plugin.ls(chosen.id, name, recursive=recursive)
+        except ArexError as exc:
+            site.error(f"{place}: {exc}")
+            failed = True
+    if as_json:
+        document(found)
+    else:
+        _show(found, long=long)
+    return 1 if failed else 0
+
+
+def divide(site: Site, place: str) -> tuple[str, str]:
+    """The job and the path in its session directory, from ``JOB/PATH`` or ``file://SESSION/PATH``."""
+    if not place.startswith("file:"):
+        job, _, name = place.partition("/")
+        return job, name
+    path = "/" + place.removeprefix("file:").lstrip("/")
+    for entry in site.config.arex.sessiondir:
+        below = path.removeprefix(f"{entry.path}/")
+        job, _, name = below.partition("/")
+        if below != path and is_job_id(job):
+            return job, name
+    return place, ""
+
+
+def _show(found: dict[str, list[Entry]], *, long: bool) -> None:
+    for place, entries in found.items():
+        if len(found) > 1:
+            say(f"{printable(place)}:")
+        for entry in entries:
+            name = printable(entry.name) + ("/" if entry.kind == "directory" else "")
+            if long:
+                mode = stat.filemode(_TYPES[entry.kind] | entry.mode)
+                say(f"{mode} {entry.size:>12} {local_time(entry.modified)} {name}")
+            else:
+                say(name)

@@ -1,0 +1,170 @@
+"""``arcrun``: a job like a command: wait for it, see its output, get its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import click
+
+from arex.cli import arcsub, options
+from arex.cli.output import document, remark
+from arex.cli.progress import describe
+from arex.cli.site import Site
+from arex.errors import ArexError, JobRefused
+from arex.jobdesc import Dialect, JobDescription, parse
+from plugins.follow import Pace, Tail
+from plugins.local import Output
+from plugins.status import ClientState, JobStatus
+
+_TIMED_OUT = 124
+_MOST = 255
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.argument("file", type=click.Path(), required=False)
+@click.option("-e", "--jobdescrstring", "string", help="A description, in place of a file.")
+@click.option("-q", "--queue", default="", help="Queue, if the description names none.")
+@click.option(
+    "-D", "--dir", "directory", type=click.Path(path_type=Path),
+    help="Copy the results to DIR/JOBID, then remove the job; without it they stay where they are.",
+)  # fmt: skip
+@click.option("-k", "--keep", is_flag=True, help="Do not remove the job, with -D.")
+@options.joblist
+@options.common
+def command(
+    *,
+    file: str | None,
+    string: str | None,
+    queue: str,
+    directory: Path | None,
+    keep: bool,
+    joblist: Path | None,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+) -> int:
+    """
+    Run one job and wait for it: its output comes as it is written, its exit code is ours.
+
+    Interrupt it (Ctrl-C) to end the job.
+    """
+    site = Site(config, joblist, debug)
+    job = _submit(site, _description(file, string), queue)
+    if not as_json:
+        remark(f"Job submitted with jobid: {job}")
+    bare = job.rpartition("/")[2]
+    try:
+        status = _attend(site, bare, timeout, quiet=as_json)
+    except KeyboardInterrupt:
+        _end(site, bare)
+        raise
+    if not status.state.final:
+        site.error(f"the job has not ended within {timeout} s; it goes on: {status.url}")
+        return _TIMED_OUT
+    stored = "" if directory is None else _fetch(site, bare, directory, keep=keep)
+    if as_json:
+        document({"job": status, "results": stored})
+    elif stored:
+        remark(f"Results stored at: {stored}")
+    return exit_code(status)
+
+
+def _description(file: str | None, string: str | None) -> JobDescription:
+    if (file is None) == (string is None):
+        raise click.UsageError("one description is wanted: FILE, - or -e")
+    text = string if string is not None else sys.stdin.buffer.read() if file == "-" else Path(file or "").read_bytes()
+    jobs = parse(text, Dialect.USER, source="-e" if file is None else file)
+    if len(jobs) != 1:
+        raise JobRefused(f"arcrun runs one job, the description holds {len(jobs)}: use arcsub --wait")
+    return with_streams(jobs[0])
+
+
+def with_streams(job: JobDescription) -> JobDescription:
+    """With names for standard output and error, since they are what is shown."""
+    return replace(
+        job,
+        stdout=job.stdout or "stdout.txt",
+        stderr=job.stderr or "stderr.txt",
+        alternatives=tuple(with_streams(other) for other in job.alternatives),
+    )
+
+
+def _submit(site: Site, job: JobDescription, queue: str) -> str:
+    source = arcsub.Source(job.name or "job", job)
+    jobs, refused = arcsub.submit(site, [source], queue=queue, dryrun=False, id_file=None, quiet=True)
+    for _, error in refused:
+        raise JobRefused("the job was not submitted") from error
+    return jobs[0].url
+
+
+def _attend(site: Site, job: str, timeout_s: int | None, *, quiet: bool) -> JobStatus:
+    """Show what the job writes until it has ended, and how it is meanwhile."""
+    tails = [] if quiet else _tails(site, job)
+    pace = Pace()
+    shown = ""
+    try:
+        while True:
+            # asked before reading: what was written before the end has been shown when we stop
+            status = site.plugin.one(job)
+            if not quiet and (now := describe(status)) != shown and not status.state.final:
+                remark(now)
+                shown = now
+            for tail, stream in tails:
+                for data in tail.read():
+                    stream.write(data)
+                    stream.flush()
+                    pace.hurry()
+            if status.state.final or (timeout_s is not None and pace.passed_s >= timeout_s):
+                break
+            pace.wait()
+    finally:
+        for tail, _ in tails:
+            tail.close()
+    if status.failure and not quiet:
+        remark(describe(status))
+    return status
+
+
+def _tails(site: Site, job: str) -> list[tuple[Tail, IO[bytes]]]:
+    out, err = site.plugin.stream_name(job, Output.STDOUT), site.plugin.stream_name(job, Output.STDERR)
+    tails = [(site.plugin.tail(job, Output.STDOUT), sys.stdout.buffer)]
+    if err != out:  # joined streams are one file
+        tails.append((site.plugin.tail(job, Output.STDERR), sys.stderr.buffer))
+    return tails
+
+
+def _end(site: Site, job: str) -> None:
+    """Interrupted: end the job; a second interrupt stops waiting for that."""
+    try:
+        site.plugin.kill(job)
+    except ArexError as exc:
+        remark(f"arcrun: {exc}")
+        return
+    remark("arcrun: interrupted; the job is being ended")
+    for status in site.plugin.watch([job], timeout_s=30 if site.plugin.served else 0):
+        remark(f"arcrun: {describe(status)}")
+
+
+def _fetch(site: Site, job: str, directory: Path, *, keep: bool) -> str:
+    done = site.plugin.fetch(job, directory / job)
+    if not keep:
+        url = site.plugin.one(job).url
+        site.plugin.clean(job)
+        site.joblist.remove([url])
+    return os.fspath(done.path)
+
+
+def exit_code(status: JobStatus) -> int:
+    """The job's own; 128 and the signal that ended it; 1 if it failed without either."""
+    if status.exit_code is None:
+        return 0 if status.state is ClientState.FINISHED else 1
+    if status.exit_code < 0:
+        return min(128 - status.exit_code, _MOST)
+    if status.exit_code == 0:
+        return 0 if status.state is ClientState.FINISHED else 1
+    return min(status.exit_code, _MOST)

@@ -1,0 +1,89 @@
+"""``arcsync``: the list of jobs, made again from the control directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from arex.cli import options
+from arex.cli.output import document, say
+from arex.cli.site import Site
+from arex.errors import ArexError, JobDescriptionError
+from arex.joblist import Row, local_row
+from plugins.status import JobStatus
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("-T", "--truncate", is_flag=True, help="Empty the list first, of jobs elsewhere too.")
+@click.option("--convert", is_flag=True, hidden=True)
+@click.option("-C", "--computing-element", "elements", multiple=True, help="The host: this one.")
+@click.option("-c", "--cluster", multiple=True, help="The same, as ARC 5 spelled it.")
+@options.joblist
+@options.common
+def command(
+    *,
+    force: bool,
+    truncate: bool,
+    convert: bool,
+    elements: tuple[str, ...],
+    cluster: tuple[str, ...],
+    joblist: Path | None,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+) -> int:
+    """Put every job of this user on this host into the list of jobs."""
+    del timeout, convert
+    site = Site(config, joblist, debug)
+    options.require_local(site, types=(), info_types=(), elements=(*elements, *cluster), registries=False)
+    if truncate and not force:
+        click.confirm(f"Empty {site.joblist.path} first?", abort=True, err=True)
+    rows = sorted(_rows(site), key=lambda row: int(row["localsubmissiontime"] or 0))
+    if truncate:
+        site.joblist.clear()
+    listed = {row["id"] for row in site.joblist.all()}
+    site.joblist.add(row for row in rows if row["id"] not in listed)
+    if as_json:
+        document({"jobs": [{"id": row["id"], "name": row["name"]} for row in rows]})
+    else:
+        say(f"Total number of jobs found: {len(rows)}")
+        say(f"Total number of jobs in the list: {len(site.joblist.all())}")
+    return 0
+
+
+def _rows(site: Site) -> Iterator[Row]:
+    """A row for every job here, the one in the list if there is one."""
+    known = {row["id"]: row for row in site.joblist.all()}
+    for status in site.plugin.status(site.plugin.jobs()):
+        if isinstance(status, ArexError) or status.sessiondir is None:
+            continue
+        yield known.get(status.url) or _row(site, status, status.sessiondir)
+
+
+def _row(site: Site, status: JobStatus, session: Path) -> Row:
+    document, stdio = _description(site, status)
+    return local_row(
+        id_=status.id,
+        session=str(session),
+        name=status.name,
+        document=document,
+        submitted=int(status.submitted.timestamp()) if status.submitted else 0,
+        stdio=stdio,
+    )
+
+
+def _description(site: Site, status: JobStatus) -> tuple[str, tuple[str, str, str]]:
+    """The description as xRSL, and the names of the standard streams; empty where it does not read."""
+    from arex.jobdesc import Dialect, parse  # noqa: PLC0415 - ADL needs an XML library
+    from arex.jobdesc.xrsl_writer import write_xrsl  # noqa: PLC0415
+
+    try:
+        [job, *_] = parse(site.plugin.store.read(status.id, "description") or b"", Dialect.GRIDMANAGER)
+    except JobDescriptionError as exc:
+        site.warn(f"{status.url}: {exc}")
+        return "", ("", "", "")
+    return write_xrsl(job), (job.stdin, job.stdout, job.stderr)

@@ -1,0 +1,102 @@
+"""``arctest``: jobs that need nothing, to see whether a service works; and what the user's credential says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from arex.cli import arcsub, options
+from arex.cli.output import document, local_time, say
+from arex.cli.site import Site
+from arex.errors import ArexError
+
+_COUNT: Final = "i=0; end=$(( $(date +%s) + $1 )); while [ $(date +%s) -lt $end ]; do i=$((i+1)); done; echo $i rounds"
+_LOOK: Final = "echo user; id; echo; echo host; uname -a; echo; echo limits; ulimit -a; echo; env | sort"
+#: Scripts by the number after -J; ``$1`` is the run time in seconds.
+JOBS: Final = {1: _COUNT, 2: _LOOK}
+
+
+class NoSuchTest(ArexError):
+    """A number that no test job has."""
+
+
+@click.command(context_settings=options.CONTEXT)
+@click.option("-J", "--job", "number", type=int, help="1: count for a while. 2: print user, host, limits, environment.")
+@click.option("-r", "--runtime", type=click.IntRange(min=0), default=1, help="Minutes that job 1 runs.")
+@click.option("-E", "--certificate", is_flag=True, help="What the user's credential says; jobs need none.")
+@click.option("-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job id to it.")
+@click.option("-D", "--dryrun", is_flag=True, help="Let the service take the job in, but not run it.")
+@click.option("-x", "--dumpdescription", is_flag=True, help="Print what would be sent, and send nothing.")
+@options.joblist
+@options.endpoint
+@options.common
+def command(
+    *,
+    number: int | None,
+    runtime: int,
+    certificate: bool,
+    id_file: Path | None,
+    dryrun: bool,
+    dumpdescription: bool,
+    joblist: Path | None,
+    as_json: bool,
+    config: Path | None,
+    timeout: int | None,
+    debug: int,
+    **where: object,
+) -> int:
+    """Submit a test job, or show the credential."""
+    del timeout
+    site = Site(config, joblist, debug)
+    if certificate:
+        return _credential(site, as_json=as_json)
+    if number is None:
+        raise click.UsageError("Nothing to do: -J wants the number of a test job, -E shows the credential")
+    arcsub.check_endpoint(site, where)
+    sources = [arcsub.Source(f"test job {number}", description(number, runtime).encode())]
+    if dumpdescription:
+        return arcsub.dump(site, sources)
+    jobs, refused = arcsub.submit(site, sources, queue="", dryrun=dryrun, id_file=id_file, quiet=as_json)
+    if as_json:
+        document({
+            "jobs": [{"id": job.url, "name": job.name} for job in jobs],
+            "failed": [{"source": label, "error": str(error)} for label, error in refused],
+        })  # fmt: skip
+    return 1 if refused else 0
+
+
+def description(number: int, runtime_min: int) -> str:
+    """
+    The xRSL of a test job.
+
+    Raises:
+        NoSuchTest: there is none of this number.
+    """
+    if number not in JOBS:
+        raise NoSuchTest(f'No test job, with ID "{number}": there are {", ".join(map(str, JOBS))}')
+    script = JOBS[number].replace('"', '""')
+    return (
+        f'&(executable=/bin/sh)(arguments="-c" "{script}" test "{runtime_min * 60}")(jobname="arctest{number}")'
+        f'(stdout="stdout")(stderr="stderr")(gmlog="gmlog")(walltime={runtime_min + 10})(cputime={runtime_min + 10})'
+    )
+
+
+def _credential(site: Site, *, as_json: bool) -> int:
+    found = site.plugin.credential
+    if as_json:
+        fields = ("path", "subject", "issuer", "identity", "expires", "has_key")
+        document({"owner": site.plugin.subject} | {name: getattr(found, name, None) for name in fields})
+        return 0
+    if found is None:
+        say("There is no certificate and no proxy. Jobs on this host need none.")
+    else:
+        say("Certificate information:")
+        say(f"  Certificate: {found.path}")
+        say(f"  Subject name: {found.subject}")
+        say(f"  Issuer: {found.issuer}")
+        say(f"  Valid until: {local_time(found.expires)}")
+        say(f"  Private key: {'yes' if found.has_key else 'no'}")
+    say(f"Owner of new jobs: {site.plugin.subject}")
+    return 0

@@ -1,0 +1,113 @@
+"""
+Files that a client brings after the submission, and the confirmation that the service waits for.
+
+Source: spec of the control directory (ARC 6.17), sections on how files are written and on ``.input_status``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from arex.controldir import atomic, codec
+from arex.controldir.store import ControlDir
+from arex.errors import ControlDirError
+from arex.jobdesc.complete import Upload
+from arex.jobdesc.lists import pfn
+from arex.model.files import FileEntry
+from arex.model.ids import JobId
+from plugins.follow import Sleep
+from plugins.submission import copy_in
+
+_STALE_S: Final = 30.0
+_ATTEMPTS: Final = 10
+#: Confirms everything, of a job whose description says ClientDataPush.
+ALL: Final = "/"
+
+
+def upload(store: ControlDir, job: JobId, session: Path, files: Sequence[Upload], pause: Sleep, *, done: bool) -> None:
+    """
+    Copy files into a session directory and confirm them; ``done`` confirms that no more will come.
+
+    Raises:
+        JobDescriptionError: a file can't be read; those before it are there, and confirmed.
+        ControlDirError: another client holds the lock on the confirmations for too long.
+    """
+    brought: list[str] = []
+    try:
+        for file in files:
+            copy_in(file, session)
+            brought.append(pfn(file.name))
+    finally:
+        confirm(store, job, [*brought, *([ALL] if done and len(brought) == len(files) else [])], pause)
+
+
+def confirm(store: ControlDir, job: JobId, names: Sequence[str], pause: Sleep) -> None:
+    """Add names to ``.input_status`` under its lock; those that are there already are not repeated."""
+    with lock(store.layout.job_file(job, "input_status"), pause):
+        data = store.read(job, "input_status") or b"\n"
+        known = set(codec.parse_input_status(data))
+        new = [FileEntry(name) for name in names if name not in known]
+        store.put(job, "input_status", data + codec.dump_entries(new))
+
+
+@contextlib.contextmanager
+def lock(path: str, pause: Sleep) -> Iterator[None]:
+    """
+    ARC's lock file: ``PID@HOST`` beside the file, made by a hard link so that one of several wins.
+
+    Raises:
+        ControlDirError: it stays taken for ten seconds.
+    """
+    name, host = f"{path}.lock", os.uname().nodename
+    mine = f"{name}.{os.getpid():x}{time.monotonic_ns():x}"
+    atomic.put(mine, f"{os.getpid()}@{host}".encode())
+    try:
+        _take(mine, name, host, pause)
+    finally:
+        os.unlink(mine)
+    try:
+        yield
+    finally:
+        atomic.remove(name)
+
+
+def _take(mine: str, name: str, host: str, pause: Sleep) -> None:
+    for _ in range(_ATTEMPTS):
+        try:
+            os.link(mine, name)
+        except FileExistsError:
+            if not _drop_stale(name, mine, host):
+                pause(1.0)
+        else:
+            return
+    raise ControlDirError(f"{name} is held by another client; if there is none, remove it")
+
+
+def _drop_stale(name: str, mine: str, host: str) -> bool:
+    """A holder that is dead, on this host, or silent for half a minute has lost it."""
+    try:
+        info = os.lstat(name)
+        holder = (atomic.read(name, limit=4096) or b"").decode("utf-8", "replace")
+    except FileNotFoundError:
+        return True
+    pid, _, where = holder.partition("@")
+    dead = where == host and pid.isdigit() and not _alive(int(pid))
+    # our own file is as old as this attempt, by the clock of the same file system
+    if dead or os.lstat(mine).st_mtime - info.st_mtime > _STALE_S:
+        atomic.remove(name)
+        return True
+    return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as exc:
+        return exc.errno == errno.EPERM
+    return True

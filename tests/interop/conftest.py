@@ -1,0 +1,45 @@
+"""Sites for the tests: made once where sharing makes no difference, and emptied of processes at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.interop.grid import Account, Site, prepare, site
+
+
+@pytest.fixture(scope="session")
+def account() -> Account:
+    return prepare()
+
+
+@pytest.fixture(scope="session")
+def ours(account: Account, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Our daemon, shared by all tests that leave it running."""
+    with site(account, "ours", lambda: bool(request.session.testsfailed)) as here:
+        here.start_ours()
+        yield here
+
+
+@pytest.fixture(scope="session")
+def narrow_site(account: Account, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Our daemon, with one slot."""
+    with site(account, "narrow", lambda: bool(request.session.testsfailed), maxjobs="-1 1 -1 -1 -1") as here:
+        here.start_ours()
+        yield here
+
+
+@pytest.fixture(scope="session")
+def real(account: Account, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """ARC's A-REX, shared likewise."""
+    with site(account, "real", lambda: bool(request.session.testsfailed), wakeup=2) as here:
+        here.start_real()
+        yield here
+
+
+@pytest.fixture
+def empty(account: Account, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site of the test's own, without a daemon."""
+    with site(account, "own", lambda: bool(request.session.testsfailed)) as here:
+        yield here

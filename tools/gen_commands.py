@@ -1,0 +1,90 @@
+"""Print the reference of all commands and options, as Markdown; ``make generated`` puts it into the documentation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from arex.cli.entry import COMMANDS, load
+
+_HEAD: Final = """\
+<!-- Generated from the commands themselves: python tools/gen_commands.py -->
+# Commands
+
+Names, options and output are those of ARC's clients where ARC has them, so that fingers and scripts keep working.
+Everything here works on the control directory of this host.
+
+A command exits with 0 when it did all it was asked to, with 1 when some of it failed, and with 2 when it was asked
+wrongly or the configuration can't be used. Errors are one sentence on stderr. Every command explains itself with
+`--help`.
+"""
+_KINDS: Final = {"integer": "NUMBER", "integer range": "NUMBER", "float": "NUMBER", "path": "PATH", "file": "PATH"}
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [_HEAD, *_overview()]
+    for name, target in COMMANDS.items():
+        parts += _command(name, load(target), 2)
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _overview() -> Iterator[str]:
+    yield "| Command | What it does |\n| --- | --- |"
+    for name, target in COMMANDS.items():
+        yield f"| [`{name}`](#{name}) | {_cell(load(target).get_short_help_str(200))} |"
+    yield ""
+
+
+def _command(name: str, command: click.Command, level: int) -> Iterator[str]:
+    yield f"{'#' * level} {name}\n"
+    yield f"```text\n{_usage(name, command)}\n```\n"
+    yield f"{_paragraphs(command.help or '')}\n"
+    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
+    if options:
+        yield "| Option | Meaning |\n| --- | --- |"
+        yield from (f"| `{_cell(_names(option))}` | {_cell(option.help or '')} |" for option in options)
+        yield ""
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=name)
+        for word in command.list_commands(context):
+            below = command.get_command(context, word)
+            assert below is not None
+            yield from _command(f"{name} {word}", below, level + 1)
+
+
+def _usage(name: str, command: click.Command) -> str:
+    arguments = [param for param in command.params if isinstance(param, click.Argument)]
+    words = (
+        ["COMMAND", "[ARGUMENT]..."] if isinstance(command, click.Group) else [_argument(each) for each in arguments]
+    )
+    return " ".join((name, "[OPTIONS]", *words))
+
+
+def _argument(argument: click.Argument) -> str:
+    word = argument.metavar or (argument.name or "").upper()
+    return word if argument.metavar or argument.required else f"[{word}]"
+
+
+def _names(option: click.Option) -> str:
+    """Every spelling, and what follows it; written here, since click's own wording changes with its versions."""
+    spellings = ", ".join((*option.opts, *option.secondary_opts))
+    if option.is_flag or option.count:
+        return spellings
+    choices = "|".join(word for each in option.type.choices if (word := str(each))) if isinstance(option.type, click.Choice) else ""
+    return f"{spellings} {option.metavar or choices or _KINDS.get(option.type.name, 'TEXT')}"
+
+
+def _paragraphs(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,81 @@
+#!/bin/sh
+# What the tests with real ARC programs need: interop-setup.sh VENV [PLACE]
+#
+# ARC ignores jobs that belong to root, and a normal user often can't read a checkout. So PLACE gets, for a normal
+# user, a virtual environment of its own with this checkout's wheel in it, and a certificate of a test CA. Run as
+# root, the user "arexinterop" is made and owns the certificate; otherwise it is the caller. May run again at any
+# time: only the wheel is made anew.
+set -eu
+umask 022
+PATH=$PATH:/usr/sbin:/sbin
+export PATH
+
+builder=$1
+place=${2:-/var/tmp/arex-interop-$(id -u)}
+python=/usr/bin/python3
+checkout=$(cd "$(dirname "$0")/.." && pwd)
+
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y python3-venv
+    else
+        echo "$python can't make virtual environments; install it: sudo apt-get install python3-venv" >&2
+        exit 1
+    fi
+fi
+sh "$checkout/tools/test-programs.sh"
+
+mkdir -p "$place"
+if ! [ -O "$place" ]; then
+    echo "$place belongs to somebody else: remove it, or name another place" >&2
+    exit 1
+fi
+chmod 755 "$place"
+
+if [ "$(id -u)" = 0 ]; then
+    account=arexinterop
+    id "$account" >/dev/null 2>&1 ||
+        useradd --system --no-create-home --home-dir "$place/home" --shell /bin/sh "$account"
+    as_user="setpriv --reuid $account --regid $account --clear-groups"
+else
+    account=$(id -un)
+    as_user=
+fi
+
+# a CA of our own; a certificate that ends within a day is made anew
+certificate=$place/ca/usercert.pem
+if ! openssl x509 -checkend 86400 -noout -in "$certificate" >/dev/null 2>&1; then
+    rm -rf "$place/ca"
+    mkdir -m 755 "$place/ca" "$place/ca/certificates"
+    # arcctl wants a configuration, and writes what it makes into the current directory
+    printf '[common]\n[arex]\n' >"$place/ca/arc.conf"
+    (
+        cd "$place/ca"
+        export ARC_CONFIG="$place/ca/arc.conf"
+        arcctl test-ca --ca-id interop --ca-dir "$place/ca/certificates" init
+        arcctl test-ca --ca-id interop --ca-dir "$place/ca/certificates" usercert --username 'Test User' --no-auth
+        mv client-*-cert.pem usercert.pem
+        mv client-*-key.pem userkey.pem
+    ) >"$place/ca/log" 2>&1 || { cat "$place/ca/log" >&2; exit 1; }
+    chown "$account" "$place/ca/usercert.pem" "$place/ca/userkey.pem"
+    chmod 600 "$place/ca/userkey.pem"
+fi
+
+wheels=$(mktemp -d)
+trap 'rm -rf "$wheels"' EXIT
+"$builder/bin/python" -m build --wheel --no-isolation --outdir "$wheels" "$checkout" >"$wheels/log" 2>&1 ||
+    { cat "$wheels/log" >&2; exit 1; }
+[ -x "$place/venv/bin/pip" ] || "$python" -m venv "$place/venv"
+"$place/venv/bin/pip" install --quiet --disable-pip-version-check "$wheels"/*.whl
+"$place/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
+
+# the user's proxy, for half a day
+install -d -o "$account" -m 755 "$place/ca/proxy"
+$as_user env HOME="$place/ca/proxy" X509_CERT_DIR="$place/ca/certificates" arcproxy --cert "$place/ca/usercert.pem" \
+    --key "$place/ca/userkey.pem" --proxy "$place/ca/proxy/proxy.pem" >"$wheels/log" 2>&1 ||
+    { cat "$wheels/log" >&2; exit 1; }
+
+# the user must be able to use all of it
+$as_user "$place/venv/bin/arex" --version >/dev/null
+$as_user openssl rsa -in "$place/ca/userkey.pem" -noout
+echo "$account"
