@@ -30,13 +30,13 @@ test: $(STAMP) ## Run all tests; installs the programs that they need
 	sh tools/test-programs.sh
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension
 	$(PYTEST) tests/integration tests/interop
-	AREX_FAULT_ROUNDS=3 $(PYTEST) tests/faults
+	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) tests/faults
 
 check: $(STAMP) ## Style, types, imports, spelling, shell and unit tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests
+	$(BIN)/mypy tests tools benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/yamllint --strict .
@@ -60,7 +60,7 @@ bench: $(STAMP) ## Latency, throughput and memory, beside a real A-REX
 	$(BIN)/python benchmarks/run.py
 
 docs: $(STAMP) ## Build the documentation into ./site
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 generated: $(STAMP) ## Write the generated pages of the documentation anew
 	$(BIN)/python -m arex.config.explain >docs/admins/configuration.md

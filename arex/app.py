@@ -91,13 +91,15 @@ class Service:
 
     async def _serve(self, store: ControlDir, fifo: Fifo, backends: Mapping[str, Backend]) -> None:
         config = self._config
-        slots = [capacity.slots for backend in backends.values() if (capacity := backend.capacity()).slots is not None]
+        capacities = {name.lower(): backend.capacity() for name, backend in backends.items()}
+        slots = [capacity.slots for capacity in capacities.values() if capacity.slots is not None]
         world = World(
             store=store,
             settings=_settings(config, next(iter(backends))),
             limits=Limits(config.arex.maxjobs, sum(slots) if slots else None),
             clock=self._clock,
             describe=_describer(config),
+            fragile=frozenset(name for name, capacity in capacities.items() if not capacity.outlives_host),
         )
         lanes: dict[str, Lane] = {}
         watch = Watch(store.layout, lambda job: manager.look(job))  # noqa: PLW0108 - made below

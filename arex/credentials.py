@@ -42,7 +42,7 @@ _NAMES: Final = {
 _PROXY: Final = frozenset({"1.3.6.1.5.5.7.1.14", "1.3.6.1.4.1.3536.1.222"})
 _OLD_PROXY: Final = ("/CN=proxy", "/CN=limited proxy")
 
-_SEQUENCE: Final = 0x30
+_SPECIAL: Final = {ord("/"): "\\/", ord("+"): "\\+"}
 _EXTENSIONS: Final = 0xA3
 _UTC_TIME: Final = 0x17
 
@@ -174,15 +174,18 @@ def _oid(data: bytes) -> str:
 def _name(data: bytes) -> str:
     parts = []
     for _, together in _items(data):
+        pairs = []
         for _, pair in _items(together):
             (_, kind), (_, value) = _items(pair)
             oid = _oid(kind)
-            parts.append(f"/{_NAMES.get(oid, oid)}={_printable(value)}")
+            pairs.append(f"{_NAMES.get(oid, oid)}={_printable(value)}")
+        parts.append("/" + "+".join(pairs))
     return "".join(parts)
 
 
 def _printable(value: bytes) -> str:
-    return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02X}" for byte in value)
+    """As OpenSSL 3 does: what would begin another part is escaped."""
+    return "".join(_SPECIAL.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02X}") for byte in value)
 
 
 def _extensions(data: bytes) -> Iterator[str]:

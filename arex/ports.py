@@ -58,9 +58,12 @@ class LocalJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What a backend can hold. None: it queues by itself and no limit is known."""
+    """What a backend can hold, and for how long."""
 
-    slots: int | None = None
+    slots: int | None = None  #: None: it queues by itself and no limit is known
+    outlives_host: bool = (
+        True  #: its jobs go on when this host restarts, so an attempt must be on disk before it is made
+    )
 
 
 class Backend(Protocol):

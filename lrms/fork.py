@@ -91,7 +91,7 @@ class ForkBackend:
         await self._launcher.close()
 
     def capacity(self) -> Capacity:
-        return Capacity(slots=self._slots)
+        return Capacity(slots=self._slots, outlives_host=False)
 
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
         await self._launcher.start()  # before anything is on disk: no forkserver, no attempt

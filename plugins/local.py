@@ -8,31 +8,28 @@ through ``asyncio.to_thread``.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from arex.clock import Clock, SystemClock
+from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.controldir import beneath, fifo
-from arex.controldir.layout import LAYOUTS, Mark, Place
-from arex.controldir.store import ControlDir
-from arex.errors import ArexError, ControlDirError, JobRefused, NoSuchJob
+from arex.controldir import fifo
+from arex.controldir.layout import Mark, Place
+from arex.errors import ArexError, ControlDirError, CredentialError, JobRefused
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.complete import Upload, complete
-from arex.model.ids import JobId, job_id
+from arex.model.ids import JobId
 from plugins import follow
-from plugins.status import ClientState, JobStatus, read_local, read_status
+from plugins.status import ClientState, read_local
 from plugins.submission import Refused, Submitted, Writer
+from plugins.view import View, session_of
 
 if TYPE_CHECKING:
     from arex.credentials import Credential
-    from plugins import session
     from plugins.delegation import Delegations
 
 Description = str | bytes | JobDescription
@@ -41,16 +38,8 @@ Outcome = Submitted | Refused
 _REFUSED_LIMIT: Final = "No more jobs allowed: maxjobs limits the number of jobs in the control directory"
 
 
-class Output(StrEnum):
-    """Files of a job that ``cat`` knows without a name."""
-
-    STDOUT = "stdout"
-    STDERR = "stderr"
-    LOG = "log"  #: what the service and the batch system noted about the job
-
-
-class LocalPlugin:
-    """Jobs of this user in one control directory."""
+class LocalPlugin(View):
+    """Jobs of this user in one control directory: told as ``View`` does, and made, ended, restarted, removed."""
 
     def __init__(
         self,
@@ -61,12 +50,8 @@ class LocalPlugin:
         pause: follow.Sleep = follow.sleep,
     ) -> None:
         """``subject``: owner of new jobs, in place of what the user's credential or account says."""
+        super().__init__(config, clock=clock, pause=pause)
         self._subject = subject
-        self.config = config
-        self.store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
-        self._clock = clock or SystemClock()
-        self._pause = pause
-        self._roots = tuple(entry.path for entry in config.arex.sessiondir)
 
     @classmethod
     def from_config(cls, config: Configuration) -> Self:
@@ -75,12 +60,24 @@ class LocalPlugin:
     # --- who -----------------------------------------------------------------------------------------------------
 
     @cached_property
-    def credential(self) -> Credential | None:
-        """The user's certificate or proxy, if there is one; jobs need none."""
+    def _found(self) -> tuple[Credential | None, str]:
         from arex import credentials  # noqa: PLC0415 - most users have none
 
         path = credentials.find()
-        return None if path is None else credentials.read(path)
+        try:
+            return None if path is None else credentials.read(path), ""
+        except CredentialError as exc:
+            return None, str(exc)
+
+    @property
+    def credential(self) -> Credential | None:
+        """The user's certificate or proxy, if there is one that reads; jobs need none."""
+        return self._found[0]
+
+    @property
+    def credential_fault(self) -> str:
+        """What is wrong with the user's certificate or proxy; empty if nothing is, or there is none."""
+        return self._found[1]
 
     @cached_property
     def subject(self) -> str:
@@ -98,12 +95,6 @@ class LocalPlugin:
 
         name = f"delegations.{user_name()}" if os.geteuid() else "delegations"
         return Delegations(self.store.root / name, credential)
-
-    @property
-    def served(self) -> bool:
-        """Whether a daemon, ours or ARC's, listens here now."""
-        # a lone NUL asks for a rescan, which harms nobody
-        return fifo.ring(self.store.root)
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -208,100 +199,6 @@ class LocalPlugin:
             documents.append(self._writer.adl(ready.description).decode())
         return documents
 
-    # --- what is there -------------------------------------------------------------------------------------------
-
-    def jobs(self) -> list[JobId]:
-        """Every job of this user here, in no order."""
-        found: dict[JobId, None] = {}
-        for place in Place:
-            with contextlib.suppress(FileNotFoundError):
-                found |= dict.fromkeys(job for job, _ in self.store.scan(place))
-        return [*found]
-
-    def status(self, ids: Iterable[str]) -> list[JobStatus | ArexError]:
-        """How the jobs are, in order; for those that are not here (or not ours), why there is no answer."""
-        queue: dict[str, int] | None = None
-        answers: list[JobStatus | ArexError] = []
-        now = self._clock.now()
-        for text in ids:
-            try:
-                answer = read_status(self.store, job_id(text), now=now, roots=self._roots)
-            except ArexError as exc:
-                answers.append(exc)
-                continue
-            if answer.state is ClientState.ACCEPTED:
-                queue = self._accepting() if queue is None else queue
-                answer = replace(answer, position=queue.get(answer.id))
-            answers.append(answer)
-        return answers
-
-    def one(self, job: str) -> JobStatus:
-        """
-        How one job is.
-
-        Raises:
-            NoSuchJob, NotYourJob, UnsafePath: there is no answer.
-        """
-        [answer] = self.status([job])
-        if isinstance(answer, ArexError):
-            raise answer
-        return answer
-
-    def _accepting(self) -> dict[str, int]:
-        """Jobs that wait to be taken up and their place in the line: the oldest status file is the first."""
-        found = sorted(self.store.scan(Place.ACCEPTING), key=lambda pair: pair[1].st_ctime_ns)
-        return {job: place for place, (job, _) in enumerate(found, 1)}
-
-    def watch(self, ids: Collection[str], *, timeout_s: float | None = None) -> Iterator[JobStatus]:
-        """
-        Each job now, then again at every change, until all have ended or ``timeout_s`` seconds have passed.
-
-        A job that goes away is told once more, as Deleted. Costs two ``lstat`` calls a job and look, at most
-        twenty looks a second and one when nothing happens.
-        """
-        seen: dict[JobId, tuple[object, ...]] = {}
-        last: dict[JobId, JobStatus] = {}
-        open_jobs = [job_id(one) for one in ids]
-        pace = follow.Pace(self._pause)
-        while open_jobs:
-            for job in list(open_jobs):
-                trace = self._trace(job)
-                if seen.get(job) == trace:
-                    continue
-                seen[job] = trace
-                now = self._told(job, last.get(job))
-                if now.state.final:
-                    open_jobs.remove(job)
-                if (before := last.get(job)) is None or (before.state, before.specific) != (now.state, now.specific):
-                    last[job] = now
-                    pace.hurry()
-                    yield now
-            if not open_jobs or (timeout_s is not None and pace.passed_s >= timeout_s):
-                return
-            pace.wait()
-
-    def _told(self, job: JobId, before: JobStatus | None) -> JobStatus:
-        try:
-            return self.one(job)
-        except NoSuchJob:
-            if before is None:
-                raise
-            return replace(before, state=ClientState.DELETED, specific="", waiting="")
-
-    def _trace(self, job: JobId) -> tuple[object, ...]:
-        """What differs whenever the status may differ."""
-        trace: list[object] = []
-        for path in (
-            *(self.store.layout.status_file(place, job) for place in Place),
-            self.store.layout.job_file(job, "xml"),
-        ):
-            try:
-                info = os.lstat(path)
-            except FileNotFoundError:
-                continue
-            trace.append((path, info.st_mtime_ns, info.st_ino))
-        return tuple(trace)
-
     # --- requests ------------------------------------------------------------------------------------------------
 
     def kill(self, job: str, *, clean: bool = False) -> None:
@@ -360,7 +257,7 @@ class LocalPlugin:
 
         status = self.one(job)
         try:
-            upload(self.store, status.id, _session(status), files, self._pause, done=done)
+            upload(self.store, status.id, session_of(status), files, self._pause, done=done)
         finally:
             fifo.ring(self.store.root, status.id)
 
@@ -373,104 +270,14 @@ class LocalPlugin:
             JobRefused: the job has no credential: there is nothing to renew.
             CredentialError: the user has none that could be used.
         """
-        from arex.errors import CredentialError  # noqa: PLC0415
-
         status = self.one(job)
         if not status.delegationid:
             raise JobRefused("Job has no delegated credential: there is nothing to renew")
         if self._delegations is None:
-            raise CredentialError("there is no proxy with a private key to renew from")
+            raise CredentialError(self.credential_fault or "there is no proxy with a private key to renew from")
         given = self._delegations.renew(status.delegationid)
         self.store.put(status.id, "proxy", given.pem)
         fifo.ring(self.store.root, status.id)
-
-    # --- out -----------------------------------------------------------------------------------------------------
-
-    def fetch(self, job: str, target: Path, *, force: bool = False) -> session.Fetched:
-        """
-        Copy the results of a job that has ended; see ``plugins.session.fetch``.
-
-        Raises:
-            NoSuchJob, NotYourJob, ControlDirError
-            JobRefused: it has not ended.
-        """
-        from plugins import session  # noqa: PLC0415 - most commands touch no session
-
-        status = self.one(job)
-        if not status.state.final:
-            raise JobRefused(f"Job has not finished yet: it is {status.state}")
-        return session.fetch(_session(status), target, force=force)
-
-    def ls(self, job: str, name: str = "", *, recursive: bool = False) -> list[session.Entry]:
-        """
-        What is in the session directory, or in one directory of it.
-
-        Raises:
-            NoSuchJob, NotYourJob, ControlDirError, UnsafePath: there is nothing of that name.
-        """
-        from plugins import session  # noqa: PLC0415 - as above
-
-        return [*session.listing(_session(self.one(job)), name, recursive=recursive)]
-
-    def cat(self, job: str, what: Output | str = Output.STDOUT, *, followed: bool = False) -> Iterator[bytes]:
-        """
-        The content of a file: a standard stream, the log, or a name in the session directory.
-
-        ``followed``: as it grows, until the job has ended.
-
-        Raises:
-            JobRefused: the job has no such stream.
-            ControlDirError: there is no such file (yet).
-            UnsafePath: it is not a regular file, or leads out of the session directory.
-        """
-        tail = self.tail(job, what, patient=followed)
-        return follow.contents(tail, lambda: not followed or self._ended(JobId(job)), follow.Pace(self._pause))
-
-    def tail(self, job: str, what: Output | str = Output.STDOUT, *, patient: bool = True) -> follow.Tail:
-        """
-        The same file, to be read bit by bit; ``patient``: it need not be there yet.
-
-        Raises:
-            as ``cat``.
-        """
-        status = self.one(job)
-        name = self.stream_name(job, what) if what in {Output.STDOUT, Output.STDERR} else str(what)
-
-        def open_file() -> int | None:
-            try:
-                if what == Output.LOG:
-                    return os.open(self.store.layout.job_file(status.id, "errors"), os.O_RDONLY | os.O_CLOEXEC)
-                return beneath.open_file(_session(status), name)
-            except FileNotFoundError as exc:
-                if patient:
-                    return None
-                raise ControlDirError(f"Job has no {what} (yet)") from exc
-
-        return follow.Tail(open_file)
-
-    def _ended(self, job: JobId) -> bool:
-        try:
-            return self.one(job).state.final
-        except NoSuchJob:
-            return True
-
-    def stream_name(self, job: str, what: str) -> str:
-        """
-        The name of standard output or error in the session directory.
-
-        Raises:
-            JobRefused: the job does not keep it.
-        """
-        from arex.jobdesc.grami import parse_grami  # noqa: PLC0415 - for this question only
-
-        status = self.one(job)
-        data = self.store.read(status.id, "grami")
-        grami = None if data is None else parse_grami(data)
-        path = "" if grami is None else grami.stdout if what == Output.STDOUT else grami.stderr
-        name = path.removeprefix(f"{status.sessiondir}/")
-        if not name or name.startswith("/"):
-            raise JobRefused(f"Job does not keep its {what}: its description names no file for it")
-        return name
 
 
 def _adjusted(job: JobDescription, queue: str, *, dryrun: bool) -> JobDescription:
@@ -481,12 +288,6 @@ def _adjusted(job: JobDescription, queue: str, *, dryrun: bool) -> JobDescriptio
         resources=resources,
         alternatives=tuple(_adjusted(other, queue, dryrun=dryrun) for other in job.alternatives),
     )
-
-
-def _session(status: JobStatus) -> Path:
-    if status.sessiondir is None:
-        raise ControlDirError(f"the session directory of job {status.id} is not known")
-    return status.sessiondir
 
 
 def user_name() -> str:

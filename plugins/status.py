@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -271,7 +271,3 @@ def _last_reason(store: ControlDir, job: JobId) -> str:
     lines = _text(store, job, "errors")[-_TAIL:].splitlines()
     reasons = (line.partition("Reason: ")[2] for line in reversed(lines) if " Job state change " in line)
     return next(reasons, "")
-
-
-def epoch(moment: datetime) -> int:
-    return int(moment.astimezone(UTC).timestamp())

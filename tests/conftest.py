@@ -6,10 +6,15 @@ import contextlib
 import inspect
 from collections.abc import Generator, Iterator
 
+import hypothesis
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 _OURS = ["arex", "plugins", "lrms", "infoprovider"]
+
+# how long an example takes says more about the machine than about the code; a test has its own limit
+hypothesis.settings.register_profile("arex", deadline=None)
+hypothesis.settings.load_profile("arex")
 
 
 @pytest.fixture(autouse=True)

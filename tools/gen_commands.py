@@ -74,8 +74,10 @@ def _names(option: click.Option) -> str:
     spellings = ", ".join((*option.opts, *option.secondary_opts))
     if option.is_flag or option.count:
         return spellings
-    choices = "|".join(word for each in option.type.choices if (word := str(each))) if isinstance(option.type, click.Choice) else ""
-    return f"{spellings} {option.metavar or choices or _KINDS.get(option.type.name, 'TEXT')}"
+    kind = _KINDS.get(option.type.name, "TEXT")
+    if isinstance(option.type, click.Choice):
+        kind = "|".join(word for each in option.type.choices if (word := str(each)))
+    return f"{spellings} {option.metavar or kind}"
 
 
 def _paragraphs(text: str) -> str:

@@ -31,6 +31,8 @@ if ! [ -O "$place" ]; then
     exit 1
 fi
 chmod 755 "$place"
+exec 9>"$place/lock"
+flock 9
 
 if [ "$(id -u)" = 0 ]; then
     account=arexinterop
@@ -65,9 +67,14 @@ wheels=$(mktemp -d)
 trap 'rm -rf "$wheels"' EXIT
 "$builder/bin/python" -m build --wheel --no-isolation --outdir "$wheels" "$checkout" >"$wheels/log" 2>&1 ||
     { cat "$wheels/log" >&2; exit 1; }
-[ -x "$place/venv/bin/pip" ] || "$python" -m venv "$place/venv"
-"$place/venv/bin/pip" install --quiet --disable-pip-version-check "$wheels"/*.whl
-"$place/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
+# a daemon of another run may use what is there: only a different wheel is installed
+digest=$(sha256sum "$wheels"/*.whl | cut -d ' ' -f 1)
+if [ "$digest" != "$(cat "$place/venv/wheel.sha256" 2>/dev/null)" ]; then
+    [ -x "$place/venv/bin/pip" ] || "$python" -m venv "$place/venv"
+    "$place/venv/bin/pip" install --quiet --disable-pip-version-check "$wheels"/*.whl
+    "$place/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
+    echo "$digest" >"$place/venv/wheel.sha256"
+fi
 
 # the user's proxy, for half a day
 install -d -o "$account" -m 755 "$place/ca/proxy"

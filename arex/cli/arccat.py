@@ -12,7 +12,7 @@ from arex.cli.bulk import each
 from arex.cli.output import document
 from arex.cli.select import Chosen, Wanted, choose
 from arex.cli.site import Site
-from plugins.local import Output
+from plugins.view import Output
 
 
 @click.command(context_settings=options.CONTEXT)

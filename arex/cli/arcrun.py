@@ -17,8 +17,8 @@ from arex.cli.site import Site
 from arex.errors import ArexError, JobRefused
 from arex.jobdesc import Dialect, JobDescription, parse
 from plugins.follow import Pace, Tail
-from plugins.local import Output
 from plugins.status import ClientState, JobStatus
+from plugins.view import Output
 
 _TIMED_OUT = 124
 _MOST = 255

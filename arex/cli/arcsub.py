@@ -137,6 +137,8 @@ def submit(
                 site.error(f"{label}: {outcome.error}")
     finally:
         _remember(site, jobs, id_file)
+    if site.plugin.credential_fault:
+        site.warn(f"{site.plugin.credential_fault}; jobs belong to {site.plugin.subject}")
     if jobs and not all(job.announced for job in jobs):
         site.mention_daemon()
     return jobs, refused

@@ -90,7 +90,8 @@ def _credential(site: Site, *, as_json: bool) -> int:
         document({"owner": site.plugin.subject} | {name: getattr(found, name, None) for name in fields})
         return 0
     if found is None:
-        say("There is no certificate and no proxy. Jobs on this host need none.")
+        say(site.plugin.credential_fault or "There is no certificate and no proxy.")
+        say("Jobs on this host need none.")
     else:
         say("Certificate information:")
         say(f"  Certificate: {found.path}")

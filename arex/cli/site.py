@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arex.cli.output import remark
+from arex.cli.output import printable, remark
 from arex.config.load import load
 from arex.config.model import Configuration
 from plugins.local import LocalPlugin
@@ -53,11 +53,11 @@ class Site:
 
     def error(self, text: str) -> None:
         if self._debug >= _ERROR:
-            remark(f"ERROR: {text}")
+            remark(f"ERROR: {printable(text)}")
 
     def warn(self, text: str) -> None:
         if self._debug > _ERROR:
-            remark(f"WARNING: {text}")
+            remark(f"WARNING: {printable(text)}")
 
     def mention_daemon(self) -> None:
         """Say that nobody works on the jobs here, if so."""

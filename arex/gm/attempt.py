@@ -34,10 +34,10 @@ def read(store: ControlDir, job: JobId) -> Attempt | None:
     return Attempt(Tag(tag), lrms, LocalId(facts["localid"]) if facts.get("localid") else None)
 
 
-def begin(store: ControlDir, job: JobId, lrms: str) -> Attempt:
-    """A new attempt, on disk when this returns: the batch system may be asked now."""
+def begin(store: ControlDir, job: JobId, lrms: str, *, durable: bool) -> Attempt:
+    """A new attempt, on disk when this returns (``durable``: past a power cut too): the batch system may be asked."""
     attempt = Attempt(new_tag(job), lrms)
-    store.put(job, "lrms_job", codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n"), durable=True)
+    store.put(job, "lrms_job", codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n"), durable=durable)
     return attempt
 
 

@@ -185,6 +185,7 @@ class World:
     limits: Limits
     clock: Clock
     describe: Callable[[bytes], JobDescription]
+    fragile: frozenset[str] = frozenset()  #: batch systems, in lower case, whose jobs die with this host
     phases: Mapping[JobId, str] = field(default_factory=dict)  #: letters of jobs in a batch system
 
 

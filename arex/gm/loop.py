@@ -203,9 +203,9 @@ class GridManager:
             self._troubles.pop(job, None)
             self._settle(case, rest)
         finally:
+            if case.job.state is not before:
+                log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved"})
             job_context.reset(token)
-        if case.job.state is not before:
-            log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved"})
 
     def _trouble(self, case: Case, exc: Exception) -> None:
         """Nothing is lost: what is on disk holds, and the job is looked at again."""

@@ -261,7 +261,8 @@ def _stop(case: Case) -> None:
     """Source of the sequences: spec, section on cancel."""
     job = case.job
     _add_failure(case, CANCELLED)
-    local = replace(_blamed(job.local, job.state, "client", blame=True), failedcause="client")
+    adopted = job.state is not State.UNDEFINED
+    local = replace(_blamed(job.local, job.state, "client", blame=adopted), failedcause="client")
     to = {State.INLRMS: State.CANCELING, State.FINISHING: State.FINISHED}.get(job.state, State.FINISHING)
     if job.state is State.INLRMS and job.status.pending:
         to = State.FINISHING  # a restart of the stage-out: nothing is in the batch system

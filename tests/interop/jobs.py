@@ -41,7 +41,7 @@ def fixture(name: str, suffix: str) -> Path:
 
 
 def shell(script: str, more: str = "") -> str:
-    """A job that runs a line of shell; stdout and stderr are kept."""
+    """A job that runs a line of shell; stdout and stderr are kept. What the job script expands, ``$``, is not in it."""
     quoted = script.replace('"', '""')
     return f'&(executable="/bin/sh")(arguments="-c" "{quoted}")(stdout="out.txt")(stderr="err.txt"){more}'
 

@@ -28,7 +28,7 @@ HOMES: Final = {
     "click": {"arex/cli/"},
     "yaml": {"arex/config/yamlconf.py"},
     "watchdog": {"arex/controldir/watch.py"},
-    "lxml": {"arex/jobdesc/adl.py", "infoprovider/xml.py"},
+    "lxml": {"arex/jobdesc/adl.py", "infoprovider/xml.py", "arex/cli/arcinfo.py"},  # ADL; info.xml out and in
     "aiofiles": {"arex/staging/"},
 }
 ERRORS: Final = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]

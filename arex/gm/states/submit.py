@@ -40,7 +40,7 @@ def _submit(case: Case) -> Step:
         return _submitted(case, known.localid)
     grami = _make_ready(case)
     if known is None:
-        known = attempt.begin(case.store, job.id, case.lrms)
+        known = attempt.begin(case.store, job.id, case.lrms, durable=case.lrms.lower() not in case.world.fragile)
         sure = True
     else:
         sure = False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from arex.controldir.layout import Mark
 from arex.gm import restart
-from arex.gm.case import Case, Fail, Move, Step, Wait, Wreck
-from arex.model.state import ACTIVE, RUNNING, State
+from arex.gm.case import Case, Fail, Move, Step, Stop, Wait, Wreck
+from arex.model.state import ACTIVE, RUNNING, State, Status
 
 ADOPTED = "(Re)Accepting new job"
 
@@ -27,6 +28,8 @@ def decide(case: Case) -> Step:
     if found.status is None:
         return Fail("Failed reading status of the job", blame=False)
     case.store.drop_stray_status(case.job.id, found.place)
+    if found.status == Status(State.ACCEPTED) and case.store.has_mark(case.job.id, Mark.CANCEL):
+        return Stop()  # given up before anything was made of it
     return _adopt(case, found.status.state, pending=found.status.pending)
 
 

@@ -1,0 +1,243 @@
+"""The jobs of a user as they are: told, watched and read, never changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arex.clock import Clock, SystemClock
+from arex.config.model import Configuration
+from arex.controldir import beneath, fifo
+from arex.controldir.layout import LAYOUTS, Place
+from arex.controldir.store import ControlDir
+from arex.errors import ArexError, ControlDirError, JobRefused, NoSuchJob
+from arex.model.ids import JobId, job_id
+from plugins import follow
+from plugins.status import ClientState, JobStatus, read_status
+
+if TYPE_CHECKING:
+    from plugins import session
+
+
+class Output(StrEnum):
+    """Files of a job that ``cat`` knows without a name."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    LOG = "log"  #: what the service and the batch system noted about the job
+
+
+class View:
+    """Jobs of this user in one control directory; needs no daemon."""
+
+    def __init__(
+        self, config: Configuration, *, clock: Clock | None = None, pause: follow.Sleep = follow.sleep
+    ) -> None:
+        self.config = config
+        self.store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
+        self._clock = clock or SystemClock()
+        self._pause = pause
+        self._roots = tuple(entry.path for entry in config.arex.sessiondir)
+
+    @property
+    def served(self) -> bool:
+        """Whether a daemon, ours or ARC's, listens here now."""
+        try:
+            # a pipe that nobody reads can't be opened this way
+            fd = os.open(self.store.root / fifo.NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return stat.S_ISFIFO(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
+
+    def jobs(self) -> list[JobId]:
+        """Every job of this user here, in no order."""
+        found: dict[JobId, None] = {}
+        for place in Place:
+            with contextlib.suppress(FileNotFoundError):
+                found |= dict.fromkeys(job for job, _ in self.store.scan(place))
+        return [*found]
+
+    def status(self, ids: Iterable[str]) -> list[JobStatus | ArexError]:
+        """How the jobs are, in order; for those that are not here (or not ours), why there is no answer."""
+        queue: dict[str, int] | None = None
+        answers: list[JobStatus | ArexError] = []
+        now = self._clock.now()
+        for text in ids:
+            try:
+                answer = read_status(self.store, job_id(text), now=now, roots=self._roots)
+            except ArexError as exc:
+                answers.append(exc)
+                continue
+            if answer.state is ClientState.ACCEPTED:
+                queue = self._accepting() if queue is None else queue
+                answer = replace(answer, position=queue.get(answer.id))
+            answers.append(answer)
+        return answers
+
+    def one(self, job: str) -> JobStatus:
+        """
+        How one job is.
+
+        Raises:
+            NoSuchJob, NotYourJob, UnsafePath: there is no answer.
+        """
+        [answer] = self.status([job])
+        if isinstance(answer, ArexError):
+            raise answer
+        return answer
+
+    def _accepting(self) -> dict[str, int]:
+        """Jobs that wait to be taken up and their place in the line: the oldest status file is the first."""
+        found = sorted(self.store.scan(Place.ACCEPTING), key=lambda pair: pair[1].st_ctime_ns)
+        return {job: place for place, (job, _) in enumerate(found, 1)}
+
+    def watch(self, ids: Collection[str], *, timeout_s: float | None = None) -> Iterator[JobStatus]:
+        """
+        Each job now, then again at every change, until all have ended or ``timeout_s`` seconds have passed.
+
+        A job that goes away is told once more, as Deleted. Costs two ``lstat`` calls a job and look, at most
+        twenty looks a second and one when nothing happens.
+        """
+        seen: dict[JobId, tuple[object, ...]] = {}
+        last: dict[JobId, JobStatus] = {}
+        open_jobs = [job_id(one) for one in ids]
+        pace = follow.Pace(self._pause)
+        while open_jobs:
+            for job in list(open_jobs):
+                trace = self._trace(job)
+                if seen.get(job) == trace:
+                    continue
+                seen[job] = trace
+                now = self._told(job, last.get(job))
+                if now.state.final:
+                    open_jobs.remove(job)
+                if (before := last.get(job)) is None or (before.state, before.specific) != (now.state, now.specific):
+                    last[job] = now
+                    pace.hurry()
+                    yield now
+            if not open_jobs or (timeout_s is not None and pace.passed_s >= timeout_s):
+                return
+            pace.wait()
+
+    def _told(self, job: JobId, before: JobStatus | None) -> JobStatus:
+        try:
+            return self.one(job)
+        except NoSuchJob:
+            if before is None:
+                raise
+            return replace(before, state=ClientState.DELETED, specific="", waiting="")
+
+    def _trace(self, job: JobId) -> tuple[object, ...]:
+        """What differs whenever the status may differ."""
+        trace: list[object] = []
+        for path in (
+            *(self.store.layout.status_file(place, job) for place in Place),
+            self.store.layout.job_file(job, "xml"),
+        ):
+            try:
+                info = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            trace.append((path, info.st_mtime_ns, info.st_ino))
+        return tuple(trace)
+
+    def fetch(self, job: str, target: Path, *, force: bool = False) -> session.Fetched:
+        """
+        Copy the results of a job that has ended; see ``plugins.session.fetch``.
+
+        Raises:
+            NoSuchJob, NotYourJob, ControlDirError
+            JobRefused: it has not ended.
+        """
+        from plugins import session  # noqa: PLC0415 - most commands touch no session
+
+        status = self.one(job)
+        if not status.state.final:
+            raise JobRefused(f"Job has not finished yet: it is {status.state}")
+        return session.fetch(session_of(status), target, force=force)
+
+    def ls(self, job: str, name: str = "", *, recursive: bool = False) -> list[session.Entry]:
+        """
+        What is in the session directory, or in one directory of it.
+
+        Raises:
+            NoSuchJob, NotYourJob, ControlDirError, UnsafePath: there is nothing of that name.
+        """
+        from plugins import session  # noqa: PLC0415 - as above
+
+        return [*session.listing(session_of(self.one(job)), name, recursive=recursive)]
+
+    def cat(self, job: str, what: Output | str = Output.STDOUT, *, followed: bool = False) -> Iterator[bytes]:
+        """
+        The content of a file: a standard stream, the log, or a name in the session directory.
+
+        ``followed``: as it grows, until the job has ended.
+
+        Raises:
+            JobRefused: the job has no such stream.
+            ControlDirError: there is no such file (yet).
+            UnsafePath: it is not a regular file, or leads out of the session directory.
+        """
+        tail = self.tail(job, what, patient=followed)
+        return follow.contents(tail, lambda: not followed or self._ended(JobId(job)), follow.Pace(self._pause))
+
+    def tail(self, job: str, what: Output | str = Output.STDOUT, *, patient: bool = True) -> follow.Tail:
+        """
+        The same file, to be read bit by bit; ``patient``: it need not be there yet.
+
+        Raises:
+            as ``cat``.
+        """
+        status = self.one(job)
+        name = self.stream_name(job, what) if what in {Output.STDOUT, Output.STDERR} else str(what)
+
+        def open_file() -> int | None:
+            try:
+                if what == Output.LOG:
+                    return os.open(self.store.layout.job_file(status.id, "errors"), os.O_RDONLY | os.O_CLOEXEC)
+                return beneath.open_file(session_of(status), name)
+            except FileNotFoundError as exc:
+                if patient:
+                    return None
+                raise ControlDirError(f"Job has no {what} (yet)") from exc
+
+        return follow.Tail(open_file)
+
+    def _ended(self, job: JobId) -> bool:
+        try:
+            return self.one(job).state.final
+        except NoSuchJob:
+            return True
+
+    def stream_name(self, job: str, what: str) -> str:
+        """
+        The name of standard output or error in the session directory.
+
+        Raises:
+            JobRefused: the job does not keep it.
+        """
+        from arex.jobdesc.grami import parse_grami  # noqa: PLC0415 - for this question only
+
+        status = self.one(job)
+        data = self.store.read(status.id, "grami")
+        grami = None if data is None else parse_grami(data)
+        path = "" if grami is None else grami.stdout if what == Output.STDOUT else grami.stderr
+        name = path.removeprefix(f"{status.sessiondir}/")
+        if not name or name.startswith("/"):
+            raise JobRefused(f"Job does not keep its {what}: its description names no file for it")
+        return name
+
+
+def session_of(status: JobStatus) -> Path:
+    if status.sessiondir is None:
+        raise ControlDirError(f"the session directory of job {status.id} is not known")
+    return status.sessiondir

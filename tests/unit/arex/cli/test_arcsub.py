@@ -1,0 +1,166 @@
+"""``arcsub`` at the shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from arex.controldir.store import ControlDir
+from arex.joblist import JobList
+from arex.model.state import State
+from tests.unit.arex.cli.conftest import User
+
+HELLO = '&(executable=/bin/echo)(arguments="hello world")(stdout=out.txt)(jobname=hello)'
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["-T", "local"],
+        ["-S", "org.nordugrid.internal"],
+        ["-C", "localhost", "-T", "internal", "-Q", "NONE"],
+        ["-c", "localhost", "--direct"],
+        ["-T", "org.nordugrid.local", "-C", "whatever", "-t", "30", "-d", "DEBUG", "-z", "client.conf"],
+    ],
+)
+def test_a_job_is_named_by_its_session_directory(user: User, options: list[str]) -> None:
+    (user.home / "hello.xrsl").write_text(HELLO)
+
+    said = user.run("arcsub", *options, "hello.xrsl")
+
+    [job] = user.plugin.jobs()
+    assert (said.code, said.out) == (0, f"Job submitted with jobid: file://{user.home}/session/{job}\n")
+
+
+def test_a_job_is_in_the_list_of_jobs(user: User) -> None:
+    job = user.submit(HELLO)
+
+    [row] = JobList(user.home / ".arc" / "jobs.dat").all()
+
+    assert (row["idfromendpoint"], row["name"], row["stdout"]) == (job, "hello", "out.txt")
+
+
+def test_another_list_and_a_file_of_ids_are_used(user: User) -> None:
+    for _ in range(2):
+        user.run("arcsub", "-e", HELLO, "-j", "other.dat", "-o", "ids")
+
+    assert not (user.home / ".arc").exists()
+    listed = [row["id"] for row in JobList(user.home / "other.dat").all()]
+    assert (user.home / "ids").read_text().splitlines() == listed
+
+
+def test_without_a_daemon_the_user_is_told_how_to_start_it(user: User) -> None:
+    said = user.run("arcsub", "-e", HELLO)
+
+    assert "no service is running" in said.err
+    assert "arex start" in said.err
+
+
+def test_what_was_not_submitted_is_listed_and_sets_the_exit_code(user: User) -> None:
+    (user.home / "good").write_text(HELLO)
+    (user.home / "bad").write_text("&(executable")
+
+    said = user.run("arcsub", "bad", "good")
+
+    assert said.code == 1
+    assert "1 of 2 jobs were submitted" in said.out
+    assert " * bad: line 1" in said.out
+
+
+def test_standard_input_is_read(user: User) -> None:
+    said = user.run("arcsub", "-", stdin=HELLO.encode())
+
+    assert (said.code, len(user.plugin.jobs())) == (0, 1)
+
+
+def test_json_names_jobs_and_failures(user: User) -> None:
+    said = user.run("arcsub", "--json", "-e", HELLO, "-e", "nothing")
+
+    [job] = user.plugin.jobs()
+    assert said.json["jobs"] == [{"id": f"file://{user.home}/session/{job}", "name": "hello"}]
+    assert said.json["failed"][0]["source"] == "-e"
+
+
+def test_a_dump_is_adl_and_submits_nothing(user: User) -> None:
+    said = user.run("arcsub", "-x", "-e", HELLO)
+
+    assert "<Argument>hello world</Argument>" in said.out
+    assert not (user.home / "ctl").exists()
+
+
+def test_a_dry_run_is_marked_in_the_job(user: User) -> None:
+    user.run("arcsub", "-D", "-e", HELLO)
+
+    [local] = (user.home / "ctl").glob("job.*.local")
+    assert "dryrun=yes" in local.read_text()
+
+
+def test_the_queue_is_for_jobs_that_name_none(user: User) -> None:
+    user.run("arcsub", "-q", "q2", "-e", HELLO, "-e", "&(executable=/bin/true)(queue=q1)")
+
+    queues = {line for path in (user.home / "ctl").glob("job.*.local") for line in path.read_text().splitlines()}
+    assert {"queue=q1", "queue=q2"} <= queues
+
+
+@pytest.mark.parametrize(
+    "options", [["-T", "arcrest"], ["-Q", "ldap.glue2"], ["-C", "ce.example.org"], ["-C", "https://localhost/arex"],
+                ["-Y", "registry.example.org"]],
+)  # fmt: skip
+def test_other_services_are_refused_with_the_client_that_reaches_them(user: User, options: list[str]) -> None:
+    said = user.run("arcsub", *options, "-e", HELLO)
+
+    assert said.code == 1
+    assert "/usr/bin/arcsub" in said.err
+    assert not (user.home / "ctl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ([], "No job description input specified"),
+        (["nosuch"], "Can not open job description file: nosuch"),
+        (["-d", "LOUD", "-e", HELLO], "'LOUD' is none of FATAL"),
+    ],
+)
+def test_mistakes_are_one_sentence(user: User, arguments: list[str], what: str) -> None:
+    said = user.run("arcsub", *arguments)
+
+    assert said.code != 0
+    assert what in said.err
+    assert "Traceback" not in said.err
+
+
+def test_waiting_ends_with_the_job_and_has_its_result(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(_: float) -> None:
+        [job] = user.plugin.jobs()
+        (user.home / "ctl" / f"job.{job}.failed").write_text("LRMS error: (1) no\n")
+        user.move(job, State.FINISHED)
+
+    monkeypatch.setattr("plugins.follow.time.sleep", end)
+
+    said = user.run("arcsub", "--wait", "-e", HELLO)
+
+    assert said.code == 1
+    assert "Failed (LRMS error: (1) no)" in said.err
+
+
+def test_an_interrupt_keeps_what_was_submitted_in_the_list(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_status = ControlDir.put_status
+    calls = 0
+
+    def interrupted(*args: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return put_status(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ControlDir, "put_status", interrupted)
+
+    said = user.run("arcsub", "-e", HELLO, "-e", HELLO)
+
+    listed = [row["idfromendpoint"] for row in JobList(user.home / ".arc" / "jobs.dat").all()]
+    assert (said.code, listed) == (130, user.plugin.jobs())
+    assert len(list(Path(user.home / "session").iterdir())) == 1

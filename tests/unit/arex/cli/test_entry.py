@@ -1,0 +1,146 @@
+"""The edge of the programs: exit codes, one sentence, and what is not imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arex.cli import entry
+from arex.cli.group import SUBCOMMANDS
+from tests.unit.arex.cli.conftest import User
+
+HEAVY = {"lxml", "yaml", "watchdog", "asyncio", "importlib.metadata", "subprocess", "logging"}
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.parametrize("program", sorted(entry.COMMANDS))
+def test_every_program_has_help_and_a_version(user: User, program: str) -> None:
+    shown = user.run(program, "--help")
+
+    assert (shown.code, shown.out.startswith(f"Usage: {program}")) == (0, True)
+    assert user.run(program, "--version").code == 0
+
+
+def test_every_program_is_installed_under_its_name() -> None:
+    scripts = importlib.metadata.entry_points(group="console_scripts")
+
+    assert {name: f"arex.cli.entry:{name}" for name in entry.COMMANDS} == {
+        script.name: script.value for script in scripts if script.value.startswith("arex.cli.entry:")
+    }
+
+
+def imported(code: str, user: User) -> set[str]:
+    """Modules that a new interpreter has after this."""
+    show = "import json, sys; sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], cwd=user.home, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_a_submission_imports_nothing_heavy(user: User) -> None:
+    (user.home / "job.xrsl").write_text("&(executable=/bin/true)")
+
+    modules = imported("from arex.cli import entry; assert entry.call('arcsub', ['job.xrsl']) == 0", user)
+
+    assert modules & HEAVY == set()
+    assert "arex.cli.arcstat" not in modules
+
+
+def test_a_status_imports_nothing_heavy(user: User) -> None:
+    user.submit()
+
+    modules = imported("from arex.cli import entry; assert entry.call('arcstat', ['-a']) == 0", user)
+
+    assert modules & HEAVY == set()
+
+
+def test_the_overview_of_arex_imports_none_of_its_commands(user: User) -> None:
+    modules = imported("from arex.cli import entry; assert entry.call('arex', ['--help']) == 0", user)
+
+    assert not modules & {target.partition(":")[0] for target, _ in SUBCOMMANDS.values()}
+
+
+@pytest.mark.parametrize("name", sorted(SUBCOMMANDS))
+def test_every_command_of_arex_is_there(user: User, name: str) -> None:
+    assert user.run("arex", name, "--help").code == 0
+
+
+def test_a_mistyped_command_gets_a_suggestion(user: User) -> None:
+    assert "Did you mean start?" in user.run("arex", "strat").err
+
+
+def test_our_errors_are_one_sentence_with_their_exit_code(user: User) -> None:
+    (user.home / "arc.conf").write_text("[arex]\nmaxjobs=many\n")
+
+    said = user.run("arcstat", "nosuch")
+
+    assert said.code == 2
+    assert said.err.startswith("arcstat: ")
+    assert "Traceback" not in said.err
+
+
+def test_an_interrupt_has_the_shell_s_code(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("arex.cli.select.choose", interrupted)
+    monkeypatch.setattr("arex.cli.arcstat.choose", interrupted)
+
+    assert user.run("arcstat", "-a").code == 130
+
+
+def test_a_bug_is_told_without_a_traceback(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("arex.cli.arcstat.choose", broken)
+
+    said = user.run("arcstat", "-a")
+
+    assert said.code == 70
+    assert "internal error, please report: ZeroDivisionError: oops" in said.err
+
+
+def test_a_reader_who_leaves_early_is_no_error(user: User) -> None:
+    """As in ``arcstat -a | head -1``."""
+    for _ in range(3):
+        user.submit()
+    code = "from arex.cli import entry; entry.arcstat()"
+    pipe = f'for i in $(seq 500); do set -- "$@" hello; done; {sys.executable} -c "{code}" -l "$@" | true'
+
+    done = subprocess.run(
+        ["/bin/bash", "-c", pipe], cwd=user.home, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+    assert "Traceback" not in done.stderr
+    assert "Broken" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_there_for_every_program(user: User, shell: str) -> None:
+    said = user.run("arex", "completion", shell)
+
+    assert said.code == 0
+    assert all(f"_{name.upper()}_COMPLETE" in said.out for name in entry.COMMANDS)
+
+
+def test_job_ids_are_completed_from_the_list(user: User) -> None:
+    job = user.submit()
+
+    done = subprocess.run(
+        [sys.executable, "-c", "from arex.cli import entry; entry.arcstat()"], cwd=user.home, capture_output=True,
+        text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "_ARCSTAT_COMPLETE": "bash_complete",
+             "COMP_WORDS": f"arcstat {job[:5]}", "COMP_CWORD": "1"},
+    )  # fmt: skip
+
+    assert done.stdout.split() == [f"plain,{job}"]

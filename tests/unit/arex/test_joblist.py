@@ -1,0 +1,131 @@
+"""``jobs.dat``: the same as ARC's, whoever made it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from arex.joblist import COLUMNS, JobList, JobListError, default_path, local_row
+
+RECORDED = Path(__file__).parents[2] / "data" / "fixtures" / "_misc" / "sqlite" / "client_jobs_dat.txt"
+
+
+def row(number: int, name: str = "hello") -> Mapping[str, str]:
+    return local_row(
+        id_=f"id{number}", session=f"/SESSIONDIR/id{number}", name=name, document="&()", submitted=1795165138,
+        stdio=("", "out.txt", "err.txt"),
+    )  # fmt: skip
+
+
+def dump(path: Path) -> list[str]:
+    with sqlite3.connect(path) as db:
+        lines = list(db.iterdump())
+    db.close()
+    return lines
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> JobList:
+    return JobList(tmp_path / ".arc" / "jobs.dat")
+
+
+def test_the_file_is_made_as_arc_makes_it(jobs: JobList) -> None:
+    schema = RECORDED.read_text().splitlines()[:2]
+
+    jobs.add([row(1)])
+
+    assert [line for line in dump(jobs.path) if line.startswith("CREATE")] == schema
+
+
+def test_a_row_is_what_arcsub_writes(jobs: JobList) -> None:
+    """But for the description itself, whose writer has tests of its own."""
+    [first, *_] = [line for line in RECORDED.read_text().splitlines() if line.startswith("-- ('file:")]
+    recorded = dict(zip(COLUMNS, eval(first.removeprefix("-- ")), strict=True))
+    ours = local_row(
+        id_=recorded["idfromendpoint"],
+        session=recorded["sessiondir"].removeprefix("file:"),
+        name="hello",
+        document=recorded["descriptiondocument"],
+        submitted=1795165138,
+        stdio=("", "out.txt", "err.txt"),
+    )
+
+    jobs.add([ours])
+
+    assert jobs.all() == [recorded]
+
+
+def test_jobs_are_found_by_url_id_and_name(jobs: JobList) -> None:
+    jobs.add([row(1), row(2), row(3, "other")])
+
+    found = [
+        [one["idfromendpoint"] for one in jobs.find([name])] for name in ("file:///SESSIONDIR/id2", "id1", "hello")
+    ]
+
+    assert found == [["id2"], ["id1"], ["id1", "id2"]]
+
+
+def test_more_names_than_sqlite_takes_at_once_are_found(jobs: JobList) -> None:
+    jobs.add(row(number) for number in range(1000))
+
+    assert len(jobs.find([f"id{number}" for number in range(1000)])) == 1000
+
+
+def test_rows_of_other_services_stay_as_they_are(jobs: JobList) -> None:
+    foreign = {**dict.fromkeys(COLUMNS, ""), "id": "https://ce:443/arex/1", "managementinterfacename": "x.rest"}
+    jobs.add([foreign])
+
+    jobs.add([row(1)])
+    jobs.remove(["file:///SESSIONDIR/id1"])
+
+    assert jobs.all() == [foreign]
+
+
+def test_a_job_is_listed_once(jobs: JobList) -> None:
+    jobs.add([row(1, "old"), row(1, "new")])
+
+    assert [one["name"] for one in jobs.all()] == ["new"]
+
+
+def test_no_list_is_an_empty_list(jobs: JobList) -> None:
+    jobs.remove(["x"])
+    jobs.clear()
+
+    assert (jobs.all(), jobs.find(["x"]), jobs.path.exists()) == ([], [], False)
+
+
+def test_writers_at_the_same_time_lose_nothing(jobs: JobList) -> None:
+    def add(first: int) -> None:
+        for number in range(first, first + 10):
+            JobList(jobs.path).add([row(number)])
+
+    threads = [threading.Thread(target=add, args=(start * 10,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(jobs.all()) == 40
+
+
+def test_a_file_that_is_no_list_is_told(jobs: JobList) -> None:
+    jobs.path.parent.mkdir()
+    jobs.path.write_bytes(b"not a database, but long enough to be looked at" * 30)
+
+    with pytest.raises(JobListError, match=r"jobs\.dat can't be used"):
+        jobs.all()
+
+
+def test_hostile_names_are_only_names(jobs: JobList) -> None:
+    name = "'; DROP TABLE jobs; --\n\x1b[2J"
+    jobs.add([row(1, name)])
+
+    assert [one["name"] for one in jobs.find([name])] == [name]
+
+
+def test_the_list_lies_where_arc_has_it() -> None:
+    assert default_path({"HOME": "/home/user1"}) == Path("/home/user1/.arc/jobs.dat")

@@ -1,0 +1,141 @@
+"""What clients are told about jobs: read from what a real A-REX left."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from arex.config.model import Configuration
+from arex.config.values import SessionDir
+from arex.errors import NoSuchJob, UnsafePath
+from arex.model.state import State, Status
+from plugins.local import LocalPlugin
+from plugins.status import ClientState, JobStatus, client_state
+from tests.fakes.clock import FakeClock
+
+FIXTURES = Path(__file__).parents[2] / "data" / "fixtures"
+
+
+def site(case: str, tmp_path: Path) -> tuple[LocalPlugin, str]:
+    """A control directory with one recorded job, and its id."""
+    shutil.copytree(FIXTURES / case / "ctl", tmp_path / "ctl")
+    if (FIXTURES / case / "session").exists():
+        shutil.copytree(FIXTURES / case / "session", tmp_path / "session")
+    arex = replace(
+        Configuration().arex, controldir=tmp_path / "ctl", sessiondir=(SessionDir(path=tmp_path / "session"),)
+    )
+    [status] = (tmp_path / "ctl").glob("*/job.*.status")
+    return LocalPlugin(Configuration(arex=arex), clock=FakeClock()), status.name[4:-7]
+
+
+def status_of(case: str, tmp_path: Path) -> JobStatus:
+    plugin, job = site(case, tmp_path)
+    return plugin.one(job)
+
+
+@pytest.mark.parametrize(
+    ("case", "state", "specific"),
+    [
+        ("client_hello", ClientState.ACCEPTED, "ACCEPTED"),
+        ("slowin_preparing", ClientState.PREPARING, "PREPARING"),
+        ("pending_preparing", ClientState.PREPARING, "PENDING:PREPARING"),
+        ("running_inlrms", ClientState.RUNNING, "INLRMS:R"),
+        ("slowout_finishing", ClientState.FINISHING, "FINISHING"),
+        ("hello", ClientState.FINISHED, "FINISHED"),
+        ("fail3", ClientState.FAILED, "FAILED"),
+        ("missing", ClientState.FAILED, "FAILED"),
+        ("cancel_inlrms", ClientState.KILLED, "KILLED"),
+        ("deleted", ClientState.DELETED, "DELETED"),
+        ("handA", ClientState.FAILED, "FAILED"),
+    ],
+)
+def test_states_are_those_of_the_job(case: str, state: ClientState, specific: str, tmp_path: Path) -> None:
+    """Running, failed and killed jobs are told apart, which ARC's own plugin can't."""
+    found = status_of(case, tmp_path)
+
+    assert (found.state, found.specific) == (state, specific)
+
+
+@pytest.mark.parametrize(
+    ("phase", "state"),
+    [("", ClientState.QUEUING), ("Q", ClientState.QUEUING), ("R", ClientState.RUNNING), ("S", ClientState.HOLD),
+     ("E", ClientState.RUNNING), ("strange", ClientState.RUNNING)],
+)  # fmt: skip
+def test_the_batch_system_decides_between_queuing_and_running(phase: str, state: ClientState) -> None:
+    assert client_state(Status(State.INLRMS), phase, "")[0] is state
+
+
+def test_a_status_file_with_an_unknown_word_is_other() -> None:
+    assert client_state(None, "", "")[0] is ClientState.OTHER
+
+
+def test_a_failed_job_tells_exit_code_reason_and_usage(tmp_path: Path) -> None:
+    found = status_of("fail3", tmp_path)
+
+    assert found.exit_code == 3
+    assert found.failure.startswith("LRMS error: (3)")
+    assert found.nodes == ("vm",)
+    assert found.wall_s is not None
+    assert found.started is not None
+    assert found.name
+
+
+def test_a_pending_job_tells_what_it_waits_for(tmp_path: Path) -> None:
+    assert status_of("pending_preparing", tmp_path).waiting == "Limit of RUNNING jobs is reached"
+
+
+def test_a_job_with_a_start_time_tells_it(tmp_path: Path) -> None:
+    plugin, job = site("client_opts", tmp_path)
+
+    assert plugin.one(job).waiting == "It starts at 2027-01-01T00:00:00Z, as its description asks"
+
+
+def test_jobs_without_any_facts_have_a_status(tmp_path: Path) -> None:
+    """A hand-made job: an empty .local is enough."""
+    found = status_of("handB", tmp_path)
+
+    assert found.state in set(ClientState)
+    assert found.url.startswith("file:///")
+
+
+def test_every_waiting_job_has_its_place_in_the_line(plugin: LocalPlugin) -> None:
+    """Which one is not told here: change times of files made within some milliseconds are equal."""
+    plugin.submit(["&(executable=/bin/true)"] * 3)
+
+    answers = plugin.status(plugin.jobs())
+
+    assert {one.position for one in answers if isinstance(one, JobStatus)} == {1, 2, 3}
+
+
+def test_unknown_and_hostile_ids_get_their_own_answer(plugin: LocalPlugin) -> None:
+    plugin.submit("&(executable=/bin/true)")
+    [known] = plugin.jobs()
+
+    answers = plugin.status(["nosuch", known, "../../etc/passwd"])
+
+    assert [type(one) for one in answers] == [NoSuchJob, JobStatus, UnsafePath]
+
+
+def test_a_link_in_place_of_a_control_file_is_not_followed(tmp_path: Path) -> None:
+    plugin, job = site("fail3", tmp_path)
+    failed = tmp_path / "ctl" / f"job.{job}.failed"
+    failed.unlink()
+    (tmp_path / "secret").write_text("secret")
+    failed.symlink_to(tmp_path / "secret")
+
+    assert plugin.one(job).failure == ""
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in FIXTURES.iterdir() if (path / "ctl").is_dir()))
+def test_every_recorded_job_has_a_status(case: str, tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES / case / "ctl", tmp_path / "ctl")
+    arex = replace(Configuration().arex, controldir=tmp_path / "ctl")
+    plugin = LocalPlugin(Configuration(arex=arex), clock=FakeClock(datetime(2026, 11, 20, tzinfo=UTC)))
+
+    answers = plugin.status(plugin.jobs())
+
+    assert {type(one) for one in answers} <= {JobStatus}
