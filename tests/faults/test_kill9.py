@@ -101,13 +101,13 @@ def test_two_hundred_jobs_survive_twenty_kills(tmp_path: Path) -> None:
     daemon = Daemon(config_file, tmp_path / "daemon.out")
     daemon.start()
     feeder.start()
-    for _ in range(KILLS):
-        time.sleep(chance.uniform(0.15, 0.9))
-        daemon.end(signal.SIGKILL)
-        daemon.start()
-    feeder.join()
     finished = tmp_path / "ctl" / Place.FINISHED
     try:
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0.15, 0.9))
+            daemon.end(signal.SIGKILL)
+            daemon.start()
+        feeder.join()
         wait_for(lambda: len(list(finished.iterdir())) == JOBS, 120, f"{JOBS} jobs finished")
     finally:
         daemon.end(signal.SIGTERM)
@@ -135,10 +135,12 @@ def test_a_long_job_goes_on_while_the_daemon_is_dead(tmp_path: Path) -> None:
     config_file = write_config(tmp_path)
     config, _ = load(config_file, os.environ)
     plugin = LocalPlugin(config)
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    waits = f'&(executable="/bin/sh")(arguments="-c" "read x < {gate}; exit 5")(stdout="o")(stderr="e")'
-    [short, held] = plugin.submit([waits, waits])
+    gates = [tmp_path / "one", tmp_path / "two"]
+    for gate in gates:
+        os.mkfifo(gate)
+    [short, held] = plugin.submit(
+        [f'&(executable="/bin/sh")(arguments="-c" "read x < {gate}; exit 5")(stdout="o")(stderr="e")' for gate in gates]
+    )
     assert isinstance(short, Submitted)
     assert isinstance(held, Submitted)
     daemon = Daemon(config_file, tmp_path / "daemon.out")
@@ -149,16 +151,17 @@ def test_a_long_job_goes_on_while_the_daemon_is_dead(tmp_path: Path) -> None:
         found = store.read_status(job.id)
         return str(found.status) if found else ""
 
-    wait_for(lambda: state(short) == state(held) == "INLRMS", 30, "both run")
-    daemon.end(signal.SIGKILL)
-    with gate.open("w") as pipe:
-        pipe.write("one\n")
-    daemon.start()
-    wait_for(lambda: "FINISHED" in {state(short), state(held)}, 30, "the one that was let go is finished")
-    with gate.open("w") as pipe:
-        pipe.write("two\n")
-    wait_for(lambda: state(short) == state(held) == "FINISHED", 30, "both are finished")
-    daemon.end(signal.SIGTERM)
+    try:
+        wait_for(lambda: state(short) == state(held) == "INLRMS", 30, "both run")
+        daemon.end(signal.SIGKILL)
+        gates[0].write_text("go\n", encoding="utf-8")
+        daemon.start()
+        wait_for(lambda: state(short) == "FINISHED", 30, "the one that was let go is finished")
+        assert "INLRMS" == state(held)
+        gates[1].write_text("go\n", encoding="utf-8")
+        wait_for(lambda: state(held) == "FINISHED", 30, "the other is finished")
+    finally:
+        daemon.end(signal.SIGTERM)
 
     for job in (short, held):
         assert "LRMS error: (5) Job finished with wrong exit code - 5 != 0\n" == store.failure(job.id)
