@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import os
+import pwd
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -37,7 +37,10 @@ from lrms import load as load_backend
 log = logging.getLogger(__name__)
 
 _SNAPSHOT_S = 2.0
-_GRACE_S = 30.0
+#: When a job is first looked at after submission; a batch system on this host is asked without a command.
+_LOOK_LOCAL_S = 0.1
+_LOOK_REMOTE_S = 1.0
+_BATCH = 200
 
 
 class Service:
@@ -72,7 +75,7 @@ class Service:
         store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir), durable=config.service.fsync)
         await asyncio.to_thread(store.prepare, user_name())
         await asyncio.to_thread(_session_roots, config)
-        self._lock.take()
+        await asyncio.to_thread(self._lock.take)
         if swept := await asyncio.to_thread(store.sweep, self._lock.previous, self._clock.now()):
             log.info("removed %d files that were never finished", swept, extra={"event": "recover.swept"})
         fifo = Fifo(store.root)
@@ -110,8 +113,13 @@ class Service:
             accepting_s=config.service.scan_period.total_seconds() if mode is Mode.POLL else None,
         )
         manager = GridManager(world, lanes, self._stager, rhythm)
-        pace = Pace(poll_s=config.service.scan_period.total_seconds(), batch=_batch(config))
         for name, backend in backends.items():
+            local = not capacities[name.lower()].outlives_host
+            pace = Pace(
+                poll_s=config.service.scan_period.total_seconds(),
+                first_look_s=_LOOK_LOCAL_S if local else _LOOK_REMOTE_S,
+                batch=config.arex.maxjobs.scripts or _BATCH,
+            )
             lanes[name.lower()] = Lane(backend, self._clock, pace, manager.answer, manager.phase_changed)
         started = codec.iso_time(self._clock.now())
         publisher = Publisher(config, self._clock)
@@ -209,10 +217,10 @@ class Service:
 
 
 def user_name() -> str:
-    """Of the process; the number where the system knows no name."""
+    """Of the account that we run as, whatever the environment says; the number where the system knows no name."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
         return str(os.geteuid())
 
 
@@ -239,10 +247,6 @@ def _session_roots(config: Configuration) -> None:
 def _backends(config: Configuration) -> dict[str, Backend]:
     name = config.lrms.lrms.name
     return {name: load_backend(name, config)}
-
-
-def _batch(config: Configuration) -> int:
-    return config.arex.maxjobs.scripts or 200
 
 
 def _settings(config: Configuration, lrms_name: str) -> Settings:

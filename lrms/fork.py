@@ -9,6 +9,7 @@ our jobs and we with its (those have no tag).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 _PASSED_ON: Final = ("PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "TZ", "TMPDIR")
 #: Between looks at inherited supervisors where the kernel has no pidfds (before 5.3).
 _POLL_S: Final = 1.0
+#: Between looks at processes that were told to end.
+_GRACE_STEP_S: Final = 0.2
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -185,23 +188,48 @@ class ForkBackend:
             return lost()
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        return await asyncio.to_thread(self._cancel, jobs)
-
-    def _cancel(self, jobs: Collection[LocalJob]) -> dict[LocalId, str]:
+        """A job that ARC's own backend has started may take ``grace_s`` here; ours are seen to by their supervisors."""
         refusals: dict[LocalId, str] = {}
+        trees = await asyncio.to_thread(self._terminate_all, jobs, refusals)
+        if trees:
+            await self._kill_the_stubborn(trees)
+        return refusals
+
+    def _terminate_all(self, jobs: Collection[LocalJob], refusals: dict[LocalId, str]) -> list[Identity]:
+        """TERM to each job; the processes of those that have no supervisor to see to the rest."""
+        trees: list[Identity] = []
         for job in jobs:
             try:
-                owner = self._running_foreign(job) if job.rundir is None else _owner(job.rundir)
-                if owner is not None and owner.boot == self._boot:
-                    _terminate(owner)
+                if job.rundir is None:
+                    tree = self._tree_of_foreign(job)
+                    trees += tree
+                else:
+                    owner = _owner(job.rundir)
+                    tree = [owner] if owner is not None and owner.boot == self._boot else []
+                for each in tree:
+                    _send(each, signal.SIGTERM)
             except PermissionError as exc:
                 refusals[job.localid] = f"process {job.localid} is not ours: {exc.strerror}"
             except UnreadableRecord as exc:
                 log.warning("%s", exc, extra={"event": "record.unreadable"})  # status reports it as lost
-        return refusals
+        return trees
 
-    def _running_foreign(self, job: LocalJob) -> Identity | None:
-        return processes.identify(int(job.localid), self._boot) if _is_foreign_running(job) else None
+    def _tree_of_foreign(self, job: LocalJob) -> list[Identity]:
+        """ARC's watcher and all below: bash does not heed TERM while it waits for the job script."""
+        if not _is_foreign_running(job):
+            return []
+        pids = [int(job.localid), *processes.descendants(int(job.localid))]
+        return [found for pid in pids if (found := processes.identify(pid, self._boot)) is not None]
+
+    async def _kill_the_stubborn(self, trees: Sequence[Identity]) -> None:
+        """Wait until all have ended, ``grace_s`` at most; what is left then is killed."""
+        for _ in range(int(self._settings.grace_s / _GRACE_STEP_S)):
+            if not await asyncio.to_thread(_alive, trees):
+                return
+            await asyncio.sleep(_GRACE_STEP_S)
+        for each in await asyncio.to_thread(_alive, trees):
+            with contextlib.suppress(PermissionError):  # refused when TERM was
+                _send(each, signal.SIGKILL)
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:
         while True:
@@ -308,8 +336,8 @@ def _pidfd(pid: int) -> int | None:
         return None
 
 
-def _terminate(owner: Identity) -> None:
-    """TERM to this very process, not to one that got its pid later."""
+def _send(owner: Identity, number: signal.Signals) -> None:
+    """A signal to this very process, not to one that got its pid later."""
     try:
         fd = _pidfd(owner.pid)
     except ProcessLookupError:
@@ -318,14 +346,18 @@ def _terminate(owner: Identity) -> None:
         if processes.identify(owner.pid, owner.boot) != owner:
             return
         if fd is None:
-            os.kill(owner.pid, signal.SIGTERM)
+            os.kill(owner.pid, number)
         else:
-            signal.pidfd_send_signal(fd, signal.SIGTERM)
+            signal.pidfd_send_signal(fd, number)
     except ProcessLookupError:
         return
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def _alive(identities: Sequence[Identity]) -> list[Identity]:
+    return [each for each in identities if processes.identify(each.pid, each.boot) == each]
 
 
 def _is_foreign_running(job: LocalJob) -> bool:

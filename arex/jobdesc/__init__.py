@@ -49,25 +49,25 @@ def _decode(text: str | bytes, max_size: int) -> str:
 
 
 def _parse(text: str, dialect: Dialect) -> list[JobDescription]:
-    from arex.jobdesc import adl, xrsl  # noqa: PLC0415 - a client pays for the language that it meets
-
+    """A client pays for the language that it meets: the parsers are imported one by one."""
     start = text.lstrip()
     if start.startswith("<"):
         # leading blank lines are not XML; they count for the line numbers of errors
-        skipped = text[: len(text) - len(start)]
-        return _shifted(start, skipped.count("\n")) if skipped else adl.parse_adl(text)
+        return _parse_adl(start, text[: len(text) - len(start)].count("\n"))
     if start.startswith(("&", "+", "|", "(")):
-        return xrsl.parse_xrsl(text, dialect)
+        from arex.jobdesc.xrsl import parse_xrsl  # noqa: PLC0415
+
+        return parse_xrsl(text, dialect)
     if start.startswith("["):
         raise JobDescriptionError("job descriptions in JDL are not supported yet")
     what = "is neither xRSL nor ADL" if start else "is empty"
     raise JobDescriptionError(f"the job description {what}")
 
 
-def _shifted(text: str, lines: int) -> list[JobDescription]:
-    from arex.jobdesc.adl import parse_adl  # noqa: PLC0415 - as above
+def _parse_adl(text: str, skipped: int) -> list[JobDescription]:
+    from arex.jobdesc.adl import parse_adl  # noqa: PLC0415
 
     try:
         return parse_adl(text)
     except JobDescriptionError as exc:
-        raise JobDescriptionError(exc.what, (exc.line or 1) + lines, exc.column) from exc
+        raise JobDescriptionError(exc.what, (exc.line or 1) + skipped, exc.column) from exc
