@@ -61,6 +61,7 @@ class Service:
         self._stager = stager or LocalStager()
         self._ready = ready
         self._stop = asyncio.Event()
+        self._reread = asyncio.Event()
         self._lock = daemon.Lock(config.arex.controldir)
         self._wakeups = ""
 
@@ -129,11 +130,12 @@ class Service:
                     tasks.create_task(manager.run(), name="grid manager"),
                     tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
                     tasks.create_task(self._snapshots(store, manager, lanes, started), name="status file"),
+                    tasks.create_task(self._reloading(world, manager), name="reload"),
                     *(tasks.create_task(lane.run(), name=f"lane {name}") for name, lane in lanes.items()),
                 ]
                 fifo.listen(manager.look, manager.rescan)
                 await asyncio.to_thread(daemon.write_pidfile, config.arex.pidfile, runtime_cfg(config))
-                self._handle_signals(world, manager)
+                self._handle_signals()
                 log.info(
                     "serving %s; new jobs are noticed by %s", store.root, self._wakeups, extra={"event": "service.up"}
                 )
@@ -151,33 +153,38 @@ class Service:
 
     # --- signals ------------------------------------------------------------------------------------------------
 
-    def _handle_signals(self, world: World, manager: GridManager) -> None:
+    def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reload, world, manager)
+        loop.add_signal_handler(signal.SIGHUP, self._reread.set)
 
-    def _reload(self, world: World, manager: GridManager) -> None:
+    async def _reloading(self, world: World, manager: GridManager) -> None:
         """SIGHUP: limits, lifetimes, queues and the log level change at once, the rest with the next start."""
-        try:
-            config, warnings = load(self._config.source, os.environ)
-        except ConfigError as exc:
-            log.error("the configuration is not taken over: %s", exc, extra={"event": "config.refused"})  # noqa: TRY400
-            return
-        for fault in warnings:
-            log.warning("%s", fault, extra={"event": "config.warning"})
+        while True:
+            await self._reread.wait()
+            self._reread.clear()
+            try:
+                config, warnings = await asyncio.to_thread(load, self._config.source, os.environ)
+            except ConfigError as exc:
+                log.error("the configuration is not taken over: %s", exc, extra={"event": "config.refused"})  # noqa: TRY400
+                continue
+            for fault in warnings:
+                log.warning("%s", fault, extra={"event": "config.warning"})
+            self._take_over(config, world)
+            await asyncio.to_thread(daemon.write_pidfile, self._config.arex.pidfile, runtime_cfg(self._config))
+            manager.rescan()
+            log.info("configuration read again", extra={"event": "config.reloaded"})
+
+    def _take_over(self, config: Configuration, world: World) -> None:
         for option in _fixed_differences(self._config, config):
             log.warning("%s changes with the next start only", option, extra={"event": "config.later"})
         world.settings = _settings(config, world.settings.lrms)
+        world.describe = _describer(config)
         world.limits.change(config.arex.maxjobs)
         logging.getLogger().setLevel(logs.LEVELS[int(config.arex.loglevel)])
-        self._config = replace(
-            config,
-            arex=replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile),
-        )
-        daemon.write_pidfile(self._config.arex.pidfile, runtime_cfg(self._config))
-        manager.rescan()
-        log.info("configuration read again", extra={"event": "config.reloaded"})
+        kept = replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile)
+        self._config = replace(config, arex=kept)
 
     # --- what "arex status" shows ---------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
@@ -68,10 +69,10 @@ class Daemon:
 
     def __init__(self, argv: Sequence[str], site: Site) -> None:
         self.site = site
-        self.log = open(site.root / "daemon.out", "ab")
-        self.process = subprocess.Popen(argv, env=site.environment, stdout=self.log, stderr=self.log)
+        with (site.root / "daemon.out").open("ab") as log:
+            self.process = subprocess.Popen(argv, env=site.environment, stdout=log, stderr=log)
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         wait_for(lambda: (self.site.root / "arex.pid").exists() or self.process.poll() is not None, 60)
         assert self.process.poll() is None, (self.site.root / "daemon.out").read_text()
         return self
@@ -83,7 +84,6 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(number)
         self.process.wait(60)
-        self.log.close()
 
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()

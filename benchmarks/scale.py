@@ -23,7 +23,7 @@ from arex.config.load import load
 from arex.controldir import codec
 from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
-from benchmarks.common import Daemon, Site, temporary, wait_for
+from benchmarks.common import Daemon, Site, spread, temporary, wait_for
 from plugins.local import LocalPlugin
 
 XRSL = '&(executable="/bin/true")(stdout="out")(stderr="err")(jobname="bench")'
@@ -40,7 +40,10 @@ def populate(site: Site, live: int, finished: int) -> None:
     minutes; status and ``.local`` are files of their own.
     """
     template = run_one(site)
-    for count, state, place, localid in ((finished, "FINISHED", "finished", "4711"), (live, "INLRMS", "processing", None)):
+    for count, state, place, localid in (
+        (finished, "FINISHED", "finished", "4711"),
+        (live, "INLRMS", "processing", None),
+    ):
         sources: dict[str, Path] = {}
         for number in range(count):
             job = new_job_id()
@@ -83,8 +86,8 @@ def facts(site: Site, job: JobId, localid: LocalId, *, finished: bool) -> None:
     now = datetime.now(UTC)
     local = JobLocal(
         globalid=job, interface="org.nordugrid.internal", lrms="fork", queue="fork", localid=localid,
-        args=("/bin/true",), argscode=0, subject="/O=local/CN=bench", starttime=now, lifetime=timedelta(days=7), rerun=0,
-        downloads=0, uploads=0, jobname="bench", sessiondir=site.root / "session" / job, diskspace=0, freestagein=False,
+        args=("/bin/true",), argscode=0, subject="/O=local/CN=bench", starttime=now, lifetime=timedelta(days=7),
+        rerun=0, downloads=0, uploads=0, jobname="bench", sessiondir=site.root / "session" / job, diskspace=0, freestagein=False,
         transfershare="_default", priority=50, dryrun=False, cleanuptime=now + timedelta(days=7) if finished else None,
     )  # fmt: skip
     (site.ctl / f"job.{job}.local").write_bytes(codec.dump_local(local))
@@ -113,9 +116,12 @@ def measure(name: str, live: int, finished: int, idle_s: float) -> float:
         (site.ctl / "arex.status").unlink(missing_ok=True)
         with Daemon([*FAKE, str(site.config)], site) as daemon:
             wait_for(lambda: site.states().get("INLRMS", 0) >= live, 300)
-            print(f"  restart to watching all: {time.monotonic() - begun:.1f} s, {daemon.cpu_s():.1f} s of processor", flush=True)
+            print(
+                f"  restart to watching all: {time.monotonic() - begun:.1f} s, {daemon.cpu_s():.1f} s of processor",
+                flush=True,
+            )
             costs = cost_ms(site, daemon, 300, 5)
-            print(f"  one more job: {statistics.median(costs):.2f} ms of processor (median of 5 x 300; {min(costs):.2f} to {max(costs):.2f})", flush=True)
+            print(f"  one more job, 300 in a round: {spread(costs, 'ms of processor', 2)}", flush=True)
             time.sleep(5)
             before = daemon.cpu_s()
             time.sleep(idle_s)

@@ -29,10 +29,11 @@ _MOST = 255
 @click.option("-e", "--jobdescrstring", "string", help="A description, in place of a file.")
 @click.option("-q", "--queue", default="", help="Queue, if the description names none.")
 @click.option(
-    "-D", "--dir", "directory", type=click.Path(path_type=Path),
-    help="Copy the results to DIR/JOBID, then remove the job; without it they stay where they are.",
+    "-D", "--dir", "directory", type=click.Path(path_type=Path), default=Path(),
+    help="Copy the results to DIR/JOBID (DIR: here), then remove the job.",
 )  # fmt: skip
-@click.option("-k", "--keep", is_flag=True, help="Do not remove the job, with -D.")
+@click.option("--no-fetch", is_flag=True, help="Leave the results in the session directory, and the job in the list.")
+@click.option("-k", "--keep", is_flag=True, help="Fetch, but do not remove the job.")
 @options.joblist
 @options.common
 def command(
@@ -40,7 +41,8 @@ def command(
     file: str | None,
     string: str | None,
     queue: str,
-    directory: Path | None,
+    directory: Path,
+    no_fetch: bool,
     keep: bool,
     joblist: Path | None,
     as_json: bool,
@@ -49,7 +51,7 @@ def command(
     debug: int,
 ) -> int:
     """
-    Run one job and wait for it: its output comes as it is written, its exit code is ours.
+    Run one job and wait for it: its output comes as it is written, its results are fetched, its exit code is ours.
 
     Interrupt it (Ctrl-C) to end the job.
     """
@@ -66,7 +68,7 @@ def command(
     if not status.state.final:
         site.error(f"the job has not ended within {timeout} s; it goes on: {status.url}")
         return _TIMED_OUT
-    stored = "" if directory is None else _fetch(site, bare, directory, keep=keep)
+    stored = "" if no_fetch else _fetch(site, bare, directory, keep=keep)
     if as_json:
         document({"job": status, "results": stored})
     elif stored:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from arex.cli.options import CONTEXT
 from arex.config import explain as explaining
 from arex.config.load import load
 from arex.config.show import as_dict
@@ -18,7 +19,7 @@ _file = click.argument("file", required=False, type=click.Path(dir_okay=False, p
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group("config")
+@click.group("config", context_settings=CONTEXT)
 def group() -> None:
     """Look at the configuration."""
 

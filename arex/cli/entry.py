@@ -11,9 +11,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from arex.errors import ArexError
+from arex.guard import refusal, strangers
 
 if TYPE_CHECKING:
     import click
@@ -94,6 +96,8 @@ def _pipe_closed() -> int:
 
 
 def _program(name: str) -> None:
+    if foreign := strangers(Path(__file__).resolve().parents[2]):
+        raise SystemExit(_tell(name, refusal(foreign), INTERNAL))
     for stream in (sys.stdout, sys.stderr):
         # names of files and jobs are bytes of their owner
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

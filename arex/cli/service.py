@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from arex import daemon, logs, process
+from arex.cli.options import CONTEXT
 from arex.config.discover import places
 from arex.config.explain import commented_file
 from arex.config.load import load
@@ -44,7 +45,7 @@ def command_line(config: Configuration, word: str, *more: str) -> list[str]:
     return [sys.executable, "-I", str(program), word, *source, *more]
 
 
-@click.command()
+@click.command(context_settings=CONTEXT)
 @_config_option
 @_root_option
 @click.option("--foreground", is_flag=True, help="Do not detach: the same as 'arex run'.")
@@ -74,7 +75,7 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
     click.echo(f"arex serves {config.arex.controldir} (pid {pid}, log {config.arex.logfile})")
 
 
-@click.command()
+@click.command(context_settings=CONTEXT)
 @_config_option
 @_root_option
 @click.option("--ready-fd", type=int, hidden=True)
@@ -117,7 +118,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     ]
 
 
-@click.command()
+@click.command(context_settings=CONTEXT)
 @_config_option
 def stop(config_file: Path | None) -> None:
     """Stop the daemon; jobs in the batch system go on."""
@@ -126,7 +127,7 @@ def stop(config_file: Path | None) -> None:
     click.echo("arex was not running" if pid is None else f"arex (pid {pid}) has stopped; its jobs go on")
 
 
-@click.command()
+@click.command(context_settings=CONTEXT)
 @_config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(config_file: Path | None, *, as_json: bool) -> None:
@@ -158,7 +159,7 @@ def _shown(config: Configuration, pid: int, snapshot: daemon.Snapshot | None) ->
     return "\n".join(lines)
 
 
-@click.command()
+@click.command(context_settings=CONTEXT)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 def init(file: Path | None, *, force: bool) -> None:
@@ -178,7 +179,7 @@ def init(file: Path | None, *, force: bool) -> None:
     click.echo("next: arex start; arcsub -S local JOBFILE")
 
 
-@click.command("install-service")
+@click.command("install-service", context_settings=CONTEXT)
 @_config_option
 @click.option("--remove", is_flag=True, help="Take the service out again.")
 def install_service(config_file: Path | None, *, remove: bool) -> None:

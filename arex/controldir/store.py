@@ -69,6 +69,8 @@ class ControlDir:
             for name in (*Place, "logs", "accounting", f"delegations.{user}" if self._uid else "delegations"):
                 path = self.root / name
                 path.mkdir(mode=0o700, exist_ok=True)
+            if self._nested:  # without this file the starter of ARC 7 takes the directory for one of ARC 6
+                atomic.touch(str(self.root / "version2"))
         except OSError as exc:
             raise ControlDirError(f"can't prepare the control directory {self.root}: {exc.strerror}") from exc
         if self.root.stat().st_uid != self._uid:

@@ -222,35 +222,39 @@ class GridManager:
 
     def _settle(self, case: Case, rest: Resting) -> None:
         job = case.job
-        owner = job.local.subject or ""
+        if not isinstance(rest, AskStage):
+            self._stop_staging(job.id)  # the job was cancelled, or has moved on
         if isinstance(rest, Forget) or job.state not in ACTIVE:
-            self._drop(job, owner)
-            if not isinstance(rest, Forget) and job.state is not State.UNDEFINED:
+            self._drop(job, job.local.subject or "")
+            if isinstance(rest, Wait) and rest.seconds is not None:
+                self._after(job.id, rest.seconds)
+            elif not isinstance(rest, Forget) and job.state is not State.UNDEFINED:
                 self._lifetimes.note(job.id, job.state, job.local)
             return
         self._keep(job)
         if job.state not in RUNNING and not (job.state is State.PREPARING and job.status.pending):
             self._wake(self._world.limits.left_batch(job.id))
+        self._wait_for(job.id, rest)
+
+    def _wait_for(self, job: JobId, rest: Resting) -> None:
         match rest:
             case Wait(seconds=seconds) if seconds is not None:
-                self._after(job.id, seconds)
-            case AskSubmit():
-                self._ask_lane(job.id, rest)
-            case AskCancel():
-                self._ask_lane(job.id, rest)
-            case AskStatus(lrms=lrms):
-                if (lane := self._lane(lrms)) is not None:
-                    lane.watch(rest)
+                self._after(job, seconds)
+            case AskSubmit() | AskCancel() | AskStatus():
+                self._ask_lane(job, rest)
             case AskStage():
-                self._stage(job.id, rest)
+                self._stage(job, rest)
             case _:
-                pass
+                pass  # an event wakes it
 
-    def _ask_lane(self, job: JobId, ask: AskSubmit | AskCancel) -> None:
+    def _ask_lane(self, job: JobId, ask: AskSubmit | AskCancel | AskStatus) -> None:
         lane = self._lane(ask.lrms)
         if lane is None:
             log.warning("no batch system %r is configured: the job waits", ask.lrms, extra={"event": "lrms.unknown"})
             self._after(job, _TROUBLE_S[-1])
+            return
+        if isinstance(ask, AskStatus):
+            lane.watch(ask)
             return
         self._asked[job] = ask
         if isinstance(ask, AskSubmit):
@@ -299,6 +303,11 @@ class GridManager:
 
     # --- staging ------------------------------------------------------------------------------------------------
 
+    def _stop_staging(self, job: JobId) -> None:
+        if (staging := self._staging.pop(job, None)) is not None:
+            staging.cancel()
+            self._asked.pop(job, None)
+
     def _stage(self, job: JobId, ask: AskStage) -> None:
         if job not in self._staging and self._tasks is not None:
             self._asked[job] = ask
@@ -306,8 +315,12 @@ class GridManager:
 
     async def _staged(self, job: JobId, ask: AskStage) -> None:
         call = self._stager.stage_out if ask.out else self._stager.stage_in
-        staged: Staged = await call(job, ask.session, ask.files)
-        del self._staging[job]
+        try:
+            staged: Staged = await call(job, ask.session, ask.files)
+        except asyncio.CancelledError:
+            await self._stager.cancel(job)
+            raise
+        self._staging.pop(job, None)
         if staged.done or staged.failure:
             self.answer(job, staged)
         else:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
+
+import aiofiles
+from aiofiles.threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader
 
 from arex.controldir import beneath
 from arex.errors import StagingError, TransferFailed, UnsafePath
@@ -21,6 +23,7 @@ from arex.model.ids import JobId
 from arex.ports import Staged, Stager
 
 _SCHEME: Final = "file:"
+_CHUNK: Final = 1 << 20
 
 
 class LocalStager:
@@ -28,22 +31,23 @@ class LocalStager:
 
     async def stage_in(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged:
         del job
-        return await asyncio.to_thread(_each, _fetch, session, files)
+        return await _each(_fetch, session, files)
 
     async def stage_out(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged:
         del job
-        return await asyncio.to_thread(_each, _send, session, files)
+        return await _each(_send, session, files)
 
     async def cancel(self, job: JobId) -> None:
-        """Copies are not interrupted; what they made is cleaned up with the job."""
+        """The grid manager cancels the call itself; what a copy had made is cleaned up with the job."""
         del job
 
 
-def _each(move: object, session: Path, files: Sequence[FileEntry]) -> Staged:
-    assert callable(move)
+async def _each(
+    move: Callable[[Path, FileEntry], Awaitable[None]], session: Path, files: Sequence[FileEntry]
+) -> Staged:
     try:
         for entry in files:
-            move(session, entry)
+            await move(session, entry)
     except (StagingError, UnsafePath, OSError) as exc:
         return Staged(done=False, failure=str(exc))
     return Staged(done=True)
@@ -70,32 +74,44 @@ def path_of(url: str) -> Path:
     return path
 
 
-def _fetch(session: Path, entry: FileEntry) -> None:
+async def _fetch(session: Path, entry: FileEntry) -> None:
     source = path_of(entry.lfn)
     partial = f"{entry.pfn}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        with source.open("rb") as read:
-            fd = beneath.open_file(session, partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, create_parents=True)
-            with os.fdopen(fd, "wb") as write:
-                shutil.copyfileobj(read, write)
+        async with aiofiles.open(source, "rb") as read:
+            fd = await asyncio.to_thread(beneath.open_file, session, partial, flags, create_parents=True)
+            async with aiofiles.open(fd, "wb") as write:
+                await _copy(read, write)
     except OSError as exc:
         raise TransferFailed(f"{entry.lfn}: {exc.strerror}") from exc
-    with beneath.parent_of(session, entry.pfn) as (above, name):
-        os.rename(f"{name}.part", name, src_dir_fd=above, dst_dir_fd=above)
+    await asyncio.to_thread(_into_place, session, entry.pfn)
 
 
-def _send(session: Path, entry: FileEntry) -> None:
+def _into_place(session: Path, name: str) -> None:
+    with beneath.parent_of(session, name) as (above, last):
+        os.rename(f"{last}.part", last, src_dir_fd=above, dst_dir_fd=above)
+
+
+async def _send(session: Path, entry: FileEntry) -> None:
     target = path_of(entry.lfn)
-    if target.exists() and "overwrite=yes" not in entry.lfn:
+    if await asyncio.to_thread(target.exists) and "overwrite=yes" not in entry.lfn:
         raise TransferFailed("Destination URL already exists")
     partial = target.with_name(f"{target.name}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(beneath.open_file(session, entry.pfn), "rb") as read, partial.open("wb") as write:
-            shutil.copyfileobj(read, write)
-        partial.rename(target)
+        fd = await asyncio.to_thread(beneath.open_file, session, entry.pfn)
+        async with aiofiles.open(fd, "rb") as read:
+            await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+            async with aiofiles.open(partial, "wb") as write:
+                await _copy(read, write)
+        await asyncio.to_thread(partial.rename, target)
     except OSError as exc:
         raise TransferFailed(f"{entry.lfn}: {exc.strerror}") from exc
+
+
+async def _copy(read: AsyncBufferedReader, write: AsyncBufferedIOBase) -> None:
+    while chunk := await read.read(_CHUNK):
+        await write.write(chunk)
 
 
 _: type[Stager] = LocalStager

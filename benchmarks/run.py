@@ -1,0 +1,21 @@
+"""All benchmarks, in an order that leaves the longest for last: ``python benchmarks/run.py``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import scale, side_by_side
+
+
+def main() -> None:
+    print("=== side by side with A-REX 6.17", flush=True)
+    side_by_side.main()
+    print("=== many jobs in one control directory", flush=True)
+    scale.main()
+
+
+if __name__ == "__main__":
+    main()
