@@ -25,6 +25,7 @@ from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
 from benchmarks.common import Daemon, Site, spread, temporary, wait_for
 from plugins.local import LocalPlugin
+from plugins.submission import Submitted
 
 XRSL = '&(executable="/bin/true")(stdout="out")(stderr="err")(jobname="bench")'
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_service.py"))]
@@ -62,9 +63,9 @@ def run_one(site: Site) -> JobId:
     config, _ = load(site.config, os.environ)
     with Daemon([*FAKE, str(site.config)], site):
         [job] = LocalPlugin(config).submit([XRSL])
-        assert not isinstance(job, str)
+        assert isinstance(job, Submitted), job
         wait_for(lambda: site.finished() == 1, 30)
-    return JobId(os.listdir(site.ctl / "finished")[0].removeprefix("job.").removesuffix(".status"))
+    return job.id
 
 
 def copies(site: Site, template: JobId, name: str) -> dict[str, Path]:
@@ -85,11 +86,23 @@ def copies(site: Site, template: JobId, name: str) -> dict[str, Path]:
 def facts(site: Site, job: JobId, localid: LocalId, *, finished: bool) -> None:
     now = datetime.now(UTC)
     local = JobLocal(
-        globalid=job, interface="org.nordugrid.internal", lrms="fork", queue="fork", localid=localid,
-        args=("/bin/true",), argscode=0, subject="/O=local/CN=bench", starttime=now, lifetime=timedelta(days=7),
-        rerun=0, downloads=0, uploads=0, jobname="bench", sessiondir=site.root / "session" / job, diskspace=0, freestagein=False,
-        transfershare="_default", priority=50, dryrun=False, cleanuptime=now + timedelta(days=7) if finished else None,
-    )  # fmt: skip
+        globalid=job,
+        interface="org.nordugrid.internal",
+        lrms="fork",
+        queue="fork",
+        localid=localid,
+        args=("/bin/true",),
+        argscode=0,
+        subject="/O=local/CN=bench",
+        starttime=now,
+        lifetime=timedelta(days=7),
+        rerun=0,
+        jobname="bench",
+        sessiondir=site.root / "session" / job,
+        transfershare="_default",
+        priority=50,
+        cleanuptime=now + timedelta(days=7) if finished else None,
+    )
     (site.ctl / f"job.{job}.local").write_bytes(codec.dump_local(local))
 
 

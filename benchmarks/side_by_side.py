@@ -104,7 +104,7 @@ def measure_theirs(here: Site, rounds: int, jobs: int, bulk: int) -> dict[str, l
     here.start_real()
     found["one"] = [timed(submit) * 1000 for _ in range(10)]
     many = write_many(here, bulk)
-    argv = ["-T", "internal", "-C", "localhost", "-Q", "NONE", *many]
+    argv: list[str | Path] = ["-T", "internal", "-C", "localhost", "-Q", "NONE", *many]
     found["bulk"] = [timed(lambda: here.arc("arcsub", *argv, within=300).good())]
     return found
 

@@ -15,7 +15,8 @@ from typing import Final
 
 from arex.errors import CorruptFile
 
-_O_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+# a pipe in the place of a file would hold a thread for ever; this way it is an error
+_O_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _O_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _serial: Final = itertools.count()
 
@@ -139,18 +140,24 @@ def read(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
         CorruptFile: not a regular file (a symbolic link is none), or larger than ``limit``.
         OSError: it is there and does not read.
     """
+    fd = _open(path)
+    if fd is None:
+        return None
     try:
-        fd = os.open(path, _O_READ)
+        return _read_regular(fd, path, limit)
+    finally:
+        os.close(fd)
+
+
+def _open(path: str) -> int | None:
+    try:
+        return os.open(path, _O_READ)
     except FileNotFoundError:
         return None
     except OSError as exc:
         if os.path.islink(path):
             raise CorruptFile(path, "a symbolic link where a control file belongs") from exc
         raise
-    try:
-        return _read_regular(fd, path, limit)
-    finally:
-        os.close(fd)
 
 
 def _read_regular(fd: int, path: str, limit: int) -> bytes:
@@ -176,12 +183,12 @@ def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
     Raises:
         BlockingIOError: somebody holds the write lock; try again later.
     """
-    try:
-        fd = os.open(path, _O_READ)
-    except FileNotFoundError:
+    fd = _open(path)
+    if fd is None:
         return None
     try:
-        fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return _read_regular(fd, path, limit)
     finally:
         os.close(fd)

@@ -21,7 +21,10 @@ from arex.model.local import JobLocal
 from arex.model.state import PENDING_PREFIX, State, Status
 
 _MDS: Final = "%Y%m%d%H%M%SZ"
+_MDS_TEXT: Final = re.compile(r"[0-9]{14}Z")
 _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
+#: No job is kept for longer; about three hundred years.
+_LONGEST_S: Final = 10**10
 
 
 def decode(data: bytes) -> str:
@@ -43,14 +46,14 @@ def iso_time(moment: datetime) -> str:
 
 
 def parse_mds(text: str) -> datetime:
-    """Raises ValueError unless it is ``YYYYMMDDHHMMSSZ``."""
-    if len(text) != 15 or not text[:14].isascii() or not text[:14].isdigit():
+    """Raises ValueError unless it is ``YYYYMMDDHHMMSSZ``, after the beginning of 1970 and before the year 9000."""
+    if not _MDS_TEXT.fullmatch(text):
         raise ValueError(f"not a time: {text!r}")
-    number = text
-    return datetime(
-        int(number[0:4]), int(number[4:6]), int(number[6:8]), int(number[8:10]), int(number[10:12]), int(number[12:14]),
-        tzinfo=UTC,
-    )  # fmt: skip
+    year, *rest = (int(text[:4]), *(int(text[at : at + 2]) for at in range(4, 14, 2)))
+    if not 1970 <= year < 9000:  # beyond, adding a lifetime would leave what a datetime can hold
+        raise ValueError(f"not a time: {text!r}")
+    month, day, hour, minute, second = rest
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 # --- status ---------------------------------------------------------------------------------------------------------
@@ -121,6 +124,13 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def _period(text: str) -> timedelta:
+    seconds = _integer(text)
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ValueError(f"not a period of time: {text!r}")
+    return timedelta(seconds=seconds)
+
+
 _Codec = tuple[Callable[[str], Any], Callable[[Any], str]]
 _CODECS: Final[Mapping[object, _Codec]] = {
     str: (str, str),
@@ -129,7 +139,7 @@ _CODECS: Final[Mapping[object, _Codec]] = {
     int: (_integer, str),
     bool: (_yes_or_no, {True: "yes", False: "no"}.__getitem__),
     Path: (Path, str),
-    timedelta: (lambda text: timedelta(seconds=_integer(text)), lambda value: str(int(value.total_seconds()))),
+    timedelta: (_period, lambda value: str(int(value.total_seconds()))),
     datetime: (parse_mds, mds_time),
 }
 _HINTS: Final = get_type_hints(JobLocal)
@@ -240,7 +250,8 @@ def parse_input_status(data: bytes) -> list[str]:
 
 # --- lrms_done ------------------------------------------------------------------------------------------------------
 
-_NUMBER: Final = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)")
+#: Longer ones are no exit code of anything.
+_NUMBER: Final = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,18})(?![0-9])", re.ASCII)
 
 
 def parse_lrms_done(data: bytes) -> tuple[int, str]:
@@ -279,6 +290,6 @@ def parse_diag(data: bytes) -> list[tuple[str, str]]:
 
 
 def diag_number(text: str) -> int | None:
-    """Leading digits: ``2.01s`` is 2, ``1372kB`` is 1372."""
-    match = re.match(r"[0-9]+", text)
+    """Leading digits: ``2.01s`` is 2, ``1372kB`` is 1372; None where there are none, or too many to be true."""
+    match = re.match(r"[0-9]{1,18}(?![0-9])", text)
     return int(match.group()) if match else None

@@ -27,6 +27,8 @@ from arex.model.state import Status
 
 #: A temporary file lives for milliseconds; after this its writer is gone.
 _ABANDONED_S: Final = 60.0
+#: In the year 8970.
+_LAST_MOMENT_S: Final = 220_900_000_000.0
 #: What entering FINISHED removes. Source: spec of the control directory, removal groups; so are the next two.
 AT_FINISHED: Final = ("proxy.tmp", "lrms_done", "lrms_job")
 AT_DELETED: Final = (
@@ -140,8 +142,14 @@ class ControlDir:
                 info = os.lstat(path)
             except FileNotFoundError:
                 continue
-            if self.trusts(info) and (data := atomic.read(path, limit=4096)) is not None:
-                return Found(place, codec.parse_status(data), datetime.fromtimestamp(info.st_mtime, UTC))
+            if not self.trusts(info):
+                continue
+            try:
+                data = atomic.read(path, limit=4096)
+            except CorruptFile:
+                data = b""  # it says nothing that anybody understands
+            if data is not None:
+                return Found(place, codec.parse_status(data), _moment(info.st_mtime))
         return None
 
     def put_status(self, job: JobId, status: Status, at: Place | None) -> Place:
@@ -296,6 +304,11 @@ class ControlDir:
             directory = directory.parent
 
 
+def _moment(stamp: float) -> datetime:
+    """A file can carry a time that no calendar knows."""
+    return datetime.fromtimestamp(min(max(stamp, 0.0), _LAST_MOMENT_S), UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionFiles:
     """A session directory and its siblings ``.diag``, ``.comment`` and ``.lrms``."""
@@ -325,6 +338,25 @@ class SessionFiles:
 
     def exists(self) -> bool:
         return self.path.is_dir() and not self.path.is_symlink()
+
+    def objection(self, job: JobId) -> str:
+        """
+        Why this can't be the session directory of a job, whoever wrote so; empty if it can.
+
+        What counts as a session directory is emptied and removed one day, so its name must end in the job's id, and
+        it must be ours. One that is not there, or not any more, is no objection.
+        """
+        if not self.path.is_absolute() or self.path.name != job or ".." in self.path.parts or "\0" in str(self.path):
+            return "not an absolute path that ends in the id of the job"
+        try:
+            info = os.lstat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        if stat.S_ISLNK(info.st_mode):
+            return "a symbolic link"
+        if info.st_uid != os.geteuid():
+            return "owned by another user"
+        return ""
 
     def remove(self) -> None:
         beneath.remove_tree(self.path)

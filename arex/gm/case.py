@@ -8,6 +8,7 @@ A handler looks at one ``Case``, decides, and returns one ``Step``. It may make 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from pathlib import Path
 from arex.clock import Clock
 from arex.controldir.layout import Place
 from arex.controldir.store import ControlDir, SessionFiles
+from arex.errors import CorruptFile
 from arex.gm.limits import Limits
 from arex.jobdesc.model import JobDescription
 from arex.model.files import FileEntry
@@ -24,6 +26,8 @@ from arex.model.local import JobLocal
 from arex.model.report import Report
 from arex.model.state import State, Status
 from arex.ports import LocalJob, Staged, Submission
+
+log = logging.getLogger(__name__)
 
 # --- what the grid manager knows of a job ---------------------------------------------------------------------------
 
@@ -221,7 +225,25 @@ class Case:
 
     @property
     def session(self) -> SessionFiles:
-        return SessionFiles(self.job.local.sessiondir or self.settings.sessiondirs[0] / self.job.id)
+        """
+        Where the job works.
+
+        Raises:
+            CorruptFile: ``.local`` names a directory that can't be this job's, so nothing may happen to it.
+        """
+        session = SessionFiles(self.job.local.sessiondir or self.settings.sessiondirs[0] / self.job.id)
+        if objection := session.objection(self.job.id):
+            raise CorruptFile(self.store.layout.job_file(self.job.id, "local"), f"sessiondir={session.path}: {objection}")
+        return session
+
+    def remove_session(self) -> None:
+        """Remove the session directory and what lies beside it; what can't be the job's own stays, with a warning."""
+        try:
+            session = self.session
+        except CorruptFile as exc:
+            log.warning("the session directory is left alone: %s", exc, extra={"event": "session.strange"})
+            return
+        session.remove()
 
     @property
     def lrms(self) -> str:

@@ -79,12 +79,25 @@ def drive(case: Case) -> Resting:
 def _decide(case: Case) -> Step:
     try:
         return HANDLERS[case.job.state](case)
-    except (JobDescriptionError, JobRefused) as exc:
-        return _unreadable(f"Could not process job description: {exc}")
-    except CorruptFile as exc:
+    except (JobDescriptionError, JobRefused, CorruptFile) as exc:
+        if case.job.state in {State.FINISHED, State.DELETED}:
+            return _as_it_is(case, exc)
+        return _given_up(exc)
+
+
+def _as_it_is(case: Case, exc: Exception) -> Wait:
+    """What is over can't fail any more: a restart that is not possible is refused, anything else stays as it is."""
+    case.store.drop_mark(case.job.id, Mark.RESTART)
+    case.store.note(case.job.id, f"The job can not be restarted or cleaned up: {exc}")
+    return Wait()
+
+
+def _given_up(exc: JobDescriptionError | JobRefused | CorruptFile) -> Wreck:
+    if isinstance(exc, CorruptFile):
         if exc.path.suffix == ".description" or exc.path.name == "description":
             return _unreadable(f"Could not process job description: {exc.what}")
         return Wreck((f"Internal error: {exc}",), "Internal failure")
+    return _unreadable(f"Could not process job description: {exc}")
 
 
 def _unreadable(why: str) -> Wreck:
@@ -210,7 +223,7 @@ def _entered_final(case: Case, to: Status, line: str) -> None:
     if to.state is State.FINISHED:
         case.store.remove(job, AT_FINISHED)
         return
-    case.session.remove()
+    case.remove_session()
     case.store.remove(job, AT_DELETED)
     for mark in Mark:
         case.store.drop_mark(job, mark)
@@ -285,5 +298,5 @@ def _why_stopped(case: Case, to: State) -> str:
 
 
 def _forget(case: Case) -> None:
-    case.session.remove()
+    case.remove_session()
     case.store.forget(case.job.id)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir import beneath, codec
-from arex.errors import UnsafePath
+from arex.errors import CorruptFile, UnsafePath
 from arex.gm.case import Case
 from arex.jobdesc.lists import Ending, input_entries, kept_inputs, local_from, output_entries
 from arex.model.files import FileEntry
@@ -190,10 +190,11 @@ def copy_logs(case: Case) -> None:
     Never a reason to fail the job: what stands in the way is noted.
     """
     name = case.job.local.gmlog
-    if not name or not case.session.exists():
+    if not name:
         return
-    logs = {suffix: data for suffix in _LOGS if (data := case.store.read(case.job.id, suffix)) is not None}
     try:
-        case.session.copy_logs(name, logs)
-    except (UnsafePath, NotADirectoryError) as exc:
+        if case.session.exists():
+            logs = {suffix: data for suffix in _LOGS if (data := case.store.read(case.job.id, suffix)) is not None}
+            case.session.copy_logs(name, logs)
+    except (UnsafePath, CorruptFile, NotADirectoryError, IsADirectoryError) as exc:
         case.store.note(case.job.id, f"The log directory can't be written: {exc}")

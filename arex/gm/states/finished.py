@@ -35,6 +35,6 @@ def decide_deleted(case: Case) -> Step:
     if until is None or until + case.settings.ttr <= case.world.clock.now():
         return Forget()
     if case.session.exists():  # a crash fell between the state and what it removes
-        case.session.remove()
+        case.remove_session()
         case.store.remove(job.id, AT_DELETED)
     return Wait()
