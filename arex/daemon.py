@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from arex.controldir import atomic
-from arex.errors import AlreadyRunning, ServiceError
+from arex.errors import AlreadyRunning, ControlDirError, CorruptFile, ServiceError
 
 LOCK: Final = "arex.lock"
 STATUS: Final = "arex.status"
@@ -37,8 +37,12 @@ class Lock:
         """
         Raises:
             AlreadyRunning: a live process holds it; the message names it.
+            ControlDirError: there is something else in its place, or it can't be written.
         """
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise ControlDirError(f"can't lock the control directory: {self._path}: {exc.strerror}") from exc
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
@@ -50,9 +54,12 @@ class Lock:
             ) from exc
         before = os.read(fd, 32).decode("ascii", "replace").strip()
         self.previous = int(before) if before.isdigit() else None
-        os.ftruncate(fd, 0)
-        os.lseek(fd, 0, os.SEEK_SET)
-        os.write(fd, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as exc:
+            os.close(fd)
+            raise ControlDirError(f"can't write {self._path}: {exc.strerror}") from exc
         self._fd = fd
 
     def release(self) -> None:
@@ -157,13 +164,13 @@ def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
 
 def read_snapshot(controldir: Path) -> Snapshot | None:
     """What the last daemon said; it may be gone by now. None if none ever ran here."""
-    data = atomic.read(str(controldir / STATUS))
-    if data is None:
-        return None
     try:
+        data = atomic.read(str(controldir / STATUS))
+        if data is None:
+            return None
         facts: dict[str, Any] = json.loads(data)
         return Snapshot(**{name: facts[name] for name in Snapshot.__slots__})
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, CorruptFile) as exc:
         raise ServiceError(f"{controldir / STATUS} does not read: {exc}; it is rewritten by a running daemon") from exc
 
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ from arex.ports import Backend, Capacity, LocalJob, Submission
 from lrms import processes
 from lrms.launcher import Launcher
 from lrms.processes import Identity
-from lrms.record import UnreadableRecord, ended, lost, read_done
+from lrms.record import UnreadableRecord, ended, lost, read_done, read_file
 from lrms.runtimes import load_runtimes
 from lrms.script import ScriptSettings, job_script
 from lrms.supervisor import TAG_VARIABLE, Order, parse_identity
@@ -122,6 +123,8 @@ class ForkBackend:
         grami = submission.grami
         if not grami.directory.is_dir():
             raise SubmitRejected(f"The session directory {grami.directory} does not exist.")
+        if not os.access(grami.directory, os.R_OK | os.W_OK | os.X_OK):
+            raise SubmitRejected(f"The session directory {grami.directory} can't be used by its own owner.")
         script = job_script(submission, self._script, load_runtimes(grami))
         submission.rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = submission.rundir / f"script.{threading.get_ident()}"
@@ -161,7 +164,7 @@ class ForkBackend:
         reports: dict[LocalId, Report] = {}
         leftovers: list[bytes] = []
         for job in jobs:
-            report = self._look_at_ours(job) if job.rundir is not None else _look_at_foreign(job)
+            report = self._look_at(job)
             if report is None:
                 continue
             reports[job.localid] = report
@@ -170,6 +173,14 @@ class ForkBackend:
         if leftovers:
             _sweep(leftovers)
         return reports
+
+    def _look_at(self, job: LocalJob) -> Report | None:
+        try:
+            return self._look_at_ours(job) if job.rundir is not None else _look_at_foreign(job)
+        except OSError as exc:
+            # one job's directory is no reason to learn nothing about the others
+            log.warning("how job %s is can't be told now: %s", job.job, exc, extra={"event": "record.unreadable"})
+            return Report(phase=Phase.OTHER)
 
     def _look_at_ours(self, job: LocalJob) -> Report | None:
         assert job.rundir is not None
@@ -284,10 +295,11 @@ def _nice(grami: Grami) -> int:
 
 
 def _owner(rundir: Path) -> Identity | None:
-    try:
-        return parse_identity((rundir / "pid").read_text())
-    except FileNotFoundError:
+    data = read_file(rundir / "pid")
+    if data is None:
         return None
+    try:
+        return parse_identity(data.decode())
     except (KeyError, ValueError) as exc:
         raise UnreadableRecord(rundir / "pid", f"no identity: {exc}") from exc
 
@@ -362,8 +374,8 @@ def _alive(identities: Sequence[Identity]) -> list[Identity]:
 
 def _is_foreign_running(job: LocalJob) -> bool:
     """The watcher of ARC's submit-fork-job shows the grami file, and so the job id, on its command line."""
-    return (
-        job.localid.isascii() and job.localid.isdigit() and job.job.encode() in processes.command_line(int(job.localid))
+    return re.fullmatch(r"[0-9]{1,9}", job.localid) is not None and job.job.encode() in processes.command_line(
+        int(job.localid)
     )
 
 
@@ -379,11 +391,11 @@ def _look_at_foreign(job: LocalJob) -> Report:
 def _exit_code(diag: Path) -> int | None:
     """The last ``exitcode=`` of a ``.diag``."""
     try:
-        lines = diag.read_bytes().splitlines()
-    except FileNotFoundError:
+        lines = (read_file(diag) or b"").splitlines()
+    except UnreadableRecord:
         return None
     codes = [line.partition(b"=")[2] for line in lines if line.startswith(b"exitcode=")]
-    return int(codes[-1]) if codes and codes[-1].isdigit() else None
+    return int(codes[-1]) if codes and re.fullmatch(rb"[0-9]{1,9}", codes[-1]) else None
 
 
 def _system() -> str:

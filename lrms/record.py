@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from arex.errors import BatchError
+from arex.controldir import atomic
+from arex.errors import BatchError, CorruptFile
 from arex.model.report import EndCause, Phase, Report, Usage
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -48,14 +49,29 @@ def read_done(path: Path) -> Done | None:
     Raises:
         UnreadableRecord: there is one and it makes no sense.
     """
-    try:
-        text = path.read_bytes().decode(errors="replace")
-    except FileNotFoundError:
+    data = read_file(path)
+    if data is None:
         return None
     try:
-        return parse_done(text)
+        return parse_done(data.decode(errors="replace"))
     except (KeyError, ValueError) as exc:
         raise UnreadableRecord(path, f"no completion record: {exc}") from exc
+
+
+def read_file(path: Path) -> bytes | None:
+    """
+    A file that the payload may have put something else in the place of; None while there is none.
+
+    Raises:
+        UnreadableRecord: it is no regular file of a sensible size, or what should be its directory is none.
+        OSError: it is there and does not read now.
+    """
+    try:
+        return atomic.read(str(path))
+    except CorruptFile as exc:
+        raise UnreadableRecord(path, exc.what) from exc
+    except NotADirectoryError as exc:
+        raise UnreadableRecord(path, "not below a directory") from exc
 
 
 def parse_done(text: str) -> Done:
@@ -123,23 +139,3 @@ def ended(done: Done) -> Report:
 def lost(message: str = "") -> Report:
     """The report of an attempt that left no word."""
     return Report(phase=Phase.ENDED, cause=EndCause.LOST, message=message)
-
-
-def lrms_done_text(report: Report, expected: int | None = None) -> str:
-    """
-    The line of ``lrms_done``, without its line feed: ``CODE MESSAGE``.
-
-    A-REX looks at nothing but whether the code equals the expected one (None: 0). A payload that was
-    stopped for a reason of the batch system has failed even if its code is the expected one, and gets
-    256 + signal then, as batch systems do.
-    Source: spec of the control directory (ARC 6.17), sections on scan-X-job and the fork backend.
-    """
-    wanted = expected or 0
-    code = report.exit_code
-    if code is None:
-        return f"-1 {report.message or 'Job died unexpectedly'}"
-    if code == wanted and report.cause not in {EndCause.EXIT_CODE, EndCause.SIGNAL, None}:
-        code = 256 + (report.signal or 9)
-    if report.message or code == wanted:
-        return f"{code} {report.message}"
-    return f"{code} Job finished with wrong exit code - {code} != {wanted}"

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from arex.controldir import codec
+from arex.errors import CorruptFile
 from arex.gm.case import Case
 from arex.gm.machine import CANCELLED
 from arex.jobdesc.grami import parse_grami
@@ -62,8 +63,7 @@ def publish(case: Case) -> None:
 
 def shows(case: Case, phase: str) -> bool:
     """Whether the document on disk says already that the job is in this phase of its batch system."""
-    data = case.store.read(case.job.id, "xml")
-    return data is not None and f"<State>nordugrid:INLRMS:{phase}</State>".encode() in data
+    return f"<State>nordugrid:INLRMS:{phase}</State>".encode() in _read(case, "xml")
 
 
 def document(case: Case) -> str:
@@ -89,7 +89,7 @@ def _escaped(text: str) -> str:
 def _elements(case: Case) -> Iterator[tuple[str, str]]:
     job, local = case.job, case.job.local
     interface = local.interface or "org.nordugrid.internal"
-    failures = [line for line in case.store.failure(job.id).splitlines() if line]
+    failures = [line for line in codec.decode(_read(case, "failed")).splitlines() if line]
     grami = _grami(case)
     yield "ID", f"urn:caid:{case.settings.hostname}:{interface}:{job.id}"
     yield "Name", local.jobname or ""
@@ -101,7 +101,7 @@ def _elements(case: Case) -> Iterator[tuple[str, str]]:
     yield from (("State", text) for text in states(job.status, case.world.phases.get(job.id, ""), local, failures))
     if job.state is State.FINISHED and local.failedstate is not None and local.rerun:
         yield "RestartState", f"arcrest:{_RESTART.get(local.failedstate, 'OTHER')}"
-    used = dict(codec.parse_diag(case.store.read(job.id, "diag") or b""))
+    used = dict(codec.parse_diag(_read(case, "diag")))
     if (code := codec.diag_number(used.get("exitcode", ""))) is not None:
         yield "ExitCode", str(code)
     yield from (("Error", line) for line in failures)
@@ -118,9 +118,19 @@ def _elements(case: Case) -> Iterator[tuple[str, str]]:
     yield from _times(case, used)
 
 
+def _read(case: Case, suffix: str) -> bytes:
+    """A file that may be missing, or be what somebody made of it: the document then says less."""
+    try:
+        return case.store.read(case.job.id, suffix) or b""
+    except CorruptFile:
+        return b""
+
+
 def _grami(case: Case) -> Grami | None:
-    data = case.store.read(case.job.id, "grami")
-    return None if data is None else parse_grami(data)
+    try:
+        return parse_grami(_read(case, "grami"))
+    except CorruptFile:
+        return None
 
 
 def _requested(grami: Grami | None) -> Iterator[tuple[str, str]]:

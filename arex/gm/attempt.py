@@ -7,12 +7,18 @@ FINISHED, so that a rerun is a new attempt with a new tag. A real A-REX ignores 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from arex.controldir import codec
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.model.ids import JobId, LocalId, Tag, new_tag
 from arex.ports import LocalJob
+
+
+#: A job id and what ``new_tag`` adds: it becomes the name of a directory.
+_TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ def read(store: ControlDir, job: JobId) -> Attempt | None:
         return None
     facts = dict(line.partition("=")[::2] for line in codec.decode(data).splitlines())
     tag, lrms = facts.get("tag", ""), facts.get("lrms", "")
-    if not tag.startswith(f"{job}-") or "/" in tag or not lrms:
+    if not tag.startswith(f"{job}-") or not _TAG.fullmatch(tag) or not lrms:
         return None
     return Attempt(Tag(tag), lrms, LocalId(facts["localid"]) if facts.get("localid") else None)
 

@@ -233,7 +233,9 @@ class Case:
         """
         session = SessionFiles(self.job.local.sessiondir or self.settings.sessiondirs[0] / self.job.id)
         if objection := session.objection(self.job.id):
-            raise CorruptFile(self.store.layout.job_file(self.job.id, "local"), f"sessiondir={session.path}: {objection}")
+            raise CorruptFile(
+                self.store.layout.job_file(self.job.id, "local"), f"sessiondir={session.path}: {objection}"
+            )
         return session
 
     def remove_session(self) -> None:

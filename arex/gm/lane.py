@@ -58,6 +58,7 @@ class Lane:
         self._to_submit: dict[Tag, AskSubmit] = {}
         self._to_cancel: dict[LocalId, AskCancel] = {}
         self._inside: dict[LocalId, LocalJob] = {}
+        self._claims: dict[JobId, float] = {}  #: jobs whose local id another job has, and since when
         self._phases: dict[LocalId, Phase] = {}
         self._absent: dict[LocalId, float] = {}
         self._urgent: set[LocalId] = set()
@@ -75,8 +76,11 @@ class Lane:
     def watch(self, ask: AskStatus) -> None:
         """Tell when this job has ended; asked again, it changes nothing."""
         localid = ask.job.localid
-        if localid in self._inside:
+        if (known := self._inside.get(localid)) is not None:
+            if known.job != ask.job.job:
+                self._taken_twice(known, ask)
             return
+        self._claims.pop(ask.job.job, None)
         self._inside[localid] = ask.job
         if localid in self._early:
             del self._early[localid]
@@ -84,13 +88,32 @@ class Lane:
         else:
             asyncio.get_running_loop().call_later(self._pace.first_look_s, self._look_at, localid)
 
+    def _taken_twice(self, known: LocalJob, ask: AskStatus) -> None:
+        """A batch system may give an id again as soon as its job has left; any other second owner is mistaken."""
+        since = self._claims.setdefault(ask.job.job, self._clock.monotonic())
+        if self._clock.monotonic() - since >= self._pace.absence_s:
+            del self._claims[ask.job.job]
+            why = f"job {known.job} has the same local id"
+            self._answered(ask.job.job, Ended(Report(phase=Phase.ENDED, cause=EndCause.LOST, message=why)))
+            return
+        self._look_at(ask.job.localid)
+        asyncio.get_running_loop().call_later(self._pace.first_look_s, self.watch, ask)
+
     def cancel(self, ask: AskCancel) -> None:
+        known = self._inside.get(ask.job.localid)
+        if known is not None and known.job != ask.job.job:
+            self._answered(ask.job.job, CancelTaken(f"job {known.job} has the same local id"))
+            return
         self._inside[ask.job.localid] = ask.job
         self._to_cancel[ask.job.localid] = ask
         self._cancel_now.set()
 
-    def forget(self, localid: LocalId) -> None:
-        self._inside.pop(localid, None)
+    def forget(self, localid: LocalId, job: JobId) -> None:
+        """The job is not asked about any more."""
+        self._claims.pop(job, None)
+        if (known := self._inside.get(localid)) is None or known.job != job:
+            return
+        del self._inside[localid]
         self._phases.pop(localid, None)
         self._absent.pop(localid, None)
 
@@ -240,7 +263,7 @@ class Lane:
     def _reported(self, job: LocalJob, report: Report) -> None:
         if report.phase is Phase.ENDED:
             if job.localid in self._inside:
-                self.forget(job.localid)
+                self.forget(job.localid, job.job)
                 self._answered(job.job, Ended(report))
         elif self._phases.get(job.localid) is not report.phase:
             self._phases[job.localid] = report.phase

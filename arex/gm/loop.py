@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from arex.controldir.layout import Place
-from arex.errors import CorruptFile
+from arex.errors import ControlDirError, CorruptFile
 from arex.gm import activity
 from arex.gm.case import (
     Answer,
@@ -193,15 +193,14 @@ class GridManager:
         token = job_context.set(job)
         try:
             rest = await asyncio.to_thread(_drive, case)
-        except OSError as exc:
+            self._settle(case, rest)
+            self._troubles.pop(job, None)
+        except (OSError, ControlDirError) as exc:
             self._trouble(case, exc)
             log.warning("job waits, its files can't be handled: %s", exc, extra={"event": "job.trouble"})
         except Exception as exc:
             self._trouble(case, exc)
             log.exception("job waits, this is a fault of arex", extra={"event": "job.bug"})
-        else:
-            self._troubles.pop(job, None)
-            self._settle(case, rest)
         finally:
             if case.job.state is not before:
                 log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved"})
@@ -278,7 +277,7 @@ class GridManager:
             self._counts[before.state] -= 1
         localid = job.local.localid
         if localid is not None and (lane := self._lane(job.local.lrms or self._world.settings.lrms)) is not None:
-            lane.forget(LocalId(localid))
+            lane.forget(LocalId(localid), job.id)
         self._phases.pop(job.id, None)
         self._asked.pop(job.id, None)
         self._troubles.pop(job.id, None)
@@ -320,6 +319,9 @@ class GridManager:
         except asyncio.CancelledError:
             await self._stager.cancel(job)
             raise
+        except Exception as exc:
+            log.exception("staging failed, this is a fault of arex", extra={"event": "stage.bug", "job": job})
+            staged = Staged(done=False, failure=f"Internal error: {exc}")
         self._staging.pop(job, None)
         if staged.done or staged.failure:
             self.answer(job, staged)
@@ -351,13 +353,18 @@ class GridManager:
         for job in marked:
             self.look(job)
         for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
-            self._vanished(job)
+            if not await asyncio.to_thread(self._is_on_disk, job):
+                self._vanished(job)
         self._newcomers = {job: None for job in self._newcomers if job in on_disk}
+
+    def _is_on_disk(self, job: JobId) -> bool:
+        # a move between two looks into directories hides the file once
+        return any(self._store.read_status(job) is not None for _ in range(2))
 
     def _vanished(self, job: JobId) -> None:
         """Somebody removed the status file: the job does not exist any more; but a move may be on its way."""
-        record = self._jobs[job]
-        if self._store.read_status(job) is None and job not in self._busy and job not in self._queued:
+        record = self._jobs.get(job)
+        if record is not None and job not in self._busy and job not in self._queued:
             log.warning(
                 "its status file was removed by somebody: the job is given up",
                 extra={"event": "job.vanished", "job": job},
@@ -405,7 +412,7 @@ def _unknown(job: JobId) -> Job:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 async def _to_the_end(work: Awaitable[None]) -> None:

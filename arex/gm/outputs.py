@@ -50,7 +50,7 @@ _MOST_LIST: Final = 10 * 1024 * 1024
 def _credential(case: Case, delegationid: str) -> str:
     """Path of the credential of a transfer: delegated, cut as ARC's store does it, else the job's own proxy."""
     rest = delegationid or case.job.local.delegationid or ""
-    if not rest:
+    if not rest.isascii() or not rest.isalnum():  # anything else would lead out of the store of credentials
         return case.store.layout.job_file(case.job.id, "proxy")
     parts = []
     while len(rest) > 4:

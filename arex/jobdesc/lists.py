@@ -20,6 +20,8 @@ Credential = Callable[[str], str]
 #: ARC keeps no more addresses than this.
 _MAX_NOTIFICATIONS: Final = 3
 _DEFAULT_PRIORITY: Final = 50
+#: What ``.local`` can say; about three hundred years.
+_LONGEST_S: Final = 10**10
 _CREATION: Final[dict[Creation, Options]] = {
     Creation.OVERWRITE: (("overwrite", "yes"),),
     Creation.DONT_OVERWRITE: (("overwrite", "no"),),
@@ -117,7 +119,7 @@ def local_from(job: JobDescription, base: JobLocal | None = None, *, max_rerun: 
         queue=flat(job.resources.queue) or base.queue,
         args=tuple(map(flat, (job.executable, *job.arguments))),
         argscode=job.exit_code or 0,
-        lifetime=base.lifetime if job.lifetime_s is None else timedelta(seconds=job.lifetime_s),
+        lifetime=base.lifetime if job.lifetime_s is None else timedelta(seconds=min(job.lifetime_s, _LONGEST_S)),
         notify=_notify(job),
         processtime=job.start_time,
         rerun=rerun if max_rerun is None else min(rerun, max_rerun),

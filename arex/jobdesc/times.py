@@ -83,6 +83,8 @@ def parse_time(text: str) -> datetime:
     if match is None:
         raise ValueError(f"not a time: {text[:80]!r}")
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    if not 1970 <= year < 9000:  # near the ends of what a datetime can hold, a zone or a period leads beyond
+        raise ValueError(f"not a time between 1970 and 9000: {text[:80]!r}")
     return datetime(year, month, day, hour, minute, second, tzinfo=_zone(match[7] or "")).astimezone(UTC)
 
 

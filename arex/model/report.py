@@ -56,3 +56,31 @@ class Report:
     started: datetime | None = None
     ended: datetime | None = None
     usage: Usage = Usage()
+
+
+def lrms_done(report: Report, expected: int = 0) -> tuple[int, str]:
+    """
+    Code and message of ``lrms_done`` for a job that has ended: ARC's words, then what else is known.
+
+    A-REX looks at nothing but whether the code equals the expected one. A payload that was stopped for a reason of
+    the batch system has failed even if its code is the expected one, and gets 256 + signal then, as batch systems do.
+    Source: spec of the control directory (ARC 6.17), sections on scan-X-job and on the fork backend.
+    """
+    code = report.exit_code
+    if code is None:
+        return -1, report.message or "Job died unexpectedly"
+    if code == expected and report.cause not in {EndCause.EXIT_CODE, EndCause.SIGNAL, None}:
+        code = 256 + (report.signal or 9)
+    if report.message or code == expected:
+        return code, report.message
+    return code, f"Job finished with wrong exit code - {code} != {expected}{_more(report)}"
+
+
+def _more(report: Report) -> str:
+    match report.cause:
+        case None | EndCause.EXIT_CODE:
+            return ""
+        case EndCause.SIGNAL:
+            return f": signal {report.signal}"
+        case cause:
+            return f": {cause}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ import aiofiles
 from aiofiles.threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader
 
 from arex.controldir import beneath
-from arex.errors import StagingError, TransferFailed, UnsafePath
+from arex.errors import InputMissing, StagingError, TransferFailed, UnsafePath
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staged, Stager
@@ -68,8 +69,8 @@ def path_of(url: str) -> Path:
         if host.partition(";")[0] not in {"", "localhost"}:
             raise StagingError(f"{url}: a file of another host")
         rest = slash + rest
-    path = Path(unquote(rest))
-    if not path.is_absolute() or ".." in path.parts:
+    path = Path(unquote(rest, errors="surrogateescape"))
+    if not path.is_absolute() or ".." in path.parts or "\0" in str(path) or not path.name:
         raise StagingError(f"{url}: not an absolute path")
     return path
 
@@ -79,13 +80,22 @@ async def _fetch(session: Path, entry: FileEntry) -> None:
     partial = f"{entry.pfn}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        async with aiofiles.open(source, "rb") as read:
+        async with aiofiles.open(await asyncio.to_thread(_open_regular, source), "rb") as read:
             fd = await asyncio.to_thread(beneath.open_file, session, partial, flags, create_parents=True)
             async with aiofiles.open(fd, "wb") as write:
                 await _copy(read, write)
     except OSError as exc:
         raise TransferFailed(f"{entry.lfn}: {exc.strerror}") from exc
     await asyncio.to_thread(_into_place, session, entry.pfn)
+
+
+def _open_regular(path: Path) -> int:
+    """A pipe would hold us for ever, and a device has no end."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise InputMissing(f"{path} is not a regular file")
+    return fd
 
 
 def _into_place(session: Path, name: str) -> None:

@@ -17,11 +17,10 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from arex.errors import BatchUnavailable, SubmitRejected
 from arex.model.grami import RunTime
 from arex.model.ids import LocalId
-from arex.model.report import EndCause, Phase
+from arex.model.report import EndCause, Phase, lrms_done
 from arex.ports import LocalJob, Submission
 from lrms import processes
 from lrms.fork import ForkBackend
-from lrms.record import lrms_done_text
 from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted
 
 #: A daemon as they are made: two forks, a session of its own, and deaf to TERM; leaves its pid in "away".
@@ -129,7 +128,7 @@ async def test_when_the_supervisor_is_killed_the_job_is_lost_and_leaves_nothing(
     report = await end_of(backend, job)
 
     assert report.cause is EndCause.LOST
-    assert lrms_done_text(report) == "-1 Job died unexpectedly"
+    assert lrms_done(report) == (-1, "Job died unexpectedly")
     assert not await alive(pid)
 
 
@@ -287,7 +286,7 @@ async def test_what_never_ran_has_no_exit_code(world: ForkWorld, backend: ForkBa
 
     reports = [await end_of(backend, await submitted(backend, each)) for each in (submission, missing)]
 
-    assert [lrms_done_text(each) for each in reports] == ["-1 Job died unexpectedly"] * 2
+    assert [lrms_done(each) for each in reports] == [(-1, "Job died unexpectedly")] * 2
     assert "Cannot run ./program: /no/such/shell: not found" in submission.comment.read_text()
     assert 'Path "./program" does not seem to exist' in missing.comment.read_text()
     assert "exitcode=" not in submission.diag.read_text() + missing.diag.read_text()
@@ -369,7 +368,7 @@ async def test_the_exit_code_of_a_job_of_a_real_a_rex_is_in_its_accounting_file(
     report = await end_of(backend, foreign.job)
 
     assert (report.exit_code, report.cause) == (4, EndCause.EXIT_CODE)
-    assert lrms_done_text(report, 4) == "4 "
+    assert lrms_done(report, 4) == (4, "")
     submission.diag.unlink()
     await end_of(backend, foreign.job)
 

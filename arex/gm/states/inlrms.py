@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from arex.controldir import atomic, codec
+from arex.errors import CorruptFile
 from arex.gm import attempt
 from arex.gm.case import AskStatus, Case, Ended, Fail, Move, Step
-from arex.model.report import EndCause, Report
+from arex.model.report import lrms_done
 from arex.model.state import State
 
 
@@ -33,25 +34,8 @@ def read_done(case: Case) -> tuple[int, str] | None:
         return codec.parse_lrms_done(data)
     if isinstance(case.answer, Ended):
         copy_comment(case)
-        return done_text(case.answer.report, case.job.local.argscode or 0)
+        return lrms_done(case.answer.report, case.job.local.argscode or 0)
     return None
-
-
-def done_text(report: Report, expected: int) -> tuple[int, str]:
-    """
-    Code and message of ``lrms_done``, in the words of ARC's scan scripts; what we know beyond comes after.
-
-    Source: spec, sections on scan-X-job and on the fork backend.
-    """
-    code = -1 if report.exit_code is None else report.exit_code
-    if report.cause is EndCause.LOST or report.exit_code is None:
-        text = "Job died unexpectedly"
-        return -1, f"{text}: {report.message}" if report.message else text
-    if report.cause is EndCause.EXIT_CODE and code == expected:
-        return code, ""
-    text = f"Job finished with wrong exit code - {code} != {expected}"
-    detail = report.message or ("" if report.cause in {None, EndCause.EXIT_CODE} else str(report.cause))
-    return code, f"{text}: {detail}" if detail else text
 
 
 def ask_status(case: Case) -> Step:
@@ -63,7 +47,11 @@ def ask_status(case: Case) -> Step:
 
 def copy_comment(case: Case) -> None:
     """What the job script printed becomes part of the job's log."""
-    data = atomic.read(str(case.session.comment))
+    try:
+        data = atomic.read(str(case.session.comment))
+    except CorruptFile as exc:
+        case.store.note(case.job.id, f"The output of the job wrapper script can't be shown: {exc.what}")
+        return
     if data:
         case.store.note(
             case.job.id,

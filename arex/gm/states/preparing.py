@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from typing import Final
 
 from arex.controldir import beneath, codec
 from arex.controldir.cksum import cksum
@@ -13,6 +15,8 @@ from arex.ports import Staged
 
 #: Clients ring after each upload; this is for those that only write files.
 _UPLOAD_LOOK_S = 2.0
+#: ``SIZE``, ``SIZE.CRC`` or ``.CRC``, decimal; empty for a file without either.
+_ANNOUNCED: Final = re.compile(r"(?:[0-9]{1,18})?(?:\.[0-9]{1,10})?")
 
 
 def decide(case: Case) -> Step:
@@ -62,6 +66,8 @@ def _delivered(case: Case, entry: FileEntry, confirmed: set[str] | None) -> bool
     size = beneath.size_of(case.session.path, entry.pfn)
     if size is None:
         return False
+    if not _ANNOUNCED.fullmatch(entry.lfn):
+        return f"Size and checksum do not read: {entry.lfn[:80]}"
     wanted, _, crc = entry.lfn.partition(".")
     if wanted and size > int(wanted):
         return "Delivered file is bigger than specified."

@@ -46,5 +46,5 @@ def _adopt(case: Case, state: State, *, pending: bool) -> Step:
 
 def _slots(case: Case) -> int:
     data = case.store.read(case.job.id, "grami") or b""
-    count = re.search(rb"^joboption_count=([0-9]+)$", data, re.MULTILINE)
+    count = re.search(rb"^joboption_count=([0-9]{1,9})$", data, re.MULTILINE)
     return int(count.group(1)) if count else 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from arex.model.report import EndCause, Phase, Report, Usage
-from lrms.record import Done, UnreadableRecord, ended, lost, lrms_done_text, parse_done, read_done
+from lrms.record import Done, UnreadableRecord, ended, parse_done, read_done
 
 RECORD = """exitcode=3
 signal=
@@ -85,36 +85,3 @@ def test_a_record_becomes_a_report() -> None:
     )
 
     assert expected == ended(DONE)
-
-
-def of(code: int | None, cause: EndCause = EndCause.EXIT_CODE, message: str = "", signal: int | None = None) -> Report:
-    return Report(phase=Phase.ENDED, exit_code=code, cause=cause, message=message, signal=signal)
-
-
-@pytest.mark.parametrize(
-    ("report", "expected", "line"),
-    [
-        (of(0), None, "0 "),
-        (of(3), None, "3 Job finished with wrong exit code - 3 != 0"),
-        (of(137, EndCause.CPUTIME), None, "137 Job finished with wrong exit code - 137 != 0"),
-        (lost(), None, "-1 Job died unexpectedly"),
-        (of(None, EndCause.NEVER_STARTED), None, "-1 Job died unexpectedly"),
-        (of(4), 4, "4 "),
-        (of(0), 4, "0 Job finished with wrong exit code - 0 != 4"),
-        (lost("Job missing from SLURM"), None, "-1 Job missing from SLURM"),
-        (of(3, message="Job failed"), None, "3 Job failed"),
-        (of(0, message="Job missing from SLURM, exitcode recovered from session directory"), None, None),
-    ],
-)
-def test_lrms_done_says_what_arc_says(report: Report, expected: int | None, line: str | None) -> None:
-    """Each line is one that a real A-REX 6.17 was seen to write."""
-    wanted = "0 Job missing from SLURM, exitcode recovered from session directory" if line is None else line
-
-    assert wanted == lrms_done_text(report, expected)
-
-
-def test_a_job_that_was_stopped_never_has_the_code_of_success() -> None:
-    """A-REX compares codes and nothing else."""
-    stopped = of(137, EndCause.WALLTIME, signal=9)
-
-    assert lrms_done_text(stopped, 137) == "265 Job finished with wrong exit code - 265 != 137"

@@ -235,7 +235,9 @@ class Stage:
         first = not any(move.old == "FINISHED" for move in self.made())
         failing = coming[0].why == "Job failure detected"
         expected = codec.parse_local(self.snapshot.data("local") or b"").argscode or 0
-        code, text = (int(error[1]), error[2]) if error and failing else (3, "x") if failing and first else (expected, "")
+        code, text = (
+            (int(error[1]), error[2]) if error and failing else (3, "x") if failing and first else (expected, "")
+        )
         self.store.put(self.snapshot.job, "lrms_done", codec.dump_lrms_done(code, text))
 
     def _staged(self, coming: list[Move]) -> Answer | None:
@@ -260,14 +262,18 @@ class Stage:
 
     def _soon(self) -> bool:
         coming = self.snapshot.moves[len(self.made()) :]
-        return bool(coming) and (
-            coming[0].why.startswith("Request to restart") or self._cancel_comes(coming[0])
-        ) and not self.store.has_mark(self.snapshot.job, Mark.RESTART)
+        return (
+            bool(coming)
+            and (coming[0].why.startswith("Request to restart") or self._cancel_comes(coming[0]))
+            and not self.store.has_mark(self.snapshot.job, Mark.RESTART)
+        )
 
     def _cancel_comes(self, move: Move) -> bool:
         local = self.snapshot.text("local")
-        return "failedcause=client" in local and f"failedstate={move.old.removesuffix('(PENDING)')}\n" in local and (
-            not self.store.failure(self.snapshot.job)
+        return (
+            "failedcause=client" in local
+            and f"failedstate={move.old.removesuffix('(PENDING)')}\n" in local
+            and (not self.store.failure(self.snapshot.job))
         )
 
 
