@@ -45,6 +45,7 @@ class Found:
     place: Place
     status: Status | None  #: None: it holds no state
     changed: datetime
+    shown: bool = False  #: others may read it: the mode that ARC's clients give a file before they are done with it
 
 
 class ControlDir:
@@ -149,7 +150,8 @@ class ControlDir:
             except CorruptFile:
                 data = b""  # it says nothing that anybody understands
             if data is not None:
-                return Found(place, codec.parse_status(data), _moment(info.st_mtime))
+                shown = stat.S_IMODE(info.st_mode) == 0o644
+                return Found(place, codec.parse_status(data), _moment(info.st_mtime), shown)
         return None
 
     def put_status(self, job: JobId, status: Status, at: Place | None) -> Place:

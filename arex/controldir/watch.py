@@ -49,6 +49,9 @@ _NETWORK: Final = frozenset(
 )
 _PROBE: Final = ".arex-probe"
 _PROBE_S: Final = 2.0
+#: ARC's clients set the mode of a mark after they have made it, and fail if it is gone by then. Those that ring the
+#: pipe do so after that, and are not kept waiting by this.
+_MARK_S: Final = 0.05
 
 
 class Mode(StrEnum):
@@ -110,7 +113,7 @@ class Watch:
         elif (job := self._layout.job_of_status(name)) is not None:
             self._look(job)
         elif (mark := self._layout.job_of_mark(name)) is not None:
-            self._look(mark[0])
+            asyncio.get_running_loop().call_later(_MARK_S, self._look, mark[0])
 
     async def stop(self) -> None:
         if self._observer.is_alive():

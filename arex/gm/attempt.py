@@ -16,7 +16,6 @@ from arex.controldir.store import ControlDir, SessionFiles
 from arex.model.ids import JobId, LocalId, Tag, new_tag
 from arex.ports import LocalJob
 
-
 #: A job id and what ``new_tag`` adds: it becomes the name of a directory.
 _TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,128}")
 

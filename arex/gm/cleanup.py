@@ -23,7 +23,7 @@ from arex.model.state import State
 
 log = logging.getLogger(__name__)
 
-_PER_LOOK: Final = 25
+_PER_LOOK: Final = 8
 _LOOK_S: Final = 1.0
 _WALK_AGAIN: Final = timedelta(hours=6)
 

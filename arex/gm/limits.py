@@ -23,7 +23,7 @@ class Gate:
         self.slots = slots
         self.taken: Final[dict[JobId, int]] = {}
         self.used = 0
-        self._waiting: Final[dict[JobId, tuple[int, int]]] = {}
+        self._waiting: Final[dict[JobId, tuple[int, int, int]]] = {}  #: priority, turn, slots
         self._queue: list[tuple[int, int, JobId]] = []
         self._serial: Final = itertools.count()
 
@@ -37,7 +37,7 @@ class Gate:
             return True
         if job not in self._waiting:
             ticket = (-priority, next(self._serial))
-            self._waiting[job] = ticket
+            self._waiting[job] = (*ticket, need)
             heapq.heappush(self._queue, (*ticket, job))
         return False
 
@@ -47,23 +47,22 @@ class Gate:
             self.taken[job] = need
             self.used += need
 
-    def leave(self, job: JobId) -> bool:
-        """Give slots or the place in the line back; whether anything was given."""
+    def leave(self, job: JobId) -> None:
+        """Give slots or the place in the line back."""
         self._leave_line(job)
-        need = self.taken.pop(job, None)
-        if need is None:
-            return False
-        self.used -= need
-        return True
+        self.used -= self.taken.pop(job, 0)
 
-    def next(self, count: int) -> list[JobId]:
-        """The first jobs in line, to be woken because there may be room."""
+    def head(self) -> JobId | None:
+        """The first in line, if there is room for it: it shall look again."""
         self._drop_stale()
-        return [job for _, _, job in heapq.nsmallest(count, self._queue) if job in self._waiting]
+        if not self._queue:
+            return None
+        job = self._queue[0][2]
+        return job if self._fits(self._waiting[job][2]) else None
 
-    def room(self) -> int:
-        """Free slots, as far as that matters."""
-        return 1_000_000 if self.slots is None else max(0, self.slots - self.used)
+    @property
+    def is_idle(self) -> bool:
+        return not self.taken and not self._waiting
 
     def _fits(self, need: int) -> bool:
         # a job larger than all there is runs alone: refusing it is the batch system's or the queue's business
@@ -77,7 +76,7 @@ class Gate:
         self._waiting.pop(job, None)
 
     def _drop_stale(self) -> None:
-        while self._queue and self._waiting.get(self._queue[0][2]) != self._queue[0][:2]:
+        while self._queue and self._waiting.get(self._queue[0][2], ())[:2] != self._queue[0][:2]:
             heapq.heappop(self._queue)
 
 
@@ -123,21 +122,31 @@ class Limits:
             with self._lock:
                 self._gate_of(owner).force(job, 1)
 
-    def left_batch(self, job: JobId) -> list[JobId]:
-        """The job no longer needs its slots; the jobs to wake."""
+    def left_batch(self, job: JobId) -> None:
+        """The job no longer needs its slots."""
         with self._lock:
-            return self._running.next(self._running.room()) if self._running.leave(job) else []
+            self._running.leave(job)
 
-    def left(self, job: JobId, owner: str) -> list[JobId]:
-        """The job is FINISHED or gone; the jobs to wake."""
+    def left(self, job: JobId, owner: str) -> None:
+        """The job is FINISHED or gone."""
         with self._lock:
-            woken = self._running.next(self._running.room()) if self._running.leave(job) else []
+            self._running.leave(job)
             gate = self._owners.get(owner)
-            if gate is not None and gate.leave(job):
-                woken += gate.next(gate.room())
-                if not gate.taken and not gate.next(1):
+            if gate is not None:
+                gate.leave(job)
+                if gate.is_idle:
                     del self._owners[owner]
-            return woken
+
+    def next(self, owner: str) -> list[JobId]:
+        """
+        Who may go on now, at most one for each limit: when it has, the one after it is next.
+
+        Args:
+            owner: whose limit may have changed.
+        """
+        with self._lock:
+            gates = (self._running, self._owners.get(owner))
+            return [job for gate in gates if gate is not None and (job := gate.head()) is not None]
 
     @property
     def running(self) -> int:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from arex.controldir.layout import Place
-from arex.errors import ControlDirError, CorruptFile
+from arex.errors import CorruptFile
 from arex.gm import activity
 from arex.gm.case import (
     Answer,
@@ -45,6 +45,8 @@ from arex.ports import Staged, Stager
 log = logging.getLogger(__name__)
 
 _WORKERS: Final = 4
+#: Jobs that one worker drives in one go, at most.
+_TOGETHER: Final = 16
 #: Documents written in one go.
 _PUBLISH: Final = 50
 _TROUBLE_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
@@ -173,38 +175,38 @@ class GridManager:
 
     async def _worker(self) -> None:
         while True:
-            job = await self._ready.get()
-            self._queued.discard(job)
-            self._busy.add(job)
-            try:
-                await _to_the_end(self._turn(job))
-            finally:
-                self._busy.discard(job)
+            jobs = [await self._ready.get()]
+            # one trip to a thread for several jobs when there are many: after a start, or in a burst
+            while len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
+                jobs.append(self._ready.get_nowait())
+            await _to_the_end(self._turns(jobs))
+
+    async def _turns(self, jobs: list[JobId]) -> None:
+        cases = [self._begin(job) for job in jobs]
+        rests = await asyncio.to_thread(_drive_all, cases)
+        for case, rest in zip(cases, rests, strict=True):
+            job = case.job.id
+            self._busy.discard(job)
+            self._end(case, rest)
+            for next_job in self._world.limits.next(case.job.local.subject or ""):
+                self.look(next_job)
             if job in self._again:
                 self._again.discard(job)
                 self.look(job)
 
-    async def _turn(self, job: JobId) -> None:
+    def _begin(self, job: JobId) -> Case:
+        self._queued.discard(job)
+        self._busy.add(job)
         if (timer := self._timers.pop(job, None)) is not None:
             timer.cancel()
-        known = self._jobs.get(job)
-        case = Case(job=known or _unknown(job), world=self._world, answer=self._answers.pop(job, None))
-        before = case.job.state
-        token = job_context.set(job)
-        try:
-            rest = await asyncio.to_thread(_drive, case)
+        return Case(job=self._jobs.get(job) or _unknown(job), world=self._world, answer=self._answers.pop(job, None))
+
+    def _end(self, case: Case, rest: Resting | Exception) -> None:
+        if isinstance(rest, Exception):
+            self._trouble(case, rest)
+        else:
+            self._troubles.pop(case.job.id, None)
             self._settle(case, rest)
-            self._troubles.pop(job, None)
-        except (OSError, ControlDirError) as exc:
-            self._trouble(case, exc)
-            log.warning("job waits, its files can't be handled: %s", exc, extra={"event": "job.trouble"})
-        except Exception as exc:
-            self._trouble(case, exc)
-            log.exception("job waits, this is a fault of arex", extra={"event": "job.bug"})
-        finally:
-            if case.job.state is not before:
-                log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved"})
-            job_context.reset(token)
 
     def _trouble(self, case: Case, exc: Exception) -> None:
         """Nothing is lost: what is on disk holds, and the job is looked at again."""
@@ -215,7 +217,11 @@ class GridManager:
         pause = _TROUBLE_S[min(self._troubles[job], len(_TROUBLE_S) - 1)]
         self._troubles[job] += 1
         self._after(job, pause)
-        del exc
+        if isinstance(exc, OSError):
+            log.warning("job waits, its files can't be handled: %s", exc, extra={"event": "job.trouble", "job": job})
+        else:
+            facts = {"event": "job.bug", "job": job}
+            log.error("job waits, this is a fault of arex", exc_info=exc, extra=facts)
 
     # --- after a turn -------------------------------------------------------------------------------------------
 
@@ -232,7 +238,7 @@ class GridManager:
             return
         self._keep(job)
         if job.state not in RUNNING and not (job.state is State.PREPARING and job.status.pending):
-            self._wake(self._world.limits.left_batch(job.id))
+            self._world.limits.left_batch(job.id)
         self._wait_for(job.id, rest)
 
     def _wait_for(self, job: JobId, rest: Resting) -> None:
@@ -281,15 +287,11 @@ class GridManager:
         self._phases.pop(job.id, None)
         self._asked.pop(job.id, None)
         self._troubles.pop(job.id, None)
-        self._wake(self._world.limits.left(job.id, owner))
+        self._world.limits.left(job.id, owner)
         while self._newcomers and self._may_adopt():
             newcomer = next(iter(self._newcomers))
             del self._newcomers[newcomer]
             self.look(newcomer)
-
-    def _wake(self, jobs: list[JobId]) -> None:
-        for job in jobs:
-            self.look(job)
 
     def _after(self, job: JobId, seconds: float) -> None:
         if (timer := self._timers.pop(job, None)) is not None:
@@ -395,13 +397,25 @@ class GridManager:
         return list(self._store.scan_names(Place.ACCEPTING)), {job for job, _ in self._store.scan_marks()}
 
 
-def _drive(case: Case) -> Resting:
+def _drive_all(cases: list[Case]) -> list[Resting | Exception]:
+    return [_drive(case) for case in cases]
+
+
+def _drive(case: Case) -> Resting | Exception:
     """One turn of a job, and its document if the job stays where it is for a while."""
+    token = job_context.set(case.job.id)
     before = case.job.status
-    rest = drive(case)
-    if case.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
-        # a job on its way into the batch system shows there within a second, by its phase
-        activity.publish(case)
+    try:
+        rest = drive(case)
+        if case.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
+            # a job on its way into the batch system shows there within a second, by its phase
+            activity.publish(case)
+    except Exception as exc:  # noqa: BLE001 - around one job, so that it can't harm another; it is logged and retried
+        return exc
+    finally:
+        job_context.reset(token)
+    if case.job.status != before:
+        log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved", "job": case.job.id})
     return rest
 
 
