@@ -29,6 +29,7 @@ from arex.gm.limits import Limits
 from arex.gm.loop import GridManager, Rhythm
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.check import check
+from arex.model.ids import JobId
 from arex.ports import Backend, Stager
 from arex.staging.local import LocalStager
 from infoprovider.publish import Publisher
@@ -106,7 +107,13 @@ class Service:
             fragile=frozenset(name for name, capacity in capacities.items() if not capacity.outlives_host),
         )
         lanes: dict[str, Lane] = {}
-        watch = Watch(store.layout, lambda job: manager.look(job))  # noqa: PLW0108 - made below
+        manager: GridManager | None = None
+
+        def look(job: JobId) -> None:
+            if manager is not None:  # until then, its first scan will find the job
+                manager.look(job)
+
+        watch = Watch(store.layout, look)
         mode, why = await watch.start(str(config.service.watch))
         self._wakeups = f"{mode}: {why}"
         rhythm = Rhythm(

@@ -45,6 +45,8 @@ from arex.ports import Staged, Stager
 log = logging.getLogger(__name__)
 
 _WORKERS: Final = 4
+#: States whose jobs no lane asks about.
+_EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
 #: Jobs that one worker drives in one go, at most.
 _TOGETHER: Final = 16
 #: Documents written in one go.
@@ -352,7 +354,7 @@ class GridManager:
         for job in found:
             if job not in self._jobs:
                 self.look(job)
-        for job in marked:
+        for job in (*marked, *self._resting(), *self._world.limits.next("")):
             self.look(job)
         for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
             if not await asyncio.to_thread(self._is_on_disk, job):
@@ -362,6 +364,14 @@ class GridManager:
     def _is_on_disk(self, job: JobId) -> bool:
         # a move between two looks into directories hides the file once
         return any(self._store.read_status(job) is not None for _ in range(2))
+
+    def _resting(self) -> list[JobId]:
+        """Jobs that only a wake-up moves: should one ever be lost, this costs a period and not the job."""
+        return [
+            job
+            for job, record in self._jobs.items()
+            if record.state in _EVENT_DRIVEN and not record.status.pending and job not in self._asked
+        ]
 
     def _vanished(self, job: JobId) -> None:
         """Somebody removed the status file: the job does not exist any more; but a move may be on its way."""

@@ -257,8 +257,8 @@ class Site:
 
     # --- daemons ------------------------------------------------------------------------------------------------
 
-    def start_ours(self) -> None:
-        self.configure()
+    def start_ours(self, more: str = _OURS) -> None:
+        self.configure(more)
         self.arex("arex", "start").good()
 
     def stop_ours(self) -> None:
