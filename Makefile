@@ -48,7 +48,7 @@ slurm:
 	@echo "make slurm: the SLURM backend is not part of this release; nothing can be tested yet." >&2; exit 1
 
 interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and the other way round
-	sh tools/test-programs.sh
+	sh tools/interop-setup.sh "$(VENV)"
 	$(PYTEST) tests/interop
 
 faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length

@@ -140,7 +140,7 @@ class Service:
                     tasks.create_task(self._reloading(world, manager), name="reload"),
                     *(tasks.create_task(lane.run(), name=f"lane {name}") for name, lane in lanes.items()),
                 ]
-                fifo.listen(manager.look, manager.rescan)
+                fifo.listen(manager.heard, manager.rescan)
                 await asyncio.to_thread(daemon.write_pidfile, config.arex.pidfile, runtime_cfg(config))
                 self._handle_signals()
                 log.info(

@@ -31,6 +31,11 @@ from pathlib import Path
 from typing import ClassVar
 
 
+def _one_line(text: str) -> str:
+    """A user's own words may hold line breaks and codes that a terminal acts on: they are shown, not sent."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ArexError(Exception):
     """Base of all our errors; the message is one sentence fit for a user."""
 
@@ -70,11 +75,14 @@ class JobDescriptionError(ArexError):
     def __init__(self, what: str, line: int | None = None, column: int | None = None, source: str = "") -> None:
         self.what, self.line, self.column, self.source = what, line, column, source
         where = "" if line is None else f"line {line}: " if column is None else f"line {line}, column {column}: "
-        super().__init__(f"{source + ': ' if source else ''}{where}{what}")
+        super().__init__(_one_line(f"{source + ': ' if source else ''}{where}{what}"))
 
 
 class JobRefused(ArexError):
     """A valid description that can't run here; the message says why and keeps ARC's wording."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(_one_line(why))
 
 
 class ControlDirError(ArexError):

@@ -308,7 +308,10 @@ class _Job:
         )
         if code is not None:
             lines += f"exitcode={code}\n"
-        _patiently(lambda: _write(self.order.diag, os.O_APPEND, lines))
+        try:
+            _patiently(lambda: _write(self.order.diag, os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, lines))
+        except OSError as exc:  # the payload put something else there; how it ended is told all the same
+            print(f"The accounting lines are lost: {exc}", flush=True)  # noqa: T201 - as above
 
 
 def _wait(seconds: float | None) -> int:

@@ -21,6 +21,7 @@ from arex.config.model import Configuration
 from arex.controldir import atomic, beneath, codec, fifo
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.errors import ArexError, ControlDirError, JobDescriptionError, JobRefused
+from arex.jobdesc.acl import acl_document
 from arex.jobdesc.adl_writer import write_adl
 from arex.jobdesc.check import check
 from arex.jobdesc.complete import Completed, Upload
@@ -178,7 +179,7 @@ class Writer:
         local = local_from(description, base)
         store.put_local(job, local)
         if description.acl:
-            store.put(job, "acl", codec.encode(description.acl), mode=_ACL_MODE)
+            store.put(job, "acl", codec.encode(acl_document(description.acl)), mode=_ACL_MODE)
         grami = build_grami(description, local, jobid=job, session=session.path, controldir=store.root)
         store.put(job, "grami", dump_grami(grami))
         session.make()

@@ -222,7 +222,9 @@ def dump_entries(entries: Iterable[FileEntry]) -> bytes:
 
 def _entry_line(entry: FileEntry) -> str:
     parts = [_ESCAPED.sub(r"\\\1", part) for part in (entry.pfn, entry.lfn, entry.credential)]
-    return " ".join(parts).rstrip(" " if not entry.pfn.endswith(" ") or entry.lfn else "") + "\n"
+    while len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    return " ".join(parts) + "\n"
 
 
 def parse_entries(data: bytes) -> list[FileEntry]:

@@ -75,7 +75,8 @@ class ControlDir:
             if self._nested:  # without this file the starter of ARC 7 takes the directory for one of ARC 6
                 atomic.touch(str(self.root / "version2"))
         except OSError as exc:
-            raise ControlDirError(f"can't prepare the control directory {self.root}: {exc.strerror}") from exc
+            where = exc.filename or self.root
+            raise ControlDirError(f"can't prepare the control directory {where}: {exc.strerror}") from exc
         if self.root.stat().st_uid != self._uid:
             raise ControlDirError(f"the control directory {self.root} belongs to another user")
 
@@ -365,9 +366,8 @@ class SessionFiles:
         self.remove_siblings()
 
     def remove_siblings(self) -> None:
-        for path in (self.diag, self.comment):
-            atomic.remove(str(path))
-        beneath.remove_tree(self.lrms)
+        for path in (self.diag, self.comment, self.lrms):  # the payload may have made anything of any of them
+            beneath.remove_tree(path)
 
     def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:
         """

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from arex.controldir.layout import Place
-from arex.errors import CorruptFile
+from arex.errors import ControlDirError, CorruptFile
 from arex.gm import activity
 from arex.gm.case import (
     Answer,
@@ -49,6 +49,8 @@ _WORKERS: Final = 4
 _EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
 #: Jobs that one worker drives in one go, at most.
 _TOGETHER: Final = 16
+#: Unknown jobs in line, beyond which the scan is the better way to find what is true.
+_MOST_RUNG: Final = 5000
 #: Documents written in one go.
 _PUBLISH: Final = 50
 _TROUBLE_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
@@ -106,6 +108,13 @@ class GridManager:
                 return
             self._queued.add(job)
             self._ready.put_nowait(job)
+
+    def heard(self, job: JobId) -> None:
+        """Somebody rang for this job; a flood of ids that nobody knows costs a scan, not room for each of them."""
+        if job in self._jobs or max(len(self._queued), len(self._newcomers)) < _MOST_RUNG:
+            self.look(job)
+        else:
+            self.rescan()
 
     def rescan(self) -> None:
         """Look at everything now, not at the next period."""
@@ -219,7 +228,7 @@ class GridManager:
         pause = _TROUBLE_S[min(self._troubles[job], len(_TROUBLE_S) - 1)]
         self._troubles[job] += 1
         self._after(job, pause)
-        if isinstance(exc, OSError):
+        if isinstance(exc, OSError | ControlDirError):
             log.warning("job waits, its files can't be handled: %s", exc, extra={"event": "job.trouble", "job": job})
         else:
             facts = {"event": "job.bug", "job": job}

@@ -196,5 +196,5 @@ def copy_logs(case: Case) -> None:
         if case.session.exists():
             logs = {suffix: data for suffix in _LOGS if (data := case.store.read(case.job.id, suffix)) is not None}
             case.session.copy_logs(name, logs)
-    except (UnsafePath, CorruptFile, NotADirectoryError, IsADirectoryError) as exc:
+    except (UnsafePath, CorruptFile, OSError) as exc:
         case.store.note(case.job.id, f"The log directory can't be written: {exc}")

@@ -16,6 +16,7 @@ _UNSUPPORTED: Final = {
 }
 #: Names of Linux file systems end here, in bytes.
 _MAX_NAME: Final = 4096
+_MAX_PART: Final = 255
 
 
 def check(job: JobDescription, *, queues: Collection[str] | None = None) -> None:
@@ -101,5 +102,8 @@ def _check_name(attribute: str, name: str) -> None:
         raise JobRefused(f"Bad name for {attribute}: {name[:80]} must be relative to the session directory")
     if ".." in name.split("/"):
         raise JobRefused(f"Bad name for {attribute}: {name[:80]} leads out of the session directory")
-    if len(name.encode("utf-8", "surrogateescape")) >= _MAX_NAME:
+    raw = name.encode("utf-8", "surrogateescape")
+    if len(raw) >= _MAX_NAME:
         raise JobRefused(f"Bad name for {attribute}: longer than {_MAX_NAME} bytes")
+    if any(len(part) > _MAX_PART for part in raw.split(b"/")):
+        raise JobRefused(f"Bad name for {attribute}: a part of it is longer than {_MAX_PART} bytes")

@@ -56,9 +56,16 @@ def complete(job: JobDescription, directory: Path) -> Completed:
     )
     uploads = tuple(_uploads(record.inputs))
     for upload in uploads:
-        if not upload.path.is_file():
-            raise JobDescriptionError(f"Cannot stat local input file '{upload.path}' of '{upload.name}'")
+        if not _is_file(upload.path):
+            raise JobDescriptionError(f"Cannot stat local input file {str(upload.path)!r} of {upload.name!r}")
     return Completed(description=_sent(record), record=record, uploads=uploads)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a name can be, or below what nobody may look into
+        return False
 
 
 def _inputs(job: JobDescription) -> list[InputFile]:

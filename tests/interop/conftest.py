@@ -9,6 +9,13 @@ import pytest
 from tests.interop.grid import Account, Site, prepare, site
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first waits for installations and daemons, too."""
+    for item in items:
+        if "interop" in item.path.parts and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(180))
+
+
 @pytest.fixture(scope="session")
 def account() -> Account:
     return prepare()

@@ -31,7 +31,6 @@ from arex.gm.case import (
     CancelTaken,
     Case,
     Ended,
-    Forget,
     Job,
     Settings,
     Submitted,

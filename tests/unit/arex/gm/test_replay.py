@@ -168,7 +168,7 @@ class Stage:
         return [] if description is None else [file.name for file in description.inputs if file.announced]
 
     def _as_submitted(self, local: JobLocal) -> JobLocal:
-        cleared = {key: None for key in DAEMON_KEYS}
+        cleared = dict.fromkeys(DAEMON_KEYS)
         used = sum(move.old == "FINISHED" for move in self.snapshot.moves)
         rerun = None if local.rerun is None else local.rerun + used
         share = "_default" if local.transfershare else None
