@@ -17,6 +17,7 @@ from arex.clock import Clock, SystemClock
 from arex.config.load import load
 from arex.config.model import Configuration
 from arex.config.runtime import runtime_cfg
+from arex.config.values import FixDirectories
 from arex.controldir import codec
 from arex.controldir.fifo import Fifo
 from arex.controldir.layout import LAYOUTS
@@ -75,7 +76,10 @@ class Service:
         """
         config = self._config
         store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir), durable=config.service.fsync)
-        await asyncio.to_thread(store.prepare, user_name())
+        fix = config.arex.fixdirectories
+        await asyncio.to_thread(
+            store.prepare, user_name(), create=fix is not FixDirectories.NO, correct=fix is FixDirectories.YES
+        )
         await asyncio.to_thread(_session_roots, config)
         await asyncio.to_thread(self._lock.take)
         if swept := await asyncio.to_thread(store.sweep, self._lock.previous, self._clock.now()):

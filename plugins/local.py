@@ -239,6 +239,7 @@ class LocalPlugin(View):
         if not status.restartable:
             failed = read_local(self.store, status.id).failedstate is not None
             raise JobRefused("No more restarts allowed" if failed else "Job can not be restarted: it never started")
+        self.store.drop_jobid(status.id)  # a daemon of ARC 6.17 would look for the dead job
         self._ask(status.id, Mark.RESTART)
 
     def _ask(self, job: JobId, *marks: Mark) -> None:

@@ -67,7 +67,7 @@ def command(
     snapshot = daemon.read_snapshot(site.config.arex.controldir)
     service = published(site.config.arex.controldir)
     if as_json:
-        document({"running": pid is not None, "pid": pid, "snapshot": snapshot, "service": service})
+        document({"running": site.plugin.served, "pid": pid, "snapshot": snapshot, "service": service})
     else:
         _show(site, service, pid, snapshot, long=long)
     return 0 if service is not None else 1
@@ -111,12 +111,18 @@ def _leaves(element: object) -> dict[str, str]:
     return found
 
 
+def _serving(site: Site, pid: int | None) -> str:
+    if pid is not None:
+        return f"running, pid {pid}"
+    return "running, by another program than arex" if site.plugin.served else "not running"
+
+
 def _show(
     site: Site, service: Service | None, pid: int | None, snapshot: daemon.Snapshot | None, *, long: bool
 ) -> None:
     say(f"Computing service: {site.config.common.hostname}")
     say(f"  Control directory: {site.config.arex.controldir}")
-    say(f"  Service: {f'running, pid {pid}' if pid else 'not running'}")
+    say(f"  Service: {_serving(site, pid)}")
     if snapshot is not None and pid:
         say(f"  Jobs: {', '.join(f'{state} {count}' for state, count in snapshot.states.items() if count) or 'none'}")
         say(f"  Batch system: {', '.join(f'{name} {health}' for name, health in snapshot.lrms.items())}")

@@ -68,6 +68,7 @@ class LrmsBlock(Record):
         unit="MB",
         example="2000",
         least=1,
+        honoured=False,
     )
     nodename: str | None = option(
         default=None,
@@ -125,7 +126,7 @@ class ArexBlock(Record):
         doc="Process id of the running service. Clients of ARC look for it, and read the file of the same name that "
         "ends in `.cfg` beside it.",
     )
-    tmpdir: Path = option(default=Path("/tmp"), doc="Directory for temporary files.")  # noqa: S108  (ARC's default)
+    tmpdir: Path = option(default=Path("/tmp"), doc="Directory for temporary files.", honoured=False)  # noqa: S108  (ARC's default)
     fixdirectories: FixDirectories = option(
         default=FixDirectories.YES,
         doc="At start-up: `yes` creates directories and corrects modes, `missing` only creates, `no` does neither.",
@@ -189,7 +190,12 @@ class QueueBlock(Record):
     name: str
     comment: str = option(default="", doc="A sentence about the queue, published.", example="for short jobs")
     defaultmemory: int | None = option(
-        default=None, doc="Memory request of jobs that ask for none.", unit="MB", example="1000", least=1
+        default=None,
+        doc="Memory request of jobs that ask for none.",
+        unit="MB",
+        example="1000",
+        least=1,
+        honoured=False,
     )
     maxcputime: timedelta | None = option(
         default=None, doc="Longest CPU time of a job; without it, the cluster's.", unit="s", example="86400", least=1
@@ -227,9 +233,6 @@ class ServiceBlock(Record):
     )
     fsync: bool = option(
         default=True, doc="Whether state is forced to disk before it counts; `no` is faster and trusts the power."
-    )
-    submit_parallel: int = option(
-        default=4, doc="Calls to the batch system under way at one time.", unit="calls", least=1
     )
 
 

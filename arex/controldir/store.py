@@ -60,24 +60,33 @@ class ControlDir:
 
     # --- the directory ---
 
-    def prepare(self, user: str) -> None:
+    def prepare(self, user: str, *, create: bool = True, correct: bool = True) -> None:
         """
         Make the directories that clients and other daemons expect, 0700 as ARC does for an ordinary user.
 
+        Args:
+            user: whose credential store is expected.
+            create: make what is missing.
+            correct: set the modes of what is there.
+
         Raises:
-            ControlDirError: it can't be made, or belongs to somebody else.
+            ControlDirError: it can't be made or used, or belongs to somebody else.
         """
+        names = (*Place, "logs", "accounting", f"delegations.{user}" if self._uid else "delegations")
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name in (*Place, "logs", "accounting", f"delegations.{user}" if self._uid else "delegations"):
-                path = self.root / name
-                path.mkdir(mode=0o700, exist_ok=True)
+            if create:
+                self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in (self.root, *(self.root / name for name in names)):
+                if create:
+                    path.mkdir(mode=0o700, exist_ok=True)
+                if correct and path.exists() and path.stat().st_uid == self._uid:
+                    path.chmod(0o700)
             if self._nested:  # without this file the starter of ARC 7 takes the directory for one of ARC 6
                 atomic.touch(str(self.root / "version2"))
+            owner = self.root.stat().st_uid
         except OSError as exc:
-            where = exc.filename or self.root
-            raise ControlDirError(f"can't prepare the control directory {where}: {exc.strerror}") from exc
-        if self.root.stat().st_uid != self._uid:
+            raise ControlDirError(f"can't prepare the control directory {self.root}: {exc.strerror}") from exc
+        if owner != self._uid:
             raise ControlDirError(f"the control directory {self.root} belongs to another user")
 
     def scan(self, place: Place) -> Iterator[tuple[JobId, os.stat_result]]:
@@ -267,6 +276,13 @@ class ControlDir:
         """Reasons of failure so far, one a line; empty if there is none."""
         data = self.read(job, "failed")
         return "" if data is None else codec.decode(data)
+
+    def drop_jobid(self, job: JobId) -> None:
+        """Without ``joboption_jobid`` a rerun is a new submission; 6.17 leaves the line and looks for the dead job."""
+        data = self.read(job, "grami")
+        if data is not None and b"joboption_jobid=" in data:
+            lines = [line for line in data.splitlines(keepends=True) if not line.startswith(b"joboption_jobid=")]
+            self.put(job, "grami", b"".join(lines))
 
     # --- marks ---
 

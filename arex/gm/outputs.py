@@ -20,7 +20,6 @@ from arex.model.local import JobLocal
 __all__ = [
     "Ending",
     "copy_logs",
-    "drop_jobid",
     "expand",
     "for_restart",
     "from_description",
@@ -117,14 +116,6 @@ def for_restart(case: Case) -> None:
 def missing_downloads(case: Case) -> bool:
     """Whether a restart has to fetch something again."""
     return any(entry.remote for entry in case.store.read_entries(case.job.id, "input") or [])
-
-
-def drop_jobid(case: Case) -> None:
-    """Without this line a rerun is a new submission; 6.17 leaves it and looks for the dead job."""
-    data = case.store.read(case.job.id, "grami")
-    if data is not None and b"joboption_jobid=" in data:
-        lines = [line for line in data.splitlines(keepends=True) if not line.startswith(b"joboption_jobid=")]
-        case.store.put(case.job.id, "grami", b"".join(lines))
 
 
 def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:

@@ -40,7 +40,7 @@ def decide(case: Case) -> Step | None:
     outputs.for_restart(case)
     case.session.remove_siblings()
     case.store.remove(job.id, ("lrms_done", "lrms_job"))
-    outputs.drop_jobid(case)
+    case.store.drop_jobid(job.id)
     if local.failedstate in {State.SUBMIT, State.INLRMS} and outputs.missing_downloads(case):
         path = _MISSING
     to, why = path

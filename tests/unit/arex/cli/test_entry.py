@@ -91,7 +91,6 @@ def test_an_interrupt_has_the_shell_s_code(user: User, monkeypatch: pytest.Monke
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("arex.cli.select.choose", interrupted)
     monkeypatch.setattr("arex.cli.arcstat.choose", interrupted)
 
     assert user.run("arcstat", "-a").code == 130
