@@ -99,7 +99,7 @@ def serve(config: Configuration, *, allow_root: bool, ready_fd: int | None, log_
 
     try:
         refuse_root(config, allowed=allow_root)
-        logs.set_up(int(config.arex.loglevel), log_file)
+        logs.set_up(int(config.arex.loglevel), log_file, as_json=config.service.json_log)
         run_service(config, ready=lambda: tell("ready"))
     except BaseExceptionGroup as group:
         problem = next((exc for exc in _leaves(group) if isinstance(exc, ArexError)), None)

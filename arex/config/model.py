@@ -231,6 +231,9 @@ class ServiceBlock(Record):
         default=Watch.AUTO,
         doc="How new jobs and requests are noticed: `events` of the file system, `poll`, or `auto` to try both.",
     )
+    json_log: bool = option(
+        default=False, doc="Whether the log has one JSON object a line, for programs, in place of text for people."
+    )
     fsync: bool = option(
         default=True, doc="Whether state is forced to disk before it counts; `no` is faster and trusts the power."
     )

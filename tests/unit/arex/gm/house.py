@@ -1,0 +1,161 @@
+"""A grid manager in this process, over a fake cluster and a clock that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+from arex.config.values import MaxJobs
+from arex.controldir.layout import FlatLayout, Mark
+from arex.controldir.store import ControlDir
+from arex.gm.case import Settings, World
+from arex.gm.lane import Lane, Pace
+from arex.gm.limits import Limits
+from arex.gm.loop import GridManager, Rhythm
+from arex.jobdesc import Dialect, JobDescription, parse
+from arex.model.ids import JobId, LocalId, new_job_id
+from arex.model.local import JobLocal
+from arex.model.report import EndCause, Report
+from arex.model.state import State, Status
+from arex.ports import Stager
+from arex.staging.local import LocalStager
+from tests.fakes.batch import FakeBackend, FakeCluster, ended
+from tests.fakes.clock import FakeClock
+
+TRUE = '&(executable="/bin/true")'
+PACE = Pace(poll_s=0.01, first_look_s=0.0, absence_s=15.0)
+
+
+class StillClock(FakeClock):
+    """Whoever sleeps wakes when a test has moved the clock far enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = asyncio.Event()
+
+    def advance(self, by: timedelta) -> None:
+        super().advance(by)
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.monotonic() + seconds
+        while self.monotonic() < until:
+            await self._moved.wait()
+
+
+async def until(condition: Callable[[], object], what: Callable[[], object] = str) -> None:
+    """Let everybody else run until something is true, ten seconds at most."""
+    try:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0)
+    except TimeoutError:
+        raise AssertionError(f"never: {what()}") from None
+
+
+class House:
+    """One control directory with its manager and its batch system."""
+
+    def __init__(self, root: Path, maxjobs: MaxJobs, stager: Stager | None = None) -> None:
+        self.root = root
+        self.store = ControlDir(FlatLayout(root / "ctl"))
+        self.store.prepare("me")
+        self.sessions = root / "session"
+        self.sessions.mkdir(exist_ok=True)
+        self.clock = StillClock()
+        self.cluster = FakeCluster()
+        settings = Settings(
+            sessiondirs=(self.sessions,), lrms="fake", queue="q", ttl=timedelta(days=7), ttr=timedelta(days=30)
+        )
+        self.limits = Limits(maxjobs)
+        self.world = World(store=self.store, settings=settings, limits=self.limits, clock=self.clock, describe=describe)
+        self.lanes: dict[str, Lane] = {}
+        self.manager = GridManager(self.world, self.lanes, stager or LocalStager(), Rhythm())
+        self.lane = Lane(FakeBackend(self.cluster), self.clock, PACE, self.manager.answer, self.manager.phase_changed)
+        self.lanes["fake"] = self.lane
+
+    # --- jobs ---
+
+    def make(self, text: str = TRUE, local: JobLocal | None = None, state: State = State.ACCEPTED) -> JobId:
+        """On disk, without a word to anybody."""
+        job = new_job_id()
+        (self.sessions / job).mkdir()
+        self.store.reserve(job, text.encode())
+        self.store.put_local(job, local or JobLocal(globalid=job, subject="/CN=me"))
+        self.store.put_status(job, Status(state), None)
+        return job
+
+    def submit(self, text: str = TRUE, local: JobLocal | None = None) -> JobId:
+        job = self.make(text, local)
+        self.manager.look(job)
+        return job
+
+    def state(self, job: JobId) -> str:
+        found = self.store.read_status(job)
+        return "" if found is None else str(found.status)
+
+    def tell(self, job: JobId) -> str:
+        return f"{self.state(job)}\n{(self.store.read(job, 'errors') or b'').decode()}{self.store.failure(job)}"
+
+    async def reaches(self, job: JobId, *words: str) -> None:
+        await until(lambda: self.state(job) in words, lambda: (words, self.tell(job)))
+
+    async def runs(self, job: JobId) -> LocalId:
+        await self.reaches(job, "INLRMS")
+        await until(lambda: self.lane.inside and self.localid(job) in self.lane._inside, lambda: self.tell(job))
+        return self.localid(job)
+
+    def localid(self, job: JobId) -> LocalId:
+        local = self.local(job)
+        return local.localid or LocalId("")
+
+    def local(self, job: JobId) -> JobLocal:
+        local = self.store.read_local(job)
+        assert local is not None
+        return local
+
+    def end(self, job: JobId, code: int | None = 0, cause: EndCause = EndCause.EXIT_CODE) -> None:
+        self.end_with(job, ended(code, cause))
+
+    def end_with(self, job: JobId, report: Report) -> None:
+        self.cluster.end(self.localid(job), report)
+
+    def mark(self, job: JobId, mark: Mark) -> None:
+        self.store.set_mark(job, mark)
+        self.manager.look(job)
+
+    def moves(self, job: JobId) -> list[str]:
+        text = (self.store.read(job, "errors") or b"").decode()
+        return [
+            line.partition("change ")[2].partition("   ")[0] for line in text.splitlines() if "state change" in line
+        ]
+
+
+def describe(data: bytes) -> JobDescription:
+    return parse(data, Dialect.GRIDMANAGER)[0]
+
+
+@contextlib.asynccontextmanager
+async def housed(root: Path, maxjobs: MaxJobs | None = None, stager: Stager | None = None) -> AsyncIterator[House]:
+    house = await asyncio.to_thread(House, root, maxjobs or MaxJobs(), stager)
+    async with living(house):
+        yield house
+
+
+@contextlib.asynccontextmanager
+async def living(house: House) -> AsyncIterator[None]:
+    await house.lane.backend.start()
+    tasks = [asyncio.create_task(house.manager.run()), asyncio.create_task(house.lane.run())]
+    try:
+        await until(house.manager.scanned.is_set)
+        yield
+        assert [] == [task for task in tasks if task.done()], tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await house.lane.backend.close()
