@@ -106,6 +106,10 @@ class JobStatus:
         return f"file://{self.sessiondir}" if self.sessiondir else str(self.id)
 
 
+#: The payload is done with, for better or worse.
+_ENDED: Final = frozenset({State.FINISHING, State.FINISHED, State.DELETED})
+
+
 def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Path, ...] = ()) -> JobStatus:
     """
     The status of one job; ``roots`` is where sessions are looked for when ``.local`` does not say.
@@ -119,7 +123,9 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
     failure = _text(store, job, "failed").strip()
     facts = _Xml(_text(store, job, "xml"))
     state, specific = client_state(found.status, facts.phase, failure)
-    diag = dict(codec.parse_diag(_bytes(store, job, "diag")))
+    # before its end a job that runs again still has the accounting of the run before
+    ended = found.status is not None and found.status.state in _ENDED
+    diag = dict(codec.parse_diag(_bytes(store, job, "diag"))) if ended else {}
     stopped = found.changed if found.status is not None and found.status.state is State.FINISHED else None
     return JobStatus(
         id=job,
@@ -132,7 +138,7 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
         queue=local.queue or "",
         localid=local.localid or "",
         nodes=facts.nodes or ((diag["nodename"],) if diag.get("nodename") else ()),
-        exit_code=_exit_code(diag, facts),
+        exit_code=_exit_code(diag, facts) if ended else None,
         failure=failure,
         waiting=_waiting(store, job, found.status, local, now),
         reruns=local.rerun or 0,

@@ -39,10 +39,12 @@ class Lifetimes:
 
     def note(self, job: JobId, state: State, local: JobLocal) -> None:
         """The job is FINISHED or DELETED; when it is time to look at it again."""
+        self._known.add(job)
+        if local.cleanuptime is None and state is State.FINISHED:
+            return  # it has no end
         due = local.cleanuptime or self._world.clock.now()
         if state is State.DELETED:
             due += self._world.settings.ttr
-        self._known.add(job)
         heapq.heappush(self._due, (due, job))
 
     async def run(self) -> None:
