@@ -183,7 +183,10 @@ class Service:
             for fault in warnings:
                 log.warning("%s", fault, extra={"event": "config.warning"})
             self._take_over(config, world)
-            await asyncio.to_thread(daemon.write_pidfile, self._config.arex.pidfile, runtime_cfg(self._config))
+            try:
+                await asyncio.to_thread(daemon.write_pidfile, self._config.arex.pidfile, runtime_cfg(self._config))
+            except ServiceError as exc:
+                log.warning("clients read the old configuration: %s", exc, extra={"event": "config.hidden"})
             manager.rescan()
             log.info("configuration read again", extra={"event": "config.reloaded"})
 

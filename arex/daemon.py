@@ -12,6 +12,7 @@ import json
 import os
 import select
 import signal
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,9 +41,12 @@ class Lock:
             ControlDirError: there is something else in its place, or it can't be written.
         """
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             raise ControlDirError(f"can't lock the control directory: {self._path}: {exc.strerror}") from exc
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise ControlDirError(f"can't lock the control directory: {self._path} is not a regular file")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
@@ -71,7 +75,7 @@ class Lock:
 def holder(controldir: Path) -> int | None:
     """Pid of the daemon that serves a control directory, None if there is none."""
     try:
-        fd = os.open(controldir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(controldir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

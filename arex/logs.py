@@ -6,8 +6,10 @@ import contextvars
 import json
 import logging
 import logging.handlers
+import os
 import sys
 import time
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,10 @@ job_context: contextvars.ContextVar[str] = contextvars.ContextVar("job", default
 
 #: ARC's numbers of ``loglevel``: 0 fatal to 5 debug.
 LEVELS: Final = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG)
+
+
+#: Words of a user or a batch system must not look like a line of ours.
+_BREAKS: Final = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
 class _Text(logging.Formatter):
@@ -29,7 +35,8 @@ class _Text(logging.Formatter):
         job = getattr(record, "job", "") or job_context.get()
         event = getattr(record, "event", "")
         stamp = self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ")
-        line = f"{stamp} {record.levelname} {record.name}{f' [{job}]' if job else ''} {record.getMessage()}"
+        said = record.getMessage().translate(_BREAKS)
+        line = f"{stamp} {record.levelname} {record.name}{f' [{job}]' if job else ''} {said}"
         line += f" event={event}" if event else ""
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
@@ -55,6 +62,18 @@ class _Json(logging.Formatter):
         return json.dumps({key: value for key, value in facts.items() if value}, ensure_ascii=False)
 
 
+class _File(logging.handlers.WatchedFileHandler):
+    """Makes the file again after somebody rotated it, for our own eyes still."""
+
+    def _open(self) -> TextIOWrapper:
+        raw = open(self.baseFilename, "ab", opener=_private)  # noqa: SIM115 - the handler closes it
+        return TextIOWrapper(raw, encoding=self.encoding, errors=self.errors)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
 def set_up(level: int, file: Path | None, *, as_json: bool = False) -> None:
     """
     Send all records to ``file`` (0600, reopened when rotated by others) or to stderr.
@@ -66,8 +85,7 @@ def set_up(level: int, file: Path | None, *, as_json: bool = False) -> None:
         handler = logging.StreamHandler(sys.stderr)
     else:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8", errors="backslashreplace")
+        handler = _File(file, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Json() if as_json else _Text())
     root = logging.getLogger()
     for old in list(root.handlers):

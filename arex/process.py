@@ -61,21 +61,67 @@ async def run(
         raise CommandFailed(f"{argv[0]} does not start: {exc.strerror or exc}") from exc
     try:
         async with asyncio.timeout(timeout):
-            out, err = await process.communicate(stdin)
+            out, err = await _talk(process, stdin)
+            code = await process.wait()
     except TimeoutError as exc:
+        await _kill_session(process)
         raise CommandFailed(f"{argv[0]} did not end within {timeout:g} s") from exc
+    except _TooMuch as exc:
+        await _kill_session(process)
+        raise CommandFailed(f"{argv[0]} printed more than {MAX_OUTPUT} bytes") from exc
+    except asyncio.CancelledError:
+        await _kill_session(process)
+        raise
+    return Completed(tuple(argv), code, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+class _TooMuch(Exception):
+    pass
+
+
+async def _talk(process: asyncio.subprocess.Process, stdin: bytes) -> tuple[bytes, bytes]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    work = [
+        asyncio.ensure_future(_feed(process.stdin, stdin)),
+        asyncio.ensure_future(_collect(process.stdout)),
+        asyncio.ensure_future(_collect(process.stderr)),
+    ]
+    try:
+        _, out, err = await asyncio.gather(*work)
     finally:
-        if process.returncode is None:
-            await _kill_session(process)
-    if len(out) > MAX_OUTPUT:
-        raise CommandFailed(f"{argv[0]} printed more than {MAX_OUTPUT} bytes")
-    assert process.returncode is not None
-    return Completed(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+        for one in work:
+            one.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+    return out, err
+
+
+async def _feed(stream: asyncio.StreamWriter, data: bytes) -> bytes:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it need not read what we say
+        stream.write(data)
+        await stream.drain()
+    stream.close()
+    return b""
+
+
+async def _collect(stream: asyncio.StreamReader) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := await stream.read(1 << 16):
+        size += len(part)
+        if size > MAX_OUTPUT:
+            raise _TooMuch
+        parts.append(part)
+    return b"".join(parts)
 
 
 async def _kill_session(process: asyncio.subprocess.Process) -> None:
+    """Also what outlived its leader and holds our pipes: its process group keeps the number."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    # asyncio waits for the end of pipes that nobody empties any more, or that somebody else holds
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
     await process.wait()
 
 

@@ -131,7 +131,14 @@ def _child(parent: etree._Element, name: str, **attributes: str) -> etree._Eleme
 
 def _texts(parent: etree._Element, **values: str) -> None:
     for name, value in values.items():
-        _child(parent, name).text = value
+        _child(parent, name).text = _legal(value)
+
+
+def _legal(text: str) -> str:
+    """Names come from files and from the host: what XML can't hold becomes a question mark."""
+    return "".join(
+        c if c in "\t\n\r" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text
+    )
 
 
 def _validity(element: Element) -> dict[str, str]:

@@ -85,7 +85,8 @@ class ControlDir:
                 atomic.touch(str(self.root / "version2"))
             owner = self.root.stat().st_uid
         except OSError as exc:
-            raise ControlDirError(f"can't prepare the control directory {self.root}: {exc.strerror}") from exc
+            where = exc.filename or self.root
+            raise ControlDirError(f"can't prepare the control directory {where}: {exc.strerror}") from exc
         if owner != self._uid:
             raise ControlDirError(f"the control directory {self.root} belongs to another user")
 

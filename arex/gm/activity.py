@@ -35,6 +35,8 @@ _REST: Final = {
     Status(State.DELETED): "WIPED",
 }
 _REST_INLRMS: Final = {"Q": "QUEUING", "R": "RUNNING", "S": "HELD", "E": "EXITINGLRMS", "EXECUTED": "EXITINGLRMS"}
+#: Attributes by the letter of the batch system's phase, once it is not queued any more.
+_EMIES_INLRMS: Final = {"R": ("app-running",), "S": ("batch-suspend",)}
 _EMIES: Final = {
     State.ACCEPTED: ("accepted", ("client-stagein-possible",)),
     State.PREPARING: ("preprocessing", ("client-stagein-possible", "server-stagein")),
@@ -191,11 +193,11 @@ def states(status: Status, phase: str, local: JobLocal, failures: list[str]) -> 
     rest = (
         _REST.get(status) or _REST.get(Status(status.state)) or _REST_INLRMS.get(phase, "OTHER" if phase else "QUEUING")
     )
-    if status.state is State.INLRMS and phase == "R":
-        primary, attributes = "processing-running", ("app-running",)
+    if status.state is State.INLRMS and phase not in {"", "Q"}:
+        primary, attributes = "processing-running", _EMIES_INLRMS.get(phase, ())
     if status.pending:
         attributes = (*attributes, "server-paused")
-    bes = "Pending" if status.state is State.ACCEPTED else "Running"
+    bes = {State.ACCEPTED: "Pending", State.DELETED: "Finished"}.get(status.state, "Running")
     return [
         f"nordugrid:{word}",
         f"file:{'hold' if status.pending else status.state.lower()}",

@@ -200,6 +200,7 @@ class Case:
     job: Job
     world: World
     answer: Answer | None = None
+    room: bool = True  #: off: as many jobs as ``maxjobs`` allows are active, so a new one stays where it is
     _description: JobDescription | None = None
 
     @property

@@ -19,10 +19,11 @@ from arex.model.ids import JobId
 class Gate:
     """A number of slots, and the jobs that wait for some."""
 
-    def __init__(self, slots: int | None) -> None:
+    def __init__(self, slots: int | None, *, weighs: bool = True) -> None:
         self.slots = slots
-        self.taken: Final[dict[JobId, int]] = {}
+        self.taken: Final[dict[JobId, int]] = {}  #: jobs and the slots they said they need
         self.used = 0
+        self._weighs = weighs  #: a job counts for the slots it needs, not for one
         self._waiting: Final[dict[JobId, tuple[int, int, int]]] = {}  #: priority, turn, slots
         self._queue: list[tuple[int, int, JobId]] = []
         self._serial: Final = itertools.count()
@@ -32,7 +33,6 @@ class Gate:
         if job in self.taken:
             return True
         if self._fits(need) and self._is_first(job):
-            self._leave_line(job)
             self.force(job, need)
             return True
         if job not in self._waiting:
@@ -43,14 +43,21 @@ class Gate:
 
     def force(self, job: JobId, need: int) -> None:
         """A job found running takes its slots, limit or not."""
+        self._leave_line(job)
         if job not in self.taken:
             self.taken[job] = need
-            self.used += need
+            self.used += self._weight(need)
 
     def leave(self, job: JobId) -> None:
         """Give slots or the place in the line back."""
         self._leave_line(job)
-        self.used -= self.taken.pop(job, 0)
+        if (need := self.taken.pop(job, None)) is not None:
+            self.used -= self._weight(need)
+
+    def change(self, slots: int | None, *, weighs: bool = True) -> None:
+        """Another number, or another way to count; who is in stays in."""
+        self.slots, self._weighs = slots, weighs
+        self.used = sum(map(self._weight, self.taken.values()))
 
     def head(self) -> JobId | None:
         """The first in line, if there is room for it: it shall look again."""
@@ -66,7 +73,10 @@ class Gate:
 
     def _fits(self, need: int) -> bool:
         # a job larger than all there is runs alone: refusing it is the batch system's or the queue's business
-        return self.slots is None or self.used + need <= self.slots or self.used == 0
+        return self.slots is None or self.used + self._weight(need) <= self.slots or self.used == 0
+
+    def _weight(self, need: int) -> int:
+        return need if self._weighs else 1
 
     def _is_first(self, job: JobId) -> bool:
         self._drop_stale()
@@ -86,8 +96,8 @@ class Limits:
     def __init__(self, maxjobs: MaxJobs, slots: int | None = None) -> None:
         self.maxjobs = maxjobs
         self._slots = slots
-        self._counts_slots = maxjobs.running is None
-        self._running = Gate(slots if maxjobs.running is None else maxjobs.running)
+        self._running = Gate(None)
+        self._count_running()
         self._owners: dict[str, Gate] = {}
         self._lock = threading.Lock()
 
@@ -95,32 +105,34 @@ class Limits:
         """Other numbers, from now on; jobs that are in stay in."""
         with self._lock:
             self.maxjobs = maxjobs
-            self._counts_slots = maxjobs.running is None
-            self._running.slots = self._slots if maxjobs.running is None else maxjobs.running
+            self._count_running()
             for gate in self._owners.values():
-                gate.slots = maxjobs.per_owner
+                gate.change(maxjobs.per_owner)
+
+    def _count_running(self) -> None:
+        """n2 counts jobs; without it, what the backend has counts, and that is slots."""
+        limit = self.maxjobs.running
+        self._running.change(self._slots if limit is None else limit, weighs=limit is None)
 
     def may_run(self, job: JobId, slots: int, priority: int) -> bool:
         """Whether the job may go to the batch system now; if not, it is woken when its turn comes."""
         with self._lock:
-            return self._running.enter(job, slots if self._counts_slots else 1, priority)
+            return self._running.enter(job, slots, priority)
 
     def runs(self, job: JobId, slots: int) -> None:
         """The job was found in SUBMIT or INLRMS."""
         with self._lock:
-            self._running.force(job, slots if self._counts_slots else 1)
+            self._running.force(job, slots)
 
     def may_start(self, job: JobId, owner: str, priority: int) -> bool:
         """Whether the owner has room for one more job between PREPARING and FINISHING."""
-        if self.maxjobs.per_owner is None:
-            return True
-        with self._lock:
+        with self._lock:  # counted without a limit too: one may be set while we run
             return self._gate_of(owner).enter(job, 1, priority)
 
     def started(self, job: JobId, owner: str) -> None:
-        if self.maxjobs.per_owner is not None:
-            with self._lock:
-                self._gate_of(owner).force(job, 1)
+        """The job is past ACCEPTED, whether or not there was room."""
+        with self._lock:
+            self._gate_of(owner).force(job, 1)
 
     def left_batch(self, job: JobId) -> None:
         """The job no longer needs its slots."""
@@ -147,6 +159,11 @@ class Limits:
         with self._lock:
             gates = (self._running, self._owners.get(owner))
             return [job for gate in gates if gate is not None and (job := gate.head()) is not None]
+
+    def heads(self) -> list[JobId]:
+        """Who may go on now under any limit: for when the limits themselves have changed."""
+        with self._lock:
+            return [job for gate in (self._running, *self._owners.values()) if (job := gate.head()) is not None]
 
     @property
     def running(self) -> int:

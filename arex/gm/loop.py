@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 from collections import Counter
@@ -76,9 +77,11 @@ class GridManager:
         self._jobs: dict[JobId, Job] = {}
         self._counts: Counter[State] = Counter()
         self._newcomers: dict[JobId, None] = {}
+        self._coming: set[JobId] = set()  #: let in under n1 of ``maxjobs``, but not looked at yet
         self._ready: asyncio.Queue[JobId] = asyncio.Queue()
         self._queued: set[JobId] = set()
         self._busy: set[JobId] = set()
+        self._shown: set[JobId] = set()  #: their documents are being written
         self._again: set[JobId] = set()
         self._answers: dict[JobId, Answer] = {}
         self._asked: dict[JobId, AskSubmit | AskCancel | AskStage] = {}
@@ -98,16 +101,23 @@ class GridManager:
 
     def look(self, job: JobId) -> None:
         """Something may have happened to this job."""
-        if job in self._busy:
+        if job in self._busy or job in self._shown:
             self._again.add(job)
         elif isinstance(self._asked.get(job), AskSubmit | AskCancel) and job not in self._answers:
             return  # the answer that is on its way wakes it; a mark waits for the next state
         elif job not in self._queued:
-            if job not in self._jobs and not self._may_adopt():
-                self._newcomers[job] = None
-                return
             self._queued.add(job)
             self._ready.put_nowait(job)
+
+    def _arrived(self, job: JobId) -> None:
+        """A job on disk that we may not have yet: in, or into the line before the door."""
+        if job in self._busy:
+            self.look(job)
+        elif job not in self._jobs and self._may_adopt():
+            self._coming.add(job)
+            self.look(job)
+        elif job not in self._jobs:
+            self._newcomers.setdefault(job)
 
     def heard(self, job: JobId) -> None:
         """Somebody rang for this job; a flood of ids that nobody knows costs a scan, not room for each of them."""
@@ -136,10 +146,28 @@ class GridManager:
         while True:
             await self._publish_now.wait()
             self._publish_now.clear()
-            while self._to_publish:
-                batch = [self._to_publish.popitem()[0] for _ in range(min(_PUBLISH, len(self._to_publish)))]
-                records = [self._jobs[job] for job in batch if job in self._jobs and job not in self._busy]
+            while records := self._publishable():
+                self._shown.update(record.id for record in records)  # an older document must not follow a newer one
                 await asyncio.to_thread(self._publish, records)
+                self._shown.clear()
+                for record in records:
+                    self._released(record.id)
+
+    def _publishable(self) -> list[Job]:
+        """The next few; those that are in the middle of something come after it."""
+        free = (job for job in self._to_publish if job not in self._busy and job not in self._queued)
+        batch = list(itertools.islice(free, _PUBLISH))
+        for job in batch:
+            del self._to_publish[job]
+        return [self._jobs[job] for job in batch if job in self._jobs]
+
+    def _released(self, job: JobId) -> None:
+        """Nobody works on the job any more: what came up meanwhile has its turn."""
+        if job in self._again:
+            self._again.discard(job)
+            self.look(job)
+        elif job in self._to_publish:
+            self._publish_now.set()
 
     def _publish(self, records: list[Job]) -> None:
         for record in records:
@@ -154,7 +182,13 @@ class GridManager:
 
     def _may_adopt(self) -> bool:
         limit = self._world.limits.maxjobs.tracked
-        return limit is None or self.tracked + len(self._queued) < limit
+        return limit is None or self.tracked + len(self._coming) < limit
+
+    def _let_in(self) -> None:
+        while self._newcomers and self._may_adopt():
+            newcomer = next(iter(self._newcomers))
+            del self._newcomers[newcomer]
+            self._arrived(newcomer)
 
     @property
     def tracked(self) -> int:
@@ -199,20 +233,26 @@ class GridManager:
             job = case.job.id
             self._busy.discard(job)
             self._end(case, rest)
+            self._released(job)
             for next_job in self._world.limits.next(case.job.local.subject or ""):
                 self.look(next_job)
-            if job in self._again:
-                self._again.discard(job)
-                self.look(job)
+        self._let_in()
 
     def _begin(self, job: JobId) -> Case:
         self._queued.discard(job)
         self._busy.add(job)
         if (timer := self._timers.pop(job, None)) is not None:
             timer.cancel()
-        return Case(job=self._jobs.get(job) or _unknown(job), world=self._world, answer=self._answers.pop(job, None))
+        if job not in self._jobs and self._may_adopt():
+            self._coming.add(job)
+        room = job in self._jobs or job in self._coming
+        if room:
+            self._newcomers.pop(job, None)
+        record = self._jobs.get(job) or _unknown(job)
+        return Case(job=record, world=self._world, answer=self._answers.pop(job, None), room=room)
 
     def _end(self, case: Case, rest: Resting | Exception) -> None:
+        self._coming.discard(case.job.id)
         if isinstance(rest, Exception):
             self._trouble(case, rest)
         else:
@@ -244,12 +284,16 @@ class GridManager:
             self._drop(job, job.local.subject or "")
             if isinstance(rest, Wait) and rest.seconds is not None:
                 self._after(job.id, rest.seconds)
+            elif job.state is State.UNDEFINED and job.place is not None and not isinstance(rest, Forget):
+                self._newcomers.setdefault(job.id)
             elif not isinstance(rest, Forget) and job.state is not State.UNDEFINED:
                 self._lifetimes.note(job.id, job.state, job.local)
             return
         self._keep(job)
         if job.state not in RUNNING and not (job.state is State.PREPARING and job.status.pending):
             self._world.limits.left_batch(job.id)
+        if job.state is State.FINISHING:  # out of the line of its owner, if it was cancelled there
+            self._world.limits.started(job.id, job.local.subject or "")
         self._wait_for(job.id, rest)
 
     def _wait_for(self, job: JobId, rest: Resting) -> None:
@@ -299,10 +343,6 @@ class GridManager:
         self._asked.pop(job.id, None)
         self._troubles.pop(job.id, None)
         self._world.limits.left(job.id, owner)
-        while self._newcomers and self._may_adopt():
-            newcomer = next(iter(self._newcomers))
-            del self._newcomers[newcomer]
-            self.look(newcomer)
 
     def _after(self, job: JobId, seconds: float) -> None:
         if (timer := self._timers.pop(job, None)) is not None:
@@ -358,17 +398,20 @@ class GridManager:
 
     async def _scan(self) -> None:
         """The truth: whatever is on disk and not in memory is taken up, whatever is gone from disk is dropped."""
+        waiting = list(self._newcomers)
         found, marked = await asyncio.to_thread(self._read_directories)
         on_disk = set(found)
         for job in found:
-            if job not in self._jobs:
-                self.look(job)
-        for job in (*marked, *self._resting(), *self._world.limits.next("")):
+            self._arrived(job)
+        for job in (*marked, *self._resting(), *self._world.limits.heads()):
             self.look(job)
         for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
             if not await asyncio.to_thread(self._is_on_disk, job):
                 self._vanished(job)
-        self._newcomers = {job: None for job in self._newcomers if job in on_disk}
+        for job in waiting:
+            if job not in on_disk:
+                self._newcomers.pop(job, None)
+        self._let_in()
 
     def _is_on_disk(self, job: JobId) -> bool:
         # a move between two looks into directories hides the file once
@@ -408,9 +451,10 @@ class GridManager:
             await asyncio.sleep(seconds)
             with contextlib.suppress(OSError):  # the full scan reports it
                 found, marked = await asyncio.to_thread(self._read_accepting)
-                for job in (*found, *marked):
-                    if job not in self._jobs or job in marked:
-                        self.look(job)
+                for job in found:
+                    self._arrived(job)
+                for job in marked:
+                    self.look(job)
 
     def _read_accepting(self) -> tuple[list[JobId], set[JobId]]:
         return list(self._store.scan_names(Place.ACCEPTING)), {job for job, _ in self._store.scan_marks()}

@@ -7,6 +7,7 @@ Every other scheme is refused with its name, so that the owner knows at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import stat
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,12 +32,10 @@ class LocalStager:
     """A stager for sites whose data is reached as files."""
 
     async def stage_in(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged:
-        del job
-        return await _each(_fetch, session, files)
+        return await _each(_fetch, job, session, files)
 
     async def stage_out(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged:
-        del job
-        return await _each(_send, session, files)
+        return await _each(_send, job, session, files)
 
     async def cancel(self, job: JobId) -> None:
         """The grid manager cancels the call itself; what a copy had made is cleaned up with the job."""
@@ -44,11 +43,11 @@ class LocalStager:
 
 
 async def _each(
-    move: Callable[[Path, FileEntry], Awaitable[None]], session: Path, files: Sequence[FileEntry]
+    move: Callable[[JobId, Path, FileEntry], Awaitable[None]], job: JobId, session: Path, files: Sequence[FileEntry]
 ) -> Staged:
     try:
         for entry in files:
-            await move(session, entry)
+            await move(job, session, entry)
     except (StagingError, UnsafePath, OSError) as exc:
         return Staged(done=False, failure=str(exc))
     return Staged(done=True)
@@ -63,21 +62,36 @@ def path_of(url: str) -> Path:
     """
     if not url.startswith(_SCHEME):
         raise StagingError(f"{url}: no transfer method for {url.partition(':')[0]}: here")
-    rest = url.removeprefix(_SCHEME)
-    if rest.startswith("//"):
-        host, slash, rest = rest[2:].partition("/")
-        if host.partition(";")[0] not in {"", "localhost"}:
-            raise StagingError(f"{url}: a file of another host")
-        rest = slash + rest
+    host, rest = _host_and_path(url)
+    if host.partition(";")[0] not in {"", "localhost"}:
+        raise StagingError(f"{url}: a file of another host")
     path = Path(unquote(rest, errors="surrogateescape"))
     if not path.is_absolute() or ".." in path.parts or "\0" in str(path) or not path.name:
         raise StagingError(f"{url}: not an absolute path")
     return path
 
 
-async def _fetch(session: Path, entry: FileEntry) -> None:
+def _host_and_path(url: str) -> tuple[str, str]:
+    """Options of the URL follow the host: ``file://localhost;overwrite=yes/path``."""
+    rest = url.removeprefix(_SCHEME)
+    if not rest.startswith("//"):
+        return "", rest
+    host, slash, path = rest[2:].partition("/")
+    return host, slash + path
+
+
+def _partial(job: JobId) -> str:
+    """
+    Name of a file that is not whole yet, beside its place; a job's files move one after the other.
+
+    No name of anybody's file, as ``NAME.part`` might be, and never too long.
+    """
+    return f".arex-{job}.part"
+
+
+async def _fetch(job: JobId, session: Path, entry: FileEntry) -> None:
     source = path_of(entry.lfn)
-    partial = f"{entry.pfn}.part"
+    partial = f"{entry.pfn.rpartition('/')[0]}/{_partial(job)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
         async with aiofiles.open(await asyncio.to_thread(_open_regular, source), "rb") as read:
@@ -86,7 +100,7 @@ async def _fetch(session: Path, entry: FileEntry) -> None:
                 await _copy(read, write)
     except OSError as exc:
         raise TransferFailed(f"{entry.lfn}: {exc.strerror}") from exc
-    await asyncio.to_thread(_into_place, session, entry.pfn)
+    await asyncio.to_thread(_into_place, session, entry.pfn, _partial(job))
 
 
 def _open_regular(path: Path) -> int:
@@ -98,16 +112,17 @@ def _open_regular(path: Path) -> int:
     return fd
 
 
-def _into_place(session: Path, name: str) -> None:
+def _into_place(session: Path, name: str, partial: str) -> None:
     with beneath.parent_of(session, name) as (above, last):
-        os.rename(f"{last}.part", last, src_dir_fd=above, dst_dir_fd=above)
+        os.rename(partial, last, src_dir_fd=above, dst_dir_fd=above)
 
 
-async def _send(session: Path, entry: FileEntry) -> None:
+async def _send(job: JobId, session: Path, entry: FileEntry) -> None:
     target = path_of(entry.lfn)
-    if await asyncio.to_thread(target.exists) and "overwrite=yes" not in entry.lfn:
+    options = _host_and_path(entry.lfn)[0].split(";")
+    if await asyncio.to_thread(os.path.lexists, target) and "overwrite=yes" not in options:
         raise TransferFailed("Destination URL already exists")
-    partial = target.with_name(f"{target.name}.part")
+    partial = target.with_name(_partial(job))
     try:
         fd = await asyncio.to_thread(beneath.open_file, session, entry.pfn)
         async with aiofiles.open(fd, "rb") as read:
@@ -116,6 +131,8 @@ async def _send(session: Path, entry: FileEntry) -> None:
                 await _copy(read, write)
         await asyncio.to_thread(partial.rename, target)
     except OSError as exc:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(partial.unlink)
         raise TransferFailed(f"{entry.lfn}: {exc.strerror}") from exc
 
 

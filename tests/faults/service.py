@@ -30,8 +30,8 @@ NOBODY: Final = 65534
 def wait_for(condition: Callable[[], bool], limit_s: float, what: Callable[[], object] | str) -> None:
     start = time.monotonic()
     while not condition():
-        told = what if isinstance(what, str) else what()
-        assert time.monotonic() - start < limit_s, f"not within {limit_s} s: {told}"
+        if time.monotonic() - start > limit_s:
+            raise AssertionError(f"not within {limit_s} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.02)
 
 

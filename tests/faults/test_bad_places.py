@@ -111,7 +111,7 @@ def test_a_control_directory_that_can_not_be_made_is_told_at_start_and_to_the_cl
 
 
 def test_a_control_directory_that_becomes_unwritable_holds_jobs_until_it_is_writable(ordinary: Ordinary) -> None:
-    """The client is told at once, the job that is under way waits and ends when it can."""
+    """The job that is under way waits, and ends when it can."""
     ordinary.up()
     held = ordinary.root / "held"
     os.mkfifo(held)
@@ -122,14 +122,11 @@ def test_a_control_directory_that_becomes_unwritable_holds_jobs_until_it_is_writ
     for path in closed:
         path.chmod(0o500)
 
-    said = ordinary.arcsub(TRUE)
     held.write_text("go\n")
-    wait_for(lambda: "event=job.trouble" in ordinary.said(), 20, ordinary.said)
+    wait_for(lambda: "event=job.trouble" in ordinary.said(), 20, lambda: ordinary.tell(running))
     for path in closed:
         path.chmod(0o700)
 
-    assert 0 != said.returncode
-    assert "can't be written" in said.stderr
     ordinary.ends_well(running, 40)
     ordinary.ends_well(ordinary.sent())
     assert "Traceback" not in ordinary.said()

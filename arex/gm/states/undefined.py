@@ -22,7 +22,12 @@ _MOMENT_S: Final = 0.02
 def decide(case: Case) -> Step:
     found = case.store.read_status(case.job.id)
     if found is None:
+        for mark in Mark:  # a request about a job that is no more
+            case.store.drop_mark(case.job.id, mark)
         return Wait()  # gone again: whoever removed it had its reason, the loop drops the job
+    if not case.room and found.place is not Place.FINISHED:
+        case.job = replace(case.job, place=found.place)
+        return Wait()  # the loop calls it when there is room
     if _in_the_making(case, found):
         return Wait(_MOMENT_S)
     case.job = replace(case.job, place=found.place, changed=found.changed, on_disk=found.status)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arex.controldir.fifo import NAME, Fifo, Messages, ring
+from arex.errors import AlreadyRunning, ControlDirError
+from arex.model.ids import JobId, is_job_id
+
+
+@pytest.mark.parametrize(
+    ("data", "heard"),
+    [
+        (b"", []),
+        (b"abc\0", ["abc"]),
+        (b"abc\0def\0", ["abc", "def"]),
+        (b"\0", [None]),
+        (b"abc\n", ["abc"]),
+        (b"abc\ndef\0", ["abc", "def"]),
+        (b"a b\0", [None]),
+        (b"../x\0", [None]),
+        (b"\xff\0", [None]),
+        (b"abc", []),
+        (b"x" * 64 + b"\0", [None]),
+    ],
+)
+def test_a_message_is_an_id_and_anything_else_asks_for_a_scan(data: bytes, heard: list[str | None]) -> None:
+    """A line break ends one too: it must not poison the id after it."""
+    assert heard == Messages().feed(data)
+
+
+def test_a_message_may_come_in_pieces() -> None:
+    messages = Messages()
+
+    assert [[], [], ["abc"], ["d"]] == [messages.feed(piece) for piece in (b"a", b"b", b"c\0d", b"\0")]
+
+
+def test_a_message_without_end_is_dropped() -> None:
+    messages = Messages()
+    for _ in range(1000):
+        messages.feed(b"x" * 50)
+
+    assert len(messages._rest) <= 64
+    messages.feed(b"\0")
+    assert ["abc"] == messages.feed(b"abc\0")
+
+
+@given(st.binary(max_size=200), st.integers(1, 20))
+def test_no_bytes_make_a_wrong_id(data: bytes, size: int) -> None:
+    messages = Messages()
+    for at in range(0, len(data), size):
+        for job in messages.feed(data[at : at + size]):
+            assert job is None or is_job_id(job)
+
+
+def test_ringing_where_nobody_listens_is_no_error(tmp_path: Path) -> None:
+    assert not ring(tmp_path, JobId("a"))
+    os.mkfifo(tmp_path / NAME)
+    assert not ring(tmp_path, JobId("a"))
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "directory"])
+def test_ringing_at_something_else_writes_nothing(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "target").write_text("precious")
+    match kind:
+        case "file":
+            (tmp_path / NAME).write_text("precious")
+        case "link":
+            (tmp_path / NAME).symlink_to(tmp_path / "target")
+        case _:
+            (tmp_path / NAME).mkdir()
+
+    if kind == "directory":
+        with pytest.raises(IsADirectoryError):
+            ring(tmp_path, JobId("a"))
+    else:
+        assert not ring(tmp_path, JobId("a"))
+    assert "precious" == (tmp_path / "target").read_text()
+    assert kind != "file" or (tmp_path / NAME).read_text() == "precious"
+
+
+@pytest.fixture
+async def fifo(tmp_path: Path) -> AsyncIterator[Fifo]:
+    fifo = Fifo(tmp_path)
+    await asyncio.to_thread(fifo.open)
+    yield fifo
+    fifo.close()
+
+
+async def test_rings_are_heard(fifo: Fifo, tmp_path: Path) -> None:
+    heard: asyncio.Queue[JobId | None] = asyncio.Queue()
+    fifo.listen(heard.put_nowait, lambda: heard.put_nowait(None))
+
+    assert await asyncio.to_thread(ring, tmp_path, JobId("abc"))
+    assert await asyncio.to_thread(ring, tmp_path)
+    assert [JobId("abc"), None] == [await heard.get(), await heard.get()]
+
+
+async def test_a_full_pipe_holds_no_client(fifo: Fifo, tmp_path: Path) -> None:
+    def ring_often() -> bool:
+        return all(ring(tmp_path, JobId("x" * 54)) for _ in range(3000))
+
+    assert await asyncio.to_thread(ring_often)
+    assert fifo._fd >= 0
+
+
+async def test_a_second_reader_is_refused(fifo: Fifo, tmp_path: Path) -> None:
+    with pytest.raises(AlreadyRunning, match="another daemon reads"):
+        await asyncio.to_thread(Fifo(tmp_path).open)
+    assert fifo._fd >= 0
+
+
+async def test_the_pipe_is_private_and_used_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        fifo = Fifo(tmp_path)
+        await asyncio.to_thread(fifo.open)
+        fifo.close()
+
+    assert 0o600 == stat.S_IMODE((tmp_path / NAME).stat().st_mode)
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "directory"])
+def test_something_else_in_its_place_is_named(tmp_path: Path, kind: str) -> None:
+    match kind:
+        case "file":
+            (tmp_path / NAME).touch()
+        case "link":
+            os.mkfifo(tmp_path / "pipe")
+            (tmp_path / NAME).symlink_to("pipe")
+        case _:
+            (tmp_path / NAME).mkdir()
+
+    with pytest.raises(ControlDirError, match="is not a pipe"):
+        Fifo(tmp_path).open()

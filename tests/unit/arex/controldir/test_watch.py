@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from arex.controldir import watch
+from arex.controldir.layout import FlatLayout, Mark, Place
+from arex.controldir.store import ControlDir
+from arex.controldir.watch import Mode, Watch, filesystem_of
+from arex.model.ids import JobId
+from arex.model.state import State, Status
+
+JOB = JobId("abc")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ControlDir:
+    store = ControlDir(FlatLayout(tmp_path / "ctl"))
+    store.prepare("me")
+    return store
+
+
+async def test_new_jobs_and_marks_are_seen(store: ControlDir) -> None:
+    """Also those that are renamed into place, as ARC's clients do."""
+    seen: asyncio.Queue[JobId] = asyncio.Queue()
+    watching = Watch(store.layout, seen.put_nowait)
+    mode, why = await watching.start("auto")
+    assert (Mode.EVENTS, True) == (mode, "seen at once" in why)
+
+    await asyncio.to_thread(store.put_status, JOB, Status(State.ACCEPTED), None)
+    assert JOB == await seen.get()
+    await asyncio.to_thread(store.set_mark, JobId("other"), Mark.CANCEL)
+    while await seen.get() != "other":
+        pass
+    await watching.stop()
+
+
+async def test_files_that_are_no_jobs_wake_nobody(store: ControlDir) -> None:
+    seen: list[JobId] = []
+    watching = Watch(store.layout, seen.append)
+    for name in ("README", "job.a b.status", ".arex-probe.1", "job.abc.status.~1.2", "job.$(x).cancel"):
+        watching._seen(name)
+
+    assert [] == seen
+
+
+async def test_polling_can_be_asked_for(store: ControlDir) -> None:
+    assert (Mode.POLL, "the configuration says so") == await Watch(store.layout, print).start("poll")
+
+
+async def test_on_a_network_file_system_events_are_not_trusted(
+    store: ControlDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come for what this host does, and for nothing that others do."""
+    monkeypatch.setattr(watch, "filesystem_of", lambda _: "nfs4")
+    mode, why = await Watch(store.layout, print).start("auto")
+
+    assert Mode.POLL is mode
+    assert "nfs4" in why
+
+
+async def test_a_directory_that_is_not_there_is_polled(store: ControlDir) -> None:
+    await asyncio.to_thread((store.root / Place.ACCEPTING).rmdir)
+    mode, why = await Watch(store.layout, print).start("events")
+
+    assert Mode.POLL is mode
+    assert "can't be watched" in why
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/proc/self", "proc"), ("/dev/shm", "tmpfs"), ("/sys", "sysfs")])
+def test_the_file_system_of_a_path_is_known(path: str, kind: str) -> None:
+    assert kind == filesystem_of(Path(path))

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from arex.config.values import MaxJobs
+from arex.controldir.layout import FlatLayout
+from arex.controldir.store import ControlDir
+from arex.gm import activity
+from arex.gm.case import Case, Job, Settings, World
+from arex.gm.limits import Limits
+from arex.gm.machine import CANCELLED
+from arex.model.ids import JobId, LocalId
+from arex.model.local import JobLocal
+from arex.model.state import State, Status
+from tests.fakes.clock import FakeClock
+from tests.unit.arex.gm.house import describe
+
+JOB = JobId("abc")
+#: The table of states in the description of ARC's interfaces: status, phase, arcrest, emies and attributes, bes.
+TABLE = [
+    ("ACCEPTED", "", "ACCEPTING", "accepted", {"client-stagein-possible"}, "Pending"),
+    ("PENDING:ACCEPTED", "", "ACCEPTED", "accepted", {"client-stagein-possible", "server-paused"}, "Pending"),
+    ("PREPARING", "", "PREPARING", "preprocessing", {"client-stagein-possible", "server-stagein"}, "Running"),
+    (
+        "PENDING:PREPARING", "", "PREPARED", "preprocessing",
+        {"client-stagein-possible", "server-stagein", "server-paused"}, "Running",
+    ),
+    ("SUBMIT", "", "SUBMITTING", "processing-accepting", set(), "Running"),
+    ("INLRMS", "Q", "QUEUING", "processing-queued", set(), "Running"),
+    ("INLRMS", "R", "RUNNING", "processing-running", {"app-running"}, "Running"),
+    ("INLRMS", "S", "HELD", "processing-running", {"batch-suspend"}, "Running"),
+    ("INLRMS", "E", "EXITINGLRMS", "processing-running", set(), "Running"),
+    ("INLRMS", "O", "OTHER", "processing-running", set(), "Running"),
+    ("PENDING:INLRMS", "", "EXECUTED", "processing-queued", {"server-paused"}, "Running"),
+    ("FINISHING", "", "FINISHING", "postprocessing", {"client-stageout-possible", "server-stageout"}, "Running"),
+    ("CANCELING", "", "KILLING", "processing", {"processing-cancel"}, "Running"),
+    ("FINISHED", "", "FINISHED", "terminal", {"client-stageout-possible"}, "Finished"),
+    ("DELETED", "", "WIPED", "terminal", {"expired"}, "Finished"),
+]  # fmt: skip
+
+
+def _values(states: list[str], kind: str) -> list[str]:
+    return [text.partition(":")[2] for text in states if text.startswith(f"{kind}:")]
+
+
+def _status(text: str) -> Status:
+    return Status(State(text.removeprefix("PENDING:")), text.startswith("PENDING:"))
+
+
+@pytest.mark.parametrize(
+    ("word", "phase", "rest", "emies", "attributes", "bes"), TABLE, ids=[f"{r[0]} {r[1]}" for r in TABLE]
+)
+def test_states_are_named_as_in_arcs_table(
+    word: str, phase: str, rest: str, emies: str, attributes: set[str], bes: str
+) -> None:
+    states = activity.states(_status(word), phase, JobLocal(), [])
+
+    assert [rest] == _values(states, "arcrest")
+    assert [emies] == _values(states, "emies")
+    assert attributes == set(_values(states, "emiesattr"))
+    assert [bes] == _values(states, "bes")
+    assert [f"{word}:{phase}" if phase else word] == _values(states, "nordugrid")
+
+
+@pytest.mark.parametrize(
+    ("state", "part"),
+    [
+        (None, "validation"), (State.ACCEPTED, "validation"), (State.PREPARING, "preprocessing"),
+        (State.SUBMIT, "processing"), (State.INLRMS, "processing"), (State.FINISHING, "postprocessing"),
+    ],
+)  # fmt: skip
+def test_a_failure_names_the_part_in_which_it_happened(state: State | None, part: str) -> None:
+    failed = activity.states(Status(State.FINISHED), "", JobLocal(failedstate=state), ["LRMS error: (3)"])
+    killed = activity.states(Status(State.FINISHED), "", JobLocal(failedstate=state), ["x", CANCELLED])
+
+    assert (["FAILED"], ["Failed"]) == (_values(failed, "arcrest"), _values(failed, "bes"))
+    assert f"{part}-failure" in _values(failed, "emiesattr")
+    assert [f"FAILED::{state or ''}"] == _values(failed, "nordugrid")
+    assert (["KILLED"], ["Cancelled"]) == (_values(killed, "arcrest"), _values(killed, "bes"))
+    assert f"{part}-cancel" in _values(killed, "emiesattr")
+
+
+# --- the document -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ControlDir:
+    store = ControlDir(FlatLayout(tmp_path / "ctl"))
+    store.prepare("me")
+    return store
+
+
+def _case(store: ControlDir, status: Status, local: JobLocal, phase: str = "") -> Case:
+    settings = Settings(sessiondirs=(store.root.parent,), lrms="fake", queue="q", hostname="ce.example.org")
+    world = World(
+        store=store, settings=settings, limits=Limits(MaxJobs()), clock=FakeClock(), describe=describe,
+        phases={JOB: phase} if phase else {},
+    )  # fmt: skip
+    moment = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+    return Case(job=Job(id=JOB, status=status, place=None, local=local, changed=moment), world=world)
+
+
+def _texts(document: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for node in etree.fromstring(document).iter():
+        found.setdefault(etree.QName(node).localname, []).append(node.text or "")
+    return found
+
+
+def test_a_finished_job_tells_what_it_was_and_used(store: ControlDir) -> None:
+    store.put(JOB, "failed", b"LRMS error: (3) wrong\n")
+    store.put(
+        JOB, "diag",
+        b"exitcode=3\nwalltime=10\nUserTime=4.5s\nKernelTime=1.2s\nMaxResidentMemory=1372kB\nnodename=node1\n"
+        b"LRMSStartTime=20261120080000Z\nLRMSEndTime=20261120080010Z\n",
+    )  # fmt: skip
+    local = JobLocal(
+        jobname="hello", subject="/CN=me", queue="long", localid=LocalId("77"), failedstate=State.INLRMS, rerun=1,
+        cleanuptime=datetime(2026, 11, 27, tzinfo=UTC), lifetime=timedelta(days=7),
+    )  # fmt: skip
+    texts = _texts(activity.document(_case(store, Status(State.FINISHED), local)))
+
+    expected = {
+        "ID": "urn:caid:ce.example.org:org.nordugrid.internal:abc", "IDFromEndpoint": "urn:idfe:abc", "Name": "hello",
+        "Owner": "/CN=me", "Queue": "long", "ExitCode": "3", "Error": "LRMS error: (3) wrong", "ExecutionNode": "node1",
+        "UsedTotalWallTime": "10", "UsedTotalCPUTime": "5", "UsedMainMemory": "1372",
+        "StartTime": "2026-11-20T08:00:00Z", "ComputingManagerEndTime": "2026-11-20T08:00:10Z",
+        "EndTime": "2026-11-20T08:00:00Z", "WorkingAreaEraseTime": "2026-11-27T00:00:00Z",
+        "ComputingShareID": "urn:ogf:ComputingShare:ce.example.org:long",
+    }  # fmt: skip
+    assert expected == {name: texts[name][0] for name in expected}
+    assert "LocalIDFromManager" not in texts
+    assert "RestartState" in texts
+
+
+def test_a_running_job_has_its_local_id_and_phase(store: ControlDir) -> None:
+    case = _case(store, Status(State.INLRMS), JobLocal(localid=LocalId("77")), "R")
+    activity.publish(case)
+
+    assert activity.shows(case, "R")
+    assert not activity.shows(case, "Q")
+    assert ["77"] == _texts(activity.document(case))["LocalIDFromManager"]
+
+
+HOSTILE = ["<x/>&amp;]]>", "\x00\x01\x1b", "\udcff", "a\nb", "\ufffe", "\U0001f600", "x" * 100_000]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_any_text_of_a_job_makes_a_document_that_reads(store: ControlDir, text: str) -> None:
+    local = JobLocal(jobname=text, subject=text, queue=text, gmlog=text, interface=text, localid=LocalId(text))
+    store.put(JOB, "failed", text.encode("utf-8", "surrogateescape"))
+    store.put(JOB, "diag", f"nodename={text}\nexitcode={text}\n".encode("utf-8", "surrogateescape"))
+
+    assert _texts(activity.document(_case(store, Status(State.INLRMS), local)))["Name"]
+
+
+@pytest.mark.parametrize("suffix", ["grami", "diag", "failed", "xml"])
+@pytest.mark.parametrize("kind", ["junk", "link", "directory"])
+def test_files_that_do_not_read_make_a_shorter_document(store: ControlDir, suffix: str, kind: str) -> None:
+    path = Path(store.layout.job_file(JOB, suffix))
+    match kind:
+        case "junk":
+            path.write_bytes(
+                bytes(range(256)) * 40 + b"\nexitcode=" + b"9" * 6000 + b"\njoboption_count=" + b"9" * 6000
+            )
+        case "link":
+            path.symlink_to("/etc/passwd")
+        case _:
+            path.mkdir()
+    case = _case(store, Status(State.FINISHED), JobLocal())
+
+    assert ["urn:idfe:abc"] == _texts(activity.document(case))["IDFromEndpoint"]
+    assert not activity.shows(case, "R")

@@ -1,0 +1,308 @@
+"""A lane over a fake cluster, with a clock that a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from arex.gm.case import Answer, AskCancel, AskStatus, AskSubmit, CancelTaken, Ended, Refused, Submitted
+from arex.gm.lane import Lane
+from arex.model.grami import Grami
+from arex.model.ids import JobId, LocalId, Tag
+from arex.model.report import EndCause, Phase, Report
+from arex.ports import LocalJob, Submission
+from tests.fakes.batch import FakeBackend, FakeCluster, ended
+from tests.unit.arex.gm.house import PACE, StillClock, until
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.clock = StillClock()
+        self.answers: dict[JobId, list[Answer]] = {}
+        self.phases: list[tuple[JobId, Phase]] = []
+        self.lane = Lane(
+            FakeBackend(self.cluster), self.clock, PACE, self.answered, lambda *change: self.phases.append(change)
+        )
+
+    def answered(self, job: JobId, answer: Answer) -> None:
+        self.answers.setdefault(job, []).append(answer)
+
+    def submit(self, name: str, *, sure: bool = True) -> Tag:
+        ask = AskSubmit("fake", submission(name), sure)
+        self.lane.submit(ask)
+        return ask.submission.tag
+
+    async def submitted(self, name: str) -> LocalId:
+        self.submit(name)
+        [answer] = await self.told(name)
+        assert isinstance(answer, Submitted)
+        return answer.localid
+
+    async def told(self, name: str, times: int = 1) -> list[Answer]:
+        await until(lambda: len(self.answers.get(JobId(name), [])) >= times, lambda: self.answers)
+        return self.answers[JobId(name)]
+
+    def watch(self, name: str, localid: LocalId) -> None:
+        self.lane.watch(AskStatus("fake", local_job(name, localid)))
+
+    async def pass_by(self, seconds: float = 1.0) -> None:
+        """Time goes by in steps, and everybody has a turn in each."""
+        for _ in range(10):
+            self.clock.advance(timedelta(seconds=seconds / 10))
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    def asked(self, method: str) -> int:
+        return sum(count for (what, _), count in self.cluster.calls.items() if what == method)
+
+
+def submission(name: str) -> Submission:
+    session = Path("/session") / name
+    grami = Grami(gridid=JobId(name), directory=session, controldir=Path("/ctl"), args=("/bin/true",))
+    return Submission(job=JobId(name), tag=Tag(f"{name}-1"), grami=grami, rundir=session / "run")
+
+
+def local_job(name: str, localid: LocalId) -> LocalJob:
+    session = Path("/session") / name
+    return LocalJob(job=JobId(name), localid=localid, tag=Tag(f"{name}-1"), session=session, rundir=session / "run")
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    await stage.lane.backend.start()
+    task = asyncio.create_task(stage.lane.run())
+    yield stage
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+# --- submit -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_sure_submission_is_not_looked_up(stage: Stage) -> None:
+    assert LocalId("1") == await stage.submitted("A")
+    assert 0 == stage.asked("find")
+
+
+async def test_an_unsure_one_that_was_taken_is_not_submitted_again(stage: Stage) -> None:
+    stage.cluster.take(submission("A"))
+    stage.submit("A", sure=False)
+
+    assert [Submitted(LocalId("1"))] == await stage.told("A")
+    assert 0 == stage.asked("submit")
+
+
+async def test_an_unsure_one_that_was_not_taken_is_submitted(stage: Stage) -> None:
+    stage.submit("A", sure=False)
+
+    assert [Submitted(LocalId("1"))] == await stage.told("A")
+    assert (1, 1) == (stage.asked("find"), stage.asked("submit"))
+
+
+async def test_a_lost_answer_is_looked_up_and_nothing_runs_twice(stage: Stage) -> None:
+    stage.cluster.lost_answers = 1
+    tag = stage.submit("A")
+    await until(lambda: stage.cluster.taken)
+    await stage.pass_by(2)
+
+    assert [Submitted(LocalId("1"))] == await stage.told("A")
+    assert {tag: 1} == stage.cluster.runs
+    assert 1 == stage.asked("submit")
+
+
+async def test_a_refusal_is_told_with_its_reason(stage: Stage) -> None:
+    stage.cluster.refusals[Tag("A-1")] = "no such queue"
+    stage.submit("A")
+    stage.submit("B")
+
+    assert [Refused("no such queue")] == await stage.told("A")
+    assert [Submitted(LocalId("1"))] == await stage.told("B")
+
+
+async def test_an_outage_is_waited_out_and_found_before_submitting(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The jobs become unsure; it is said once that the batch system is down, and once that it is up."""
+    stage.cluster.outage = "no route to host"
+    stage.submit("A")
+    await until(lambda: stage.lane.down_since)
+    for _ in range(30):
+        await stage.pass_by(10)
+    attempts = stage.asked("submit") + stage.asked("find")
+
+    assert {} == stage.answers
+    assert "no route to host" in (stage.lane.down_since or "")
+    assert 4 <= attempts <= 12
+    stage.cluster.outage = ""
+    await stage.pass_by(70)
+    assert [Submitted(LocalId("1"))] == await stage.told("A")
+    assert stage.lane.down_since is None
+    events = [record.__dict__["event"] for record in caplog.records if "event" in record.__dict__]
+    assert ["lrms.down", "lrms.up"] == events
+    assert 1 == stage.cluster.runs[Tag("A-1")]
+
+
+async def test_asking_twice_is_asking_once(stage: Stage) -> None:
+    stage.submit("A")
+    stage.submit("A")
+    await stage.told("A")
+    await stage.pass_by()
+
+    assert 1 == len(stage.answers[JobId("A")])
+
+
+# --- watch ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_phase_is_told_once_and_the_end_is_told_once(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.watch("A", localid)
+    await until(lambda: stage.phases)
+    await stage.pass_by()
+    stage.cluster.end(localid, ended(0))
+    await stage.told("A", 2)
+    await stage.pass_by()
+
+    assert [(JobId("A"), Phase.RUNNING)] == stage.phases
+    assert [Submitted(localid), Ended(ended(0))] == stage.answers[JobId("A")]
+    assert 0 == stage.lane.inside
+
+
+async def test_an_end_before_the_watch_is_not_missed(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.cluster.end(localid, ended(3))
+    await stage.pass_by()
+    stage.watch("A", localid)
+
+    assert Ended(ended(3)) == (await stage.told("A", 2))[1]
+
+
+async def test_a_job_missing_from_one_answer_is_not_lost(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.cluster.invisible_for = 3
+    stage.watch("A", localid)
+    while not stage.phases:
+        assert 1 == len(stage.answers[JobId("A")])
+        await stage.pass_by(0.05)
+
+    assert [(JobId("A"), Phase.RUNNING)] == stage.phases
+
+
+async def test_a_job_that_stays_missing_is_lost(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.cluster.forget(localid)
+    stage.watch("A", localid)
+    for _ in range(3):
+        await stage.pass_by(4)
+    assert 1 == len(stage.answers[JobId("A")])
+    await stage.pass_by(4)
+
+    why = "the batch system no longer knows the job"
+    lost = Report(phase=Phase.ENDED, cause=EndCause.LOST, message=why)
+    while len(stage.answers[JobId("A")]) == 1:
+        await stage.pass_by()
+    assert Ended(lost) == stage.answers[JobId("A")][1]
+
+
+async def test_silence_is_not_absence(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.watch("A", localid)
+    await until(lambda: stage.phases)
+    stage.cluster.outage = "down"
+    for _ in range(10):
+        await stage.pass_by(100)
+
+    assert 1 == len(stage.answers[JobId("A")])
+    stage.cluster.outage = ""
+    stage.cluster.end(localid, ended(0))
+    assert Ended(ended(0)) == (await stage.told("A", 2))[1]
+
+
+async def test_a_forgotten_job_is_not_asked_about(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.watch("A", localid)
+    stage.lane.forget(localid, JobId("A"))
+    before = stage.asked("status")
+    await stage.pass_by()
+
+    assert before == stage.asked("status")
+
+
+# --- one local id, two jobs -------------------------------------------------------------------------------------------
+
+
+async def test_a_second_owner_of_a_local_id_takes_nothing_from_the_first(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.watch("A", localid)
+    stage.watch("B", localid)
+    stage.lane.forget(localid, JobId("B"))
+    stage.lane.cancel(AskCancel("fake", local_job("B", localid)))
+
+    assert [CancelTaken("job A has the same local id")] == await stage.told("B")
+    stage.cluster.end(localid, ended(0))
+    assert Ended(ended(0)) == (await stage.told("A", 2))[1]
+
+
+async def test_a_second_owner_that_stays_is_lost(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.watch("A", localid)
+    stage.watch("B", localid)
+    await stage.pass_by(20)
+
+    [answer] = await stage.told("B")
+    assert isinstance(answer, Ended)
+    assert (EndCause.LOST, "job A has the same local id") == (answer.report.cause, answer.report.message)
+    assert 1 == len(stage.answers[JobId("A")])
+
+
+async def test_a_local_id_that_was_given_again_serves_its_new_owner(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.watch("A", localid)
+    stage.watch("B", localid)
+    stage.cluster.end(localid, ended(0))
+    await stage.told("A", 2)
+    stage.cluster.reports[localid] = Report(phase=Phase.RUNNING)
+    await until(lambda: (JobId("B"), Phase.RUNNING) in stage.phases)
+    stage.cluster.end(localid, ended(5))
+
+    assert [Ended(ended(5))] == await stage.told("B")
+
+
+# --- cancel -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_cancel_is_taken_and_the_end_follows(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.watch("A", localid)
+    stage.lane.cancel(AskCancel("fake", local_job("A", localid)))
+    answers = await stage.told("A", 3)
+
+    assert CancelTaken() in answers
+    assert Ended(ended(143, EndCause.CANCELLED, 15)) in answers
+
+
+async def test_a_refused_cancel_says_why(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.cluster.cancel_refusals[localid] = "not yours"
+    stage.lane.cancel(AskCancel("fake", local_job("A", localid)))
+
+    assert CancelTaken("not yours") == (await stage.told("A", 2))[1]
+
+
+async def test_a_cancel_is_asked_until_there_is_an_answer(stage: Stage) -> None:
+    localid = await stage.submitted("A")
+    stage.cluster.outage = "down"
+    stage.lane.cancel(AskCancel("fake", local_job("A", localid)))
+    await until(lambda: stage.lane.down_since)
+    await stage.pass_by(30)
+    stage.cluster.outage = ""
+    await stage.pass_by(70)
+
+    assert CancelTaken() in await stage.told("A", 2)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import logging
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from arex import logs
+
+log = logging.getLogger("arex.test")
+
+
+@pytest.fixture(autouse=True)
+def root() -> Iterator[None]:
+    """What a test sets up does not outlive it."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    for handler in root.handlers:
+        if handler not in before:
+            handler.close()
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_a_line_has_time_level_logger_job_and_event(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log")
+    log.info("moved to %s", "there", extra={"event": "job.moved", "job": "abc"})
+    [line] = (tmp_path / "log").read_text().splitlines()
+    stamp, _, rest = line.partition(" ")
+
+    assert "INFO arex.test [abc] moved to there event=job.moved" == rest
+    assert (20, "Z") == (len(stamp), stamp[-1])
+
+
+def test_the_job_comes_from_the_context(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log")
+    token = logs.job_context.set("abc")
+    log.warning("x")
+    logs.job_context.reset(token)
+    log.warning("x")
+
+    assert [True, False] == ["[abc]" in line for line in (tmp_path / "log").read_text().splitlines()]
+
+
+def test_json_is_one_object_a_line(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log", as_json=True)
+    log.error("line\nbreak \udcff", exc_info=ValueError("a\nb"), extra={"event": "e"})
+    [line] = (tmp_path / "log").read_text().splitlines()
+    facts = json.loads(line)
+
+    assert ("ERROR", "arex.test", "e") == (facts["level"], facts["logger"], facts["event"])
+    assert facts["message"].startswith("line\nbreak ")
+    assert "ValueError" in facts["trace"]
+    assert "job" not in facts
+
+
+def test_text_that_can_not_be_encoded_is_shown(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log")
+    log.info("name %s", "\udcff")
+
+    assert r"name \udcff" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(("level", "shown"), [(-1, 1), (0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 5), (99, 5)])
+def test_levels_are_those_of_arc(tmp_path: Path, level: int, shown: int) -> None:
+    logs.set_up(level, tmp_path / "log")
+    for call in (log.critical, log.error, log.warning, log.info, log.debug):
+        call("x")
+
+    assert shown == len((tmp_path / "log").read_text().splitlines())
+
+
+def test_the_file_is_private_and_its_directory_is_made(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "deep" / "log")
+
+    assert 0o600 == stat.S_IMODE((tmp_path / "deep" / "log").stat().st_mode)
+
+
+def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log")
+    log.info("one")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    log.info("two")
+
+    assert "one" in (tmp_path / "log.1").read_text()
+    assert "two" in (tmp_path / "log").read_text()
+
+
+def test_setting_up_again_writes_each_line_once(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log")
+    logs.set_up(3, tmp_path / "log")
+    log.info("x")
+
+    assert 1 == len((tmp_path / "log").read_text().splitlines())
+
+
+def test_without_a_file_it_is_said_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up(3, None)
+    log.info("heard")
+
+    assert "heard" in capsys.readouterr().err
