@@ -146,17 +146,19 @@ class GridManager:
         while True:
             await self._publish_now.wait()
             self._publish_now.clear()
-            while records := self._publishable():
+            while (records := self._publishable()) is not None:
                 self._shown.update(record.id for record in records)  # an older document must not follow a newer one
                 await asyncio.to_thread(self._publish, records)
                 self._shown.clear()
                 for record in records:
                     self._released(record.id)
 
-    def _publishable(self) -> list[Job]:
-        """The next few; those that are in the middle of something come after it."""
+    def _publishable(self) -> list[Job] | None:
+        """The next few, None if there are none; those that are in the middle of something come after it."""
         free = (job for job in self._to_publish if job not in self._busy and job not in self._queued)
         batch = list(itertools.islice(free, _PUBLISH))
+        if not batch:
+            return None
         for job in batch:
             del self._to_publish[job]
         return [self._jobs[job] for job in batch if job in self._jobs]

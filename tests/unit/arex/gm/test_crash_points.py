@@ -37,12 +37,12 @@ from arex.gm.case import (
     World,
 )
 from arex.gm.limits import Limits
-from arex.gm.machine import Resting, drive
+from arex.gm.machine import HANDLERS, Resting, drive
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.local import JobLocal
 from arex.model.report import EndCause, Phase, Report
-from arex.model.state import State, Status
+from arex.model.state import EDGES, ON_FAILURE, State, Status
 from tests.fakes.clock import FakeClock
 
 JOB = JobId("crashing")
@@ -262,9 +262,6 @@ def test_a_clean_mark_survives_death_at_any_write(tmp_path: Path) -> None:
 
 def test_every_state_has_a_handler_and_reaches_the_end() -> None:
     """Each state but UNDEFINED and DELETED can reach FINISHED over legal moves."""
-    from arex.gm.machine import HANDLERS
-    from arex.model.state import EDGES, ON_FAILURE
-
     assert set(State) == set(HANDLERS) == set(EDGES)
     for state in set(State) - {State.DELETED}:
         seen = {state}

@@ -1,0 +1,266 @@
+"""File lists of one job, on disk and as handlers see them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from arex.config.values import MaxJobs
+from arex.controldir.layout import FlatLayout
+from arex.controldir.store import ControlDir
+from arex.errors import UnsafePath
+from arex.gm import joblog, outputs
+from arex.gm.case import Case, Job, Settings, World
+from arex.gm.limits import Limits
+from arex.gm.outputs import Ending, expand
+from arex.jobdesc import Dialect, parse
+from arex.model.files import FileEntry
+from arex.model.ids import JobId, LocalId
+from arex.model.local import JobLocal
+from arex.model.state import State, Status
+from tests.fakes.clock import FakeClock
+
+JOB = JobId("one")
+XRSL = (
+    '&(executable="/bin/true")(inputfiles=("up" "")("down" "file:///data/down"))'
+    '(outputfiles=("kept" "")("sent" "file:///data/sent"))(rerun="9")(lifetime="99999999")'
+)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Path:
+    path = tmp_path / "session" / JOB
+    path.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def case(tmp_path: Path, session: Path) -> Case:
+    store = ControlDir(FlatLayout(tmp_path / "ctl"))
+    store.prepare("me")
+    store.reserve(JOB, XRSL.encode())
+    settings = Settings(
+        sessiondirs=(session.parent,),
+        lrms="fake",
+        queue="q",
+        maxrerun=3,
+        delegations=tmp_path / "delegations",
+        joblog=tmp_path / "jobs.log",
+    )
+    world = World(
+        store=store,
+        settings=settings,
+        limits=Limits(MaxJobs()),
+        clock=FakeClock(),
+        describe=lambda data: parse(data, Dialect.GRIDMANAGER)[0],
+    )
+    now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+    return Case(job=Job(id=JOB, status=Status(State.FINISHING), place=None, local=JobLocal(), changed=now), world=world)
+
+
+def with_local(case: Case, **facts: object) -> Case:
+    case.job = replace(case.job, local=replace(case.job.local, **facts))  # type: ignore[arg-type]
+    return case
+
+
+# --- from the description ---------------------------------------------------------------------------------------------
+
+
+def test_what_the_description_says_is_cut_to_what_the_site_allows(case: Case) -> None:
+    local, inputs, made = outputs.from_description(case)
+
+    assert (3, timedelta(days=7)) == (local.rerun, local.lifetime)
+    assert ("fake", "q") == (local.lrms, local.queue)
+    assert (1, 1) == (local.downloads, local.uploads)
+    assert {"/up": False, "/down": True} == {entry.pfn: entry.remote for entry in inputs}
+    assert {"/kept": False, "/sent": True} == {entry.pfn: entry.remote for entry in made}
+
+
+def test_what_the_client_decided_stays(case: Case) -> None:
+    with_local(case, queue="long", lrms="other", rerun=1)
+
+    local, _, _ = outputs.from_description(case)
+
+    assert ("long", "other", 1) == (local.queue, local.lrms, local.rerun)
+
+
+@pytest.mark.parametrize(
+    ("delegation", "parts"),
+    [
+        ("abc", ("abc",)),
+        ("abcd", ("abcd",)),
+        ("abcdefgh", ("abc", "defgh"[:3], "gh")),
+        ("0123456789", ("012", "345", "6789")),
+    ],
+)
+def test_a_delegation_is_found_where_the_store_of_arc_has_it(
+    case: Case, delegation: str, parts: tuple[str, ...]
+) -> None:
+    """In threes; the last piece has one to four characters."""
+    with_local(case, delegationid=delegation)
+
+    _, inputs, _ = outputs.from_description(case)
+
+    [credential] = [entry.credential for entry in inputs if entry.remote]
+    assert str(case.settings.delegations.joinpath(*parts)) == credential
+
+
+@pytest.mark.parametrize("delegation", ["", "../../etc/passwd", "a/b", "a.b", "ä", "a b"])
+def test_a_delegation_that_could_lead_elsewhere_is_none(case: Case, delegation: str) -> None:
+    """The proxy of the job itself is taken."""
+    with_local(case, delegationid=delegation)
+
+    _, inputs, _ = outputs.from_description(case)
+
+    [credential] = [entry.credential for entry in inputs if entry.remote]
+    assert case.store.layout.job_file(JOB, "proxy") == credential
+
+
+# --- failure and another try ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ending", "rerun", "names"),
+    [(Ending.FAILURE, 2, {"/kept", "/sent", "/up"}), (Ending.FAILURE, 0, {"/kept", "/sent"}),
+     (Ending.CANCEL, 2, {"/kept", "/sent"})],
+)  # fmt: skip
+def test_uploaded_inputs_are_kept_for_another_try_only(case: Case, ending: Ending, rerun: int, names: set[str]) -> None:
+    local = outputs.rewrite(case, JobLocal(rerun=rerun), ending)
+
+    written = case.store.read_entries(JOB, "output") or []
+    assert names == {entry.pfn for entry in written}
+    assert sum(entry.remote for entry in written) == local.uploads
+
+
+def test_another_try_leaves_out_what_is_here_and_what_was_sent(case: Case, session: Path) -> None:
+    _, _, made = outputs.from_description(case)
+    (session / "up").write_text("here")
+    case.store.put_entries(JOB, "output_status", [entry for entry in made if entry.remote])
+
+    outputs.for_restart(case)
+
+    assert ["/down"] == [entry.pfn for entry in case.store.read_entries(JOB, "input") or []]
+    assert ["/kept"] == [entry.pfn for entry in case.store.read_entries(JOB, "output") or []]
+    assert outputs.missing_downloads(case)
+    (session / "down").write_text("here")
+    outputs.for_restart(case)
+    assert not outputs.missing_downloads(case)
+
+
+def test_a_delivery_is_noted_once_however_often_it_is_told(case: Case) -> None:
+    _, _, made = outputs.from_description(case)
+    case.store.put_entries(JOB, "output", made)
+    remote = [entry for entry in made if entry.remote]
+
+    for _ in range(2):
+        outputs.delivered(case, case.store.read_entries(JOB, "output") or [], remote)
+
+    assert ["/kept"] == [entry.pfn for entry in case.store.read_entries(JOB, "output") or []]
+    assert remote == case.store.read_entries(JOB, "output_status")
+
+
+# --- names that the job chose -----------------------------------------------------------------------------------------
+
+
+def test_a_list_that_the_job_wrote_becomes_its_lines(session: Path) -> None:
+    (session / "list").write_text("a file:///data/a\n/b\n")
+
+    assert [FileEntry("/list"), FileEntry("/a", "file:///data/a", "cred"), FileEntry("/b", "", "cred")] == expand(
+        session, [FileEntry("/@list", "", "cred")]
+    )
+
+
+def test_a_list_that_the_job_did_not_write_is_empty(session: Path) -> None:
+    assert [FileEntry("/list")] == expand(session, [FileEntry("/@list")])
+
+
+@pytest.mark.parametrize("line", ["../../secret file:///data/x", "/../secret", "/a/../../secret"])
+def test_a_list_that_leads_out_of_the_session_is_refused(session: Path, line: str) -> None:
+    (session / "list").write_text(f"{line}\n")
+
+    with pytest.raises(UnsafePath):
+        expand(session, [FileEntry("/@list")])
+
+
+def test_a_list_that_is_a_link_is_refused(session: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("/x file:///data/x\n")
+    (session / "list").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(UnsafePath):
+        expand(session, [FileEntry("/@list")])
+
+
+def test_a_directory_is_sent_file_by_file_and_no_link_of_it(session: Path) -> None:
+    (session / "dir" / "deep").mkdir(parents=True)
+    (session / "dir" / "b").write_text("b")
+    (session / "dir" / "deep" / "a").write_text("a")
+    (session / "dir" / "link").symlink_to("/etc/passwd")
+    os.mkfifo(session / "dir" / "pipe")
+
+    found = expand(session, [FileEntry("/dir/", "file:///data/dir/")])
+
+    assert {"/dir/b": "file:///data/dir/b", "/dir/deep/a": "file:///data/dir/deep/a"} == {
+        entry.pfn: entry.lfn for entry in found
+    }
+
+
+# --- logs for people --------------------------------------------------------------------------------------------------
+
+
+def test_the_owner_sees_the_control_files_but_no_credential(case: Case, session: Path) -> None:
+    with_local(case, gmlog="logs")
+    for suffix in ("errors", "proxy", "grami", "failed"):
+        case.store.put(JOB, suffix, suffix.encode())
+
+    outputs.copy_logs(case)
+
+    assert {"description", "errors", "failed"} == set(os.listdir(session / "logs"))
+
+
+def test_a_log_directory_that_can_not_be_is_noted_and_no_reason_to_fail(case: Case, session: Path) -> None:
+    with_local(case, gmlog="logs")
+    (session / "logs").write_text("a file of the job")
+
+    outputs.copy_logs(case)
+
+    assert b"The log directory can't be written" in (case.store.read(JOB, "errors") or b"")
+    assert "a file of the job" == (session / "logs").read_text()
+
+
+def log_of(case: Case) -> str:
+    assert case.settings.joblog is not None
+    return case.settings.joblog.read_text(encoding="utf-8")
+
+
+def test_the_job_log_has_a_line_for_the_start_and_one_for_the_end(case: Case) -> None:
+    with_local(case, jobname="hello", subject="/CN=me", queue="q", localid=LocalId("17"))
+    joblog.started(case)
+    joblog.finished(case)
+    stamp = case.world.clock.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    who = f"unix user: {os.geteuid()}:{os.getegid()}"
+
+    same = f'- job id: {JOB}, {who}, name: "hello", owner: "/CN=me", lrms: fake, queue: q'
+    assert [f"{stamp} Started {same}", f"{stamp} Finished {same}, lrmsid: 17"] == log_of(case).splitlines()
+
+
+def test_no_name_of_a_job_makes_a_line_of_its_own(case: Case) -> None:
+    with_local(case, jobname='x"\n2026-11-20 09:00:00 Started - \\', subject="a\rb")
+    case.store.put(JOB, "failed", b"first\nsecond\n")
+    joblog.finished(case)
+
+    [line] = log_of(case).splitlines()
+    assert r'name: "x\".2026-11-20 09:00:00 Started - \\", owner: "a.b"' in line
+    assert 'failure: "first.second"' in line
+
+
+def test_without_a_job_log_nothing_is_written(case: Case) -> None:
+    log = case.settings.joblog
+    assert log is not None
+    case.world.settings = replace(case.world.settings, joblog=None)
+    joblog.started(case)
+
+    assert not log.exists()
