@@ -147,7 +147,14 @@ class ControlDir:
     # --- status ---
 
     def read_status(self, job: JobId) -> Found | None:
-        """The state of one job as any reader sees it; None if there is no (trusted) status file."""
+        """
+        The state of one job as any reader sees it; None if there is no (trusted) status file.
+
+        A file that moves while its places are looked through may be missed in all of them, so it is looked for twice.
+        """
+        return self._look_for_status(job) or self._look_for_status(job)
+
+    def _look_for_status(self, job: JobId) -> Found | None:
         for place in LOOKUP:
             path = self.layout.status_file(place, job)
             try:

@@ -217,6 +217,7 @@ class Lane:
                     failures += 1
                     continue
                 failures = 0
+                self._answers_again()
                 for ask in batch:
                     self._to_cancel.pop(ask.job.localid, None)
                     self._answered(ask.job.job, CancelTaken(refusals.get(ask.job.localid, "")))

@@ -408,16 +408,12 @@ class GridManager:
         for job in (*marked, *self._resting(), *self._world.limits.heads()):
             self.look(job)
         for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
-            if not await asyncio.to_thread(self._is_on_disk, job):
+            if await asyncio.to_thread(self._store.read_status, job) is None:
                 self._vanished(job)
         for job in waiting:
             if job not in on_disk:
                 self._newcomers.pop(job, None)
         self._let_in()
-
-    def _is_on_disk(self, job: JobId) -> bool:
-        # a move between two looks into directories hides the file once
-        return any(self._store.read_status(job) is not None for _ in range(2))
 
     def _resting(self) -> list[JobId]:
         """Jobs that only a wake-up moves: should one ever be lost, this costs a period and not the job."""

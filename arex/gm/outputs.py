@@ -42,8 +42,8 @@ _LOGS: Final = (
     "input_status",
     "output_status",
 )
-#: A dynamic list is the payload's; more than this is not read.
-_MOST_LIST: Final = 10 * 1024 * 1024
+#: A dynamic list is the payload's; a larger one is refused, it would hold up other jobs.
+_MOST_LIST: Final = 2 * 1024 * 1024
 
 
 def _credential(case: Case, delegationid: str) -> str:
@@ -151,7 +151,10 @@ def delivered(case: Case, listed: Sequence[FileEntry], sent: Sequence[FileEntry]
 def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
     with contextlib.suppress(FileNotFoundError):
         with os.fdopen(beneath.open_file(session, entry.pfn[2:]), "rb") as stream:
-            listed = codec.parse_entries(stream.read(_MOST_LIST))
+            data = stream.read(_MOST_LIST + 1)
+        if len(data) > _MOST_LIST:
+            raise UnsafePath(f"{entry.pfn[1:]}: a list of outputs may have {_MOST_LIST} bytes at most")
+        listed = codec.parse_entries(data)
         return [
             FileEntry(one.pfn if one.pfn.startswith("/") else f"/{one.pfn}", one.lfn, entry.credential)
             for one in listed

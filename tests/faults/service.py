@@ -45,7 +45,7 @@ class Service:
         self.conf = root / "arc.conf"
         self.conf.write_text(
             f"[common]\n[arex]\ncontroldir={self.ctl}\nsessiondir={self.sessions}\npidfile={root}/arex.pid\n"
-            f"logfile={root}/arex.log\njoblog={root}/jobs.log\nmaxjobs=-1 16 -1 -1 -1\nwakeupperiod=1\n"
+            f"logfile={root}/arex.log\njoblog={root}/jobs.log\nmaxjobs=-1 40 -1 -1 -1\nwakeupperiod=1\n"
             f"[arex/service]\nallow_root=yes\nscan_period=1\n{more}[lrms]\nlrms=fork\n[queue:fork]\n",
             encoding="utf-8",
         )

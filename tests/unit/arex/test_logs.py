@@ -103,3 +103,21 @@ def test_without_a_file_it_is_said_on_standard_error(capsys: pytest.CaptureFixtu
     log.info("heard")
 
     assert "heard" in capsys.readouterr().err
+
+
+def test_a_file_that_is_begun_anew_is_as_private_as_the_first(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log")
+    (tmp_path / "log").unlink()
+    log.info("two")
+
+    assert 0o600 == stat.S_IMODE((tmp_path / "log").stat().st_mode)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_message_makes_a_second_line(tmp_path: Path, as_json: bool) -> None:
+    """What a batch system or a user said can't pass for a record of ours."""
+    logs.set_up(3, tmp_path / "log", as_json=as_json)
+    log.info("refused: %s", "no\n2026-11-20T09:00:00Z INFO arex forged\r\n")
+
+    [line] = (tmp_path / "log").read_text().splitlines()
+    assert r"no\n2026" in line

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,67 @@ async def test_one_bad_file_fails_all_with_its_reason(session: Path) -> None:
 
     staged = await STAGER.stage_in(JOB, session, files)
     assert Staged(done=False, failure="nosuch://x/y: no transfer method for nosuch: here") == staged
+
+
+async def test_a_file_that_comes_in_touches_no_other_whatever_its_name(session: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    (session / "x.part").write_text("the user's own")
+
+    staged = await STAGER.stage_in(
+        JOB, session, [FileEntry("/x", f"file://{tmp_path}/a"), FileEntry("/y.part", f"file://{tmp_path}/b")]
+    )
+
+    assert Staged(done=True) == staged
+    assert {"x": "a", "x.part": "the user's own", "y.part": "b"} == {
+        path.name: path.read_text() for path in session.iterdir()
+    }
+
+
+async def test_a_file_that_goes_out_touches_no_other_whatever_its_name(session: Path, tmp_path: Path) -> None:
+    (session / "x").write_text("new")
+    (tmp_path / "x.part").write_text("somebody's own")
+
+    assert Staged(done=True) == await STAGER.stage_out(JOB, session, [FileEntry("/x", f"file://{tmp_path}/x")])
+    assert "somebody's own" == (tmp_path / "x.part").read_text()
+
+
+async def test_a_path_that_reads_like_an_option_is_none(session: Path, tmp_path: Path) -> None:
+    target = tmp_path / "overwrite=yes" / "x"
+    target.parent.mkdir()
+    target.write_text("old")
+    (session / "x").write_text("new")
+
+    staged = await STAGER.stage_out(JOB, session, [FileEntry("/x", f"file://{target}")])
+
+    assert Staged(done=False, failure="Destination URL already exists") == staged
+    assert "old" == target.read_text()
+
+
+async def test_a_dead_link_counts_as_a_destination_that_exists(session: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (session / "x").write_text("new")
+
+    staged = await STAGER.stage_out(JOB, session, [FileEntry("/x", f"file://{tmp_path}/link")])
+
+    assert Staged(done=False, failure="Destination URL already exists") == staged
+
+
+async def test_what_did_not_come_whole_is_not_left_under_the_final_name(session: Path, tmp_path: Path) -> None:
+    """The disk is full in the middle; outside of the session nothing is left at all."""
+    (session / "x").write_bytes(b"x" * 100)
+    (tmp_path / "target").mkdir()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        went = await STAGER.stage_out(JOB, session, [FileEntry("/x", f"file://{tmp_path}/target/x")])
+        came = await STAGER.stage_in(JOB, session, [FileEntry("/y", f"file://{session}/x")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert "File too large" in went.failure
+    assert "File too large" in came.failure
+    assert [] == os.listdir(tmp_path / "target")
+    assert not (session / "y").exists()

@@ -179,3 +179,27 @@ async def test_a_document_that_can_not_be_written_is_said_and_tried_again(
     await asyncio.gather(task, return_exceptions=True)
 
     assert task.cancelled()
+
+
+def test_a_name_that_xml_can_not_hold_does_no_harm() -> None:
+    """A file among the runtime environments may be called anything; the service must live."""
+    hostile = "a\x00b\x1b\udcff\uffff<&>\"'"
+    element = replace(
+        ELEMENT,
+        hostname=hostile,
+        domain=hostile,
+        shares=(Share(name=hostile, comment=hostile),),
+        runtimes=((hostile, hostile),),
+    )
+
+    assert "a?b???<&>\"'" == _text(element, "Domains", "AdminDomain", "Name")
+
+
+def test_a_runtime_environment_with_a_strange_name_is_published_all_the_same(
+    config: Configuration, tmp_path: Path
+) -> None:
+    (tmp_path / "ctl" / "rte" / "enabled" / os.fsdecode(b"odd\x01\xff")).touch()
+
+    Publisher(config, FakeClock()).write({}, tmp_path / "ctl")
+
+    assert b"<AppName>odd??</AppName>" in (tmp_path / "ctl" / "info.xml").read_bytes()

@@ -27,7 +27,7 @@ from tests.fakes.clock import FakeClock
 JOB = JobId("one")
 XRSL = (
     '&(executable="/bin/true")(inputfiles=("up" "")("down" "file:///data/down"))'
-    '(outputfiles=("kept" "")("sent" "file:///data/sent"))(rerun="9")(lifetime="99999999")'
+    '(outputfiles=("kept" "")("sent" "http://host/sent"))(rerun="9")(lifetime="99999999")'
 )
 
 

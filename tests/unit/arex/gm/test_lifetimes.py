@@ -1,0 +1,164 @@
+"""When finished jobs are looked at again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from arex.config.values import MaxJobs
+from arex.controldir.layout import FlatLayout, Place
+from arex.controldir.store import ControlDir
+from arex.gm.case import Settings, World
+from arex.gm.cleanup import Lifetimes
+from arex.gm.limits import Limits
+from arex.jobdesc.model import JobDescription
+from arex.model.ids import JobId
+from arex.model.local import JobLocal
+from arex.model.state import State, Status
+from tests.unit.arex.gm.house import StillClock, until
+
+DAY = timedelta(days=1)
+
+
+class Morgue:
+    """A control directory of finished jobs, and what was woken of them."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = ControlDir(FlatLayout(root / "ctl"))
+        self.store.prepare("me")
+        self.clock = StillClock()
+        self.woken: list[JobId] = []
+        self.woken_at: dict[JobId, datetime] = {}
+        world = World(
+            store=self.store,
+            settings=Settings(sessiondirs=(root / "session",), lrms="fake", queue="q", ttr=30 * DAY),
+            limits=Limits(MaxJobs()),
+            clock=self.clock,
+            describe=lambda _: JobDescription(),
+        )
+        self.lifetimes = Lifetimes(world, self._look)
+        self.start = self.clock.now()
+        self.task: asyncio.Task[None] | None = None
+
+    async def begin(self, *jobs: tuple[str, timedelta | None, State]) -> None:
+        """With these jobs in place."""
+        for job in jobs:
+            await asyncio.to_thread(self.bury, *job)
+        self.task = asyncio.create_task(self.lifetimes.run())
+
+    def _look(self, job: JobId) -> None:
+        self.woken.append(job)
+        self.woken_at[job] = self.clock.now()
+
+    def bury(self, name: str, due: timedelta | None, state: State = State.FINISHED) -> JobId:
+        job = JobId(name)
+        when = None if due is None else self.start + due
+        self.store.put_local(job, JobLocal(globalid=name, cleanuptime=when))
+        self.store.put_status(job, Status(state), None)
+        return job
+
+    async def pass_by(self, time: timedelta, steps: int = 10) -> None:
+        """Each step gives everybody, and the threads that they use, a turn."""
+        for _ in range(steps):
+            self.clock.advance(time / steps)
+            for _ in range(3):
+                await asyncio.to_thread(int)
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def morgue(tmp_path: Path) -> AsyncIterator[Morgue]:
+    morgue = await asyncio.to_thread(Morgue, tmp_path)
+    yield morgue
+    assert morgue.task is not None
+    assert not morgue.task.done(), morgue.task
+    morgue.task.cancel()
+    await asyncio.gather(morgue.task, return_exceptions=True)
+
+
+async def test_jobs_found_on_disk_are_woken_in_the_order_of_their_time(morgue: Morgue) -> None:
+    jobs = [(name, timedelta(hours=hour), State.FINISHED) for name, hour in (("late", 3), ("soon", 1), ("mid", 2))]
+    await morgue.begin(*jobs)
+    await morgue.pass_by(timedelta(minutes=50))
+    assert [] == morgue.woken
+    await morgue.pass_by(timedelta(hours=3), steps=40)
+
+    await until(lambda: len(morgue.woken) == 3)
+    assert ["soon", "mid", "late"] == morgue.woken
+
+
+async def test_a_job_is_woken_within_seconds_of_its_time(morgue: Morgue) -> None:
+    await morgue.begin(("one", timedelta(minutes=5), State.FINISHED))
+    await morgue.pass_by(timedelta(minutes=6), steps=360)
+
+    assert morgue.woken_at[JobId("one")] - morgue.start - timedelta(minutes=5) < timedelta(seconds=15)
+
+
+async def test_a_deleted_job_is_remembered_for_longer(morgue: Morgue) -> None:
+    await morgue.begin(("trace", timedelta(), State.DELETED), ("body", timedelta(), State.FINISHED))
+    await until(lambda: morgue.woken)
+    await morgue.pass_by(29 * DAY, steps=30)
+    assert "trace" not in morgue.woken
+    await morgue.pass_by(2 * DAY, steps=20)
+
+    await until(lambda: "trace" in morgue.woken)
+
+
+async def test_a_job_that_finishes_while_we_run_needs_no_walk(morgue: Morgue) -> None:
+    await morgue.begin()
+    await morgue.pass_by(timedelta(minutes=1))
+    morgue.lifetimes.note(JobId("new"), State.FINISHED, JobLocal(cleanuptime=morgue.start + timedelta(minutes=10)))
+    await morgue.pass_by(timedelta(minutes=15), steps=30)
+
+    assert ["new"] == morgue.woken
+
+
+async def test_a_job_that_was_put_there_by_somebody_else_is_found_by_the_next_walk(
+    morgue: Morgue,
+) -> None:
+    await morgue.begin()
+    await morgue.pass_by(timedelta(minutes=1))
+    await asyncio.to_thread(morgue.bury, "foreign", timedelta(hours=1), State.FINISHED)
+    await morgue.pass_by(timedelta(hours=7), steps=60)
+
+    await until(lambda: "foreign" in morgue.woken)
+
+
+async def test_a_job_that_was_cleaned_meanwhile_is_forgotten_by_the_next_walk(morgue: Morgue) -> None:
+    await morgue.begin(("gone", DAY, State.FINISHED))
+    await morgue.pass_by(timedelta(minutes=1))
+    await asyncio.to_thread(os.unlink, morgue.store.layout.status_file(Place.FINISHED, JobId("gone")))
+    await morgue.pass_by(2 * DAY, steps=60)
+
+    assert [] == morgue.woken
+    assert set() == morgue.lifetimes._known
+
+
+async def test_a_job_that_does_not_read_stays_and_holds_up_no_other(
+    morgue: Morgue, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(morgue.bury, "bad", timedelta(), State.FINISHED)
+    local = Path(morgue.store.layout.job_file(JobId("bad"), "local"))
+    local.unlink()
+    local.mkdir()
+    await morgue.begin(("good", timedelta(), State.FINISHED))
+    await until(lambda: "good" in morgue.woken)
+    await morgue.pass_by(timedelta(hours=7), steps=30)
+
+    assert "bad" not in morgue.woken
+    assert "a finished job does not read and stays" in caplog.text
+
+
+async def test_many_old_jobs_are_read_a_few_at_a_time(morgue: Morgue) -> None:
+    """A hundred thousand of them must not keep the service from its work."""
+    await morgue.begin(*((f"j{number}", DAY, State.FINISHED) for number in range(40)))
+    await until(lambda: morgue.lifetimes._known)
+    assert 8 == len(morgue.lifetimes._known)
+    for expected in (16, 24, 32, 40):
+        morgue.clock.advance(timedelta(seconds=1))
+        await until(lambda: len(morgue.lifetimes._known) == expected)  # noqa: B023 - awaited at once
