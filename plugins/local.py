@@ -150,7 +150,7 @@ class LocalPlugin(View):
 
     def _prepare(self) -> None:
         root = self.store.root
-        self.store.prepare(user_name())
+        self.store.prepare(user_name(), correct=False)
         if not os.access(root / Place.ACCEPTING, os.W_OK):
             raise ControlDirError(f"Failed registering job in A-REX: {root / Place.ACCEPTING} can't be written")
 
