@@ -11,16 +11,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 from collections import Counter
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
-from arex.controldir.layout import Place
 from arex.errors import ControlDirError, CorruptFile
-from arex.gm import activity
+from arex.gm import activity, scan
 from arex.gm.case import (
     Answer,
     AskCancel,
@@ -35,12 +32,11 @@ from arex.gm.case import (
 )
 from arex.gm.cleanup import Lifetimes
 from arex.gm.lane import Lane
-from arex.gm.machine import Resting, drive
-from arex.logs import job_context
+from arex.gm.machine import Resting
+from arex.gm.turn import take_turns, unknown
 from arex.model.ids import JobId, LocalId
-from arex.model.local import JobLocal
 from arex.model.report import Phase
-from arex.model.state import ACTIVE, RUNNING, State, Status
+from arex.model.state import ACTIVE, RUNNING, State
 from arex.ports import Staged, Stager
 
 log = logging.getLogger(__name__)
@@ -78,7 +74,8 @@ class GridManager:
         self._counts: Counter[State] = Counter()
         self._newcomers: dict[JobId, None] = {}
         self._coming: set[JobId] = set()  #: let in under n1 of ``maxjobs``, but not looked at yet
-        self._ready: asyncio.Queue[JobId] = asyncio.Queue()
+        self._ready: asyncio.PriorityQueue[tuple[bool, int, JobId]] = asyncio.PriorityQueue()
+        self._serial = itertools.count()
         self._queued: set[JobId] = set()
         self._busy: set[JobId] = set()
         self._shown: set[JobId] = set()  #: their documents are being written
@@ -107,7 +104,8 @@ class GridManager:
             return  # the answer that is on its way wakes it; a mark waits for the next state
         elif job not in self._queued:
             self._queued.add(job)
-            self._ready.put_nowait(job)
+            # those under way come before newcomers: a slot that is free should not wait for a thousand adoptions
+            self._ready.put_nowait((job not in self._jobs, next(self._serial), job))
 
     def _arrived(self, job: JobId) -> None:
         """A job on disk that we may not have yet: in, or into the line before the door."""
@@ -222,15 +220,17 @@ class GridManager:
 
     async def _worker(self) -> None:
         while True:
-            jobs = [await self._ready.get()]
-            # one trip to a thread for several jobs when there are many: after a start, or in a burst
-            while len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
-                jobs.append(self._ready.get_nowait())
+            new, _, job = await self._ready.get()
+            jobs = [job]
+            # one trip to a thread for several newcomers when there are many: after a start, or in a burst
+            while new and len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
+                new, _, job = self._ready.get_nowait()
+                jobs.append(job)
             await _to_the_end(self._turns(jobs))
 
     async def _turns(self, jobs: list[JobId]) -> None:
         cases = [self._begin(job) for job in jobs]
-        rests = await asyncio.to_thread(_drive_all, cases)
+        rests = await asyncio.to_thread(take_turns, cases)
         for case, rest in zip(cases, rests, strict=True):
             job = case.job.id
             self._busy.discard(job)
@@ -250,7 +250,7 @@ class GridManager:
         room = job in self._jobs or job in self._coming
         if room:
             self._newcomers.pop(job, None)
-        record = self._jobs.get(job) or _unknown(job)
+        record = self._jobs.get(job) or unknown(job)
         return Case(job=record, world=self._world, answer=self._answers.pop(job, None), room=room)
 
     def _end(self, case: Case, rest: Resting | Exception) -> None:
@@ -401,11 +401,11 @@ class GridManager:
     async def _scan(self) -> None:
         """The truth: whatever is on disk and not in memory is taken up, whatever is gone from disk is dropped."""
         waiting = list(self._newcomers)
-        found, marked = await asyncio.to_thread(self._read_directories)
-        on_disk = set(found)
-        for job in found:
+        seen = await asyncio.to_thread(scan.everything, self._store)
+        on_disk = set(seen.jobs)
+        for job in seen.jobs:
             self._arrived(job)
-        for job in (*marked, *self._resting(), *self._world.limits.heads()):
+        for job in (*seen.marked, *self._resting(), *self._world.limits.heads()):
             self.look(job)
         for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
             if await asyncio.to_thread(self._store.read_status, job) is None:
@@ -433,61 +433,15 @@ class GridManager:
             )
             self._drop(record, record.local.subject or "")
 
-    def _read_directories(self) -> tuple[list[JobId], list[JobId]]:
-        new = sorted(self._store.scan(Place.ACCEPTING), key=lambda found: found[1].st_ctime_ns)
-        old = [job for place in (Place.PROCESSING, Place.RESTARTING) for job in self._store.scan_names(place)]
-        marked = [job for job, _ in self._store.scan_marks()]
-        self._heartbeat()
-        return [*old, *(job for job, _ in new)], marked
-
-    def _heartbeat(self) -> None:
-        with open(f"{self._store.root}/gm-heartbeat", "wb", opener=_private):
-            pass
-
     async def _polling_accepting(self, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
             with contextlib.suppress(OSError):  # the full scan reports it
-                found, marked = await asyncio.to_thread(self._read_accepting)
-                for job in found:
+                seen = await asyncio.to_thread(scan.accepting, self._store)
+                for job in seen.jobs:
                     self._arrived(job)
-                for job in marked:
+                for job in seen.marked:
                     self.look(job)
-
-    def _read_accepting(self) -> tuple[list[JobId], set[JobId]]:
-        return list(self._store.scan_names(Place.ACCEPTING)), {job for job, _ in self._store.scan_marks()}
-
-
-def _drive_all(cases: list[Case]) -> list[Resting | Exception]:
-    return [_drive(case) for case in cases]
-
-
-def _drive(case: Case) -> Resting | Exception:
-    """One turn of a job, and its document if the job stays where it is for a while."""
-    token = job_context.set(case.job.id)
-    before = case.job.status
-    try:
-        rest = drive(case)
-        if case.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
-            # a job on its way into the batch system shows there within a second, by its phase
-            activity.publish(case)
-    except Exception as exc:  # noqa: BLE001 - around one job, so that it can't harm another; it is logged and retried
-        return exc
-    finally:
-        job_context.reset(token)
-    if case.job.status != before:
-        log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved", "job": case.job.id})
-    return rest
-
-
-def _unknown(job: JobId) -> Job:
-    return Job(
-        id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=datetime.fromtimestamp(0, UTC)
-    )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
 
 
 async def _to_the_end(work: Awaitable[None]) -> None:

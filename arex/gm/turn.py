@@ -1,0 +1,44 @@
+"""One turn of a job, in a worker thread: drive it, show it, and let no fault of it harm another."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from arex.gm import activity
+from arex.gm.case import AskStatus, AskSubmit, Case, Forget, Job
+from arex.gm.machine import Resting, drive
+from arex.logs import job_context
+from arex.model.ids import JobId
+from arex.model.local import JobLocal
+from arex.model.state import State, Status
+
+log = logging.getLogger(__name__)
+
+
+def unknown(job: JobId) -> Job:
+    """A job of which nothing is known but its id: its first turn reads the rest."""
+    long_ago = datetime.fromtimestamp(0, UTC)
+    return Job(id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=long_ago)
+
+
+def take_turns(cases: list[Case]) -> list[Resting | Exception]:
+    """Drive each job; what went wrong with one takes the place of its rest."""
+    return [_take_turn(case) for case in cases]
+
+
+def _take_turn(case: Case) -> Resting | Exception:
+    token = job_context.set(case.job.id)
+    before = case.job.status
+    try:
+        rest = drive(case)
+        if case.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
+            # a job on its way into the batch system shows there within a second, by its phase
+            activity.publish(case)
+    except Exception as exc:  # noqa: BLE001 - around one job, so that it can't harm another; it is logged and retried
+        return exc
+    finally:
+        job_context.reset(token)
+    if case.job.status != before:
+        log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved", "job": case.job.id})
+    return rest
