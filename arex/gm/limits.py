@@ -15,6 +15,9 @@ from typing import Final
 from arex.config.values import MaxJobs
 from arex.model.ids import JobId
 
+#: Jobs of one line that are sent off together.
+_AT_ONCE: Final = 16
+
 
 class Gate:
     """A number of slots, and the jobs that wait for some."""
@@ -32,14 +35,14 @@ class Gate:
         """Take slots, or stand in line; a job that is in already stays in."""
         if job in self.taken:
             return True
-        if self._fits(need) and self._is_first(job):
-            self.force(job, need)
-            return True
         if job not in self._waiting:
             ticket = (-priority, next(self._serial))
             self._waiting[job] = (*ticket, need)
             heapq.heappush(self._queue, (*ticket, job))
-        return False
+        if job not in self.heads():
+            return False
+        self.force(job, need)
+        return True
 
     def force(self, job: JobId, need: int) -> None:
         """A job found running takes its slots, limit or not."""
@@ -59,35 +62,36 @@ class Gate:
         self.slots, self._weighs = slots, weighs
         self.used = sum(map(self._weight, self.taken.values()))
 
-    def head(self) -> JobId | None:
-        """The first in line, if there is room for it: it shall look again."""
-        self._drop_stale()
-        if not self._queue:
-            return None
-        job = self._queue[0][2]
-        return job if self._fits(self._waiting[job][2]) else None
+    def heads(self, most: int = _AT_ONCE) -> list[JobId]:
+        """The first in line, as many as there is room for: they shall look again, in any order."""
+        found: list[tuple[int, int, JobId]] = []
+        used = self.used
+        while len(found) < most and (entry := self._first()) is not None:
+            weight = self._weight(self._waiting[entry[2]][2])
+            # a job larger than all there is runs alone: refusing it is the batch system's or the queue's business
+            if self.slots is not None and used + weight > self.slots and used > 0:
+                break
+            used += weight
+            found.append(heapq.heappop(self._queue))
+        for entry in found:
+            heapq.heappush(self._queue, entry)
+        return [job for _, _, job in found]
 
     @property
     def is_idle(self) -> bool:
         return not self.taken and not self._waiting
 
-    def _fits(self, need: int) -> bool:
-        # a job larger than all there is runs alone: refusing it is the batch system's or the queue's business
-        return self.slots is None or self.used + self._weight(need) <= self.slots or self.used == 0
-
     def _weight(self, need: int) -> int:
         return need if self._weighs else 1
-
-    def _is_first(self, job: JobId) -> bool:
-        self._drop_stale()
-        return not self._queue or self._queue[0][2] == job
 
     def _leave_line(self, job: JobId) -> None:
         self._waiting.pop(job, None)
 
-    def _drop_stale(self) -> None:
+    def _first(self) -> tuple[int, int, JobId] | None:
+        """The head of the line; who has left it is passed over."""
         while self._queue and self._waiting.get(self._queue[0][2], ())[:2] != self._queue[0][:2]:
             heapq.heappop(self._queue)
+        return self._queue[0] if self._queue else None
 
 
 class Limits:
@@ -151,19 +155,19 @@ class Limits:
 
     def next(self, owner: str) -> list[JobId]:
         """
-        Who may go on now, at most one for each limit: when it has, the one after it is next.
+        Who may go on now.
 
         Args:
             owner: whose limit may have changed.
         """
         with self._lock:
             gates = (self._running, self._owners.get(owner))
-            return [job for gate in gates if gate is not None and (job := gate.head()) is not None]
+            return [job for gate in gates if gate is not None for job in gate.heads()]
 
     def heads(self) -> list[JobId]:
         """Who may go on now under any limit: for when the limits themselves have changed."""
         with self._lock:
-            return [job for gate in (self._running, *self._owners.values()) if (job := gate.head()) is not None]
+            return [job for gate in (self._running, *self._owners.values()) for job in gate.heads()]
 
     @property
     def running(self) -> int:

@@ -405,7 +405,7 @@ def prepare() -> Account:
 @contextlib.contextmanager
 def site(account: Account, name: str, failed: Callable[[], bool], **settings: object) -> Iterator[Site]:
     """A place with nothing in it yet. It stays behind if ``failed`` says so at the end."""
-    root = Path(tempfile.mkdtemp(prefix=f"arex-{name}-", dir="/var/tmp"))
+    root = Path(tempfile.mkdtemp(prefix=f"arex-{name}-", dir=os.environ.get("AREX_BENCH_DIR", "/var/tmp")))
     here = Site(root, account, **settings)  # type: ignore[arg-type]
     here.build()
     try:
