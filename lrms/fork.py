@@ -238,9 +238,7 @@ class ForkBackend:
             if not await asyncio.to_thread(_alive, trees):
                 return
             await asyncio.sleep(_GRACE_STEP_S)
-        for each in await asyncio.to_thread(_alive, trees):
-            with contextlib.suppress(PermissionError):  # refused when TERM was
-                _send(each, signal.SIGKILL)
+        await asyncio.to_thread(_kill, trees)
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:
         while True:
@@ -366,6 +364,12 @@ def _send(owner: Identity, number: signal.Signals) -> None:
     finally:
         if fd is not None:
             os.close(fd)
+
+
+def _kill(identities: Sequence[Identity]) -> None:
+    for each in _alive(identities):
+        with contextlib.suppress(PermissionError):  # refused when TERM was
+            _send(each, signal.SIGKILL)
 
 
 def _alive(identities: Sequence[Identity]) -> list[Identity]:
