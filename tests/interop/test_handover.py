@@ -128,6 +128,10 @@ def go_on(world: World) -> None:
     here = world.site
     world.wait("later", state="ACCEPTED")
     world.wait("long", "tokill", state="INLRMS")
+    # 6.17 gives a job that it is asked to cancel before it has taken it up for cancelled, and leaves it running
+    until(
+        lambda: "UNDEFINED -> INLRMS" in here.moves(world.jobs["tokill"]), LONG, lambda: here.tell(world.jobs["tokill"])
+    )
     world.gate("long").unlink()
     here.arc("arckill", "-k", world.jobs["tokill"].url).good()
     pushed = here.session / world.jobs["push"].id / "pushed.txt"
