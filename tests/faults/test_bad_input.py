@@ -369,8 +369,8 @@ def test_lists_that_lead_everywhere_fail_their_jobs(site: Service) -> None:
     }
     held = [
         (suffix, data, Held(site, "preparing" if suffix == "input" else "inlrms"))
-        for suffix, data in cases.items()
-        for data in data
+        for suffix, several in cases.items()
+        for data in several
     ]
     for suffix, data, one in held:
         site.path(one.job, suffix).write_bytes(data)
