@@ -29,7 +29,8 @@ demo: $(STAMP) ## Run a real job on this machine, in ./demo-run, and show what h
 test: $(STAMP) ## Run all tests; installs the programs that they need
 	sh tools/test-programs.sh
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension
-	$(PYTEST) tests/integration tests/interop
+	$(PYTEST) tests/integration
+	$(PYTEST) -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) tests/faults
 
 check: $(STAMP) ## Style, types, imports, spelling, shell and unit tests
@@ -49,7 +50,7 @@ slurm:
 
 interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and the other way round
 	sh tools/interop-setup.sh "$(VENV)"
-	$(PYTEST) tests/interop
+	$(PYTEST) -p no:randomly tests/interop
 
 faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length
 	sh tools/test-programs.sh
