@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from arex.config.runtime import cfg_path
 from arex.controldir import atomic
 from arex.errors import AlreadyRunning, ControlDirError, CorruptFile, ServiceError
 
@@ -96,7 +97,7 @@ def write_pidfile(path: Path, runtime_cfg: str) -> Path:
     Raises:
         ServiceError: the directory can't be written.
     """
-    cfg = runtime_cfg_path(path)
+    cfg = cfg_path(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         atomic.put(str(cfg), runtime_cfg.encode("utf-8", "surrogateescape"))
@@ -104,11 +105,6 @@ def write_pidfile(path: Path, runtime_cfg: str) -> Path:
     except OSError as exc:
         raise ServiceError(f"can't write the pid file {path}: {exc.strerror}") from exc
     return cfg
-
-
-def runtime_cfg_path(pidfile: Path) -> Path:
-    """Clients replace the extension of the pid file's name by ``.cfg``."""
-    return pidfile.with_suffix(".cfg") if pidfile.suffix else pidfile.with_name(pidfile.name + ".cfg")
 
 
 def remove_pidfile(path: Path) -> None:

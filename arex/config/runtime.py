@@ -23,9 +23,9 @@ _ALWAYS: Final = frozenset({"common", "lrms", "arex", "arex/ws/jobs", "queue"})
 _OURS: Final = "arex/service"
 
 
-def cfg_path(config: Configuration) -> Path:
+def cfg_path(pidfile: Path) -> Path:
     """Where clients look for the pre-processed file: the pidfile with its extension changed to ``.cfg``."""
-    return config.arex.pidfile.with_suffix(".cfg")
+    return pidfile.with_suffix(".cfg")
 
 
 def runtime_cfg(config: Configuration) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from arex.config.arcconf import parse
 from arex.config.load import load
-from arex.config.model import ArexBlock, Configuration
+from arex.config.model import Configuration
 from arex.config.runtime import cfg_path, client_arc_conf, runtime_cfg
 
 DATA = Path(__file__).parents[3] / "data/config"
@@ -78,7 +78,7 @@ def test_our_own_block_is_not_for_others() -> None:
 
 def test_the_file_lies_beside_the_pidfile() -> None:
     def beside(pidfile: str) -> Path:
-        return cfg_path(Configuration(arex=ArexBlock(pidfile=Path(pidfile))))
+        return cfg_path(Path(pidfile))
 
     assert beside("/run.d/arex.pid") == Path("/run.d/arex.cfg")
     assert beside("/run.d/arex") == Path("/run.d/arex.cfg")
