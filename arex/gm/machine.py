@@ -87,8 +87,8 @@ def _decide(case: Case) -> Step:
 
 def _as_it_is(case: Case, exc: Exception) -> Wait:
     """What is over can't fail any more: a restart that is not possible is refused, anything else stays as it is."""
-    case.store.drop_mark(case.job.id, Mark.RESTART)
     case.store.note(case.job.id, f"The job can not be restarted or cleaned up: {exc}")
+    case.store.drop_mark(case.job.id, Mark.RESTART)
     return Wait()
 
 
