@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +73,10 @@ class Ordinary(Service):
 
     def seen(self, job: JobId) -> str:
         places = (self.ctl / place / f"job.{job}.status" for place in ("processing", "accepting", "finished"))
-        return next((path.read_text() for path in places if path.exists()), "")
+        for path in places:
+            with suppress(FileNotFoundError):  # it moves on while we look
+                return path.read_text()
+        return ""
 
     def ends_well(self, job: JobId, limit_s: float = 30) -> None:
         wait_for(lambda: self.seen(job) == "FINISHED", limit_s, lambda: (self.seen(job), self.said()))

@@ -325,7 +325,10 @@ class Site:
     def text(self, job: Job, suffix: str) -> str:
         """A control file of the job; nothing if it isn't there."""
         path = self.file(job, suffix)
-        return path.read_text(errors="replace") if path.exists() else ""
+        try:
+            return path.read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def keys(self, job: Job, suffix: str) -> list[str]:
         return [line.partition("=")[0] for line in self.text(job, suffix).splitlines()]

@@ -120,7 +120,10 @@ def interlude(world: World) -> None:
 
 
 def text(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+    try:
+        return path.read_text()
+    except FileNotFoundError:  # not yet, or on its way to another place
+        return ""
 
 
 def go_on(world: World) -> None:
