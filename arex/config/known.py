@@ -29,10 +29,7 @@ NAMES: Final[Mapping[str, str]] = {
     ),
     "authtokens": "",
     "lrms": (
-        "lrmsconfig movetool pbs_bin_path pbs_log_path pbs_dedicated_node_string condor_bin_path "
-        "condor_config condor_rank condor_requirements sge_bin_path sge_root sge_cell sge_qmaster_port "
-        "sge_execd_port sge_jobopts slurm_bin_path slurm_wakeupperiod slurm_use_sacct slurm_requirements "
-        "slurm_query_retries lsf_bin_path lsf_profile_path lsf_architecture ll_bin_path "
+        "lrmsconfig movetool pbs_log_path pbs_dedicated_node_string lsf_profile_path ll_bin_path "
         "ll_consumable_resources boinc_db_host boinc_db_port boinc_db_name boinc_db_user boinc_db_pass "
         "boinc_app_id boinc_project_dir"
     ),
@@ -99,7 +96,7 @@ NAMES: Final[Mapping[str, str]] = {
         "clustersupport homogeneity middleware nodeaccess localse cpudistribution mincputime minwalltime"
     ),
     "queue": (
-        "homogeneity pbs_queue_node sge_jobopts condor_requirements slurm_requirements totalcpus nodecpu "
+        "homogeneity totalcpus nodecpu "
         "nodememory architecture opsys osname osversion osfamily benchmark allowaccess denyaccess "
         "advertisedvo forcedefaultvoms mincputime minwalltime"
     ),

@@ -68,7 +68,6 @@ class LrmsBlock(Record):
         unit="MB",
         example="2000",
         least=1,
-        honoured=False,
     )
     nodename: str | None = option(
         default=None,
@@ -78,6 +77,55 @@ class LrmsBlock(Record):
     gnu_time: str = option(
         default="/usr/bin/time", doc="GNU time on the worker nodes, for job scripts of ARC.", honoured=False
     )
+    slurm_bin_path: Path | None = option(
+        default=None, doc="Directory of SLURM's commands, where they are not on PATH.", example="/opt/slurm/bin"
+    )
+    slurm_wakeupperiod: timedelta | None = option(
+        default=None, doc="Time between questions to SLURM, in place of `scan_period`.", unit="s", example="30", least=1
+    )
+    slurm_use_sacct: bool = option(
+        default=True,
+        doc="Whether `sacct` is asked about jobs that left the queue without a word; it takes a slurmdbd.",
+    )
+    slurm_requirements: str = option(
+        default="",
+        doc="Options of sbatch for every job, as on its command line or as `#SBATCH` lines' text.",
+        example="-C haswell --qos=grid",
+    )
+    slurm_query_retries: int = option(
+        default=1, doc="How often ARC's scripts ask sacct again.", unit="times", honoured=False
+    )
+    sge_bin_path: Path | None = option(
+        default=None,
+        doc="Directory of Grid Engine's commands, where they are not on PATH.",
+        example="/opt/sge/bin/lx-amd64",
+    )
+    sge_root: Path | None = option(
+        default=None, doc="SGE_ROOT, where the environment does not say.", example="/opt/sge"
+    )
+    sge_cell: str | None = option(default=None, doc="SGE_CELL, where the environment does not say.", example="default")
+    sge_qmaster_port: int | None = option(
+        default=None, doc="SGE_QMASTER_PORT, if it is not the usual one.", example="6444"
+    )
+    sge_execd_port: int | None = option(default=None, doc="SGE_EXECD_PORT, if it is not the usual one.", example="6445")
+    sge_jobopts: str = option(default="", doc="Options of qsub for every job.", example="-P atlas -r yes")
+    condor_bin_path: Path | None = option(
+        default=None, doc="Directory of HTCondor's commands, where they are not on PATH.", example="/opt/condor/bin"
+    )
+    condor_config: Path | None = option(
+        default=None, doc="CONDOR_CONFIG, where the environment does not say.", example="/etc/condor/condor_config"
+    )
+    condor_rank: str = option(default="", doc="Rank of every job, a ClassAd expression.", example="KFlops")
+    condor_requirements: str = option(
+        default="", doc="Requirements of every job, a ClassAd expression.", example='OpSys == "LINUX"'
+    )
+    pbs_bin_path: Path | None = option(
+        default=None, doc="Directory of PBS's commands, where they are not on PATH.", example="/opt/pbs/bin"
+    )
+    lsf_bin_path: Path | None = option(
+        default=None, doc="Directory of LSF's commands, where they are not on PATH.", example="/opt/lsf/bin"
+    )
+    lsf_architecture: str = option(default="", doc="CPU type that every job asks for.", example="X86_64")
     other: Pairs = ()
 
 
@@ -195,7 +243,6 @@ class QueueBlock(Record):
         unit="MB",
         example="1000",
         least=1,
-        honoured=False,
     )
     maxcputime: timedelta | None = option(
         default=None, doc="Longest CPU time of a job; without it, the cluster's.", unit="s", example="86400", least=1
@@ -205,6 +252,18 @@ class QueueBlock(Record):
     )
     maxslotsperjob: int | None = option(
         default=None, doc="Most slots that one job may take.", unit="slots", example="64", least=1
+    )
+    slurm_requirements: str = option(
+        default="", doc="Options of sbatch for jobs of this queue, after those of `[lrms]`.", example="--qos=long"
+    )
+    sge_jobopts: str = option(
+        default="", doc="Options of qsub for jobs of this queue, after those of `[lrms]`.", example="-l fast"
+    )
+    condor_requirements: str = option(
+        default="", doc="Requirements of jobs of this queue, a ClassAd expression.", example='Pool == "grid"'
+    )
+    pbs_queue_node: str = option(
+        default="", doc="Node property that jobs of this queue ask for.", example="gridlong_nodes"
     )
     other: Pairs = ()
 
@@ -226,6 +285,49 @@ class ServiceBlock(Record):
         doc="Time between questions to the batch system, and between looks for new jobs where events are not used.",
         unit="s",
         least=1,
+    )
+    lrms_calls: int = option(
+        default=30,
+        doc="Most questions (status, lookup, accounting) that the batch system is asked in any minute.",
+        unit="calls",
+        least=2,
+    )
+    lrms_timeout: timedelta = option(
+        default=timedelta(seconds=60),
+        doc="How long one command of the batch system may take; after it, its outcome is unsure and is looked up.",
+        unit="s",
+        least=1,
+    )
+    record_wait: timedelta = option(
+        default=timedelta(seconds=120),
+        doc="How long the completion record of a job that left the batch system is waited for: a shared file system "
+        "may show it late.",
+        unit="s",
+    )
+    array: bool = option(
+        default=True,
+        doc="Whether waiting jobs of the same shape go to the batch system as one array; each stays a job of its own.",
+    )
+    array_most: int = option(default=500, doc="Most jobs in one array.", unit="jobs", least=2)
+    array_wait: timedelta = option(
+        default=timedelta(seconds=1),
+        doc="How long a job in a burst waits for others of its shape; a job that comes alone never waits.",
+        unit="s",
+    )
+    account: str = option(
+        default="",
+        doc="Account or project that the batch system charges, where the queue says nothing.",
+        example="atlas",
+    )
+    qos: str = option(default="", doc="Quality of service that every job asks for (SLURM).", example="grid")
+    clusters: str = option(
+        default="", doc="Clusters that jobs may go to, separated by commas (SLURM's `-M`).", example="north,south"
+    )
+    arc_scripts: Path | None = option(
+        default=None,
+        doc="Directory of `submit-X-job`, `cancel-X-job` and `scan-X-job` in ARC's convention, for an `lrms` that arex "
+        "has no backend for, or with `lrms=arc-X` in its place.",
+        example="/usr/share/arc",
     )
     watch: Watch = option(
         default=Watch.AUTO,
