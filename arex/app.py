@@ -25,13 +25,14 @@ from arex.controldir.store import ControlDir
 from arex.controldir.watch import Mode, Watch
 from arex.errors import ConfigError, ServiceError
 from arex.gm.case import Settings, World
-from arex.gm.lane import Lane, Pace
+from arex.gm.lane import Lane
 from arex.gm.limits import Limits
 from arex.gm.loop import GridManager, Rhythm
+from arex.gm.pace import Pace
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.check import check
 from arex.model.ids import JobId
-from arex.ports import Backend, Stager
+from arex.ports import Backend, Capacity, Stager
 from arex.staging.local import LocalStager
 from infoprovider.publish import Publisher
 from lrms import load as load_backend
@@ -39,10 +40,11 @@ from lrms import load as load_backend
 log = logging.getLogger(__name__)
 
 _SNAPSHOT_S = 2.0
-#: When a job is first looked at after submission; a batch system on this host is asked without a command.
+#: When a job is first looked at after submission, where asking costs no command.
 _LOOK_LOCAL_S = 0.1
-_LOOK_REMOTE_S = 1.0
 _BATCH = 200
+#: Between two questions to a batch system, whatever the reason.
+_GAP_S = 2.0
 
 
 class Service:
@@ -126,13 +128,8 @@ class Service:
         )
         manager = GridManager(world, lanes, self._stager, rhythm)
         for name, backend in backends.items():
-            local = not capacities[name.lower()].outlives_host
-            pace = Pace(
-                poll_s=config.service.scan_period.total_seconds(),
-                first_look_s=_LOOK_LOCAL_S if local else _LOOK_REMOTE_S,
-                batch=config.arex.maxjobs.scripts or _BATCH,
-            )
-            lanes[name.lower()] = Lane(backend, self._clock, pace, manager.answer, manager.phase_changed)
+            pace = _pace(config, name.lower(), capacities[name.lower()])
+            lanes[name.lower()] = Lane(backend, self._clock, pace, manager.answer, manager.reported)
         started = codec.iso_time(self._clock.now())
         publisher = Publisher(config, self._clock)
         try:
@@ -208,33 +205,27 @@ class Service:
         last: tuple[object, ...] = ()
         while True:
             states = dict(manager.counts)
-            health = {
-                name: f"down since {lane.down_since}" if lane.down_since else "ok" for name, lane in lanes.items()
-            }
-            facts = (states, health, manager.waiting_outside)
+            health = {name: lane.words() for name, lane in lanes.items()}
+            calls = {name: dict(lane.backend.figures()) for name, lane in lanes.items()}
+            unsure = {name: lane.unsure for name, lane in lanes.items() if lane.unsure}
+            facts = (states, health, manager.waiting_outside, calls, unsure)
             if facts != last:
                 last = facts
-                await asyncio.to_thread(self._write_snapshot, store, started, states, health, manager.waiting_outside)
+                snapshot = daemon.Snapshot(
+                    pid=os.getpid(),
+                    started=started,
+                    updated=codec.iso_time(self._clock.now()),
+                    version=__version__,
+                    controldir=str(store.root),
+                    wakeups=self._wakeups,
+                    states=states,
+                    waiting=manager.waiting_outside,
+                    lrms=health,
+                    calls=calls,
+                    unsure=unsure,
+                )
+                await asyncio.to_thread(_write_snapshot, store, snapshot)
             await self._clock.sleep(_SNAPSHOT_S)
-
-    def _write_snapshot(
-        self, store: ControlDir, started: str, states: Mapping[str, int], health: Mapping[str, str], waiting: int
-    ) -> None:
-        snapshot = daemon.Snapshot(
-            pid=os.getpid(),
-            started=started,
-            updated=codec.iso_time(self._clock.now()),
-            version=__version__,
-            controldir=str(store.root),
-            wakeups=self._wakeups,
-            states=states,
-            waiting=waiting,
-            lrms=health,
-        )
-        try:
-            daemon.write_snapshot(store.root, snapshot)
-        except OSError as exc:
-            log.warning("the status file can't be written: %s", exc, extra={"event": "status.failed"})
 
 
 def user_name() -> str:
@@ -263,6 +254,30 @@ def _session_roots(config: Configuration) -> None:
             entry.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as exc:
             raise ServiceError(f"can't make the session directory root {entry.path}: {exc.strerror}") from exc
+
+
+def _write_snapshot(store: ControlDir, snapshot: daemon.Snapshot) -> None:
+    try:
+        daemon.write_snapshot(store.root, snapshot)
+    except OSError as exc:
+        log.warning("the status file can't be written: %s", exc, extra={"event": "status.failed"})
+
+
+def _pace(config: Configuration, name: str, capacity: Capacity) -> Pace:
+    """A batch system on this host is asked without a command, and may be asked often."""
+    service = config.service
+    poll = (config.lrms.slurm_wakeupperiod if name == "slurm" else None) or service.scan_period
+    batch = config.arex.maxjobs.scripts or _BATCH
+    if not capacity.outlives_host:
+        return Pace(poll_s=poll.total_seconds(), first_look_s=_LOOK_LOCAL_S, batch=batch)
+    return Pace(
+        poll_s=poll.total_seconds(),
+        gap_s=min(_GAP_S, poll.total_seconds()),
+        first_look_s=None,
+        absence_s=service.record_wait.total_seconds(),
+        batch=max(batch, 2 * service.array_most) if capacity.gather else batch,
+        gather_s=service.array_wait.total_seconds() if capacity.gather else 0.0,
+    )
 
 
 def _backends(config: Configuration) -> dict[str, Backend]:

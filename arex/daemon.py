@@ -15,7 +15,7 @@ import signal
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,6 +154,8 @@ class Snapshot:
     states: Mapping[str, int]
     waiting: int  #: new jobs that maxjobs holds back
     lrms: Mapping[str, str]  #: batch system to "ok" or "down since ...: why"
+    calls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: commands run since the start
+    unsure: Mapping[str, int] = field(default_factory=dict)  #: submissions that are being looked up
 
 
 def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:

@@ -15,6 +15,7 @@ ArexError
 |  - BatchUnavailable          no answer: wait, ask again, blame nobody
 |     - UnreadableOutput       argv, exit code, first kilobyte; ours to fix; counts as no answer
 |  - SubmitRejected            an answer: no; the text goes to the user
+|  - SubmitLimited             an answer: not now; certainly not taken, ask again later
 + StagingError                 files of a job
 |  - TransferFailed            url, attempt; retried up to a limit
 |  - InputMissing              final
@@ -123,6 +124,10 @@ class BatchUnavailable(BatchError):
 
 class SubmitRejected(BatchError):
     """The batch system answered, and the answer is no."""
+
+
+class SubmitLimited(BatchError):
+    """The batch system took nothing because a limit is reached; it will when there is room again."""
 
 
 class UnreadableOutput(BatchUnavailable):

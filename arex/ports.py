@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from arex.errors import SubmitRejected
+from arex.errors import SubmitLimited, SubmitRejected
 from arex.model.files import FileEntry
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
@@ -40,6 +40,11 @@ class Submission:
         return self.grami.directory.with_name(self.grami.directory.name + ".diag")
 
     @property
+    def lane(self) -> str:
+        """Jobs of one lane share the limits of the batch system: its queue, and with it account and QOS."""
+        return self.grami.queue
+
+    @property
     def comment(self) -> Path:
         """``SESSION.comment``: what the job script itself prints."""
         return self.grami.directory.with_name(self.grami.directory.name + ".comment")
@@ -61,9 +66,9 @@ class Capacity:
     """What a backend can hold, and for how long."""
 
     slots: int | None = None  #: None: it queues by itself and no limit is known
-    outlives_host: bool = (
-        True  #: its jobs go on when this host restarts, so an attempt must be on disk before it is made
-    )
+    #: its jobs go on when this host restarts, so an attempt must be on disk before it is made
+    outlives_host: bool = True
+    gather: bool = False  #: jobs that are submitted together cost less than one by one
 
 
 class Backend(Protocol):
@@ -82,7 +87,11 @@ class Backend(Protocol):
 
     def capacity(self) -> Capacity: ...
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
+    def figures(self) -> Mapping[str, int]:
+        """Counters to publish: how often which command was run since the start."""
+        ...
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         """
         Hand over many jobs; the answer is per job.
 
@@ -97,6 +106,10 @@ class Backend(Protocol):
 
         A tag that is absent from the answer was not taken: it is safe to submit it.
         """
+        ...
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        """The ends that need no question to the batch system: their completion record is clear. Cheap."""
         ...
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
@@ -114,6 +127,14 @@ class Backend(Protocol):
         Returns:
             the refusals: id to reason. Ids that are absent were taken; ``status`` will tell.
         """
+        ...
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        """Keep jobs that wait in the batch system from starting; the refusals, as for ``cancel``."""
+        ...
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        """Let held jobs start again; the refusals, as for ``cancel``."""
         ...
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:

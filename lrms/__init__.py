@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from arex.ports import Backend
 
 #: Name to ``module:Class``; imported when asked for.
-BACKENDS: Final[Mapping[str, str]] = {"fork": "lrms.fork:ForkBackend"}
+BACKENDS: Final[Mapping[str, str]] = {
+    "fork": "lrms.fork:ForkBackend",
+    "slurm": "lrms.slurm:SlurmBackend",
+}
 #: Entry points of other packages, for names that are not in the table.
 GROUP: Final = "arex.lrms"
 

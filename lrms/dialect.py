@@ -38,6 +38,7 @@ class Verdict(StrEnum):
 
     UNSURE = "unsure"  #: it may have been taken all the same: look it up
     LIMIT = "limit"  #: certainly not taken, and it will be later: wait, jobs of other lanes go on
+    ARRAY = "array"  #: certainly not taken as an array of this size: smaller ones may be
     PERMANENT = "permanent"  #: certainly not taken, and never will be
 
 
@@ -68,7 +69,8 @@ class Seen:
     nodes: tuple[str, ...] = ()
     started: datetime | None = None
     ended: datetime | None = None
-    usage: Usage = Usage()
+    usage: Usage = Usage()  # noqa: RUF009 - frozen
+    vague: bool = False  #: the accounting may know more about this end
     message: str = ""  #: one line for the owner about the end, more than the cause says
 
 
@@ -124,6 +126,8 @@ class Dialect(ABC):
     array: ClassVar[ArrayForm | None] = None
     #: shell words that give the local id inside a job, as ``submitted`` and ``child`` spell it
     localid_words: ClassVar[str]
+    #: variables of the daemon's environment that its commands must not see, as a regular expression
+    hidden_env: ClassVar[str] = ""
     #: of the job script's first line
     interpreter: ClassVar[str] = "/bin/sh"
     #: whether a cluster of different scripts may travel in one call without an array's launcher (HTCondor)
@@ -186,7 +190,12 @@ class Dialect(ABC):
         """Raises UnreadableOutput. A job that is absent is not known (yet)."""
         raise UnreadableOutput(done.argv, done.code, "there is no accounting")
 
-    # --- acting ---
+    # --- acting: one call is about jobs of one site ---
+
+    def site(self, localid: LocalId) -> str:
+        """The cluster that a job is on, where one client speaks to several."""
+        del localid
+        return ""
 
     @abstractmethod
     def cancel(self, ids: Sequence[LocalId]) -> Call: ...
@@ -200,7 +209,7 @@ class Dialect(ABC):
     @abstractmethod
     def refused(self, done: Completed, ids: Sequence[LocalId]) -> Mapping[LocalId, str]:
         """
-        After ``cancel``, ``hold`` or ``release``: the ids that were refused, and why. That a job has gone is no refusal.
+        After ``cancel``, ``hold`` or ``release``: the refused ids, and why. A job that has gone is no refusal.
 
         Raises:
             UnreadableOutput: the batch system did not answer.

@@ -22,7 +22,7 @@ from typing import Final, Self
 
 from arex import process
 from arex.config.model import Configuration
-from arex.errors import BatchUnavailable, SubmitRejected
+from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.grami import Grami
 from arex.model.ids import LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
@@ -97,11 +97,14 @@ class ForkBackend:
     def capacity(self) -> Capacity:
         return Capacity(slots=self._slots, outlives_host=False)
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
+    def figures(self) -> Mapping[str, int]:
+        return {}  # there is no command to count
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         await self._launcher.start()  # before anything is on disk: no forkserver, no attempt
         prepared = await asyncio.to_thread(self._prepare, batch)
         orders = [each for each in prepared.values() if isinstance(each, Order)]
-        answer: dict[Tag, LocalId | SubmitRejected] = {
+        answer: dict[Tag, LocalId | SubmitRejected | SubmitLimited] = {
             tag: each for tag, each in prepared.items() if isinstance(each, SubmitRejected)
         }
         pids = await self._launcher.launch(orders)
@@ -153,6 +156,10 @@ class ForkBackend:
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         owners = await asyncio.to_thread(lambda: {each.tag: _taker(each.rundir) for each in batch})
         return {tag: LocalId(str(owner)) for tag, owner in owners.items() if owner is not None}
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        del jobs  # ``status`` asks nobody else either
+        return {}
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         reports = await asyncio.to_thread(self._look, jobs)
@@ -239,6 +246,13 @@ class ForkBackend:
                 return
             await asyncio.sleep(_GRACE_STEP_S)
         await asyncio.to_thread(_kill, trees)
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return dict.fromkeys((job.localid for job in jobs), "the job runs already: there is no queue to be held in")
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        del jobs  # none can be held
+        return {}
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:
         while True:

@@ -27,8 +27,8 @@ def backend_class(name: str, table: Mapping[str, str], group: str) -> BackendCla
     Raises:
         ConfigError: neither knows the name.
     """
-    if name in table:
-        module, _, attribute = table[name].partition(":")
+    if (place := table.get(name.lower())) is not None:
+        module, _, attribute = place.partition(":")
         return cast(BackendClass, getattr(import_module(module), attribute))
     others = entry_points(group=group)
     if name in others.names:

@@ -20,6 +20,8 @@ from typing import Final
 from arex.model.grami import Grami
 from arex.ports import Submission
 
+#: Directory below a session root: a job that ends leaves a file there that is named by its tag.
+BELL: Final = ".arex/ended"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 #: Variables that are the shell's or (by their beginning) the script's own: a value from a job would break it.
 _SHELL: Final = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "IFS", "OPTIND", "PPID", "SHELLOPTS", "UID"})
@@ -50,6 +52,7 @@ class ScriptSettings:
     interpreter: str = "/bin/sh"
     directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first
     supervised: bool = False
+    localid_words: str = ""  #: shell words that give the local id inside the job; empty under a supervisor
     gnu_time: bool = False  #: measure with /usr/bin/time where the node has it; not under a supervisor
     benchmark: str = "HEPSPEC:1.0"
     nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
@@ -79,8 +82,9 @@ def job_script(submission: Submission, settings: ScriptSettings, runtimes: tuple
         _head(settings),
         _variables(submission, settings),
         (_FUNCTIONS,),
-        () if settings.supervised else _ending(settings),
+        (_NOTE,) if settings.supervised else _ending(settings),
         (_MARK,),
+        () if settings.supervised else _limits(grami),
         _environment(grami),
         _runtime_functions(runtimes),
         _runtime_calls(runtimes, 1),
@@ -110,7 +114,9 @@ def _variables(submission: Submission, settings: ScriptSettings) -> Iterator[str
     yield f"arex_rundir={quoted(str(submission.rundir))}"
     if not settings.supervised:
         yield f"arex_root={quoted(str(grami.directory.parent))}"
+        yield f"arex_bell=$arex_root/{BELL}"
         yield _REMAP
+        yield f"arex_id={settings.localid_words}"
     yield "RUNTIME_NODE_SEES_FRONTEND=yes"
 
 
@@ -186,7 +192,7 @@ def _payload(grami: Grami) -> Iterator[str]:
     yield '[ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"'
     for name in ("STDOUT", "STDERR"):
         yield f'[ -d "${{RUNTIME_JOB_{name}%/*}}" ] || mkdir -p "${{RUNTIME_JOB_{name}%/*}}"'
-    yield 'printf \'payload %s\\n\' "$1" >"$arex_rundir/started"'
+    yield 'arex_note "payload $1"'
 
 
 def _redirected(grami: Grami) -> str:
@@ -204,6 +210,13 @@ def _run_supervised(grami: Grami, runtimes: tuple[RuntimeScript, ...]) -> Iterat
     yield "arex_when=after"
     yield from _runtime_calls(runtimes, 2)
     yield 'exit "$arex_code"'
+
+
+def _limits(grami: Grami) -> Iterator[str]:
+    """CPU time is nobody else's to watch under most batch systems: the kernel counts it, process by process."""
+    yield "arex_xcpu="
+    if grami.cputime_s is not None:
+        yield f"ulimit -S -t {grami.cputime_s} 2>/dev/null && arex_xcpu=24"
 
 
 def _ending(settings: ScriptSettings) -> Iterator[str]:
@@ -230,6 +243,7 @@ if [ -n "${RUNTIME_GRIDAREA_DIR:-}" ]; then
     RUNTIME_JOB_DIR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIR#"$arex_root"}
     RUNTIME_JOB_DIAG=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIAG#"$arex_root"}
     arex_rundir=$RUNTIME_GRIDAREA_DIR${arex_rundir#"$arex_root"}
+    arex_bell=$RUNTIME_GRIDAREA_DIR${arex_bell#"$arex_root"}
     case $RUNTIME_JOB_STDIN in
         "$arex_root"/*) RUNTIME_JOB_STDIN=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDIN#"$arex_root"} ;;
     esac
@@ -247,7 +261,7 @@ arex_when=before
 arex_fail() {
     printf '%s\n' "$1"
     { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
-    printf 'failed %s\n' "$arex_when" >"$arex_rundir/started"
+    arex_note "failed $arex_when"
     arex_code=
     exit 1
 }
@@ -261,10 +275,17 @@ arex_check_interpreter() {
 }
 """.strip()
 
+_NOTE: Final = r"""
+# how far we have come, for the supervisor
+arex_note() { printf '%s\n' "$1" >"$arex_rundir/started"; }
+arex_id=
+""".strip()
+
 _MARK: Final = r"""
 # one copy of an attempt runs, whatever a batch system makes of a doubtful submission
 set -C
-if ! true 2>/dev/null >"$arex_rundir/started"; then
+if ! printf '%s' "${arex_id:+id $arex_id
+}" 2>/dev/null >"$arex_rundir/started"; then
     trap - EXIT TERM
     if [ -e "$arex_rundir/started" ]; then
         echo 'Another copy of this script has taken this attempt; this copy ends here.'
@@ -277,6 +298,7 @@ set +C
 """.strip()
 
 _END: Final = r"""
+arex_note() { :; }
 arex_stamp() { date -u +%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s; }
 arex_began=$(arex_stamp)
 arex_code=
@@ -300,14 +322,42 @@ arex_end() {
             "${arex_began%%,*}" "${arex_ended%%,*}" "$arex_wall" "$arex_code" >>"$RUNTIME_JOB_DIAG"
     fi
     [ -z "$arex_signal" ] || arex_cause=signal
+    [ "$arex_signal" != "$arex_xcpu" ] || [ -z "$arex_xcpu" ] || arex_cause=cputime
+    arex_memory
+    [ "${arex_kills:-0}" = 0 ] || [ "$arex_code" = 0 ] || arex_cause=memory
     arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
     {
         printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
         printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
         printf 'times=%s\n' "$arex_times"
         for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
+        [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"
+        [ -z "$arex_kills" ] || printf 'oom_kills=%s\n' "$arex_kills"
+        [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
         echo complete=yes
     } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
+    { printf '' >"$arex_bell/${arex_rundir##*/}"; } 2>/dev/null
+}
+# what the control group of this job, if it has one of its own, knows about its memory
+arex_memory() {
+    arex_kills='' arex_peak=''
+    [ -r /proc/self/cgroup ] || return 0
+    while IFS=: read -r arex_n arex_name arex_group; do
+        case $arex_n:$arex_name in
+            0:) arex_group=/sys/fs/cgroup$arex_group arex_files='memory.events memory.peak' ;;
+            *:memory)
+                arex_group=/sys/fs/cgroup/memory$arex_group
+                arex_files='memory.oom_control memory.max_usage_in_bytes'
+                ;;
+            *) continue ;;
+        esac
+        case $arex_group in *job* | *slurm* | *sge* | *condor* | *lsf* | *pbs*) ;; *) continue ;; esac
+        [ -r "$arex_group/${arex_files% *}" ] || continue
+        while read -r arex_word arex_count; do
+            [ "$arex_word" != oom_kill ] || arex_kills=$arex_count
+        done <"$arex_group/${arex_files% *}"
+        [ ! -r "$arex_group/${arex_files#* }" ] || read -r arex_peak <"$arex_group/${arex_files#* }"
+    done </proc/self/cgroup
 }
 arex_term() {
     arex_signal=15

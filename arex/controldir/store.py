@@ -33,6 +33,7 @@ _LAST_MOMENT_S: Final = 220_900_000_000.0
 AT_FINISHED: Final = ("proxy.tmp", "lrms_done", "lrms_job")
 AT_DELETED: Final = (
     *AT_FINISHED, "proxy", "errors", "input", "output", "input_status", "output_status", "statistics", "grami_log",
+    "evidence",
 )  # fmt: skip
 #: ``acl`` stays behind in ARC 6.17; nobody reads it any more, so here it goes.
 AT_CLEAN: Final = (*AT_DELETED, "local", "grami", "failed", "diag", "description", "xml", "acl")

@@ -8,12 +8,13 @@ watch is used only where a file that another process makes is seen.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from watchdog.events import (
     FileClosedEvent,
@@ -23,6 +24,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
 
 from arex import process
 from arex.controldir.layout import Layout, Place
@@ -117,13 +119,38 @@ class Watch:
 
     async def stop(self) -> None:
         if self._observer.is_alive():
-            await asyncio.to_thread(self._end)
+            await asyncio.to_thread(_end, self._observer)
 
-    def _end(self) -> None:
-        # a last event that falls into the end is no error worth a line in the log
-        logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
-        self._observer.stop()
-        self._observer.join()
+
+def _end(observer: BaseObserver) -> None:
+    # a last event that falls into the end is no error worth a line in the log
+    logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
+    observer.stop()
+    observer.join()
+
+
+class NameWatch:
+    """Rings when a file appears in a directory; an asynchronous context. Raises OSError if it can't be watched."""
+
+    def __init__(self, directory: Path, ring: Callable[[], None]) -> None:
+        self._directory = directory
+        self._ring = ring
+        self._observer = Observer()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._begin, asyncio.get_running_loop())
+        return self
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        def seen(_name: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(self._ring)
+
+        self._observer.schedule(_Handler(seen), str(self._directory), event_filter=[FileCreatedEvent, FileMovedEvent])
+        self._observer.start()
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await asyncio.to_thread(_end, self._observer)
 
 
 class _Handler(FileSystemEventHandler):

@@ -1,41 +1,31 @@
 """
 One batch system: what it is asked, in bulk, and what becomes of its answers.
 
-Nothing here guesses. A call without an answer makes its jobs unsure, and an unsure job is looked up by its tag
-before it is submitted again. A job that is missing from an answer is asked about again before it counts as lost.
+Nothing here guesses. A job that is missing from an answer is asked about again before it counts as lost, and the
+time that an answer takes decides how soon the next is wanted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from arex.clock import Clock
-from arex.errors import BatchUnavailable, SubmitRejected
-from arex.gm.case import Answer, AskCancel, AskStatus, AskSubmit, CancelTaken, Ended, Refused, Submitted
-from arex.model.ids import JobId, LocalId, Tag
+from arex.errors import BatchUnavailable
+from arex.gm.case import Answer, AskCancel, AskStatus, AskSubmit, CancelTaken, Ended
+from arex.gm.desk import SubmitDesk
+from arex.gm.health import Health, backoff_s
+from arex.gm.pace import Pace
+from arex.model.ids import JobId, LocalId
 from arex.model.report import EndCause, Phase, Report
-from arex.ports import Backend, LocalJob, Submission
+from arex.ports import Backend, LocalJob
 
-log = logging.getLogger(__name__)
-
-_BACKOFF_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+#: Between looks at a job that was cancelled.
+_LEAVING_S: Final = 1.0
 #: Ends told of jobs that we do not watch (yet); the oldest are forgotten, the regular look finds them.
 _MOST_EARLY: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often and how much a batch system is asked."""
-
-    poll_s: float = 10.0
-    first_look_s: float = 1.0  #: after submission, to tell running from queued
-    absence_s: float = 15.0  #: a job must be missing for this long, in more than one answer, before it is lost
-    batch: int = 200  #: jobs in one call to submit or cancel
 
 
 class Lane:
@@ -47,31 +37,33 @@ class Lane:
         clock: Clock,
         pace: Pace,
         answered: Callable[[JobId, Answer], None],
-        phase_changed: Callable[[JobId, Phase], None],
+        reported: Callable[[JobId, Report], None],
     ) -> None:
         self.backend = backend
-        self.down_since: str | None = None  #: ISO time and reason, while the batch system does not answer
+        self.health = Health(backend.name, clock)
         self._clock = clock
         self._pace = pace
         self._answered = answered
-        self._phase_changed = phase_changed
-        self._to_submit: dict[Tag, AskSubmit] = {}
+        self._tell = reported
+        self._desk = SubmitDesk(backend, clock, pace, self.health, answered)
         self._to_cancel: dict[LocalId, AskCancel] = {}
         self._inside: dict[LocalId, LocalJob] = {}
         self._claims: dict[JobId, float] = {}  #: jobs whose local id another job has, and since when
-        self._phases: dict[LocalId, Phase] = {}
+        self._reports: dict[LocalId, Report] = {}  #: the last one of each, as far as anybody is told
         self._absent: dict[LocalId, float] = {}
         self._urgent: set[LocalId] = set()
         self._early: dict[LocalId, None] = {}
-        self._submit_now = asyncio.Event()
+        self._leaving: set[LocalId] = set()  #: cancelled, and looked at until they have gone
         self._cancel_now = asyncio.Event()
         self._look_now = asyncio.Event()
+        self._asked = float("-inf")  #: when the batch system was last asked about jobs, monotonic seconds
+        self._due = 0.0
+        self._failures = 0
 
     # --- what the grid manager asks ---
 
     def submit(self, ask: AskSubmit) -> None:
-        self._to_submit.setdefault(ask.submission.tag, ask)
-        self._submit_now.set()
+        self._desk.put(ask)
 
     def watch(self, ask: AskStatus) -> None:
         """Tell when this job has ended; asked again, it changes nothing."""
@@ -85,7 +77,7 @@ class Lane:
         if localid in self._early:
             del self._early[localid]
             self._look_at(localid)
-        else:
+        elif self._pace.first_look_s is not None:
             asyncio.get_running_loop().call_later(self._pace.first_look_s, self._look_at, localid)
 
     def _taken_twice(self, known: LocalJob, ask: AskStatus) -> None:
@@ -97,7 +89,7 @@ class Lane:
             self._answered(ask.job.job, Ended(Report(phase=Phase.ENDED, cause=EndCause.LOST, message=why)))
             return
         self._look_at(ask.job.localid)
-        asyncio.get_running_loop().call_later(self._pace.first_look_s, self.watch, ask)
+        asyncio.get_running_loop().call_later(self._pace.first_look_s or 1.0, self.watch, ask)
 
     def cancel(self, ask: AskCancel) -> None:
         known = self._inside.get(ask.job.localid)
@@ -114,12 +106,22 @@ class Lane:
         if (known := self._inside.get(localid)) is None or known.job != job:
             return
         del self._inside[localid]
-        self._phases.pop(localid, None)
+        self._reports.pop(localid, None)
+        self._leaving.discard(localid)
         self._absent.pop(localid, None)
 
     @property
     def inside(self) -> int:
         return len(self._inside)
+
+    @property
+    def unsure(self) -> int:
+        """Submissions that may have arrived: they are being looked up."""
+        return len(self._desk.unsure)
+
+    def words(self) -> str:
+        """``ok``, or what is wrong with this batch system and since when."""
+        return self.health.words()
 
     # --- its life ---
 
@@ -127,7 +129,7 @@ class Lane:
         """Until cancelled; the backend has been started."""
         async with asyncio.TaskGroup() as tasks:
             name = self.backend.name
-            tasks.create_task(self._submitting(), name=f"{name}: submit")
+            tasks.create_task(self._desk.run(), name=f"{name}: submit")
             tasks.create_task(self._cancelling(), name=f"{name}: cancel")
             tasks.create_task(self._polling(), name=f"{name}: poll")
             tasks.create_task(self.backend.watch(self._ended), name=f"{name}: watch")
@@ -145,61 +147,6 @@ class Lane:
             if len(self._early) > _MOST_EARLY:
                 del self._early[next(iter(self._early))]
 
-    # --- submitting ---
-
-    async def _submitting(self) -> None:
-        failures = 0
-        while True:
-            await self._submit_now.wait()
-            self._submit_now.clear()
-            while self._to_submit:
-                batch = list(self._to_submit.values())[: self._pace.batch]
-                try:
-                    unsure = await self._submit_batch(batch)
-                except BatchUnavailable as exc:
-                    self._no_answer(exc)
-                    unsure = batch
-                else:
-                    failures = 0
-                    self._answers_again()
-                for ask in unsure:
-                    self._to_submit[ask.submission.tag] = AskSubmit(ask.lrms, ask.submission, sure=False)
-                if unsure:
-                    await self._clock.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                    failures += 1
-
-    async def _submit_batch(self, batch: list[AskSubmit]) -> list[AskSubmit]:
-        """Submit what is not there yet; returns those about which nothing was learned."""
-        doubtful = [ask.submission for ask in batch if not ask.sure]
-        known = dict(await self.backend.find(doubtful)) if doubtful else {}
-        fresh = [ask.submission for ask in batch if ask.submission.tag not in known]
-        answers: dict[Tag, LocalId | SubmitRejected] = {**known}
-        if fresh:
-            answers.update(await self._submit_fresh(fresh, known))
-        for ask in batch:
-            if (answer := answers.get(ask.submission.tag)) is not None:
-                del self._to_submit[ask.submission.tag]
-                self._tell(ask.submission, answer)
-        return [ask for ask in batch if ask.submission.tag not in answers]
-
-    async def _submit_fresh(
-        self, fresh: list[Submission], known: dict[Tag, LocalId]
-    ) -> dict[Tag, LocalId | SubmitRejected]:
-        try:
-            return dict(await self.backend.submit(fresh))
-        except BatchUnavailable as exc:
-            if not known:
-                raise
-            self._no_answer(exc)  # what was found by its tag is certain all the same
-            return {}
-
-    def _tell(self, submission: Submission, answer: LocalId | SubmitRejected) -> None:
-        if isinstance(answer, SubmitRejected):
-            log.info("job refused: %s", answer, extra={"event": "submit.rejected", "job": submission.job})
-            self._answered(submission.job, Refused(str(answer)))
-        else:
-            self._answered(submission.job, Submitted(answer))
-
     # --- cancelling ---
 
     async def _cancelling(self) -> None:
@@ -212,42 +159,74 @@ class Lane:
                 try:
                     refusals = await self.backend.cancel([ask.job for ask in batch])
                 except BatchUnavailable as exc:
-                    self._no_answer(exc)
-                    await self._clock.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                    self.health.no_answer(exc)
+                    await self._clock.sleep(backoff_s(failures))
                     failures += 1
                     continue
                 failures = 0
-                self._answers_again()
+                self.health.answered()
                 for ask in batch:
                     self._to_cancel.pop(ask.job.localid, None)
+                    if ask.job.localid not in refusals:
+                        self._leaving.add(ask.job.localid)
+                        self._look_at(ask.job.localid)
                     self._answered(ask.job.job, CancelTaken(refusals.get(ask.job.localid, "")))
 
     # --- looking ---
 
     async def _polling(self) -> None:
-        due = self._clock.monotonic() + self._pace.poll_s
+        self._due = self._clock.monotonic() + self._pace.poll_s
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, due - self._clock.monotonic())):
+                async with asyncio.timeout(max(0.0, self._due - self._clock.monotonic())):
                     await self._look_now.wait()
             self._look_now.clear()
-            if self._clock.monotonic() >= due:
+            now = self._clock.monotonic()
+            everybody = now >= self._due
+            if everybody:
                 jobs = list(self._inside.values())
-                due = self._clock.monotonic() + self._pace.poll_s
-                self._urgent.clear()
+                self._due = now + self._pace.poll_s
             else:
                 jobs = [self._inside[localid] for localid in self._urgent if localid in self._inside]
-                self._urgent.clear()
-            if jobs:
-                await self._look(jobs)
+            self._urgent.clear()
+            if jobs and (open_ones := self._settle(jobs, await self.backend.recorded(jobs))):
+                await self._ask(open_ones, everybody=everybody)
+
+    def _settle(self, jobs: list[LocalJob], ends: Mapping[LocalId, Report]) -> list[LocalJob]:
+        """Those that completion records do not settle."""
+        for job in jobs:
+            if (report := ends.get(job.localid)) is not None:
+                self._reported(job, report)
+        return [job for job in jobs if job.localid not in ends]
+
+    async def _ask(self, jobs: list[LocalJob], *, everybody: bool) -> None:
+        """Ask now, or with all others as soon as another question may be asked."""
+        wait = self._asked + self._pace.gap_s - self._clock.monotonic()
+        if not everybody and wait > 0:
+            self._due = min(self._due, self._clock.monotonic() + wait)
+            return
+        if not everybody and self._pace.gap_s:  # one question for all costs the same
+            jobs = list(self._inside.values())
+        self._asked = self._clock.monotonic()
+        await self._look(jobs)
+        took = self._clock.monotonic() - self._asked
+        if self._pace.gap_s:
+            self._due = self._clock.monotonic() + max(self._pace.poll_s, took * self._pace.patience)
+        if self._leaving:
+            self._due = min(self._due, self._clock.monotonic() + max(self._pace.gap_s, _LEAVING_S))
+        if self.health.down_since is not None:
+            self._failures += 1
+            self._due = max(self._due, self._clock.monotonic() + backoff_s(self._failures))
+        else:
+            self._failures = 0
 
     async def _look(self, jobs: list[LocalJob]) -> None:
         try:
             reports = await self.backend.status(jobs)
         except BatchUnavailable as exc:
-            self._no_answer(exc)
+            self.health.no_answer(exc)
             return
-        self._answers_again()
+        self.health.answered()
         now = self._clock.monotonic()
         for job in jobs:
             report = reports.get(job.localid) or self._missing(job.localid, now)
@@ -266,18 +245,11 @@ class Lane:
             if job.localid in self._inside:
                 self.forget(job.localid, job.job)
                 self._answered(job.job, Ended(report))
-        elif self._phases.get(job.localid) is not report.phase:
-            self._phases[job.localid] = report.phase
-            self._phase_changed(job.job, report.phase)
+        elif _visible(self._reports.get(job.localid)) != _visible(report):
+            self._reports[job.localid] = report
+            self._tell(job.job, report)
 
-    # --- whether it answers ---
 
-    def _no_answer(self, exc: BatchUnavailable) -> None:
-        if self.down_since is None:
-            self.down_since = f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}: {exc}"
-            log.warning("%s does not answer: %s", self.backend.name, exc, extra={"event": "lrms.down"})
-
-    def _answers_again(self) -> None:
-        if self.down_since is not None:
-            log.warning("%s answers again", self.backend.name, extra={"event": "lrms.up"})
-            self.down_since = None
+def _visible(report: Report | None) -> tuple[object, ...] | None:
+    """What is worth a line on disk: times and usage move on with every answer."""
+    return None if report is None else (report.phase, report.doubt, report.message)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from arex.errors import ControlDirError, CorruptFile
-from arex.gm import activity, scan
+from arex.gm import activity, evidence, scan
 from arex.gm.case import (
     Answer,
     AskCancel,
@@ -35,7 +35,7 @@ from arex.gm.lane import Lane
 from arex.gm.machine import Resting
 from arex.gm.turn import take_turns, unknown
 from arex.model.ids import JobId, LocalId
-from arex.model.report import Phase
+from arex.model.report import Report
 from arex.model.state import ACTIVE, RUNNING, State
 from arex.ports import Staged, Stager
 
@@ -85,6 +85,7 @@ class GridManager:
         self._timers: dict[JobId, asyncio.TimerHandle] = {}
         self._troubles: Counter[JobId] = Counter()
         self._phases: dict[JobId, str] = {}
+        self._reports: dict[JobId, Report] = {}  #: not on disk yet
         self._to_publish: dict[JobId, None] = {}
         self._publish_now = asyncio.Event()
         self._staging: dict[JobId, asyncio.Task[None]] = {}
@@ -133,9 +134,10 @@ class GridManager:
         self._answers[job] = answer
         self.look(job)
 
-    def phase_changed(self, job: JobId, phase: Phase) -> None:
-        """Queued, running, held: what the owner sees of a job inside its batch system."""
-        self._phases[job] = str(phase)
+    def reported(self, job: JobId, report: Report) -> None:
+        """Queued, running, held, or something strange: what the owner sees of a job inside its batch system."""
+        self._phases[job] = str(report.phase)
+        self._reports[job] = report
         self._to_publish[job] = None
         self._publish_now.set()
 
@@ -173,6 +175,8 @@ class GridManager:
         for record in records:
             case = Case(job=record, world=self._world)
             try:
+                if (report := self._reports.pop(record.id, None)) is not None:
+                    evidence.write(case.store, record.id, report, self._world.clock.now())
                 if not activity.shows(case, self._phases.get(record.id, "")):
                     activity.publish(case)
             except (OSError, CorruptFile) as exc:
@@ -342,6 +346,7 @@ class GridManager:
         if localid is not None and (lane := self._lane(job.local.lrms or self._world.settings.lrms)) is not None:
             lane.forget(LocalId(localid), job.id)
         self._phases.pop(job.id, None)
+        self._reports.pop(job.id, None)
         self._asked.pop(job.id, None)
         self._troubles.pop(job.id, None)
         self._world.limits.left(job.id, owner)

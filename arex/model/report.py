@@ -13,6 +13,7 @@ class Phase(StrEnum):
     QUEUED = "Q"
     RUNNING = "R"
     SUSPENDED = "S"
+    HELD = "H"  #: queued, and kept from starting on request
     EXITING = "E"
     OTHER = "O"  #: a code nobody knows: it is still there
     ENDED = "EXECUTED"
@@ -28,7 +29,9 @@ class EndCause(StrEnum):
     MEMORY = "memory"
     NODE_FAILURE = "node failure"
     PREEMPTED = "preempted"
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  #: by its owner, through us or under the same account
+    CANCELLED_BY_ADMIN = "cancelled by admin"
+    CANCELLED_BY_LIMIT = "cancelled by limit"  #: one of the site's that is neither time nor memory
     NEVER_STARTED = "never started"
     LOST = "lost"
 
@@ -41,6 +44,24 @@ class Usage:
     user_s: float | None = None
     system_s: float | None = None
     max_rss_kb: int | None = None
+
+
+class Witness(StrEnum):
+    """Who said something about a job, the most trusted first."""
+
+    RECORD = "record"  #: the job script itself, on leaving
+    MARK = "mark"  #: the job script, on starting
+    SCAN = "scan"  #: the batch system, asked about all its jobs
+    ACCOUNTING = "accounting"  #: the batch system's records of ended jobs
+    SESSION = "session"  #: the accounting lines in ``SESSION.diag``
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one witness said, in its own words."""
+
+    witness: Witness
+    said: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +77,8 @@ class Report:
     started: datetime | None = None
     ended: datetime | None = None
     usage: Usage = Usage()
+    evidence: tuple[Evidence, ...] = ()  #: on which all this rests
+    doubt: str = ""  #: a sentence if witnesses disagree, or one is waited for
 
 
 def lrms_done(report: Report, expected: int = 0) -> tuple[int, str]:

@@ -21,8 +21,10 @@ from lrms.record import Done, read_done
 from lrms.script import RuntimeScript, ScriptSettings, job_script
 from tests.contract.worlds import until
 
-ALONE = ScriptSettings(nodes=("n1", "n2"), system="Debian")
-SUPERVISED = replace(ALONE, supervised=True)
+ALONE = ScriptSettings(nodes=("n1", "n2"), system="Debian", localid_words="42")
+SUPERVISED = replace(ALONE, supervised=True, localid_words="")
+#: What stands in the mark of a script that is alone.
+MARKED = "id 42\n"
 SHELLS = ("/bin/sh", "/bin/bash")
 
 
@@ -186,7 +188,7 @@ def test_a_missing_executable_is_said_in_arcs_words_and_has_no_exit_code(
 
     assert ran.file("err.txt") == 'Path "/no/such/exe" does not seem to exist\n'
     assert ran.code == 1
-    assert ran.mark == "failed before\n"
+    assert ran.mark == (MARKED if how is ALONE else "failed before\n")
     assert not any(line.startswith("exitcode") for line in ran.diag)
     if how is ALONE:
         assert ran.done is not None
@@ -309,7 +311,7 @@ def test_a_failing_runtime_environment_fails_the_job(
     ran = run(a_submission(tmp_path, "/bin/true"), how, runtimes)
 
     assert ran.code == 1
-    assert ran.mark == mark
+    assert ran.mark == (MARKED if how is ALONE else mark)
     assert f"Runtime BAD stage {stage} execution failed." in ran.said
     assert f"Runtime BAD stage {stage} execution failed." in ran.file("err.txt")
     assert not any(line.startswith("exitcode") for line in ran.diag)

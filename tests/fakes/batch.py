@@ -6,12 +6,15 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
-from arex.errors import BatchUnavailable, SubmitRejected
+from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.ids import LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
 
+#: What is counted.
+METHODS: Final = ("submit", "find", "status", "cancel", "hold", "release")
 RUNNING = Report(phase=Phase.RUNNING)
 
 
@@ -36,6 +39,7 @@ class FakeCluster:
         self.outage = ""  #: with a reason, nothing is answered
         self.lost_answers = 0  #: so many submissions are taken, and the answer gets lost
         self.refusals: dict[Tag, str] = {}
+        self.limits: dict[str, str] = {}  #: lanes that take nothing now, and why
         self.cancel_refusals: dict[LocalId, str] = {}
         self.invisible_for = 0  #: so many questions pass before ``find`` and ``status`` see a new job
         self.ends: list[asyncio.Queue[LocalId]] = []
@@ -93,12 +97,15 @@ class FakeBackend:
     def capacity(self) -> Capacity:
         return Capacity(slots=self._slots)
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         self.cluster.answer("submit", [each.tag for each in batch])
-        answers: dict[Tag, LocalId | SubmitRejected] = {}
+        answers: dict[Tag, LocalId | SubmitRejected | SubmitLimited] = {}
         for each in batch:
             if (why := self.cluster.refusals.get(each.tag)) is not None:
                 answers[each.tag] = SubmitRejected(why)
+                continue
+            if (why := self.cluster.limits.get(each.lane)) is not None:
+                answers[each.tag] = SubmitLimited(why)
                 continue
             localid = self.cluster.take(each)
             if self.cluster.lost_answers > 0:
@@ -107,10 +114,17 @@ class FakeBackend:
             answers[each.tag] = localid
         return answers
 
+    def figures(self) -> Mapping[str, int]:
+        return {method: sum(n for (what, _), n in self.cluster.calls.items() if what == method) for method in METHODS}
+
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         self.cluster.answer("find", [each.tag for each in batch])
         found = {each.tag: self.cluster.taken.get(each.tag) for each in batch}
         return {tag: localid for tag, localid in found.items() if localid is not None and self.cluster.sees(localid)}
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        del jobs  # it has no job scripts
+        return {}
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         self.cluster.answer("status", [each.tag for each in jobs])
@@ -128,6 +142,23 @@ class FakeBackend:
             if not why and report is not None and report.phase is not Phase.ENDED:
                 self.cluster.end(localid, ended(143, EndCause.CANCELLED, 15))
         return {localid: why for localid, why in refused.items() if why}
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return self._suspend(jobs, "hold", Phase.QUEUED, Phase.HELD)
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return self._suspend(jobs, "release", Phase.HELD, Phase.QUEUED)
+
+    def _suspend(self, jobs: Collection[LocalJob], method: str, before: Phase, after: Phase) -> dict[LocalId, str]:
+        self.cluster.answer(method, [each.tag for each in jobs])
+        refused: dict[LocalId, str] = {}
+        for each in jobs:
+            phase = self.cluster.reports[each.localid].phase
+            if phase is before:
+                self.cluster.reports[each.localid] = Report(phase=after)
+            elif phase is not after:
+                refused[each.localid] = f"the job is {phase.name.lower()}"
+        return refused
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arex.controldir import atomic, codec
 from arex.errors import CorruptFile
-from arex.gm import attempt
+from arex.gm import attempt, evidence
 from arex.gm.case import AskStatus, Case, Ended, Fail, Move, Step
 from arex.model.report import lrms_done
 from arex.model.state import State
@@ -34,6 +34,7 @@ def read_done(case: Case) -> tuple[int, str] | None:
         return codec.parse_lrms_done(data)
     if isinstance(case.answer, Ended):
         copy_comment(case)
+        evidence.write(case.store, case.job.id, case.answer.report, case.world.clock.now())
         return lrms_done(case.answer.report, case.job.local.argscode or 0)
     return None
 

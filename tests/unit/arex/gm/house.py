@@ -12,9 +12,10 @@ from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
 from arex.gm.case import Settings, World
-from arex.gm.lane import Lane, Pace
+from arex.gm.lane import Lane
 from arex.gm.limits import Limits
 from arex.gm.loop import GridManager, Rhythm
+from arex.gm.pace import Pace
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
@@ -75,7 +76,7 @@ class House:
         self.world = World(store=self.store, settings=settings, limits=self.limits, clock=self.clock, describe=describe)
         self.lanes: dict[str, Lane] = {}
         self.manager = GridManager(self.world, self.lanes, stager or LocalStager(), Rhythm())
-        self.lane = Lane(FakeBackend(self.cluster), self.clock, PACE, self.manager.answer, self.manager.phase_changed)
+        self.lane = Lane(FakeBackend(self.cluster), self.clock, PACE, self.manager.answer, self.manager.reported)
         self.lanes["fake"] = self.lane
 
     # --- jobs ---

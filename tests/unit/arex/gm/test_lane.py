@@ -26,7 +26,7 @@ class Stage:
         self.answers: dict[JobId, list[Answer]] = {}
         self.phases: list[tuple[JobId, Phase]] = []
         self.lane = Lane(
-            FakeBackend(self.cluster), self.clock, PACE, self.answered, lambda *change: self.phases.append(change)
+            FakeBackend(self.cluster), self.clock, PACE, self.answered, lambda job, report: self.phases.append((job, report.phase))
         )
 
     def answered(self, job: JobId, answer: Answer) -> None:
@@ -132,18 +132,18 @@ async def test_an_outage_is_waited_out_and_found_before_submitting(
     """The jobs become unsure; it is said once that the batch system is down, and once that it is up."""
     stage.cluster.outage = "no route to host"
     stage.submit("A")
-    await until(lambda: stage.lane.down_since)
+    await until(lambda: stage.lane.health.down_since)
     for _ in range(30):
         await stage.pass_by(10)
     attempts = stage.asked("submit") + stage.asked("find")
 
     assert {} == stage.answers
-    assert "no route to host" in (stage.lane.down_since or "")
+    assert "no route to host" in (stage.lane.health.down_since or "")
     assert 4 <= attempts <= 12
     stage.cluster.outage = ""
     await stage.pass_by(70)
     assert [Submitted(LocalId("1"))] == await stage.told("A")
-    assert stage.lane.down_since is None
+    assert stage.lane.health.down_since is None
     events = [record.__dict__["event"] for record in caplog.records if "event" in record.__dict__]
     assert ["lrms.down", "lrms.up"] == events
     assert 1 == stage.cluster.runs[Tag("A-1")]
@@ -300,7 +300,7 @@ async def test_a_cancel_is_asked_until_there_is_an_answer(stage: Stage) -> None:
     localid = await stage.submitted("A")
     stage.cluster.outage = "down"
     stage.lane.cancel(AskCancel("fake", local_job("A", localid)))
-    await until(lambda: stage.lane.down_since)
+    await until(lambda: stage.lane.health.down_since)
     await stage.pass_by(30)
     stage.cluster.outage = ""
     await stage.pass_by(70)

@@ -92,8 +92,8 @@ async def test_a_job_that_failed_says_why(house: House, report: Report, reason: 
 async def test_a_refusal_of_the_batch_system_reaches_the_owner(house: House) -> None:
     house.cluster.outage = "for the moment"
     job = house.submit()
-    await until(lambda: house.store.exists(job, "lrms_job") and house.lane.down_since)
-    [tag] = house.lane._to_submit
+    await until(lambda: house.store.exists(job, "lrms_job") and house.lane.health.down_since)
+    [tag] = house.lane._desk._asks
     house.cluster.refusals[tag] = "no such account"
     house.cluster.outage = ""
     house.clock.advance(timedelta(minutes=2))
@@ -153,7 +153,7 @@ async def test_a_cancel_ends_a_job_where_it_is(house: House, arrange: object, st
 async def test_a_cancel_in_submit_waits_for_the_batch_system(house: House) -> None:
     house.cluster.outage = "down"
     job = house.submit()
-    await until(lambda: house.lane.down_since)
+    await until(lambda: house.lane.health.down_since)
     house.mark(job, Mark.CANCEL)
     await until(lambda: house.manager.counts == {"SUBMIT": 1})
     house.cluster.outage = ""

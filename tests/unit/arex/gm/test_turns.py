@@ -18,7 +18,7 @@ from arex.jobdesc import JobDescription
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
-from arex.model.report import Phase
+from arex.model.report import Phase, Report
 from arex.model.state import State, Status
 from arex.ports import Staged
 from tests.unit.arex.gm.house import House, housed, until
@@ -115,7 +115,7 @@ async def test_a_phase_that_comes_during_a_turn_is_shown_after_it(house: House) 
     await house.runs(job)
     await until(lambda: "INLRMS:R<" in document(house, job))
     house.manager._busy.add(job)
-    house.manager.phase_changed(job, Phase.SUSPENDED)
+    house.manager.reported(job, Report(phase=Phase.SUSPENDED))
     for _ in range(50):
         await asyncio.sleep(0)
     assert "INLRMS:R<" in document(house, job)
@@ -139,7 +139,7 @@ async def test_an_old_document_never_follows_a_newer_one(house: House, monkeypat
         publish(case)
 
     monkeypatch.setattr(activity, "publish", slowly)
-    house.manager.phase_changed(job, Phase.SUSPENDED)
+    house.manager.reported(job, Report(phase=Phase.SUSPENDED))
     await until(writing.is_set)
     house.end(job)
     await until(lambda: job in house.manager._again or house.state(job) == "FINISHED")

@@ -1,0 +1,175 @@
+"""
+Handing jobs over to one batch system: gathered, each once, and one full lane in nobody's way.
+
+A call without an answer makes its jobs unsure, and an unsure job is looked up by its tag before it is submitted
+again. A limit parks the lane that met it. Jobs that come in a burst wait a moment for each other, so that a batch
+system with arrays gets few and large ones; a job that comes alone goes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain, islice, zip_longest
+from typing import Final
+
+from arex.clock import Clock
+from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
+from arex.gm.case import Answer, AskSubmit, Refused, Submitted
+from arex.gm.health import Health, backoff_s, within
+from arex.gm.pace import Pace
+from arex.model.ids import JobId, LocalId, Tag
+from arex.ports import Backend, Submission
+
+log = logging.getLogger(__name__)
+
+#: A burst is over when nothing has come for so long.
+_QUIET_S: Final = 0.2
+_Taken = LocalId | SubmitRejected | SubmitLimited
+
+
+class SubmitDesk:
+    """Talks to one backend about all its newcomers."""
+
+    def __init__(
+        self, backend: Backend, clock: Clock, pace: Pace, health: Health, answered: Callable[[JobId, Answer], None]
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._pace = pace
+        self._health = health
+        self._answered = answered
+        self._asks: dict[Tag, AskSubmit] = {}
+        self._again: dict[Tag, tuple[int, float]] = {}  #: of the unsure: failures so far, and when to look it up
+        self._news = asyncio.Event()
+        self._newest = self._oldest = self._last_call = float("-inf")  #: monotonic seconds
+
+    @property
+    def unsure(self) -> frozenset[JobId]:
+        """Jobs that may have been taken: a lost answer hides it until they are looked up."""
+        return frozenset(ask.submission.job for ask in self._asks.values() if not ask.sure)
+
+    def put(self, ask: AskSubmit) -> None:
+        """Line up; asked again, it changes nothing."""
+        if ask.submission.tag in self._asks:
+            return
+        self._newest = self._clock.monotonic()
+        if not self._asks:
+            self._oldest = self._newest
+        self._asks[ask.submission.tag] = ask
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = 0
+        while True:
+            if not self._next():
+                await within(self._news, self._clock, self._until_open())
+                self._news.clear()
+                continue
+            await self._gathered()
+            if await self._settle(self._next()):
+                failures = 0
+            else:
+                await self._clock.sleep(backoff_s(failures))
+                failures += 1
+
+    # --- who is next ---
+
+    def _next(self) -> list[AskSubmit]:
+        """Those of open lanes, in turns: a lane with ten thousand jobs lets one with ten through."""
+        lanes: dict[str, list[AskSubmit]] = {}
+        now = self._clock.monotonic()
+        for tag, ask in self._asks.items():
+            if tag not in self._again or self._again[tag][1] <= now:
+                lanes.setdefault(ask.submission.lane, []).append(ask)
+        rows = [asks for lane, asks in lanes.items() if not self._health.closed_s(lane)]
+        turns = chain.from_iterable(zip_longest(*rows))
+        return list(islice((ask for ask in turns if ask is not None), self._pace.batch))
+
+    def _until_open(self) -> float:
+        now = self._clock.monotonic()
+        waits = (
+            max(self._health.closed_s(ask.submission.lane), self._again.get(tag, (0, now))[1] - now)
+            for tag, ask in self._asks.items()
+        )
+        return min(waits, default=3600.0)
+
+    async def _gathered(self) -> None:
+        """Wait for the end of a burst, ``gather_s`` at most, unless this job came alone or there are plenty."""
+        if len(self._asks) == 1 and self._clock.monotonic() - self._last_call > self._pace.gather_s:
+            return
+        while len(self._asks) < self._pace.batch:
+            now = self._clock.monotonic()
+            pause = min(self._newest + _QUIET_S, self._oldest + self._pace.gather_s) - now
+            if pause <= 0 or not self._pace.gather_s:
+                return
+            self._news.clear()
+            await self._clock.sleep(pause)
+
+    # --- one round ---
+
+    async def _settle(self, batch: list[AskSubmit]) -> bool:
+        """Whether the batch system answered at all. Those about which nothing was learned are unsure now."""
+        self._last_call = self._oldest = self._clock.monotonic()
+        try:
+            answers = await self._hand_over(batch)
+        except BatchUnavailable as exc:
+            self._health.no_answer(exc)
+            for ask in batch:
+                self._asks[ask.submission.tag] = replace(ask, sure=False)
+            return False
+        self._health.answered()
+        for ask in batch:
+            if (answer := answers.get(ask.submission.tag)) is None:
+                self._doubt(ask)
+            else:
+                self._tell(ask, answer)
+        return True
+
+    def _doubt(self, ask: AskSubmit) -> None:
+        """One answer is missing: this one is looked up in a while, and holds up nobody else."""
+        tag = ask.submission.tag
+        failures = self._again.get(tag, (0, 0.0))[0]
+        self._again[tag] = (failures + 1, self._clock.monotonic() + backoff_s(failures))
+        self._asks[tag] = replace(ask, sure=False)
+        if ask.sure:
+            facts = {"event": "submit.unsure", "job": ask.submission.job}
+            log.warning("whether the batch system took the job is not known: it is looked up", extra=facts)
+
+    async def _hand_over(self, batch: list[AskSubmit]) -> dict[Tag, _Taken]:
+        """Submit what is not there yet."""
+        doubtful = [ask.submission for ask in batch if not ask.sure]
+        known: dict[Tag, _Taken] = {**(await self._backend.find(doubtful) if doubtful else {})}
+        fresh = [ask.submission for ask in batch if ask.submission.tag not in known]
+        if not fresh:
+            return known
+        try:
+            return known | dict(await self._backend.submit(fresh))
+        except BatchUnavailable as exc:
+            if not known:
+                raise
+            self._health.no_answer(exc)  # what was found by its tag is certain all the same
+            return known
+
+    def _tell(self, ask: AskSubmit, answer: _Taken) -> None:
+        submission = ask.submission
+        self._again.pop(submission.tag, None)
+        if isinstance(answer, SubmitLimited):
+            self._asks[submission.tag] = replace(ask, sure=True)
+            self._limited(submission, str(answer))
+            return
+        del self._asks[submission.tag]
+        if isinstance(answer, SubmitRejected):
+            log.info("job refused: %s", answer, extra={"event": "submit.rejected", "job": submission.job})
+            self._answered(submission.job, Refused(str(answer)))
+        else:
+            self._health.unpark(submission.lane)
+            self._answered(submission.job, Submitted(answer))
+
+    def _limited(self, submission: Submission, why: str) -> None:
+        """Once a round: the jobs of a lane meet the same limit together."""
+        if not self._health.closed_s(submission.lane):
+            self._health.park(submission.lane, why)

@@ -1,0 +1,96 @@
+"""Whether a batch system answers, and which of its lanes are parked: what ``arex status`` shows of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from arex.clock import Clock
+from arex.errors import BatchUnavailable
+
+log = logging.getLogger(__name__)
+
+#: Seconds before something that failed is tried again, the last for ever.
+BACKOFF_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+def backoff_s(failures: int) -> float:
+    """After so many failures in a row, the first being 0."""
+    return BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
+
+
+@dataclass(slots=True)
+class Parked:
+    """A lane that a limit of the batch system has closed for a while."""
+
+    since: str  #: ISO time
+    why: str
+    until: float  #: monotonic seconds
+    failures: int = 0
+
+
+class Health:
+    """One batch system, as it has answered so far."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.down_since: str | None = None  #: ISO time and reason, while the batch system does not answer
+        self.parked: Final[dict[str, Parked]] = {}
+        self._name = name
+        self._clock = clock
+
+    def no_answer(self, exc: BatchUnavailable) -> None:
+        if self.down_since is None:
+            self.down_since = f"{self._stamp()}: {exc}"
+            log.warning("%s does not answer: %s", self._name, exc, extra={"event": "lrms.down"})
+
+    def answered(self) -> None:
+        if self.down_since is not None:
+            log.warning("%s answers again", self._name, extra={"event": "lrms.up"})
+            self.down_since = None
+
+    def park(self, lane: str, why: str) -> None:
+        """Nothing is submitted in this lane for a while, longer each time in a row."""
+        known = self.parked.get(lane)
+        if known is None:
+            known = self.parked[lane] = Parked(self._stamp(), why, 0.0)
+            log.warning("lane %r is parked: %s", lane, why, extra={"event": "lane.parked"})
+        else:
+            known.failures += 1
+        known.why, known.until = why, self._clock.monotonic() + backoff_s(known.failures)
+
+    def unpark(self, lane: str) -> None:
+        if self.parked.pop(lane, None) is not None:
+            log.warning("lane %r is open again", lane, extra={"event": "lane.open"})
+
+    def closed_s(self, lane: str) -> float:
+        """How long nothing is to be submitted in this lane."""
+        known = self.parked.get(lane)
+        return 0.0 if known is None else max(0.0, known.until - self._clock.monotonic())
+
+    def words(self) -> str:
+        """``ok``, or what is wrong and since when."""
+        if self.down_since:
+            return f"down since {self.down_since}"
+        lanes = "; ".join(
+            f"lane {lane or '(default)'} parked since {each.since}: {each.why}" for lane, each in self.parked.items()
+        )
+        return lanes or "ok"
+
+    def _stamp(self) -> str:
+        return f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def within(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
+    """Wait for an event, so many seconds of this clock at most; whether it came."""
+    if event.is_set():
+        return True
+    tasks = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(max(0.0, seconds)))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return event.is_set()

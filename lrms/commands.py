@@ -1,0 +1,442 @@
+"""
+A batch system that is spoken to by commands: the port over any ``Dialect``.
+
+Whatever happens to a command, its jobs run once: the tag of an attempt is on disk and in the batch system, the
+script takes an exclusive mark before it runs the payload, and a mark names the local id that took it. Ends are
+concluded from witnesses (``lrms.witnesses``), never from silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from arex import process
+from arex.clock import Clock, SystemClock
+from arex.config.model import Configuration
+from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected, UnreadableOutput
+from arex.model.ids import LocalId, Tag
+from arex.model.report import Phase, Report
+from arex.ports import Backend, Capacity, LocalJob, Submission
+from arex.process import Completed
+from lrms import arrays, evidence
+from lrms.bell import Bell
+from lrms.budget import Budget
+from lrms.dialect import Call, Dialect, Seen, Verdict, Work, judge
+from lrms.evidence import Traces
+from lrms.record import Done
+from lrms.runtimes import load_runtimes
+from lrms.script import ScriptSettings, job_script
+from lrms.witnesses import Facts, is_clear, report_of
+
+log = logging.getLogger(__name__)
+
+#: Commands of one kind that run side by side.
+_SIDE_BY_SIDE: Final = 4
+#: Ids in one command.
+_TOGETHER: Final = 500
+_Answer = LocalId | SubmitRejected | SubmitLimited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSettings:
+    """What does not depend on the batch system; times in seconds."""
+
+    roots: tuple[Path, ...]  #: session roots
+    script: ScriptSettings = field(default_factory=ScriptSettings)
+    timeout_s: float = 60.0  #: of one command
+    questions: int = 30  #: in a minute, at most
+    record_wait_s: float = 120.0
+    array: bool = True
+    array_most: int = 500
+
+    @classmethod
+    def of(cls, config: Configuration) -> CommandSettings:
+        service = config.service
+        script = ScriptSettings(benchmark=config.lrms.benchmark.replace(" ", ":"))
+        if config.lrms.nodename:
+            script = replace(script, nodes_command=config.lrms.nodename)
+        return cls(
+            roots=tuple(entry.path for entry in config.arex.sessiondir),
+            script=script,
+            timeout_s=service.lrms_timeout.total_seconds(),
+            questions=service.lrms_calls,
+            record_wait_s=service.record_wait.total_seconds(),
+            array=service.array,
+            array_most=service.array_most,
+        )
+
+
+class CommandBackend:
+    """The port over a dialect; see ``arex.ports.Backend``."""
+
+    def __init__(self, dialect: Dialect, settings: CommandSettings, clock: Clock | None = None) -> None:
+        self.name = dialect.name
+        self._dialect = dialect
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._script = replace(settings.script, interpreter=dialect.interpreter, localid_words=dialect.localid_words)
+        self._budget = Budget(settings.questions, self._clock)
+        self._hands = asyncio.Semaphore(_SIDE_BY_SIDE)
+        most = 1 if dialect.array is None and not dialect.clusters else settings.array_most
+        self._most = min(most, dialect.array.most if dialect.array else most) if settings.array else 1
+        self._left: dict[LocalId, float] = {}  #: when a job was first seen not to be alive, monotonic seconds
+        self._localids: dict[str, LocalId] = {}  #: tag to id, of jobs whose end has not been told
+        self._rung: dict[str, None] = {}  #: tags of ends that came before their local id
+        self._ended: Callable[[LocalId], None] = lambda _: None
+        self._bell = Bell(settings.roots, self._ring)
+
+    # --- life ---
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._bell.prepare)
+        for root in self._settings.roots:
+            await asyncio.to_thread(arrays.sweep, root)
+
+    async def close(self) -> None:
+        """Nothing is held; jobs go on."""
+
+    def capacity(self) -> Capacity:
+        return Capacity(gather=self._most > 1)
+
+    def figures(self) -> Mapping[str, int]:
+        return self._budget.figures()
+
+    # --- submit ---
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, _Answer]:
+        works, answers = await asyncio.to_thread(self._prepare, batch)
+        outcomes = await asyncio.gather(*map(self._hand_over, works), return_exceptions=True)
+        silences = []
+        for outcome in outcomes:
+            if isinstance(outcome, BatchUnavailable):
+                silences.append(outcome)
+                log.warning("%s", outcome, extra={"event": "submit.no_answer"})
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                answers |= outcome
+        if silences and not answers:
+            raise silences[0]
+        for tag, answer in answers.items():
+            if isinstance(answer, str):
+                self._note(tag, answer)
+        return answers
+
+    def _prepare(self, batch: Sequence[Submission]) -> tuple[list[Work], dict[Tag, _Answer]]:
+        """Everything on disk; what can't be is missing from both: a later look finds that it was not taken."""
+        ready: list[Submission] = []
+        answers: dict[Tag, _Answer] = {}
+        for each in batch:
+            try:
+                self._lay_out(each)
+                ready.append(each)
+            except SubmitRejected as exc:
+                answers[each.tag] = exc
+            except OSError as exc:
+                log.warning("attempt %s can't be prepared: %s", each.tag, exc, extra={"event": "submit.disk"})
+        return self._works(ready), answers
+
+    def _works(self, ready: Sequence[Submission]) -> list[Work]:
+        works = []
+        for group in arrays.groups(self._dialect, ready, self._most):
+            if len(group) > 1 and self._dialect.array is not None:
+                works.append(arrays.lay_out(self._dialect, group))
+                continue
+            for each in group:
+                arrays.alone(each.rundir)
+            works.append(_work(group))
+        return works
+
+    def _lay_out(self, submission: Submission) -> None:
+        """Put the script into RUNDIR; a copy that runs already keeps reading what it has opened."""
+        grami = submission.grami
+        if not grami.directory.is_dir():
+            raise SubmitRejected(f"The session directory {grami.directory} does not exist.")
+        settings = replace(self._script, directives=self._dialect.directives(submission))
+        data = os.fsencode(job_script(submission, settings, load_runtimes(grami)))
+        submission.rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = submission.rundir / "script"
+        if path.exists() and path.read_bytes() == data:
+            return
+        beside = submission.rundir / f"script.{secrets.token_hex(4)}"
+        beside.write_bytes(data)
+        beside.replace(path)
+
+    async def _hand_over(self, work: Work) -> dict[Tag, _Answer]:
+        async with self._hands:
+            done = await self._run(self._dialect.submit(work))
+        if done.code == 0:
+            root = self._dialect.submitted(done, work)
+            return {each.tag: self._child(root, work, n) for n, each in enumerate(work.submissions, 1)}
+        said = _sentence(done)
+        match judge(self._dialect.rules, done):
+            case Verdict.PERMANENT:
+                return {each.tag: SubmitRejected(said) for each in work.submissions}
+            case Verdict.ARRAY if work.size > 1:
+                self._most = max(1, work.size // 2)
+                log.warning("arrays are limited to %d jobs now: %s", self._most, said, extra={"event": "array.limit"})
+                return await self._in_halves(work)
+            case Verdict.LIMIT | Verdict.ARRAY if work.size > 1:
+                return await self._in_halves(work)
+            case Verdict.LIMIT | Verdict.ARRAY:
+                return {work.first.tag: SubmitLimited(said)}
+            case _:
+                raise UnreadableOutput(done.argv, done.code, said)
+
+    async def _in_halves(self, work: Work) -> dict[Tag, _Answer]:
+        """A limit that is too small for all may have room for some."""
+        half = work.size // 2
+        answers: dict[Tag, _Answer] = {}
+        for part in (work.submissions[:half], work.submissions[half:]):
+            full = next((each for each in answers.values() if isinstance(each, SubmitLimited)), None)
+            if full is not None:
+                answers |= {each.tag: full for each in part}
+                continue
+            for smaller in await asyncio.to_thread(self._works, part):
+                try:
+                    answers |= await self._hand_over(smaller)
+                except BatchUnavailable:
+                    if not answers:
+                        raise
+                    return answers  # the rest is unsure
+        return answers
+
+    def _child(self, root: LocalId, work: Work, index: int) -> LocalId:
+        return self._dialect.child(root, index) if work.is_array or self._dialect.clusters else root
+
+    # --- find ---
+
+    async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
+        traces = await asyncio.to_thread(lambda: {each.tag: evidence.traces(each.rundir) for each in batch})
+        found = {tag: LocalId(trace.localid) for tag, trace in traces.items() if trace.localid}
+        hidden = {tag: trace for tag, trace in traces.items() if tag not in found}
+        if hidden:
+            found |= await self._look_up(hidden)
+        for tag, localid in found.items():
+            self._note(tag, localid)
+        return found
+
+    async def _look_up(self, hidden: Mapping[Tag, Traces]) -> dict[Tag, LocalId]:
+        """
+        By what the batch system shows of the tags; the twins of an attempt that was taken twice are cancelled.
+
+        One that has ended without a mark never ran: to submit it again is safe, so it does not count.
+        """
+        listing = await self._list(())
+        copies: dict[tuple[str, int | None], list[LocalId]] = {}
+        for localid, seen in listing.items():
+            if seen.tag and seen.phase is not Phase.ENDED:
+                index = None if self._dialect.clusters else self._dialect.index(localid)
+                copies.setdefault((seen.tag, index), []).append(localid)
+        found: dict[Tag, LocalId] = {}
+        for tag, trace in hidden.items():
+            member = trace.member
+            key = (str(tag), None) if member is None else (member.tag, member.index)
+            ids = sorted(copies.get(key, ()), key=_age)
+            if ids:
+                found[tag] = ids[0]
+                await self._cancel_twins(tag, ids[1:])
+        return found
+
+    async def _cancel_twins(self, tag: Tag, twins: Sequence[LocalId]) -> None:
+        if twins:
+            log.warning("attempt %s was taken twice: %s is cancelled", tag, " ".join(twins), extra={"event": "twin"})
+            await self._run(self._dialect.cancel(twins))
+
+    # --- status ---
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        records = await asyncio.to_thread(evidence.records, jobs)
+        ends = {
+            job.localid: report
+            for job in jobs
+            if (done := records.get(job.localid)) is not None
+            and is_clear(done)
+            and (report := report_of(Facts(system=self.name, done=done))) is not None
+        }
+        for job in jobs:
+            if job.localid in ends:
+                self._forget(job)
+            elif job.tag is not None:
+                self._note(job.tag, job.localid)
+        return ends
+
+    async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        records = await asyncio.to_thread(evidence.records, jobs)
+        clear = {job.localid for job in jobs if (done := records.get(job.localid)) is not None and is_clear(done)}
+        listing = await self._list([job.localid for job in jobs]) if len(clear) < len(jobs) else {}
+        gone = [job for job in jobs if job.localid not in clear and not _alive(listing.get(job.localid))]
+        traces = await asyncio.to_thread(lambda: {job.localid: evidence.traces_of(job) for job in gone})
+        followed = {job.localid: LocalId(traces[job.localid].localid or job.localid) for job in gone}
+        accounts = await self._account(_unexplained(gone, followed, listing))
+        reports: dict[LocalId, Report] = {}
+        for job in jobs:
+            trace = traces.get(job.localid)
+            localid = followed.get(job.localid, job.localid)
+            facts = self._facts(job, records.get(job.localid), trace, listing.get(localid), accounts.get(localid))
+            if (report := report_of(facts)) is not None:
+                reports[job.localid] = report
+        await self._settle([job for job in jobs if _over(reports.get(job.localid))], traces)
+        return reports
+
+    def _facts(
+        self, job: LocalJob, done: Done | None, trace: Traces | None, seen: Seen | None, account: Seen | None
+    ) -> Facts:
+        now = self._clock.monotonic()
+        if _alive(seen) and done is None:
+            self._left.pop(job.localid, None)
+        else:
+            self._left.setdefault(job.localid, now)
+        return Facts(
+            system=self.name,
+            done=done,
+            mark=None if trace is None else trace.mark,
+            seen=seen,
+            account=account,
+            diag_code=None if trace is None else trace.diag_code,
+            cancel_asked=trace is not None and trace.cancel_asked,
+            waited_s=now - self._left.get(job.localid, now),
+            record_wait_s=self._settings.record_wait_s,
+        )
+
+    async def _settle(self, over: Sequence[LocalJob], traces: Mapping[LocalId, Traces]) -> None:
+        """Nothing of an attempt that is over may start any more, should a copy of it still be queued somewhere."""
+        unmarked = [job.rundir for job in over if job.rundir and job.localid in traces and not traces[job.localid].mark]
+        if unmarked:
+            await asyncio.to_thread(evidence.keep_from_starting, unmarked)
+        for job in over:
+            self._forget(job)
+
+    async def _list(self, ids: Collection[LocalId]) -> Mapping[LocalId, Seen]:
+        await self._budget.question()
+        return self._dialect.listed(await self._run(self._dialect.listing(ids)))
+
+    async def _account(self, ids: Sequence[LocalId]) -> Mapping[LocalId, Seen]:
+        """What the accounting says; a failure of it is no reason to learn nothing from the others."""
+        accounts: dict[LocalId, Seen] = {}
+        for part in self._parts(ids):
+            call = self._dialect.accounting(part)
+            if call is None:
+                break
+            await self._budget.question()
+            try:
+                accounts |= self._dialect.accounted(await self._run(call))
+            except BatchUnavailable as exc:
+                log.info("the accounting of %s does not answer: %s", self.name, exc, extra={"event": "account.down"})
+                break
+        return accounts
+
+    def _parts(self, ids: Sequence[LocalId]) -> Iterator[list[LocalId]]:
+        """What may travel in one command."""
+        sites: dict[str, list[LocalId]] = {}
+        for localid in ids:
+            sites.setdefault(self._dialect.site(localid), []).append(localid)
+        for together in sites.values():
+            for first in range(0, len(together), _TOGETHER):
+                yield together[first : first + _TOGETHER]
+
+    # --- cancel, hold, release ---
+
+    async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        await asyncio.to_thread(evidence.ask_cancel, jobs)
+        traces = await asyncio.to_thread(lambda: {job.localid: evidence.traces_of(job) for job in jobs})
+        followed = {LocalId(traces[job.localid].localid or job.localid): job.localid for job in jobs}
+        refused = await self._act(self._dialect.cancel, list({*followed, *followed.values()}))
+        return {followed.get(localid, localid): why for localid, why in refused.items()}
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return await self._act(self._dialect.hold, [job.localid for job in jobs])
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return await self._act(self._dialect.release, [job.localid for job in jobs])
+
+    async def _act(self, build: Callable[[Sequence[LocalId]], Call], ids: Sequence[LocalId]) -> dict[LocalId, str]:
+        refused: dict[LocalId, str] = {}
+        for part in self._parts(ids):
+            refused |= self._dialect.refused(await self._run(build(part)), part)
+        return refused
+
+    # --- ends ---
+
+    async def watch(self, ended: Callable[[LocalId], None]) -> None:
+        self._ended = ended
+        await self._bell.run()
+
+    def _ring(self, tag: str) -> None:
+        if (localid := self._localids.get(tag)) is not None:
+            self._ended(localid)
+        else:
+            self._rung[tag] = None
+            if len(self._rung) > evidence.MOST_RUNG:
+                del self._rung[next(iter(self._rung))]
+
+    def _note(self, tag: str, localid: LocalId) -> None:
+        self._localids[tag] = localid
+        if tag in self._rung:
+            del self._rung[tag]
+            self._ended(localid)
+
+    def _forget(self, job: LocalJob) -> None:
+        self._left.pop(job.localid, None)
+        if job.tag is not None:
+            self._localids.pop(job.tag, None)
+
+    # --- running ---
+
+    async def _run(self, call: Call) -> Completed:
+        self._budget.count(Path(call.argv[0]).name)
+        hidden = re.compile(self._dialect.hidden_env) if self._dialect.hidden_env else None
+        ours = {name: value for name, value in os.environ.items() if hidden is None or not hidden.match(name)}
+        return await process.run(
+            call.argv,
+            timeout=self._settings.timeout_s,
+            stdin=call.stdin,
+            cwd=call.cwd,
+            env={**ours, **call.env},
+        )
+
+
+def _work(group: tuple[Submission, ...]) -> Work:
+    first = group[0]
+    return Work(submissions=group, script=first.rundir / "script", output=str(first.comment), tag=first.tag)
+
+
+def _sentence(done: Completed) -> str:
+    """What a command said, on one line."""
+    return " ".join((done.err or done.out).split())[:500] or f"{done.argv[0]} exited with {done.code}"
+
+
+def _age(localid: LocalId) -> list[int]:
+    """Local ids count upwards: the lowest number came first."""
+    return [int(number) for number in re.findall(r"\d+", localid)]
+
+
+def _alive(seen: Seen | None) -> bool:
+    return seen is not None and seen.phase is not Phase.ENDED
+
+
+def _over(report: Report | None) -> bool:
+    return report is not None and report.phase is Phase.ENDED
+
+
+def _unexplained(
+    gone: Iterable[LocalJob], followed: Mapping[LocalId, LocalId], listing: Mapping[LocalId, Seen]
+) -> list[LocalId]:
+    """Ids about whose end the scan does not say enough."""
+    ids = [followed[job.localid] for job in gone]
+    return [
+        each
+        for each in ids
+        if (seen := listing.get(each)) is None or (not _alive(seen) and (seen.cause is None or seen.vague))
+    ]
+
+
+_: type[Backend] = CommandBackend
