@@ -44,7 +44,7 @@ def groups(dialect: Dialect, batch: Iterable[Submission], most: int) -> Iterator
             yield tuple(alike[first : first + most])
 
 
-def lay_out(dialect: Dialect, submissions: Sequence[Submission]) -> Work:
+def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> Work:
     """Put what the array needs beside the session directories; raises OSError."""
     form = dialect.array
     assert form is not None
@@ -56,15 +56,15 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission]) -> Work:
         (directory / str(index)).symlink_to(each.comment)
         _remember(each.rundir, Member(tag, index))
     script = directory / "launcher"
-    script.write_bytes(os.fsencode(_launcher(dialect, submissions, root)))
+    script.write_bytes(os.fsencode(_launcher(dialect, submissions, root, shell)))
     return Work(submissions=tuple(submissions), script=script, output=str(directory / form.placeholder), tag=tag)
 
 
-def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path) -> str:
+def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, shell: str) -> str:
     """Starts the child that an index stands for; it stays with the batch system, so it names them all."""
     assert dialect.array is not None
     lines = [
-        f"#!{dialect.interpreter}",
+        "#!/bin/sh",
         *dialect.directives(named(submissions)),
         f"arex_root={quoted(str(root))}",
         '[ -z "${RUNTIME_GRIDAREA_DIR:-}" ] || arex_root=$RUNTIME_GRIDAREA_DIR',
@@ -72,7 +72,7 @@ def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path) -
         *(f"{n}) arex_child={quoted(_below(each, root))} ;;" for n, each in enumerate(submissions, 1)),
         f'*) echo "no child ${dialect.array.variable} in this array" >&2; exit 1 ;;',
         "esac",
-        'exec /bin/sh "$arex_root/$arex_child/script"',
+        f'exec {shell} "$arex_root/$arex_child/script"',
     ]
     return "\n".join(lines) + "\n"
 

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 _SIDE_BY_SIDE: Final = 4
 #: Ids in one command.
 _TOGETHER: Final = 500
+#: What commands see of the daemon's environment, and with SLURM every job: the rest is none of theirs.
+_KEPT: Final = "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH"
 _Answer = LocalId | SubmitRejected | SubmitLimited
 
 
@@ -60,7 +62,7 @@ class CommandSettings:
     @classmethod
     def of(cls, config: Configuration) -> CommandSettings:
         service = config.service
-        script = ScriptSettings(benchmark=config.lrms.benchmark.replace(" ", ":"))
+        script = ScriptSettings(login=service.login_shell, benchmark=config.lrms.benchmark.replace(" ", ":"))
         if config.lrms.nodename:
             script = replace(script, nodes_command=config.lrms.nodename)
         return cls(
@@ -83,6 +85,7 @@ class CommandBackend:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._script = replace(settings.script, interpreter=dialect.interpreter, localid_words=dialect.localid_words)
+        self._kept = re.compile(f"{_KEPT}|{dialect.kept_env}" if dialect.kept_env else _KEPT)
         self._budget = Budget(settings.questions, self._clock)
         self._hands = asyncio.Semaphore(_SIDE_BY_SIDE)
         most = 1 if dialect.array is None and not dialect.clusters else settings.array_most
@@ -148,7 +151,7 @@ class CommandBackend:
         works = []
         for group in arrays.groups(self._dialect, ready, self._most):
             if len(group) > 1 and self._dialect.array is not None:
-                works.append(arrays.lay_out(self._dialect, group))
+                works.append(arrays.lay_out(self._dialect, group, self._script.shell))
                 continue
             for each in group:
                 arrays.alone(each.rundir)
@@ -393,8 +396,7 @@ class CommandBackend:
 
     async def _run(self, call: Call) -> Completed:
         self._budget.count(Path(call.argv[0]).name)
-        hidden = re.compile(self._dialect.hidden_env) if self._dialect.hidden_env else None
-        ours = {name: value for name, value in os.environ.items() if hidden is None or not hidden.match(name)}
+        ours = {name: value for name, value in os.environ.items() if self._kept.fullmatch(name)}
         return await process.run(
             call.argv,
             timeout=self._settings.timeout_s,

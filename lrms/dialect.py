@@ -126,8 +126,8 @@ class Dialect(ABC):
     array: ClassVar[ArrayForm | None] = None
     #: shell words that give the local id inside a job, as ``submitted`` and ``child`` spell it
     localid_words: ClassVar[str]
-    #: variables of the daemon's environment that its commands must not see, as a regular expression
-    hidden_env: ClassVar[str] = ""
+    #: variables of the daemon's environment that its commands need, as a regular expression
+    kept_env: ClassVar[str] = ""
     #: of the job script's first line
     interpreter: ClassVar[str] = "/bin/sh"
     #: whether a cluster of different scripts may travel in one call without an array's launcher (HTCondor)

@@ -50,6 +50,7 @@ class ScriptSettings:
     """What does not depend on the job."""
 
     interpreter: str = "/bin/sh"
+    login: bool = False  #: read the profiles first, as a login shell does
     directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first
     supervised: bool = False
     localid_words: str = ""  #: shell words that give the local id inside the job; empty under a supervisor
@@ -58,6 +59,11 @@ class ScriptSettings:
     nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
     nodes_command: str = "hostname -f"  #: shell command that prints one name per line
     system: str | None = None  #: name of the operating system; None: the node's os-release
+
+    @property
+    def shell(self) -> str:
+        """The interpreter and its options."""
+        return "/bin/bash -l" if self.login else self.interpreter
 
 
 def quoted(text: str) -> str:
@@ -96,12 +102,16 @@ def job_script(submission: Submission, settings: ScriptSettings, runtimes: tuple
 
 
 def _head(settings: ScriptSettings) -> Iterator[str]:
-    yield f"#!{settings.interpreter}"
+    yield f"#!{settings.shell}"
     yield from settings.directives
     # 1003, 2016: texts of the job are single-quoted data; 1091: os-release is the node's; 2034: read by runtime
     # environments; 2317, 2329: called from traps
     yield "# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329"
     yield "umask 077"
+    if not settings.supervised:
+        yield 'export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(id -un)}"'
+        yield 'export LOGNAME="${LOGNAME:-$USER}"'
+        yield '[ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system'
 
 
 def _variables(submission: Submission, settings: ScriptSettings) -> Iterator[str]:

@@ -139,8 +139,7 @@ class SlurmDialect(Dialect):
     name = "SLURM"
     array = ArrayForm(variable="SLURM_ARRAY_TASK_ID", placeholder="%a")
     localid_words = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
-    interpreter = "/bin/bash -l"
-    hidden_env = "SBATCH_|SQUEUE_|SCANCEL_|SACCT_|SLURM_(?!CONF)"
+    kept_env = "SLURM_CONF|SLURM_CONF_SERVER"
     rules: ClassVar[Sequence[Rule]] = (
         Rule(r"invalid job array specification|array.*(too large|exceeds)", Verdict.ARRAY),
         # a wish of this one job that no waiting fulfils
@@ -175,7 +174,7 @@ class SlurmDialect(Dialect):
     def _wishes(self, grami: Grami) -> Iterator[str]:
         queue = self._options.queues.get(grami.queue, QueueOptions())
         yield "--no-requeue"
-        yield "--export=NIL"
+        yield "--export=ALL"  # anything else reads the account's profile on the node first, which takes long
         yield "--open-mode=append"
         if grami.queue:
             yield f"--partition={_word(grami.queue)}"

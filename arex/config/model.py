@@ -323,6 +323,11 @@ class ServiceBlock(Record):
     clusters: str = option(
         default="", doc="Clusters that jobs may go to, separated by commas (SLURM's `-M`).", example="north,south"
     )
+    login_shell: bool = option(
+        default=False,
+        doc="Whether jobs start as a login shell does, with the profile of the node and of the account. It may take "
+        "longer than a short job does.",
+    )
     arc_scripts: Path | None = option(
         default=None,
         doc="Directory of `submit-X-job`, `cancel-X-job` and `scan-X-job` in ARC's convention, for an `lrms` that arex "

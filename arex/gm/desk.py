@@ -44,6 +44,7 @@ class SubmitDesk:
         self._asks: dict[Tag, AskSubmit] = {}
         self._again: dict[Tag, tuple[int, float]] = {}  #: of the unsure: failures so far, and when to look it up
         self._news = asyncio.Event()
+        self._last_size = 0
         self._newest = self._oldest = self._last_call = float("-inf")  #: monotonic seconds
 
     @property
@@ -98,13 +99,19 @@ class SubmitDesk:
         return min(waits, default=3600.0)
 
     async def _gathered(self) -> None:
-        """Wait for the end of a burst, ``gather_s`` at most, unless this job came alone or there are plenty."""
+        """
+        Wait for the end of a burst, unless this job came alone or there are plenty.
+
+        At most for ``gather_s``, or three times as long while there are not twice as many as the last time: a long
+        burst goes in ever larger pieces.
+        """
         if len(self._asks) == 1 and self._clock.monotonic() - self._last_call > self._pace.gather_s:
             return
-        while len(self._asks) < self._pace.batch:
+        while self._pace.gather_s and len(self._asks) < self._pace.batch:
             now = self._clock.monotonic()
-            pause = min(self._newest + _QUIET_S, self._oldest + self._pace.gather_s) - now
-            if pause <= 0 or not self._pace.gather_s:
+            patience = self._pace.gather_s * (1 if len(self._asks) >= 2 * self._last_size else 3)
+            pause = min(self._newest + _QUIET_S, self._oldest + patience) - now
+            if pause <= 0:
                 return
             self._news.clear()
             await self._clock.sleep(pause)
@@ -114,6 +121,7 @@ class SubmitDesk:
     async def _settle(self, batch: list[AskSubmit]) -> bool:
         """Whether the batch system answered at all. Those about which nothing was learned are unsure now."""
         self._last_call = self._oldest = self._clock.monotonic()
+        self._last_size = len(batch)
         try:
             answers = await self._hand_over(batch)
         except BatchUnavailable as exc:

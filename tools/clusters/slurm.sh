@@ -33,7 +33,7 @@
 #   SLURM_REQUEUE=0             1: jobs of a lost node start again, unless they forbid it
 #   SLURM_ENFORCE_LIMITS=NO     ALL: refuse jobs beyond a limit of the partition, instead of leaving them pending
 #   SLURM_MEMORY=poll           cgroup: let the kernel kill for memory (cgroup version 1 needed); a job that is then
-#                               killed ends as OUT_OF_MEMORY
+#                               killed ends as OUT_OF_MEMORY; free: nobody looks, which costs nothing
 #   SLURM_PORT=28817            and the nine above it; --dbd: those from 100 above
 set -eu
 . "$(dirname "$0")/lib.sh"
@@ -67,8 +67,9 @@ configure() {
     cpus=$((${SLURM_CPUS:-64} / 4))
     case ${SLURM_MEMORY:-poll} in
         poll) tracking=linuxproc task=none gather=linux parameters=OverMemoryKill ;;
+        free) tracking=linuxproc task=none gather=none parameters=NoOverMemoryKill ;;
         cgroup) tracking=cgroup task=cgroup gather=linux parameters=NoOverMemoryKill ;;
-        *) die "SLURM_MEMORY is poll or cgroup, not ${SLURM_MEMORY}" ;;
+        *) die "SLURM_MEMORY is poll, cgroup or free, not ${SLURM_MEMORY}" ;;
     esac
     cat >"$place/slurm.conf.new" <<CONF
 ClusterName=$name
@@ -336,7 +337,7 @@ kill_nodes() {
     for each; do rm -f "$place/run/slurmd-$each.pid"; done
 }
 
-no_jobs() { [ -z "$(squeue -h -o %i)" ]; }
+no_jobs() { list=$(squeue -h -o %i) && [ -z "$list" ]; }
 
 down() {
     must_be_root
