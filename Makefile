@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := arex plugins lrms infoprovider
 SOURCES := $(PACKAGES) tests benchmarks tools
-SCRIPTS := .ci/run $(wildcard tools/*.sh)
+SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh)
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _SNAPSHOT_S = 2.0
 #: When a job is first looked at after submission, where asking costs no command.
 _LOOK_LOCAL_S = 0.1
+_LOOK_REMOTE_S = 1.0
 _BATCH = 200
 #: Between two questions to a batch system, whatever the reason.
 _GAP_S = 2.0
@@ -273,7 +274,7 @@ def _pace(config: Configuration, name: str, capacity: Capacity) -> Pace:
     return Pace(
         poll_s=poll.total_seconds(),
         gap_s=min(_GAP_S, poll.total_seconds()),
-        first_look_s=None,
+        first_look_s=None if capacity.rings else _LOOK_REMOTE_S,
         absence_s=service.record_wait.total_seconds(),
         batch=max(batch, 2 * service.array_most) if capacity.gather else batch,
         gather_s=service.array_wait.total_seconds() if capacity.gather else 0.0,

@@ -107,7 +107,7 @@ class CommandBackend:
         """Nothing is held; jobs go on."""
 
     def capacity(self) -> Capacity:
-        return Capacity(gather=self._most > 1)
+        return Capacity(gather=self._most > 1, rings=True)
 
     def figures(self) -> Mapping[str, int]:
         return self._budget.figures()
@@ -265,14 +265,14 @@ class CommandBackend:
             and is_clear(done)
             and (report := report_of(Facts(system=self.name, done=done))) is not None
         }
+        self._remember(job for job in jobs if job.localid not in ends)
         for job in jobs:
             if job.localid in ends:
                 self._forget(job)
-            elif job.tag is not None:
-                self._note(job.tag, job.localid)
         return ends
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        self._remember(jobs)
         records = await asyncio.to_thread(evidence.records, jobs)
         clear = {job.localid for job in jobs if (done := records.get(job.localid)) is not None and is_clear(done)}
         listing = await self._list([job.localid for job in jobs]) if len(clear) < len(jobs) else {}
@@ -386,6 +386,12 @@ class CommandBackend:
         if tag in self._rung:
             del self._rung[tag]
             self._ended(localid)
+
+    def _remember(self, jobs: Iterable[LocalJob]) -> None:
+        """So that the bell of a job that an earlier daemon has submitted is understood."""
+        for job in jobs:
+            if job.tag is not None:
+                self._note(job.tag, job.localid)
 
     def _forget(self, job: LocalJob) -> None:
         self._left.pop(job.localid, None)

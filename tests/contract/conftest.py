@@ -7,7 +7,8 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from arex.ports import Backend
-from tests.contract.worlds import WORLDS, World
+from tests.contract.programs import WORLDS, chosen
+from tests.contract.worlds import World
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +18,7 @@ def detector() -> Iterator[BlockBuster]:
         yield detector
 
 
-@pytest.fixture(params=sorted(WORLDS))
+@pytest.fixture(params=chosen())
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     world = WORLDS[request.param](tmp_path)
     yield world

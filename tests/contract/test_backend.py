@@ -9,9 +9,9 @@ import pytest
 
 from arex.errors import BatchUnavailable
 from arex.model.ids import LocalId
-from arex.model.report import Phase, Report
+from arex.model.report import Phase, Report, lrms_done
 from arex.ports import Backend
-from tests.contract.worlds import LIMITS, PAYLOADS, World, end_of, local_job, submitted
+from tests.contract.worlds import LIMITS, PAYLOADS, World, end_of, local_job, reaches, submitted
 
 
 def essence(report: Report) -> Report:
@@ -19,11 +19,23 @@ def essence(report: Report) -> Report:
     return Report(phase=report.phase, exit_code=report.exit_code, signal=report.signal, cause=report.cause)
 
 
-@pytest.mark.parametrize("payload", sorted(set(PAYLOADS) - {"wait"}))
+@pytest.mark.parametrize("payload", sorted(set(PAYLOADS) - {"wait", *LIMITS}))
 async def test_the_end_of_a_job_is_reported_with_its_cause(world: World, backend: Backend, payload: str) -> None:
     job = await submitted(backend, world.submission(payload))
 
-    assert PAYLOADS[payload][1] == essence(await end_of(backend, job))
+    assert PAYLOADS[payload][1] == essence(await end_of(backend, job, world.patience_s))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("payload", sorted(LIMITS))
+async def test_a_limit_that_ends_a_job_is_its_cause(world: World, backend: Backend, payload: str) -> None:
+    """By what signal it ended is the batch system's business."""
+    job = await submitted(backend, world.submission(payload))
+
+    report = await end_of(backend, job, world.patience_s)
+
+    assert PAYLOADS[payload][1].cause == report.cause
+    assert lrms_done(report)[0] != 0
 
 
 async def test_many_jobs_travel_in_one_call(world: World, backend: Backend) -> None:
@@ -32,7 +44,7 @@ async def test_many_jobs_travel_in_one_call(world: World, backend: Backend) -> N
     answers = await backend.submit(batch)
     jobs = [local_job(each, LocalId(str(answers[each.tag]))) for each in batch]
     for job in jobs:
-        await end_of(backend, job)
+        await end_of(backend, job, world.patience_s)
 
     assert {each.localid for each in jobs} == set(await backend.status(jobs))
     assert len(batch) == len({each.localid for each in jobs})
@@ -44,13 +56,13 @@ async def test_a_tag_is_found_if_and_only_if_it_was_taken(world: World, backend:
 
     assert {taken.tag: job.localid} == await backend.find([taken, other])
     await backend.cancel([job])
-    await end_of(backend, job)
+    await end_of(backend, job, world.patience_s)
 
 
 async def test_a_tag_is_found_after_its_job_has_ended(world: World, backend: Backend) -> None:
     submission = world.submission()
     job = await submitted(backend, submission)
-    await end_of(backend, job)
+    await end_of(backend, job, world.patience_s)
 
     assert {submission.tag: job.localid} == await backend.find([submission])
 
@@ -64,32 +76,34 @@ async def test_an_unknown_job_is_absent_from_the_answer(world: World, backend: B
 
 async def test_a_cancelled_job_ends_and_says_so(world: World, backend: Backend) -> None:
     job = await submitted(backend, world.submission("wait"))
-    assert (await backend.status([job]))[job.localid].phase == Phase.RUNNING
+    await reaches(backend, job, Phase.RUNNING, world.patience_s)
 
     refusals = await backend.cancel([job])
 
     assert refusals == {}
-    assert (await end_of(backend, job)).cause == "cancelled"
+    assert (await end_of(backend, job, world.patience_s)).cause == "cancelled"
 
 
 async def test_to_cancel_what_has_ended_is_no_error_and_changes_nothing(world: World, backend: Backend) -> None:
     job = await submitted(backend, world.submission("exit 3"))
-    before = await end_of(backend, job)
+    before = await end_of(backend, job, world.patience_s)
 
     refusals = await backend.cancel([job])
 
     assert refusals == {}
-    assert before == await end_of(backend, job)
+    assert before == await end_of(backend, job, world.patience_s)
 
 
 async def test_an_attempt_that_is_submitted_twice_runs_once(world: World, backend: Backend) -> None:
+    """Whatever local ids the copies get: the one that runs is the one that is found."""
     submission = world.submission()
 
-    first, second = await asyncio.gather(submitted(backend, submission), submitted(backend, submission))
-    third = await submitted(backend, submission)
-    await end_of(backend, first)
+    copies = await asyncio.gather(*(submitted(backend, submission) for _ in range(2)), submitted(backend, submission))
+    reports = [essence(await end_of(backend, copy, world.patience_s)) for copy in copies]
+    found = await backend.find([submission])
 
-    assert first == second == third
+    assert [PAYLOADS["exit 0"][1]] * len(copies) == reports
+    assert found[submission.tag] in {copy.localid for copy in copies}
     assert world.runs(submission) == 1
 
 
@@ -97,10 +111,10 @@ async def test_another_attempt_of_the_same_job_runs_again(world: World, backend:
     submission = world.submission()
     again = replace(submission, tag=f"{submission.job}-rerun", rundir=submission.rundir.with_name("rerun"))  # type: ignore[arg-type]
     first = await submitted(backend, submission)
-    await end_of(backend, first)
+    await end_of(backend, first, world.patience_s)
 
     second = await submitted(backend, again)
-    await end_of(backend, second)
+    await end_of(backend, second, world.patience_s)
 
     assert first.localid != second.localid
 
@@ -114,12 +128,12 @@ async def test_a_new_daemon_knows_the_jobs_of_the_old_one(world: World) -> None:
 
     new = world.backend()
     await new.start()
-    await end_of(new, jobs[1])
+    await end_of(new, jobs[1], world.patience_s)
 
     assert {running.tag: jobs[0].localid, ended.tag: jobs[1].localid} == await new.find([running, ended])
-    assert (await new.status(jobs))[jobs[0].localid].phase == Phase.RUNNING
+    await reaches(new, jobs[0], Phase.RUNNING, world.patience_s)
     await new.cancel(jobs)
-    assert (await end_of(new, jobs[0])).cause == "cancelled"
+    assert (await end_of(new, jobs[0], world.patience_s)).cause == "cancelled"
     await new.close()
 
 
@@ -135,12 +149,13 @@ async def test_the_end_of_a_job_is_told_at_once(world: World, restart: bool) -> 
         await backend.start()
         await backend.status([job])
     told: asyncio.Queue[LocalId] = asyncio.Queue()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    await reaches(backend, job, Phase.RUNNING, world.patience_s)
+    async with asyncio.timeout(world.patience_s), asyncio.TaskGroup() as group:
         watcher = group.create_task(backend.watch(told.put_nowait))
         await backend.cancel([job])
 
         assert job.localid == await told.get()
-        assert (await backend.status([job]))[job.localid].phase == Phase.ENDED
+        await end_of(backend, job, world.patience_s)
         watcher.cancel()
     await backend.close()
 

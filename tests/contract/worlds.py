@@ -37,6 +37,11 @@ LIMITS: Final[dict[str, dict[str, int]]] = {
 class World:
     """One kind of backend; ``backend()`` makes a new instance over the same batch system."""
 
+    patience_s = 20.0  #: from submission to the end of a short job
+    limits = frozenset(LIMITS)  #: that it enforces
+    queue = ""
+    holds = True  #: it has a queue in which a job can be held
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.submissions: list[Submission] = []
@@ -69,10 +74,15 @@ class World:
             jobname=payload,
             stdout=str(session / "out.txt"),
             stderr=str(session / "err.txt"),
+            queue=self.queue,
         )
         value = replace(value, **(LIMITS.get(payload, {}) | grami))  # type: ignore[arg-type]
         self.submissions.append(Submission(job=job, tag=tag, grami=value, rundir=self.root / f"{job}.lrms" / tag))
         return self.submissions[-1]
+
+    def full(self) -> None:
+        """From now on a limit of the batch system keeps newcomers out."""
+        raise NotImplementedError
 
     async def clean_up(self) -> None:
         """End whatever a test has left."""
@@ -82,12 +92,14 @@ class World:
         jobs = [local_job(each, found[each.tag]) for each in self.submissions if each.tag in found]
         await backend.cancel(jobs)
         for job in jobs:
-            await end_of(backend, job)
+            await end_of(backend, job, self.patience_s)
         await backend.close()
 
 
 class ForkWorld(World):
     """Real processes of this machine."""
+
+    holds = False
 
     settings = ForkSettings(grace_s=1.0, script=ScriptSettings(nodes=("node1",)))
 
@@ -126,9 +138,6 @@ class FakeWorld(World):
         await super().clean_up()
 
 
-WORLDS: Final[dict[str, type[World]]] = {"fork": ForkWorld, "fake": FakeWorld}
-
-
 def local_job(submission: Submission, localid: LocalId) -> LocalJob:
     return LocalJob(
         job=submission.job,
@@ -147,12 +156,20 @@ async def submitted(backend: Backend, submission: Submission) -> LocalJob:
 
 async def end_of(backend: Backend, job: LocalJob, seconds: float = 20) -> Report:
     """The report of a job once it has ended."""
-    async with asyncio.timeout(seconds):
-        while True:
-            report = (await backend.status([job]))[job.localid]
-            if report.phase is Phase.ENDED:
-                return report
-            await asyncio.sleep(0.02)
+    return await reaches(backend, job, Phase.ENDED, seconds)
+
+
+async def reaches(backend: Backend, job: LocalJob, phase: Phase, seconds: float = 20) -> Report:
+    """The first report of a job in this phase."""
+    report = None
+    try:
+        async with asyncio.timeout(seconds):
+            while report is None or report.phase is not phase:
+                await asyncio.sleep(0.02)
+                report = (await backend.status([job])).get(job.localid)
+    except TimeoutError:
+        raise AssertionError(f"job {job.localid} is not {phase.name}: {report}") from None
+    return report
 
 
 def until(what: Callable[[], bool], seconds: float = 10) -> None:

@@ -23,7 +23,9 @@
 #   SGE_SLOTS=64        used when the state is made
 #   SGE_PORT=28444      and the one above it
 set -eu
+# shellcheck disable=SC1091 # it is checked on its own
 . "$(dirname "$0")/lib.sh"
+: "${clusters:?} ${account:?} ${shared:?}"
 
 command=${1:-}
 [ $# = 0 ] || shift
@@ -209,7 +211,7 @@ up() {
         "To use it: PATH=$place/bin:\$PATH"
 }
 
-no_jobs() { [ -z "$("$place/bin/qstat" -u '*')" ]; }
+no_jobs() { list=$("$place/bin/qstat" -u '*') && [ -z "$list" ]; }
 
 # By the group that Grid Engine gives them, which none can leave.
 of_jobs() {

@@ -23,6 +23,7 @@
 #   high     n4
 #   limited  all nodes; 5 jobs a user, the next one is refused (QOS "tiny"); only with --dbd
 # With --dbd: account "grid" with root and $AREX_TEST_USER in it, QOS "normal" (default) and "tiny".
+# sacct may know a job up to five seconds later than squeue.
 #
 # Settings, read when it starts:
 #   SLURM_CPUS=64               of all nodes together
@@ -36,7 +37,9 @@
 #                               killed ends as OUT_OF_MEMORY; free: nobody looks, which costs nothing
 #   SLURM_PORT=28817            and the nine above it; --dbd: those from 100 above
 set -eu
+# shellcheck disable=SC1091 # it is checked on its own
 . "$(dirname "$0")/lib.sh"
+: "${clusters:?} ${account:?}"
 
 nodes='n1 n2 n3 n4'
 command=${1:-}

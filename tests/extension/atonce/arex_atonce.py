@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Self
 
 from arex.config.model import Configuration
-from arex.errors import SubmitRejected
+from arex.errors import SubmitLimited, SubmitRejected
 from arex.model.ids import LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
@@ -33,7 +33,10 @@ class AtOnce:
     def capacity(self) -> Capacity:
         return Capacity()
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
+    def figures(self) -> Mapping[str, int]:
+        return {}
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         for each in batch:
             (each.rundir / "taken").touch()
         return {each.tag: LocalId(each.tag) for each in batch}
@@ -41,11 +44,20 @@ class AtOnce:
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         return {each.tag: LocalId(each.tag) for each in batch if (each.rundir / "taken").exists()}
 
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        return await self.status(jobs)
+
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         ended = Report(phase=Phase.ENDED, exit_code=0, cause=EndCause.EXIT_CODE, nodes=(self._host,))
         return {each.localid: ended for each in jobs}
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return {each.localid: "it has ended" for each in jobs}
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return {each.localid: "it has ended" for each in jobs}
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         return {each.localid: "it has ended" for each in jobs}
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:

@@ -1,0 +1,164 @@
+"""Worlds of batch systems that are spoken to by programs: fake ones of our own, and real ones where they run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from arex.ports import Backend, Submission
+from lrms.commands import CommandBackend, CommandSettings
+from lrms.dialect import Dialect
+from lrms.slurm import SlurmDialect, SlurmOptions
+from tests.clusters.wrappers import Wrappers
+from tests.contract.worlds import FakeWorld, ForkWorld, World
+from tests.fakes.cluster.control import FakePrograms
+
+DialectOf = Callable[[Path], Dialect]
+
+
+class ProgramWorld(World):
+    """Any dialect, over programs that can be made to fail."""
+
+    dialect: DialectOf
+    submit_command = ""
+    kinds: frozenset[str] = frozenset()
+    #: a short ``record_wait_s`` keeps tests short: nothing here is on a slow file system
+    settings: Mapping[str, float] = {"record_wait_s": 3.0, "timeout_s": 10.0}
+
+    def bin(self) -> Path:
+        raise NotImplementedError
+
+    def fault(self, command: str, kind: str, times: int | str = 1) -> None:
+        """See ``FakePrograms.fault``."""
+        raise NotImplementedError
+
+    def mend(self) -> None:
+        raise NotImplementedError
+
+    def calls(self) -> Mapping[str, int]:
+        raise NotImplementedError
+
+    def backend(self, **settings: object) -> CommandBackend:
+        values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
+        return CommandBackend(type(self).dialect(self.bin()), CommandSettings(**values))  # type: ignore[arg-type]
+
+    def runs(self, submission: Submission) -> int:
+        ran = submission.grami.directory / "ran"
+        return len(ran.read_text().splitlines()) if ran.exists() else 0
+
+    def later(self) -> Submission:
+        """A job that stays in the queue for an hour."""
+        return self.submission(starttime=datetime.now(UTC) + timedelta(hours=1))
+
+    def break_down(self, backend: Backend) -> None:
+        del backend
+        self.fault("*", "down", "always")
+
+    def full(self) -> None:
+        self.fault(self.submit_command, "limit", "always")
+
+    async def clean_up(self) -> None:
+        self.mend()
+        await super().clean_up()
+
+
+class FakeProgramWorld(ProgramWorld):
+    """The fakes: real programs and real processes, no real batch system."""
+
+    system = ""
+    queue = "main"
+    environment: Mapping[str, str] = {}
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._programs = FakePrograms(root / "cluster", self.system, FAKE_MINUTE="1", FAKE_QUEUES="main", **self.environment)
+
+    def bin(self) -> Path:
+        return self._programs.bin
+
+    def fault(self, command: str, kind: str, times: int | str = 1) -> None:
+        self._programs.fault(command, kind, times)
+
+    def mend(self) -> None:
+        self._programs.mend()
+
+    def calls(self) -> Mapping[str, int]:
+        return self._programs.calls()
+
+    async def clean_up(self) -> None:
+        await super().clean_up()
+        self._programs.stop()
+
+
+class RealProgramWorld(ProgramWorld):
+    """A batch system that runs on this machine; its programs are wrapped, so that they can fail."""
+
+    patience_s = 150.0
+    kinds = frozenset({"real"})
+    commands: tuple[str, ...] = ()
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._wrappers = Wrappers(root / "wrappers", {name: _program(name) for name in self.commands})
+
+    def bin(self) -> Path:
+        return self._wrappers.bin
+
+    def fault(self, command: str, kind: str, times: int | str = 1) -> None:
+        self._wrappers.fault(command, kind, times)
+
+    def mend(self) -> None:
+        self._wrappers.mend()
+
+    def calls(self) -> Mapping[str, int]:
+        return self._wrappers.calls()
+
+
+def _program(name: str) -> Path:
+    found = shutil.which(name)
+    assert found is not None, f"there is no {name} here: start the batch system first, see tools/clusters"
+    return Path(found)
+
+
+def slurm(where: Path) -> Dialect:
+    return SlurmDialect(SlurmOptions(bin=where))
+
+
+class FakeSlurmWorld(FakeProgramWorld):
+    dialect = staticmethod(slurm)
+    system = "slurm"
+    submit_command = "sbatch"
+
+
+class FakeSlurmAloneWorld(FakeSlurmWorld):
+    """Without accounting."""
+
+    environment: Mapping[str, str] = {"FAKE_SACCT": "off"}
+
+
+class SlurmWorld(RealProgramWorld):
+    dialect = staticmethod(slurm)
+    commands = ("sbatch", "squeue", "scancel", "scontrol", "sacct")
+    submit_command = "sbatch"
+    queue = "main"
+
+
+#: What needs nothing but this machine.
+EVERYWHERE: Final[dict[str, type[World]]] = {
+    "fork": ForkWorld,
+    "fake": FakeWorld,
+    "fake-slurm": FakeSlurmWorld,
+    "fake-slurm-alone": FakeSlurmAloneWorld,
+}
+#: What needs a batch system that somebody has started.
+REAL: Final[dict[str, type[World]]] = {"slurm": SlurmWorld}
+WORLDS: Final[dict[str, type[World]]] = EVERYWHERE | REAL
+
+
+def chosen() -> list[str]:
+    """The worlds of this run: those in ``AREX_WORLDS``, or all that run everywhere."""
+    return os.environ.get("AREX_WORLDS", "").split() or sorted(EVERYWHERE)
