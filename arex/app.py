@@ -23,7 +23,7 @@ from arex.controldir.fifo import Fifo
 from arex.controldir.layout import LAYOUTS
 from arex.controldir.store import ControlDir
 from arex.controldir.watch import Mode, Watch
-from arex.errors import ConfigError, ServiceError
+from arex.errors import BatchUnavailable, ConfigError, ServiceError
 from arex.gm.case import Settings, World
 from arex.gm.lane import Lane
 from arex.gm.limits import Limits
@@ -31,7 +31,7 @@ from arex.gm.loop import GridManager, Rhythm
 from arex.gm.pace import Pace
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.check import check
-from arex.model.ids import JobId
+from arex.model.ids import JobId, LocalId
 from arex.ports import Backend, Capacity, Stager
 from arex.staging.local import LocalStager
 from infoprovider.publish import Publisher
@@ -44,6 +44,7 @@ _SNAPSHOT_S = 2.0
 _LOOK_LOCAL_S = 0.1
 _LOOK_REMOTE_S = 1.0
 _BATCH = 200
+_STRAYS_AGAIN_S = 60.0
 #: Between two questions to a batch system, whatever the reason.
 _GAP_S = 2.0
 
@@ -69,6 +70,7 @@ class Service:
         self._reread = asyncio.Event()
         self._lock = daemon.Lock(config.arex.controldir)
         self._wakeups = ""
+        self._strays = 0
 
     async def run(self) -> None:
         """
@@ -140,6 +142,7 @@ class Service:
                     tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
                     tasks.create_task(self._snapshots(store, manager, lanes, started), name="status file"),
                     tasks.create_task(self._reloading(world, manager), name="reload"),
+                    tasks.create_task(self._finding_strays(store, manager, backends), name="strays"),
                     *(tasks.create_task(lane.run(), name=f"lane {name}") for name, lane in lanes.items()),
                 ]
                 fifo.listen(manager.heard, manager.rescan)
@@ -198,6 +201,28 @@ class Service:
         kept = replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile)
         self._config = replace(config, arex=kept)
 
+    async def _finding_strays(self, store: ControlDir, manager: GridManager, backends: Mapping[str, Backend]) -> None:
+        """Jobs of ours in a batch system that nobody here knows any more: a person has to decide about them."""
+        await manager.scanned.wait()
+        for name, backend in backends.items():
+            tagged = await self._tagged(name, backend)
+            known = await asyncio.to_thread(lambda jobs: {job for job in jobs if store.knows(job)}, set(tagged.values()))
+            strays = {localid: job for localid, job in tagged.items() if job not in known}
+            self._strays += len(strays)
+            for localid, job in strays.items():
+                log.warning(
+                    "%s job %s belongs to job %s, which is not in this control directory",
+                    name, localid, job, extra={"event": "lrms.stray"},
+                )  # fmt: skip
+
+    async def _tagged(self, name: str, backend: Backend) -> Mapping[LocalId, JobId]:
+        while True:
+            try:
+                return await backend.tagged()
+            except BatchUnavailable as exc:
+                log.info("%s is not asked for strays yet: %s", name, exc, extra={"event": "lrms.silent"})
+                await self._clock.sleep(_STRAYS_AGAIN_S)
+
     # --- what "arex status" shows ---------------------------------------------------------------------------------
 
     async def _snapshots(
@@ -209,7 +234,7 @@ class Service:
             health = {name: lane.words() for name, lane in lanes.items()}
             calls = {name: dict(lane.backend.figures()) for name, lane in lanes.items()}
             unsure = {name: lane.unsure for name, lane in lanes.items() if lane.unsure}
-            facts = (states, health, manager.waiting_outside, calls, unsure)
+            facts = (states, health, manager.waiting_outside, calls, unsure, self._strays)
             if facts != last:
                 last = facts
                 snapshot = daemon.Snapshot(
@@ -224,6 +249,7 @@ class Service:
                     lrms=health,
                     calls=calls,
                     unsure=unsure,
+                    strays=self._strays,
                 )
                 await asyncio.to_thread(_write_snapshot, store, snapshot)
             await self._clock.sleep(_SNAPSHOT_S)

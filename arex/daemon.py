@@ -156,6 +156,7 @@ class Snapshot:
     lrms: Mapping[str, str]  #: batch system to "ok" or "down since ...: why"
     calls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: commands run since the start
     unsure: Mapping[str, int] = field(default_factory=dict)  #: submissions that are being looked up
+    strays: int = 0  #: jobs with tags of ours that this control directory did not know at start
 
 
 def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
@@ -171,7 +172,7 @@ def read_snapshot(controldir: Path) -> Snapshot | None:
         if data is None:
             return None
         facts: dict[str, Any] = json.loads(data)
-        return Snapshot(**{name: facts[name] for name in Snapshot.__slots__})
+        return Snapshot(**{name: facts[name] for name in Snapshot.__slots__ if name in facts})
     except (ValueError, KeyError, TypeError, CorruptFile) as exc:
         raise ServiceError(f"{controldir / STATUS} does not read: {exc}; it is rewritten by a running daemon") from exc
 

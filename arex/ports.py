@@ -109,6 +109,10 @@ class Backend(Protocol):
         """
         ...
 
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        """Jobs that have not ended and carry a tag of ours, as far as the batch system shows it; also strays."""
+        ...
+
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         """The ends that need no question to the batch system: their completion record is clear. Cheap."""
         ...

@@ -109,6 +109,18 @@ def member(text: str) -> Member | None:
     return Member(tag, int(index)) if tag and index.isdecimal() else None
 
 
+def owner(roots: Iterable[Path], tag: str, index: int | None) -> str:
+    """The job that is a child of an array; empty if none of these session roots has it."""
+    if index is None or "/" in tag:
+        return ""
+    for root in roots:
+        try:
+            return (root / ARRAYS / tag / str(index)).readlink().name.removesuffix(".comment")
+        except OSError:
+            continue
+    return ""
+
+
 def sweep(root: Path) -> int:
     """Remove the directories of arrays whose jobs have all been cleaned away; returns how many."""
     swept = 0

@@ -22,7 +22,7 @@ from arex import process
 from arex.clock import Clock, SystemClock
 from arex.config.model import Configuration
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected, UnreadableOutput
-from arex.model.ids import LocalId, Tag
+from arex.model.ids import JobId, LocalId, Tag, is_job_id
 from arex.model.report import Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
 from arex.process import Completed
@@ -34,7 +34,7 @@ from lrms.evidence import Traces
 from lrms.record import Done
 from lrms.runtimes import load_runtimes
 from lrms.script import ScriptSettings, job_script
-from lrms.witnesses import Facts, is_clear, report_of
+from lrms.witnesses import Facts, Said, is_clear, report_of
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ _SIDE_BY_SIDE: Final = 4
 _TOGETHER: Final = 500
 #: What commands see of the daemon's environment, and with SLURM every job: the rest is none of theirs.
 _KEPT: Final = "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH"
+#: What ``new_tag`` and arrays make; a job of somebody else may say anything.
+_TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,63}-[0-9a-f]{8}|arex-[0-9a-f]{16}")
 _Answer = LocalId | SubmitRejected | SubmitLimited
 
 
@@ -254,6 +256,19 @@ class CommandBackend:
             log.warning("attempt %s was taken twice: %s is cancelled", tag, " ".join(twins), extra={"event": "twin"})
             await self._run(self._dialect.cancel(twins))
 
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        listing = await self._list(())
+        alive = {localid: seen.tag for localid, seen in listing.items() if seen.tag and _alive(seen)}
+        return await asyncio.to_thread(self._owners, alive)
+
+    def _owners(self, tags: Mapping[LocalId, str]) -> dict[LocalId, JobId]:
+        owners: dict[LocalId, JobId] = {}
+        for localid, tag in tags.items():
+            job = arrays.owner(self._settings.roots, tag, self._dialect.index(localid)) or tag.rpartition("-")[0]
+            if is_job_id(job) and _TAG.fullmatch(tag):
+                owners[localid] = JobId(job)
+        return owners
+
     # --- status ---
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
@@ -304,11 +319,20 @@ class CommandBackend:
             mark=None if trace is None else trace.mark,
             seen=seen,
             account=account,
+            said=None if trace is None else self._said(trace.output),
             diag_code=None if trace is None else trace.diag_code,
             cancel_asked=trace is not None and trace.cancel_asked,
             waited_s=now - self._left.get(job.localid, now),
             record_wait_s=self._settings.record_wait_s,
         )
+
+    def _said(self, output: str) -> Said | None:
+        """The last line in which the batch system says why it ended the job."""
+        for line in reversed(output.splitlines()):
+            for pattern, cause in self._dialect.said:
+                if re.search(pattern, line, re.IGNORECASE):
+                    return Said(cause, line.strip())
+        return None
 
     async def _settle(self, over: Sequence[LocalJob], traces: Mapping[LocalId, Traces]) -> None:
         """Nothing of an attempt that is over may start any more, should a copy of it still be queued somewhere."""

@@ -122,6 +122,8 @@ class Dialect(ABC):
     name: ClassVar[str]
     #: what the sentences of the submit command mean; the first that fits decides
     rules: ClassVar[Sequence[Rule]] = ()
+    #: what it writes into a job's output when it ends the job, as a regular expression, and the cause that it means
+    said: ClassVar[Sequence[tuple[str, EndCause]]] = ()
     #: None: it has no arrays of one script
     array: ClassVar[ArrayForm | None] = None
     #: shell words that give the local id inside a job, as ``submitted`` and ``child`` spell it

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 #: Ends heard of before their local id is known; the oldest are forgotten, a poll finds them.
 MOST_RUNG: Final = 10_000
 _CANCEL: Final = "cancel"
+_TAIL: Final = 4096
 _EXITCODE: Final = re.compile(r"^exitcode=(\d{1,6})$", re.MULTILINE)
 
 
@@ -32,6 +33,7 @@ class Traces:
     member: arrays.Member | None = None
     cancel_asked: bool = False
     diag_code: int | None = None
+    output: str = ""  #: the end of what the script printed: batch systems write there why they end a job
 
     @property
     def localid(self) -> str:
@@ -58,7 +60,7 @@ def records(jobs: Collection[LocalJob]) -> dict[LocalId, Done]:
 def traces_of(job: LocalJob) -> Traces:
     """Of a job that somebody else's script ran, the exit code in its accounting lines."""
     if job.rundir is not None:
-        return traces(job.rundir)
+        return replace(traces(job.rundir), output=_tail(job.session.with_name(f"{job.session.name}.comment")))
     text = _text(job.session.with_name(f"{job.session.name}.diag"))
     codes = _EXITCODE.findall(text or "")
     return Traces(diag_code=int(codes[-1]) if codes else None)
@@ -79,6 +81,15 @@ def _mark(text: str | None) -> Mark | None:
         return None
     first = text.partition("\n")[0]
     return Mark(first.removeprefix("id ") if first.startswith("id ") else "")
+
+
+def _tail(path: Path) -> str:
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - a descriptor
+            file.seek(-min(_TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return file.read(_TAIL).decode(errors="replace")
+    except OSError:  # cleaned away, or something else in its place: one witness less
+        return ""
 
 
 def _text(path: Path) -> str | None:

@@ -24,7 +24,7 @@ from arex import process
 from arex.config.model import Configuration
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.grami import Grami
-from arex.model.ids import LocalId, Tag
+from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
 from lrms import processes
@@ -156,6 +156,9 @@ class ForkBackend:
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         owners = await asyncio.to_thread(lambda: {each.tag: _taker(each.rundir) for each in batch})
         return {tag: LocalId(str(owner)) for tag, owner in owners.items() if owner is not None}
+
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        return {}  # a supervisor without its run directory has no work to do, and ends
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         del jobs  # ``status`` asks nobody else either

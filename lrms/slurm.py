@@ -140,6 +140,13 @@ class SlurmDialect(Dialect):
     array = ArrayForm(variable="SLURM_ARRAY_TASK_ID", placeholder="%a")
     localid_words = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
     kept_env = "SLURM_CONF|SLURM_CONF_SERVER"
+    said: ClassVar[Sequence[tuple[str, EndCause]]] = (
+        # several nodes on one host name themselves: slurmstepd-n1
+        (r"slurmstepd\S*: error: .*(exceeded (job |step )?memory limit|oom.kill)", EndCause.MEMORY),
+        (r"slurmstepd\S*: error: .*cancelled at .* due to time limit", EndCause.WALLTIME),
+        (r"slurmstepd\S*: error: .*cancelled at .* due to preemption", EndCause.PREEMPTED),
+        (r"slurmstepd\S*: error: .*cancelled at .* due to node failure", EndCause.NODE_FAILURE),
+    )
     rules: ClassVar[Sequence[Rule]] = (
         Rule(r"invalid job array specification|array.*(too large|exceeds)", Verdict.ARRAY),
         # a wish of this one job that no waiting fulfils

@@ -40,6 +40,14 @@ class Mark:
     localid: str
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the batch system wrote into the output of a job when it ended it."""
+
+    cause: EndCause
+    line: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that is known about one job now."""
@@ -49,6 +57,7 @@ class Facts:
     mark: Mark | None = None
     seen: Seen | None = None  #: in the scan; None: not listed
     account: Seen | None = None  #: in the accounting; None: not there, or there is none
+    said: Said | None = None  #: in the script's output, by the batch system
     diag_code: int | None = None  #: of a job that somebody else's script ran: in ``SESSION.diag``
     cancel_asked: bool = False  #: by us
     waited_s: float = 0.0  #: since it was first seen not to be alive
@@ -114,7 +123,8 @@ def _recorded(facts: Facts, done: Done) -> Report:
 def _cause(facts: Facts, verdict: Seen | None) -> EndCause | None:
     """What the batch system brought about; None if it did not."""
     if verdict is None or verdict.cause not in _IMPOSED:
-        return None
+        ended = verdict is not None or not facts.alive
+        return facts.said.cause if facts.said is not None and ended else None
     if verdict.cause is EndCause.CANCELLED_BY_ADMIN and facts.cancel_asked:
         return EndCause.CANCELLED
     return verdict.cause
@@ -214,6 +224,8 @@ def _testimony(facts: Facts) -> Iterator[tuple[Witness, str]]:
         yield Witness.ACCOUNTING, facts.account.word
     if facts.diag_code is not None:
         yield Witness.SESSION, f"exitcode={facts.diag_code}"
+    if facts.said is not None:
+        yield Witness.SESSION, facts.said.line
 
 
 def _said(done: Done) -> str:

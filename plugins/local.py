@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.controldir import fifo
+from arex.controldir import codec, fifo
 from arex.controldir.layout import Mark, Place
 from arex.errors import ArexError, ControlDirError, CredentialError, JobRefused
 from arex.jobdesc import Dialect, JobDescription, parse
@@ -212,6 +212,43 @@ class LocalPlugin(View):
         if self.one(job).state.final:
             raise JobRefused("Job has already finished")
         self._ask(JobId(job), *([Mark.CANCEL, Mark.CLEAN] if clean else [Mark.CANCEL]))
+
+    def evidence(self, job: str) -> list[tuple[str, str]]:
+        """
+        What the witnesses of a job in its batch system said last: ``record``, ``scan`` and so on, with ``doubt``
+        if they disagree. Empty while nobody has said anything, or for a daemon of ARC.
+
+        Raises:
+            NoSuchJob, NotYourJob
+        """
+        self.one(job)
+        data = self.store.read(JobId(job), "evidence")
+        lines = codec.decode(data or b"").splitlines()
+        return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
+
+    def hold(self, job: str) -> None:
+        """
+        Ask that a job that has not started does not: it is not submitted, or is held in its batch system.
+
+        Raises:
+            NoSuchJob, NotYourJob
+            JobRefused: it has ended already.
+        """
+        if self.one(job).state.final:
+            raise JobRefused("Job has already finished")
+        self._ask(JobId(job), Mark.HOLD)
+
+    def release(self, job: str) -> None:
+        """
+        Ask that a held job may start again.
+
+        Raises:
+            NoSuchJob, NotYourJob
+            JobRefused: it has ended already.
+        """
+        if self.one(job).state.final:
+            raise JobRefused("Job has already finished")
+        self._ask(JobId(job), Mark.RELEASE)
 
     def clean(self, job: str) -> None:
         """

@@ -63,6 +63,7 @@ _IN_LRMS: Final[Mapping[str, ClientState]] = {
     "": ClientState.QUEUING,
     "Q": ClientState.QUEUING,
     "S": ClientState.HOLD,
+    "H": ClientState.HOLD,
     "R": ClientState.RUNNING,
     "E": ClientState.RUNNING,
     "O": ClientState.RUNNING,

@@ -15,6 +15,19 @@ from arex.cli.select import Chosen, Wanted, choose
 from arex.cli.site import Site
 from plugins.status import JobStatus
 
+#: How the keys of the evidence are shown.
+_WITNESSES: Final = {
+    "seen": "Evidence of",
+    "phase": "In the batch system",
+    "cause": "End cause",
+    "doubt": "Doubt",
+    "message": "Message",
+    "record": "Job script at its end",
+    "mark": "Job script at its start",
+    "scan": "Batch system",
+    "accounting": "Accounting",
+    "session": "Session directory",
+}
 ORDERS: Final = click.Choice(["jobid", "submissiontime", "jobname", ""])
 
 
@@ -27,6 +40,7 @@ ORDERS: Final = click.Choice(["jobid", "submissiontime", "jobname", ""])
 @click.option("-u", "--show-unavailable", is_flag=True, help="Also show jobs that nothing is known of.")
 @click.option("-p", "--print-jobids", is_flag=True, help="Print only the ids.")
 @click.option("-J", "as_json_too", is_flag=True, help="The same as --json.")
+@click.option("--evidence", is_flag=True, help="What the batch system and the job itself said about each job.")
 @click.option("-w", "--wait", is_flag=True, help="Wait until the jobs have ended.")
 @options.selection
 @options.common
@@ -39,6 +53,7 @@ def command(
     print_jobids: bool,
     as_json_too: bool,
     wait: bool,
+    evidence: bool,
     as_json: bool,
     config: Path | None,
     timeout: int | None,
@@ -59,12 +74,13 @@ def command(
         jobs = [replace(job, status=answer) for job, answer in zip(jobs, answers, strict=True)]
     told = [job for job in jobs if isinstance(job.status, JobStatus)]
     if as_json:
-        document({"jobs": [as_value(job) for job in (jobs if show_unavailable else told)]})
+        shown = jobs if show_unavailable else told
+        document({"jobs": [as_value(job) | _testimony(site, job, wanted=evidence) for job in shown]})
     elif print_jobids:
         for job in jobs if show_unavailable else told:
             say(job.url)
     else:
-        show(site, jobs, long=long, unavailable=show_unavailable)
+        show(site, jobs, long=long, unavailable=show_unavailable, evidence=evidence)
     if any(isinstance(job.status, JobStatus) and not job.status.state.final for job in told):
         site.mention_daemon()
     return 0 if told else 1
@@ -79,13 +95,23 @@ def ordered(jobs: list[Chosen], key: str, *, reverse: bool) -> list[Chosen]:
     return sorted(jobs, key=keys[key], reverse=reverse) if key else jobs
 
 
-def as_value(job: Chosen) -> object:
+def _testimony(site: Site, job: Chosen, *, wanted: bool) -> dict[str, object]:
+    return {"evidence": dict(site.plugin.evidence(job.id))} if wanted and isinstance(job.status, JobStatus) else {}
+
+
+def as_value(job: Chosen) -> dict[str, object]:
     if isinstance(job.status, JobStatus):
-        return {**plain(job.status), "id": job.url, "idfromendpoint": job.id, "name": job.name}
+        return {**_facts(job.status), "id": job.url, "idfromendpoint": job.id, "name": job.name}
     return {"id": job.url, "idfromendpoint": job.id, "name": job.name, "error": str(job.status)}
 
 
-def show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool) -> None:
+def _facts(status: JobStatus) -> dict[str, object]:
+    value = plain(status)
+    assert isinstance(value, dict)
+    return value
+
+
+def show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool, evidence: bool = False) -> None:
     told = 0
     for job in jobs:
         if isinstance(job.status, JobStatus):
@@ -93,6 +119,8 @@ def show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool) -> No
             say(f"Job: {printable(job.url)}")
             for label, value in facts(job.name, job.status, long=long):
                 say(f" {label}: {printable(value)}")
+            for witness, said in site.plugin.evidence(job.id) if evidence else ():
+                say(f" {_WITNESSES.get(witness, witness)}: {printable(said)}")
             say()
         elif unavailable:
             say(f"Job: {printable(job.url)}")

@@ -27,6 +27,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "arcstat": "arex.cli.arcstat:command",
     "arcget": "arex.cli.arcget:command",
     "arckill": "arex.cli.arckill:command",
+    "archold": "arex.cli.archold:command",
+    "arcrelease": "arex.cli.archold:release",
     "arcclean": "arex.cli.arcclean:command",
     "arccat": "arex.cli.arccat:command",
     "arcls": "arex.cli.arcls:command",
@@ -122,6 +124,14 @@ def arcget() -> None:
 
 def arckill() -> None:
     _program("arckill")
+
+
+def archold() -> None:
+    _program("archold")
+
+
+def arcrelease() -> None:
+    _program("arcrelease")
 
 
 def arcclean() -> None:

@@ -155,7 +155,14 @@ def _shown(config: Configuration, pid: int, snapshot: daemon.Snapshot | None) ->
         lines += [f"  jobs      {jobs}"]
         if snapshot.waiting:
             lines.append(f"  waiting   {snapshot.waiting} new jobs, held back by maxjobs")
-        lines += [f"  {name:<9} {health}" for name, health in snapshot.lrms.items()]
+        for name, health in snapshot.lrms.items():
+            lines.append(f"  {name:<9} {health}")
+            if unsure := snapshot.unsure.get(name):
+                lines.append(f"  unsure    {unsure} submissions without an answer, being looked up")
+            if calls := snapshot.calls.get(name):
+                lines.append(f"  commands  {', '.join(f'{count} {command}' for command, count in calls.items())}")
+        if snapshot.strays:
+            lines.append(f"  strays    {snapshot.strays} jobs in the batch system that belong to no job here")
     return "\n".join(lines)
 
 

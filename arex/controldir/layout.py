@@ -31,6 +31,8 @@ class Mark(StrEnum):
     CANCEL = "cancel"
     CLEAN = "clean"
     RESTART = "restart"
+    HOLD = "hold"  #: ours: the job shall not start
+    RELEASE = "release"  #: ours: it may again
 
 
 #: Where the status file of a job in this state belongs.

@@ -295,6 +295,10 @@ class ControlDir:
 
     # --- marks ---
 
+    def knows(self, job: JobId) -> bool:
+        """Whether there is anything of this job."""
+        return self.exists(job, "local") or self.read_status(job) is not None
+
     def has_mark(self, job: JobId, mark: Mark) -> bool:
         try:
             return self.trusts(os.lstat(self.layout.mark_file(job, mark)))

@@ -34,7 +34,14 @@ _REST: Final = {
     Status(State.FINISHING): "FINISHING",
     Status(State.DELETED): "WIPED",
 }
-_REST_INLRMS: Final = {"Q": "QUEUING", "R": "RUNNING", "S": "HELD", "E": "EXITINGLRMS", "EXECUTED": "EXITINGLRMS"}
+_REST_INLRMS: Final = {
+    "Q": "QUEUING",
+    "R": "RUNNING",
+    "S": "HELD",
+    "H": "HELD",
+    "E": "EXITINGLRMS",
+    "EXECUTED": "EXITINGLRMS",
+}
 #: Attributes by the letter of the batch system's phase, once it is not queued any more.
 _EMIES_INLRMS: Final = {"R": ("app-running",), "S": ("batch-suspend",)}
 _EMIES: Final = {
@@ -193,7 +200,7 @@ def states(status: Status, phase: str, local: JobLocal, failures: list[str]) -> 
     rest = (
         _REST.get(status) or _REST.get(Status(status.state)) or _REST_INLRMS.get(phase, "OTHER" if phase else "QUEUING")
     )
-    if status.state is State.INLRMS and phase not in {"", "Q"}:
+    if status.state is State.INLRMS and phase not in {"", "Q", "H"}:
         primary, attributes = "processing-running", _EMIES_INLRMS.get(phase, ())
     if status.pending:
         attributes = (*attributes, "server-paused")

@@ -7,8 +7,10 @@ FINISHED, so that a rerun is a new attempt with a new tag. A real A-REX ignores 
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from arex.controldir import codec
@@ -18,6 +20,10 @@ from arex.ports import LocalJob
 
 #: A job id and what ``new_tag`` adds: it becomes the name of a directory.
 _TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,128}")
+
+
+#: The states that a job passes in one go get their status file at the end, after the run directory.
+_SAME_MOVE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,28 @@ def read(store: ControlDir, job: JobId) -> Attempt | None:
     if not tag.startswith(f"{job}-") or not _TAG.fullmatch(tag) or not lrms:
         return None
     return Attempt(Tag(tag), lrms, LocalId(facts["localid"]) if facts.get("localid") else None)
+
+
+def left_behind(session: SessionFiles, since: datetime) -> Tag | None:
+    """
+    The tag of an attempt whose record was lost, from its run directory.
+
+    One that has not changed since the job came into its state belongs to a run before a restart by a real A-REX.
+    """
+    earliest = since.timestamp() - _SAME_MOVE_S
+    try:
+        found = [(entry.stat(follow_symlinks=False).st_mtime, entry.name) for entry in os.scandir(session.lrms)]
+    except FileNotFoundError:
+        return None
+    mine = [(when, name) for when, name in found if when >= earliest and name.startswith(f"{session.path.name}-")]
+    return next((Tag(name) for _, name in sorted(mine, reverse=True) if _TAG.fullmatch(name)), None)
+
+
+def adopt(store: ControlDir, job: JobId, tag: Tag, lrms: str) -> Attempt:
+    """An attempt that may have been made goes on record again."""
+    attempt = Attempt(tag, lrms)
+    store.put(job, "lrms_job", codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n"), durable=True)
+    return attempt
 
 
 def begin(store: ControlDir, job: JobId, lrms: str, *, durable: bool) -> Attempt:

@@ -77,7 +77,14 @@ class CancelTaken:
     refusal: str = ""
 
 
-Answer = Submitted | Refused | Ended | CancelTaken | Staged
+@dataclass(frozen=True, slots=True)
+class HoldTaken:
+    """The batch system took the request to hold or release, or refused it with a reason."""
+
+    refusal: str = ""
+
+
+Answer = Submitted | Refused | Ended | CancelTaken | HoldTaken | Staged
 
 # --- what a handler may say -----------------------------------------------------------------------------------------
 
@@ -148,6 +155,15 @@ class AskCancel:
 
 
 @dataclass(frozen=True, slots=True)
+class AskHold:
+    """Keep a job that waits in its batch system from starting; or, with ``release``, let it start again."""
+
+    lrms: str
+    job: LocalJob
+    release: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AskStage:
     """Bring remote files in or out."""
 
@@ -156,7 +172,7 @@ class AskStage:
     out: bool
 
 
-Ask = AskSubmit | AskStatus | AskCancel | AskStage
+Ask = AskSubmit | AskStatus | AskCancel | AskHold | AskStage
 Step = Move | Wait | Fail | Wreck | Stop | Forget | Ask
 
 # --- the surroundings -----------------------------------------------------------------------------------------------

@@ -40,10 +40,3 @@ def _lines(report: Report, now: datetime) -> Iterator[tuple[str, str]]:
 
 def _flat(text: str) -> str:
     return " ".join(text.split())[:_MOST]
-
-
-def read(store: ControlDir, job: JobId) -> list[tuple[str, str]]:
-    """Keys and values in the order of the file; none if there is nothing to tell."""
-    data = store.read(job, "evidence")
-    lines = codec.decode(data or b"").splitlines()
-    return [(key, value) for key, _, value in (line.partition("=") for line in lines)]

@@ -14,10 +14,11 @@ from typing import Final
 
 from arex.clock import Clock
 from arex.errors import BatchUnavailable
-from arex.gm.case import Answer, AskCancel, AskStatus, AskSubmit, CancelTaken, Ended
+from arex.gm.case import Answer, AskCancel, AskHold, AskStatus, AskSubmit, CancelTaken, Ended, HoldTaken
 from arex.gm.desk import SubmitDesk
 from arex.gm.health import Health, backoff_s
 from arex.gm.pace import Pace
+from arex.gm.requests import RequestDesk
 from arex.model.ids import JobId, LocalId
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, LocalJob
@@ -46,7 +47,9 @@ class Lane:
         self._answered = answered
         self._tell = reported
         self._desk = SubmitDesk(backend, clock, pace, self.health, answered)
-        self._to_cancel: dict[LocalId, AskCancel] = {}
+        self._cancels = RequestDesk(backend.cancel, self._cancelled, clock, self.health, pace.batch)
+        self._holds = RequestDesk(backend.hold, self._held, clock, self.health, pace.batch)
+        self._releases = RequestDesk(backend.release, self._held, clock, self.health, pace.batch)
         self._inside: dict[LocalId, LocalJob] = {}
         self._claims: dict[JobId, float] = {}  #: jobs whose local id another job has, and since when
         self._reports: dict[LocalId, Report] = {}  #: the last one of each, as far as anybody is told
@@ -54,7 +57,6 @@ class Lane:
         self._urgent: set[LocalId] = set()
         self._early: dict[LocalId, None] = {}
         self._leaving: set[LocalId] = set()  #: cancelled, and looked at until they have gone
-        self._cancel_now = asyncio.Event()
         self._look_now = asyncio.Event()
         self._asked = float("-inf")  #: when the batch system was last asked about jobs, monotonic seconds
         self._due = 0.0
@@ -97,8 +99,11 @@ class Lane:
             self._answered(ask.job.job, CancelTaken(f"job {known.job} has the same local id"))
             return
         self._inside[ask.job.localid] = ask.job
-        self._to_cancel[ask.job.localid] = ask
-        self._cancel_now.set()
+        self._cancels.put(ask.job)
+
+    def hold(self, ask: AskHold) -> None:
+        """Keep a queued job from starting, or let it start again."""
+        (self._releases if ask.release else self._holds).put(ask.job)
 
     def forget(self, localid: LocalId, job: JobId) -> None:
         """The job is not asked about any more."""
@@ -130,7 +135,9 @@ class Lane:
         async with asyncio.TaskGroup() as tasks:
             name = self.backend.name
             tasks.create_task(self._desk.run(), name=f"{name}: submit")
-            tasks.create_task(self._cancelling(), name=f"{name}: cancel")
+            tasks.create_task(self._cancels.run(), name=f"{name}: cancel")
+            tasks.create_task(self._holds.run(), name=f"{name}: hold")
+            tasks.create_task(self._releases.run(), name=f"{name}: release")
             tasks.create_task(self._polling(), name=f"{name}: poll")
             tasks.create_task(self.backend.watch(self._ended), name=f"{name}: watch")
 
@@ -147,30 +154,18 @@ class Lane:
             if len(self._early) > _MOST_EARLY:
                 del self._early[next(iter(self._early))]
 
-    # --- cancelling ---
+    # --- requests ---
 
-    async def _cancelling(self) -> None:
-        failures = 0
-        while True:
-            await self._cancel_now.wait()
-            self._cancel_now.clear()
-            while self._to_cancel:
-                batch = list(self._to_cancel.values())[: self._pace.batch]
-                try:
-                    refusals = await self.backend.cancel([ask.job for ask in batch])
-                except BatchUnavailable as exc:
-                    self.health.no_answer(exc)
-                    await self._clock.sleep(backoff_s(failures))
-                    failures += 1
-                    continue
-                failures = 0
-                self.health.answered()
-                for ask in batch:
-                    self._to_cancel.pop(ask.job.localid, None)
-                    if ask.job.localid not in refusals:
-                        self._leaving.add(ask.job.localid)
-                        self._look_at(ask.job.localid)
-                    self._answered(ask.job.job, CancelTaken(refusals.get(ask.job.localid, "")))
+    def _cancelled(self, job: LocalJob, refusal: str) -> None:
+        if not refusal:
+            self._leaving.add(job.localid)
+            self._look_at(job.localid)
+        self._answered(job.job, CancelTaken(refusal))
+
+    def _held(self, job: LocalJob, refusal: str) -> None:
+        if not refusal:
+            self._look_at(job.localid)
+        self._answered(job.job, HoldTaken(refusal))
 
     # --- looking ---
 

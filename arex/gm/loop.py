@@ -21,6 +21,7 @@ from arex.gm import activity, evidence, scan
 from arex.gm.case import (
     Answer,
     AskCancel,
+    AskHold,
     AskStage,
     AskStatus,
     AskSubmit,
@@ -306,14 +307,14 @@ class GridManager:
         match rest:
             case Wait(seconds=seconds) if seconds is not None:
                 self._after(job, seconds)
-            case AskSubmit() | AskCancel() | AskStatus():
+            case AskSubmit() | AskCancel() | AskHold() | AskStatus():
                 self._ask_lane(job, rest)
             case AskStage():
                 self._stage(job, rest)
             case _:
                 pass  # an event wakes it
 
-    def _ask_lane(self, job: JobId, ask: AskSubmit | AskCancel | AskStatus) -> None:
+    def _ask_lane(self, job: JobId, ask: AskSubmit | AskCancel | AskHold | AskStatus) -> None:
         lane = self._lane(ask.lrms)
         if lane is None:
             log.warning("no batch system %r is configured: the job waits", ask.lrms, extra={"event": "lrms.unknown"})
@@ -321,6 +322,9 @@ class GridManager:
             return
         if isinstance(ask, AskStatus):
             lane.watch(ask)
+            return
+        if isinstance(ask, AskHold):
+            lane.hold(ask)
             return
         self._asked[job] = ask
         if isinstance(ask, AskSubmit):

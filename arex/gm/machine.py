@@ -20,6 +20,7 @@ from arex.errors import CorruptFile, IllegalMove, JobDescriptionError, JobRefuse
 from arex.gm import joblog, outputs, restart
 from arex.gm.case import (
     AskCancel,
+    AskHold,
     AskStage,
     AskStatus,
     AskSubmit,
@@ -54,7 +55,7 @@ HANDLERS: Final[Mapping[State, Handler]] = {
 _MOST_MOVES: Final = 24
 
 CANCELLED: Final = "Job is canceled by external request"
-Resting = Wait | Forget | AskSubmit | AskStatus | AskCancel | AskStage
+Resting = Wait | Forget | AskSubmit | AskStatus | AskCancel | AskHold | AskStage
 
 
 def drive(case: Case) -> Resting:
@@ -128,7 +129,7 @@ def advance(case: Case, step: Step) -> None:
             _stop(case)
         case Forget():
             _forget(case)
-        case AskSubmit() | AskStatus() | AskCancel() | AskStage():
+        case AskSubmit() | AskStatus() | AskCancel() | AskHold() | AskStage():
             return
 
 

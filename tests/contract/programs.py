@@ -75,7 +75,9 @@ class FakeProgramWorld(ProgramWorld):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._programs = FakePrograms(root / "cluster", self.system, FAKE_MINUTE="1", FAKE_QUEUES="main", **self.environment)
+        self._programs = FakePrograms(
+            root / "cluster", self.system, FAKE_MINUTE="1", FAKE_QUEUES="main", **self.environment
+        )
 
     def bin(self) -> Path:
         return self._programs.bin

@@ -29,7 +29,7 @@ PAYLOADS: Final[dict[str, tuple[str, Report]]] = {
 }
 LIMITS: Final[dict[str, dict[str, int]]] = {
     "walltime": {"walltime_s": 1},
-    "cputime": {"cputime_s": 1},
+    "cputime": {"cputime_s": 1, "walltime_s": 600},
     "memory": {"memory_mb": 30},
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
-from arex.model.ids import LocalId, Tag
+from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
 
@@ -121,6 +121,13 @@ class FakeBackend:
         self.cluster.answer("find", [each.tag for each in batch])
         found = {each.tag: self.cluster.taken.get(each.tag) for each in batch}
         return {tag: localid for tag, localid in found.items() if localid is not None and self.cluster.sees(localid)}
+
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        self.cluster.answer("tagged", [])
+        alive = {localid for localid, report in self.cluster.reports.items() if report.phase is not Phase.ENDED}
+        return {
+            localid: JobId(tag.rpartition("-")[0]) for tag, localid in self.cluster.taken.items() if localid in alive
+        }
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         del jobs  # it has no job scripts

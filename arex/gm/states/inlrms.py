@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from arex.controldir import atomic, codec
+from arex.controldir.layout import Mark
 from arex.errors import CorruptFile
 from arex.gm import attempt, evidence
-from arex.gm.case import AskStatus, Case, Ended, Fail, Move, Step
+from arex.gm.case import AskHold, AskStatus, Case, Ended, Fail, HoldTaken, Move, Step
 from arex.model.report import lrms_done
 from arex.model.state import State
 
@@ -15,12 +16,32 @@ def decide(case: Case) -> Step:
         return Move(State.FINISHING, "Job finished executing in LRMS")
     done = read_done(case)
     if done is None:
-        return ask_status(case)
+        return _hold_request(case) or ask_status(case)
     collect_diag(case)
     code, message = done
     if code != (case.job.local.argscode or 0) or code < 0:
         return Fail(f"LRMS error: ({code}) {message}".rstrip())
     return Move(State.FINISHING, "Job finished executing in LRMS")
+
+
+def _hold_request(case: Case) -> Step | None:
+    """A mark asks to hold or to release the job; it goes once the batch system has answered."""
+    release = case.store.has_mark(case.job.id, Mark.RELEASE)
+    if not release and not case.store.has_mark(case.job.id, Mark.HOLD):
+        return None
+    if isinstance(case.answer, HoldTaken):
+        if why := case.answer.refusal:
+            case.store.note(case.job.id, f"Batch system refused to {'release' if release else 'hold'} the job: {why}")
+        drop_hold(case)
+        return None
+    status = ask_status(case)
+    return AskHold(status.lrms, status.job, release) if isinstance(status, AskStatus) else status
+
+
+def drop_hold(case: Case) -> None:
+    """Both marks: a release that comes after a hold takes that back."""
+    for mark in (Mark.HOLD, Mark.RELEASE):
+        case.store.drop_mark(case.job.id, mark)
 
 
 def read_done(case: Case) -> tuple[int, str] | None:
@@ -41,6 +62,8 @@ def read_done(case: Case) -> tuple[int, str] | None:
 
 def ask_status(case: Case) -> Step:
     localid = case.job.local.localid
+    if localid is None and (known := attempt.read(case.store, case.job.id)) is not None:
+        localid = known.localid  # the other record of it was lost
     if localid is None:
         return Fail("LRMS error: (-1) Job died unexpectedly: no local id is on record")
     return AskStatus(case.lrms, attempt.local_job(case.store, case.job.id, case.session, localid))

@@ -8,7 +8,9 @@ from typing import Final
 
 from arex.controldir import beneath, codec
 from arex.controldir.cksum import cksum
+from arex.controldir.layout import Mark
 from arex.gm.case import AskStage, Case, Fail, Move, Step, Wait
+from arex.gm.states.inlrms import drop_hold
 from arex.model.files import FileEntry
 from arex.model.state import State
 from arex.ports import Staged
@@ -81,9 +83,21 @@ def _delivered(case: Case, entry: FileEntry, confirmed: set[str] | None) -> bool
     return True
 
 
+def _is_held(case: Case) -> bool:
+    """What its owner holds is not even submitted, and stands in nobody's way."""
+    if case.store.has_mark(case.job.id, Mark.RELEASE):
+        drop_hold(case)
+    if not case.store.has_mark(case.job.id, Mark.HOLD):
+        return False
+    case.world.limits.left_batch(case.job.id)
+    return True
+
+
 def _pass_on(case: Case) -> Step:
     if not case.description.executable:
         return Move(State.FINISHING, "Job does NOT define executable. Going directly to post-staging.")
+    if _is_held(case):
+        return Wait(why="Request to hold job")
     slots = case.description.resources.slots or 1
     if not case.world.limits.may_run(case.job.id, slots, case.job.local.priority or 50):
         return Wait(why="Limit of RUNNING jobs is reached")

@@ -39,6 +39,8 @@ def _submit(case: Case) -> Step:
     if known is not None and known.localid is not None:
         return _submitted(case, known.localid)
     grami = _make_ready(case)
+    if known is None and (tag := attempt.left_behind(case.session, case.job.changed)) is not None:
+        known = attempt.adopt(case.store, job.id, tag, case.lrms)
     if known is None:
         known = attempt.begin(case.store, job.id, case.lrms, durable=case.lrms.lower() not in case.world.fragile)
         sure = True

@@ -7,7 +7,7 @@ from typing import Self
 
 from arex.config.model import Configuration
 from arex.errors import SubmitLimited, SubmitRejected
-from arex.model.ids import LocalId, Tag
+from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
 
@@ -43,6 +43,9 @@ class AtOnce:
 
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         return {each.tag: LocalId(each.tag) for each in batch if (each.rundir / "taken").exists()}
+
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        return {}
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         return await self.status(jobs)

@@ -26,7 +26,11 @@ class Stage:
         self.answers: dict[JobId, list[Answer]] = {}
         self.phases: list[tuple[JobId, Phase]] = []
         self.lane = Lane(
-            FakeBackend(self.cluster), self.clock, PACE, self.answered, lambda job, report: self.phases.append((job, report.phase))
+            FakeBackend(self.cluster),
+            self.clock,
+            PACE,
+            self.answered,
+            lambda job, report: self.phases.append((job, report.phase)),
         )
 
     def answered(self, job: JobId, answer: Answer) -> None:

@@ -38,7 +38,7 @@ from arex.gm.case import (
     World,
 )
 from arex.gm.limits import Limits
-from arex.gm.machine import drive
+from arex.gm.machine import Resting, drive
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.check import check
 from arex.model.ids import JobId, LocalId

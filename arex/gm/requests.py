@@ -1,0 +1,58 @@
+"""Requests about jobs in a batch system: cancel, hold, release. In bulk, and again until there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from arex.clock import Clock
+from arex.errors import BatchUnavailable
+from arex.gm.health import Health, backoff_s
+from arex.model.ids import LocalId
+from arex.ports import LocalJob
+
+
+class RequestDesk:
+    """One kind of request to one backend; each is answered with a refusal, empty if it was granted."""
+
+    def __init__(
+        self,
+        ask: Callable[[Collection[LocalJob]], Awaitable[Mapping[LocalId, str]]],
+        answered: Callable[[LocalJob, str], None],
+        clock: Clock,
+        health: Health,
+        batch: int,
+    ) -> None:
+        self._ask = ask
+        self._answered = answered
+        self._clock = clock
+        self._health = health
+        self._batch = batch
+        self._jobs: dict[LocalId, LocalJob] = {}
+        self._news = asyncio.Event()
+
+    def put(self, job: LocalJob) -> None:
+        """Line up; asked again, it changes nothing."""
+        self._jobs[job.localid] = job
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = 0
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._jobs:
+                batch = list(self._jobs.values())[: self._batch]
+                try:
+                    refusals = await self._ask(batch)
+                except BatchUnavailable as exc:
+                    self._health.no_answer(exc)
+                    await self._clock.sleep(backoff_s(failures))
+                    failures += 1
+                    continue
+                failures = 0
+                self._health.answered()
+                for job in batch:
+                    self._jobs.pop(job.localid, None)
+                    self._answered(job, refusals.get(job.localid, ""))
