@@ -206,7 +206,9 @@ class Service:
         await manager.scanned.wait()
         for name, backend in backends.items():
             tagged = await self._tagged(name, backend)
-            known = await asyncio.to_thread(lambda jobs: {job for job in jobs if store.knows(job)}, set(tagged.values()))
+            known = await asyncio.to_thread(
+                lambda jobs: {job for job in jobs if store.knows(job)}, set(tagged.values())
+            )
             strays = {localid: job for localid, job in tagged.items() if job not in known}
             self._strays += len(strays)
             for localid, job in strays.items():

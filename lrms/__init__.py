@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 BACKENDS: Final[Mapping[str, str]] = {
     "fork": "lrms.fork:ForkBackend",
     "slurm": "lrms.slurm:SlurmBackend",
+    "sge": "lrms.sge:SgeBackend",
+    "condor": "lrms.condor:CondorBackend",
 }
+#: For a batch system that has scripts in ARC's convention and no backend here, or ``arc-NAME`` where it has one.
+SCRIPTS: Final = "lrms.arcscripts:ArcScriptsBackend"
 #: Entry points of other packages, for names that are not in the table.
 GROUP: Final = "arex.lrms"
 
@@ -26,4 +30,5 @@ def load(name: str, config: "Configuration") -> "Backend":
     # the forkserver imports this package and every job's supervisor is a copy of it: nothing heavy at the top
     from lrms.registry import backend_class  # noqa: PLC0415
 
-    return backend_class(name, BACKENDS, GROUP).from_config(config)
+    scripts = SCRIPTS if config.service.arc_scripts is not None else None
+    return backend_class(name, BACKENDS, GROUP, scripts).from_config(config)

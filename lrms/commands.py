@@ -302,7 +302,9 @@ class CommandBackend:
             facts = self._facts(job, records.get(job.localid), trace, listing.get(localid), accounts.get(localid))
             if (report := report_of(facts)) is not None:
                 reports[job.localid] = report
-        await self._settle([job for job in jobs if _over(reports.get(job.localid))], traces)
+        over = [job for job in jobs if _over(reports.get(job.localid))]
+        await self._settle(over, traces)
+        await self._take_away([job.localid for job in over if _lingers(listing.get(job.localid))])
         return reports
 
     def _facts(
@@ -341,6 +343,14 @@ class CommandBackend:
             await asyncio.to_thread(evidence.keep_from_starting, unmarked)
         for job in over:
             self._forget(job)
+
+    async def _take_away(self, ids: Sequence[LocalId]) -> None:
+        if not ids:
+            return
+        try:
+            await self._act(self._dialect.cancel, ids)
+        except BatchUnavailable as exc:
+            log.warning("%s stay in the queue: %s", " ".join(ids), exc, extra={"event": "lrms.lingers"})
 
     async def _list(self, ids: Collection[LocalId]) -> Mapping[LocalId, Seen]:
         await self._budget.question()
@@ -453,6 +463,10 @@ def _age(localid: LocalId) -> list[int]:
 
 def _alive(seen: Seen | None) -> bool:
     return seen is not None and seen.phase is not Phase.ENDED
+
+
+def _lingers(seen: Seen | None) -> bool:
+    return seen is not None and seen.lingers
 
 
 def _over(report: Report | None) -> bool:

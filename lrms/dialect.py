@@ -70,6 +70,7 @@ class Seen:
     started: datetime | None = None
     ended: datetime | None = None
     usage: Usage = Usage()  # noqa: RUF009 - frozen
+    lingers: bool = False  #: it has ended, and stays in the queue until somebody takes it away
     vague: bool = False  #: the accounting may know more about this end
     message: str = ""  #: one line for the owner about the end, more than the cause says
 

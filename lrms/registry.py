@@ -20,20 +20,28 @@ class BackendClass(Protocol):
     def from_config(cls, config: Configuration) -> Backend: ...
 
 
-def backend_class(name: str, table: Mapping[str, str], group: str) -> BackendClass:
+def backend_class(name: str, table: Mapping[str, str], group: str, scripts: str | None = None) -> BackendClass:
     """
-    The class that the table or an entry point names.
+    The class that the table or an entry point names; ``scripts`` takes what neither does, and ``arc-...`` always.
 
     Raises:
         ConfigError: neither knows the name.
     """
     if (place := table.get(name.lower())) is not None:
-        module, _, attribute = place.partition(":")
-        return cast(BackendClass, getattr(import_module(module), attribute))
+        return _imported(place)
     others = entry_points(group=group)
     if name in others.names:
         return cast(BackendClass, others[name].load())
+    if scripts is not None:
+        return _imported(scripts)
     known = sorted({*table, *others.names})
     near = difflib.get_close_matches(name, known, n=1)
     cure = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    if name.startswith("arc-"):
+        cure = "say in [arex/service] arc_scripts where submit-X-job, scan-X-job and cancel-X-job are"
     raise ConfigError([Fault(f"there is no backend named {name!r}", option="[lrms] lrms", cure=cure)])
+
+
+def _imported(place: str) -> BackendClass:
+    module, _, attribute = place.partition(":")
+    return cast(BackendClass, getattr(import_module(module), attribute))

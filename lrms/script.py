@@ -298,8 +298,9 @@ if ! printf '%s' "${arex_id:+id $arex_id
 }" 2>/dev/null >"$arex_rundir/started"; then
     trap - EXIT TERM
     if [ -e "$arex_rundir/started" ]; then
+        # not 0: where the batch system has started the same job again, that would read as success
         echo 'Another copy of this script has taken this attempt; this copy ends here.'
-        exit 0
+        exit 1
     fi
     printf 'The mark of this attempt can not be written to %s\n' "$arex_rundir"
     exit 1

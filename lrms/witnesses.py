@@ -100,7 +100,7 @@ def _living(facts: Facts, seen: Seen) -> Report:
 
 def _recorded(facts: Facts, done: Done) -> Report:
     verdict = facts.verdict
-    if not is_clear(done) and (facts.alive or verdict is None) and facts.waited_s < SETTLE_S:
+    if not is_clear(done) and (facts.alive or _undecided(verdict)) and facts.waited_s < SETTLE_S:
         return _waiting(facts, "the job ended by a signal; the batch system has not said yet why")
     cause = done.cause
     if not is_clear(done):
@@ -118,6 +118,11 @@ def _recorded(facts: Facts, done: Done) -> Report:
         evidence=_evidence(facts),
         doubt=_contradiction(facts, done, verdict),
     )
+
+
+def _undecided(verdict: Seen | None) -> bool:
+    """The batch system has said nothing yet, or only that the job has gone, and its accounting is late."""
+    return verdict is None or (verdict.vague and verdict.cause is None)
 
 
 def _cause(facts: Facts, verdict: Seen | None) -> EndCause | None:
@@ -141,7 +146,7 @@ def _contradiction(facts: Facts, done: Done, verdict: Seen | None) -> str:
 
 def _unrecorded(facts: Facts, verdict: Seen) -> Report:
     """The batch system has ended it, and the script has left no word: in time it may."""
-    imposed = _cause(facts, verdict)
+    imposed = _cause(facts, verdict) or (EndCause.CANCELLED if facts.cancel_asked else None)
     patience = SETTLE_S if imposed is not None else facts.record_wait_s
     never_ran = facts.mark is None and (facts.cancel_asked or imposed is EndCause.NEVER_STARTED)
     if facts.waited_s < patience and not never_ran:

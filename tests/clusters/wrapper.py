@@ -9,14 +9,31 @@ import subprocess
 import sys
 import time
 
-_SENTENCES = {
-    "down": "error: Unable to contact slurm controller (connect failure)",
+_SLURM = {
+    "down": "{name}: error: Unable to contact slurm controller (connect failure)",
     "limit": (
-        "error: QOSMaxSubmitJobPerUserLimit\n{name}: error: Batch job submission failed: Job violates "
+        "{name}: error: QOSMaxSubmitJobPerUserLimit\n{name}: error: Batch job submission failed: Job violates "
         "accounting/QOS policy (job submit limit, user's size and/or time limits)"
     ),
-    "fail-before": "error: Batch job submission failed: Socket timed out on send/recv operation",
-    "fail-after": "error: Batch job submission failed: Socket timed out on send/recv operation",
+    "fail-before": "{name}: error: Batch job submission failed: Socket timed out on send/recv operation",
+    "fail-after": "{name}: error: Batch job submission failed: Socket timed out on send/recv operation",
+}
+_SGE = {
+    "down": (
+        "error: commlib error: got select error (Connection refused)\n"
+        'error: unable to send message to qmaster using port 6444 on host "node1": got send error'
+    ),
+    "limit": "Unable to run job: job rejected: only 3 jobs are allowed per user (current job count: 10)\nExiting.",
+    "fail-before": "error: commlib error: got select error (Connection timed out)\nExiting.",
+    "fail-after": (
+        "error: failed receiving gdi request response for mid=1 (got syncron message receive timeout error).\nExiting."
+    ),
+}
+_CONDOR = {
+    "down": "\nERROR: Can't find address of local schedd",
+    "limit": "\nERROR: Failed to create proc\nNumber of submitted jobs would exceed MAX_JOBS_PER_OWNER",
+    "fail-before": "\nERROR: Failed to connect to local queue manager\nSECMAN:2007:Failed to end classad message.",
+    "fail-after": "\nERROR: Failed to commit job submission into the queue.",
 }
 _HANG_S = 3600.0
 _LATE_S = 2.0
@@ -41,8 +58,15 @@ def main() -> None:
     elif kind == "truncate":
         print(out[: max(1, len(out) * 2 // 3)], end="")
     else:
-        print(f"{name}: {_SENTENCES[kind].format(name=name)}", file=sys.stderr)
+        print(sentences(name)[kind].format(name=name), file=sys.stderr)
         sys.exit(1)
+
+
+def sentences(name: str) -> dict[str, str]:
+    """Those of the batch system that a program of this name belongs to."""
+    if name.startswith("condor_"):
+        return _CONDOR
+    return _SGE if name.startswith("q") else _SLURM
 
 
 def after(real: str, name: str, arguments: list[str]) -> str:

@@ -152,7 +152,7 @@ async def test_the_end_of_a_job_is_told_at_once(world: World, restart: bool) -> 
     await reaches(backend, job, Phase.RUNNING, world.patience_s)
     async with asyncio.timeout(world.patience_s), asyncio.TaskGroup() as group:
         watcher = group.create_task(backend.watch(told.put_nowait))
-        await backend.cancel([job])
+        await world.end(backend, job)
 
         assert job.localid == await told.get()
         await end_of(backend, job, world.patience_s)

@@ -84,6 +84,10 @@ class World:
         """From now on a limit of the batch system keeps newcomers out."""
         raise NotImplementedError
 
+    async def end(self, backend: Backend, job: LocalJob) -> None:
+        """Bring a ``wait`` that runs to an end of which its script can still tell."""
+        await backend.cancel([job])
+
     async def clean_up(self) -> None:
         """End whatever a test has left."""
         backend = self.backend()

@@ -51,7 +51,7 @@ def read_done(case: Case) -> tuple[int, str] | None:
     A report makes no ``lrms_done`` of its own: the batch system, asked again after a crash, says the same.
     """
     data = case.store.read(case.job.id, "lrms_done")
-    if data is not None:
+    if data:  # scan scripts of ARC make the file before they fill it
         return codec.parse_lrms_done(data)
     if isinstance(case.answer, Ended):
         copy_comment(case)

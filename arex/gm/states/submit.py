@@ -34,10 +34,10 @@ def decide(case: Case) -> Step:
 def _submit(case: Case) -> Step:
     job = case.job
     known = attempt.read(case.store, job.id)
-    if known is None and (localid := _foreign_localid(case)) is not None:
-        return _to_inlrms(case, localid)
     if known is not None and known.localid is not None:
         return _submitted(case, known.localid)
+    if (localid := _noted_localid(case)) is not None:
+        return _to_inlrms(case, localid) if known is None else _submitted(case, localid)
     grami = _make_ready(case)
     if known is None and (tag := attempt.left_behind(case.session, case.job.changed)) is not None:
         known = attempt.adopt(case.store, job.id, tag, case.lrms)
@@ -52,8 +52,8 @@ def _submit(case: Case) -> Step:
     return AskSubmit(known.lrms, submission, sure)
 
 
-def _foreign_localid(case: Case) -> LocalId | None:
-    """Another daemon submitted the job and died: ``joboption_jobid`` is there, our record is not."""
+def _noted_localid(case: Case) -> LocalId | None:
+    """Another daemon, or a submit script of ARC, has left ``joboption_jobid`` and our record does not say so yet."""
     data = case.store.read(case.job.id, "grami")
     return None if data is None or b"joboption_jobid=" not in data else parse_grami(data).localid
 
@@ -83,7 +83,7 @@ def _submitted(case: Case, localid: LocalId) -> Step:
     known = attempt.read(case.store, case.job.id)
     if known is not None and known.localid is None:
         attempt.taken(case.store, case.job.id, localid)
-    if _foreign_localid(case) is None:
+    if _noted_localid(case) is None:
         case.store.append(case.job.id, "grami", f"joboption_jobid={localid}\n")
     case.store.note(case.job.id, f"local job id: {localid}")
     return _to_inlrms(case, localid)

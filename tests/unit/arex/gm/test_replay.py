@@ -206,7 +206,7 @@ class Stage:
         if expected.why.startswith("Request to restart"):
             self.store.set_mark(job, Mark.RESTART)
 
-    def _answer(self, rest: Wait | Forget | AskSubmit | AskStatus | AskCancel | AskStage) -> Answer | None:
+    def _answer(self, rest: Resting) -> Answer | None:
         coming = self.snapshot.moves[len(self.made()) :]
         if not coming:
             return None

@@ -1,0 +1,45 @@
+"""Running a script that may outlive us: it is never killed because we end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from arex.errors import BatchUnavailable
+
+_OPEN: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_log(path: str, flags: int) -> int:
+    return os.open(path, _OPEN | flags, 0o600)
+
+
+async def start(argv: Sequence[str], errors: int, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """
+    In a session of its own and with a file to talk to: neither our end nor a job that it leaves behind matters to it.
+
+    Raises:
+        BatchUnavailable: it does not start.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            cwd="/",
+            env=environment,
+            umask=0o077,
+            start_new_session=True,
+        )
+    except OSError as exc:
+        raise BatchUnavailable(f"{argv[0]} does not start: {exc.strerror or exc}") from exc
+
+
+def let_go(process: asyncio.subprocess.Process) -> None:
+    """The script goes on; asyncio would kill it when it tidies up."""
+    transport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001
+    transport._proc.returncode = 0  # noqa: SLF001
+    transport.close()

@@ -1,0 +1,78 @@
+"""
+ClassAds as the commands of HTCondor print them with ``-xml``: attributes of one type each, expressions left out.
+
+Source: condor_q(1) of HTCondor 23 and what it prints.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from math import isfinite
+from typing import Final
+
+from arex.errors import UnreadableOutput
+from arex.process import Completed
+
+_NO_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+Ad = Mapping[str, float | bool | str]
+
+
+def ads(done: Completed) -> list[Ad]:
+    """
+    All in the answer.
+
+    Raises:
+        UnreadableOutput: it is not whole, or no list of them.
+    """
+    try:
+        # the site's own command, and expat bounds what entities can do
+        tree = ET.fromstring(_NO_XML.sub("?", done.out))  # noqa: S314
+        found: list[Ad] = [dict(_attributes(ad)) for ad in tree.findall("c")]
+    except (ET.ParseError, ValueError, KeyError) as exc:
+        raise UnreadableOutput(done.argv, done.code, f"{exc}: {done.out[-500:]}") from exc
+    if tree.tag != "classads":
+        raise UnreadableOutput(done.argv, done.code, done.out)
+    return found
+
+
+def _attributes(ad: ET.Element) -> Iterator[tuple[str, float | bool | str]]:
+    """Those with a value; an expression is none."""
+    for attribute in ad.findall("a"):
+        for value in attribute:
+            text = value.text or ""
+            match value.tag:
+                case "s":
+                    yield attribute.attrib["n"], text
+                case "i" | "r":
+                    yield attribute.attrib["n"], float(text)
+                case "b":
+                    yield attribute.attrib["n"], value.get("v") == "t"
+                case _:
+                    continue
+
+
+def number(ad: Ad, name: str) -> float | None:
+    value = ad.get(name)
+    return value if isinstance(value, float) and isfinite(value) else None
+
+
+def integer(ad: Ad, name: str) -> int | None:
+    value = number(ad, name)
+    return None if value is None else int(value)
+
+
+def text(ad: Ad, name: str) -> str:
+    value = ad.get(name)
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+def moment(ad: Ad, *names: str) -> datetime | None:
+    seconds = next((value for name in names if (value := number(ad, name))), None)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
