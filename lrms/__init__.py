@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 BACKENDS: Final[Mapping[str, str]] = {
     "fork": "lrms.fork:ForkBackend",
     "slurm": "lrms.slurm:SlurmBackend",
+    "pbs": "lrms.pbs:PbsBackend",
+    "pbspro": "lrms.pbs:PbsBackend",
+    "lsf": "lrms.lsf:LsfBackend",
     "sge": "lrms.sge:SgeBackend",
     "condor": "lrms.condor:CondorBackend",
 }

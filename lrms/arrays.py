@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from arex.ports import Submission
-from lrms.dialect import Dialect, Work, job_name
+from lrms.dialect import ArrayForm, Dialect, Work, job_name
 from lrms.script import quoted
 
 ARRAYS: Final = ".arex/arrays"
@@ -53,7 +53,7 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> 
     directory = root / ARRAYS / tag
     directory.mkdir(mode=0o700, parents=True)
     for index, each in enumerate(submissions, 1):
-        (directory / str(index)).symlink_to(each.comment)
+        (directory / form.link.format(index)).symlink_to(each.comment)
         _remember(each.rundir, Member(tag, index))
     script = directory / "launcher"
     script.write_bytes(os.fsencode(_launcher(dialect, submissions, root, shell)))
@@ -109,13 +109,13 @@ def member(text: str) -> Member | None:
     return Member(tag, int(index)) if tag and index.isdecimal() else None
 
 
-def owner(roots: Iterable[Path], tag: str, index: int | None) -> str:
+def owner(roots: Iterable[Path], form: ArrayForm | None, tag: str, index: int | None) -> str:
     """The job that is a child of an array; empty if none of these session roots has it."""
-    if index is None or "/" in tag:
+    if form is None or index is None or "/" in tag:
         return ""
     for root in roots:
         try:
-            return (root / ARRAYS / tag / str(index)).readlink().name.removesuffix(".comment")
+            return (root / ARRAYS / tag / form.link.format(index)).readlink().name.removesuffix(".comment")
         except OSError:
             continue
     return ""

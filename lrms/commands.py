@@ -264,7 +264,8 @@ class CommandBackend:
     def _owners(self, tags: Mapping[LocalId, str]) -> dict[LocalId, JobId]:
         owners: dict[LocalId, JobId] = {}
         for localid, tag in tags.items():
-            job = arrays.owner(self._settings.roots, tag, self._dialect.index(localid)) or tag.rpartition("-")[0]
+            index = self._dialect.index(localid)
+            job = arrays.owner(self._settings.roots, self._dialect.array, tag, index) or tag.rpartition("-")[0]
             if is_job_id(job) and _TAG.fullmatch(tag):
                 owners[localid] = JobId(job)
         return owners

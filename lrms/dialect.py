@@ -108,6 +108,7 @@ class ArrayForm:
 
     variable: str  #: of the environment, that holds a child's index
     placeholder: str  #: for the index, in the name of an output file
+    link: str = "{}"  #: name of a child's output file in the array's directory, from its index
     most: int = 1000  #: children in one array, whatever the configuration says
 
 

@@ -298,7 +298,7 @@ class PbsDialect(Dialect):
 class TorqueDialect(PbsDialect):
     """Torque from 2.5 on. It names the output of a child by itself: a dash and the index follow."""
 
-    array: ClassVar[ArrayForm | None] = ArrayForm(variable="PBS_ARRAYID", placeholder="out")
+    array: ClassVar[ArrayForm | None] = ArrayForm(variable="PBS_ARRAYID", placeholder="out", link="out-{}")
     ends: ClassVar[Mapping[int, EndCause | None]] = {
         -4: EndCause.NODE_FAILURE, -5: EndCause.NODE_FAILURE, -6: EndCause.NODE_FAILURE, -10: EndCause.MEMORY,
         -11: EndCause.WALLTIME, -12: EndCause.CPUTIME,

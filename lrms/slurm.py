@@ -63,9 +63,11 @@ STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
     "LAUNCH_FAILED": (Phase.ENDED, EndCause.NEVER_STARTED),
     "RECONFIG_FAIL": (Phase.ENDED, EndCause.NEVER_STARTED),
 }
+#: Signals that SLURM shows for errors of its own: 53 is a launch that failed.
+_OWN_ERRORS: Final = 50
 #: Reasons for waiting that are the usual course of things.
 _USUAL: Final = frozenset({"", "None", "(null)", "Resources", "Priority", "BeginTime", "Cleaning", "JobArrayTaskLimit"})
-_HELD: Final = frozenset({"JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue"})
+_HELD: Final = re.compile(r"job ?h[eo]ld|requeued (in )?held", re.IGNORECASE)
 #: Fields of squeue -O with their widths; what is longer is cut off.
 _FIELDS: Final = (
     ("JobArrayID", 30),
@@ -84,7 +86,7 @@ _ACCOUNT: Final = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Re
 _GONE: Final = re.compile(r"invalid job id|already (finished|completing|completed)|job/step already", re.IGNORECASE)
 _DOWN: Final = re.compile(
     r"unable to contact|timed out|connect failure|zero bytes|standby mode|communication|connection refused|"
-    r"resource temporarily unavailable|munge|authentication",
+    r"resource temporarily unavailable|munge|authentication|unexpected message",
     re.IGNORECASE,
 )
 _ABOUT: Final = re.compile(r"(?:job(?: id)?|error:)[ =](\d+(?:_\d+)?)|(\d+(?:_\d+)?)\s*$")
@@ -155,7 +157,10 @@ class SlurmDialect(Dialect):
         Rule(r"unable to accept job|maximum number of jobs|maxjobcount|job submit limit", Verdict.LIMIT),
         Rule(r"required (partition|node) not available|reservation.*(busy|not available)", Verdict.LIMIT),
         Rule(r"partition configuration not available now", Verdict.LIMIT),
-        Rule(r"unable to contact|timed out|zero bytes|standby mode|temporarily unavailable", Verdict.UNSURE),
+        Rule(
+            r"unable to contact|timed out|zero bytes|standby mode|temporarily unavailable|can't be reached now",
+            Verdict.UNSURE,
+        ),
         Rule(r"unrecognized option|invalid option|option requires an argument", Verdict.PERMANENT),
         Rule(
             r"(batch job submission failed|sbatch: error): .*(invalid|unknown|not permitted|denied)", Verdict.PERMANENT
@@ -235,7 +240,8 @@ class SlurmDialect(Dialect):
         return Call(self._argv("squeue", "-h", "-a", "-r", "-t", "all", "-u", str(os.geteuid()), "-O", fields))
 
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
-        if done.code != 0:
+        # an account that can't be looked up now, or one of several clusters: squeue says so, and exits with 0
+        if done.code != 0 or "squeue: error:" in done.err:
             raise _silence(done)
         found: dict[LocalId, Seen] = {}
         for line in done.out.splitlines():
@@ -299,11 +305,13 @@ class SlurmDialect(Dialect):
     def refused(self, done: Completed, ids: Sequence[LocalId]) -> Mapping[LocalId, str]:
         refusals: dict[LocalId, str] = {}
         by_number = {localid.partition("@")[0]: localid for localid in ids}
-        for line in done.err.splitlines():
-            if _GONE.search(line) or not line.strip():
-                continue
+        # scontrol ends with one more line, about its last job or "No error"
+        lines = done.err.splitlines()
+        for line in [line for line in lines if not line.startswith("slurm_suspend error: ")] or lines:
             if _DOWN.search(line):
                 raise _silence(done)
+            if _GONE.search(line) or not line.strip():
+                continue
             about = [one or other for one, other in _ABOUT.findall(line)]
             for localid in [by_number[number] for number in about if number in by_number] or ids:
                 refusals[localid] = line.strip()
@@ -353,7 +361,7 @@ def _seen(fields: Mapping[str, str]) -> Seen:
     state, reason = fields["State"].partition(" ")[0], fields["Reason"]
     phase, cause = _phase(state)
     code, number = _wait_status(fields["exit_code"]) if phase is Phase.ENDED else (None, None)
-    if phase is Phase.QUEUED and reason in _HELD:
+    if phase is Phase.QUEUED and _HELD.search(reason):
         phase = Phase.HELD
     if state == "FAILED":
         cause = _failed(fields["exit_code"])
@@ -382,7 +390,14 @@ def _phase(state: str) -> tuple[Phase, EndCause | None]:
 
 
 def _wait_status(text: str) -> tuple[int | None, int | None]:
-    """Exit code and signal from what wait(2) gave slurmd; neither from an error of SLURM's own."""
+    """
+    Exit code and signal from ``exit_code``; neither from an error of SLURM's own.
+
+    Until 23.02 squeue prints what wait(2) gave slurmd, later ``code:signal``.
+    """
+    if found := re.fullmatch(r"(\d+):(\d+)", text):
+        number = int(found[2])
+        return (None, number) if 0 < number < _OWN_ERRORS else (int(found[1]), None) if not number else (None, None)
     if not text.isdecimal():
         return None, None
     status = int(text)
@@ -398,7 +413,7 @@ def _failed(text: str) -> EndCause | None:
         return EndCause.SIGNAL
     if code is not None:
         return EndCause.EXIT_CODE
-    return EndCause.NEVER_STARTED if text.isdecimal() else None
+    return EndCause.NEVER_STARTED if text[:1].isdecimal() else None
 
 
 def _recorded(fields: Mapping[str, str]) -> Seen:

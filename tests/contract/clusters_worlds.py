@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from arex.ports import Backend, LocalJob
+from arex.ports import Backend, LocalJob, Submission
+from lrms.condor import CondorDialect, CondorOptions
 from lrms.dialect import Dialect
 from lrms.sge import SgeDialect, SgeOptions
 from tests.contract.programs import RealProgramWorld
+
+_ACCOUNT = (
+    "HTCondor runs no jobs of root: run this as the account that its pool knows, AREX_TEST_USER, for example with "
+    "setpriv --reuid arexinterop --regid arexinterop --clear-groups; see tools/clusters/condor.sh"
+)
 
 
 def sge(where: Path) -> Dialect:
@@ -41,3 +50,38 @@ def _processes_in(directory: Path) -> list[int]:
         except OSError:  # it has gone
             continue
     return found
+
+
+def condor(where: Path) -> Dialect:
+    return CondorDialect(CondorOptions(bin=where))
+
+
+class CondorWorld(RealProgramWorld):
+    """
+    ``tools/clusters/condor.sh``; the suite runs as the one account that the pool knows, which owns all files.
+
+    Its jobs see another root, and of this machine ``AREX_SHARED`` alone: that is where everything is kept.
+    """
+
+    dialect = staticmethod(condor)
+    commands = ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_hold", "condor_release")
+    submit_command = "condor_submit"
+
+    def __init__(self, root: Path) -> None:
+        del root
+        shared = os.environ.get("AREX_SHARED")
+        assert shared, 'there is no pool here: `sh tools/clusters/condor.sh up`, then eval "$(... env)"'
+        assert os.geteuid() != 0, _ACCOUNT
+        super().__init__(Path(tempfile.mkdtemp(prefix="contract-", dir=shared)))
+
+    def hopeless(self) -> Submission:
+        """It has no queues, and takes any wish of a job: this one is in a directory that it can't be told of."""
+        submission = self.submission()
+        session = submission.grami.directory.with_name("$(session)")
+        session.mkdir()
+        grami = replace(submission.grami, directory=session)
+        return replace(submission, grami=grami, rundir=session.with_name(f"{session.name}.lrms") / submission.tag)
+
+    async def clean_up(self) -> None:
+        await super().clean_up()
+        shutil.rmtree(self.root)

@@ -12,6 +12,8 @@ from typing import Final
 from arex.ports import Backend, Submission
 from lrms.commands import CommandBackend, CommandSettings
 from lrms.dialect import Dialect
+from lrms.lsf import LsfDialect, LsfOptions
+from lrms.pbs import PbsDialect, PbsOptions, TorqueDialect
 from lrms.slurm import SlurmDialect, SlurmOptions
 from tests.clusters.wrappers import Wrappers
 from tests.contract.worlds import FakeWorld, ForkWorld, World
@@ -53,6 +55,10 @@ class ProgramWorld(World):
     def later(self) -> Submission:
         """A job that stays in the queue for an hour."""
         return self.submission(starttime=datetime.now(UTC) + timedelta(hours=1))
+
+    def hopeless(self) -> Submission:
+        """A job that is refused for good."""
+        return self.submission(queue="no-such-queue")
 
     def break_down(self, backend: Backend) -> None:
         del backend
@@ -142,6 +148,41 @@ class FakeSlurmAloneWorld(FakeSlurmWorld):
     environment: Mapping[str, str] = {"FAKE_SACCT": "off"}
 
 
+class FakeNewSlurmWorld(FakeSlurmWorld):
+    """One that prints exit codes as 23.02 and later do."""
+
+    environment: Mapping[str, str] = {"FAKE_SLURM": "23.02.1"}
+
+
+def pbs(where: Path) -> Dialect:
+    return PbsDialect(PbsOptions(bin=where))
+
+
+def torque(where: Path) -> Dialect:
+    return TorqueDialect(PbsOptions(bin=where))
+
+
+def lsf(where: Path) -> Dialect:
+    return LsfDialect(LsfOptions(bin=where))
+
+
+class FakePbsWorld(FakeProgramWorld):
+    dialect = staticmethod(pbs)
+    system = "pbs"
+    submit_command = "qsub"
+
+
+class FakeTorqueWorld(FakePbsWorld):
+    dialect = staticmethod(torque)
+    environment: Mapping[str, str] = {"FAKE_PBS": "torque"}
+
+
+class FakeLsfWorld(FakeProgramWorld):
+    dialect = staticmethod(lsf)
+    system = "lsf"
+    submit_command = "bsub"
+
+
 class SlurmWorld(RealProgramWorld):
     dialect = staticmethod(slurm)
     commands = ("sbatch", "squeue", "scancel", "scontrol", "sacct")
@@ -155,6 +196,10 @@ EVERYWHERE: Final[dict[str, type[World]]] = {
     "fake": FakeWorld,
     "fake-slurm": FakeSlurmWorld,
     "fake-slurm-alone": FakeSlurmAloneWorld,
+    "fake-slurm-23": FakeNewSlurmWorld,
+    "fake-pbs": FakePbsWorld,
+    "fake-torque": FakeTorqueWorld,
+    "fake-lsf": FakeLsfWorld,
 }
 #: What needs a batch system that somebody has started.
 REAL: Final[dict[str, type[World]]] = {"slurm": SlurmWorld}

@@ -233,10 +233,9 @@ async def test_a_limit_is_told_as_a_limit_and_nothing_is_taken(world: ProgramWor
 async def test_a_refusal_for_good_is_told_with_the_words_of_the_batch_system(
     world: ProgramWorld, backend: CommandBackend
 ) -> None:
-    submission = world.submission()
-    refused = replace(submission, grami=replace(submission.grami, queue="no-such-queue"))
+    submission = world.hopeless()
 
-    answer = (await backend.submit([refused]))[submission.tag]
+    answer = (await backend.submit([submission]))[submission.tag]
 
     assert isinstance(answer, SubmitRejected), answer
     assert str(answer)

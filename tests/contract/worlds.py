@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -95,8 +95,7 @@ class World:
         found = await backend.find(self.submissions)
         jobs = [local_job(each, found[each.tag]) for each in self.submissions if each.tag in found]
         await backend.cancel(jobs)
-        for job in jobs:
-            await end_of(backend, job, self.patience_s)
+        await all_end(backend, jobs, self.patience_s)
         await backend.close()
 
 
@@ -161,6 +160,17 @@ async def submitted(backend: Backend, submission: Submission) -> LocalJob:
 async def end_of(backend: Backend, job: LocalJob, seconds: float = 20) -> Report:
     """The report of a job once it has ended."""
     return await reaches(backend, job, Phase.ENDED, seconds)
+
+
+async def all_end(backend: Backend, jobs: Collection[LocalJob], seconds: float = 20) -> None:
+    """Wait for the ends of many at once: a batch system may take its time about each."""
+    left = list(jobs)
+    limit = time.monotonic() + seconds
+    while left:
+        assert time.monotonic() < limit, f"jobs have not ended: {[job.localid for job in left]}"
+        reports = await backend.status(left)
+        left = [job for job in left if job.localid not in reports or reports[job.localid].phase is not Phase.ENDED]
+        await asyncio.sleep(0.05)
 
 
 async def reaches(backend: Backend, job: LocalJob, phase: Phase, seconds: float = 20) -> Report:
