@@ -305,7 +305,7 @@ def _pace(config: Configuration, name: str, capacity: Capacity) -> Pace:
         first_look_s=None if capacity.rings else _LOOK_REMOTE_S,
         absence_s=service.record_wait.total_seconds(),
         batch=max(batch, 2 * service.array_most) if capacity.gather else batch,
-        gather_s=service.array_wait.total_seconds() if capacity.gather else 0.0,
+        gather_s=service.array_wait / 1000 if capacity.gather else 0.0,
     )
 
 

@@ -30,6 +30,7 @@ class Site:
     root: Path
     maxjobs: str = "-1 -1 -1 -1 -1"
     extra: str = ""
+    lrms: str = "lrms=fork\n[queue:fork]"
     config: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,7 +40,7 @@ class Site:
             "[common]\nhostname=localhost\n"
             f"[arex]\ncontroldir={self.root}/ctl\nsessiondir={self.root}/session\npidfile={self.root}/arex.pid\n"
             f"logfile={self.root}/arex.log\njoblog={self.root}/jobs.log\nloglevel=2\nmaxjobs={self.maxjobs}\n"
-            f"[arex/service]\nallow_root=yes\n{self.extra}[lrms]\nlrms=fork\n[queue:fork]\n",
+            f"[arex/service]\nallow_root=yes\n{self.extra}[lrms]\n{self.lrms}\n",
             encoding="utf-8",
         )
 

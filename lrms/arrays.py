@@ -3,25 +3,26 @@ Arrays that nobody sees: several attempts of the same shape as one job of the ba
 
 Each child keeps its own run directory, script and output. What belongs to the array alone lies in
 ``SESSIONROOT/.arex/arrays/TAG``: the launcher, and per child a link to the file for what its script prints, because
-the names of output files can hold nothing but an index. ``RUNDIR/array`` says which child of which array an attempt
-is; it is on disk before the batch system is called, so that a lost answer can be looked up.
+the names of output files can hold nothing but an index. The links also say which child of which array an attempt is;
+they are on disk before the batch system is called, so that a lost answer can be looked up.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from arex.model.ids import Tag
 from arex.ports import Submission
 from lrms.dialect import ArrayForm, Dialect, Work, job_name
 from lrms.script import quoted
 
 ARRAYS: Final = ".arex/arrays"
-_MEMBER: Final = "array"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,6 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> 
     directory.mkdir(mode=0o700, parents=True)
     for index, each in enumerate(submissions, 1):
         (directory / form.link.format(index)).symlink_to(each.comment)
-        _remember(each.rundir, Member(tag, index))
     script = directory / "launcher"
     script.write_bytes(os.fsencode(_launcher(dialect, submissions, root, shell)))
     return Work(submissions=tuple(submissions), script=script, output=str(directory / form.placeholder), tag=tag)
@@ -92,21 +92,38 @@ def named(submissions: Sequence[Submission]) -> Submission:
     return replace(first, grami=replace(first.grami, jobname=job_name(common)))
 
 
-def _remember(rundir: Path, member: Member) -> None:
-    beside = rundir / f"{_MEMBER}.{secrets.token_hex(4)}"
-    beside.write_text(f"{member.tag} {member.index}\n")
-    beside.replace(rundir / _MEMBER)
+def memberships(dialect: Dialect, submissions: Iterable[Submission]) -> dict[Tag, list[Member]]:
+    """Every child that may be one of these attempts: an unsure one may have gone into several arrays."""
+    if dialect.array is None:
+        return {}
+    wanted = {str(each.comment): each for each in submissions}
+    found: dict[Tag, list[Member]] = {}
+    for root in {each.grami.directory.parent for each in wanted.values()}:
+        for tag, index, link in _links(dialect.array, root):
+            each = wanted.get(str(link.readlink()))
+            if each is not None and _made(link) >= _made(each.rundir / "script"):  # else of a run before a restart
+                found.setdefault(each.tag, []).append(Member(tag, index))
+    return found
 
 
-def alone(rundir: Path) -> None:
-    """This attempt goes by itself now."""
-    (rundir / _MEMBER).unlink(missing_ok=True)
+def _made(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
-def member(text: str) -> Member | None:
-    """What ``RUNDIR/array`` says; None if it does not read."""
-    tag, _, index = text.strip().partition(" ")
-    return Member(tag, int(index)) if tag and index.isdecimal() else None
+def _links(form: ArrayForm, root: Path) -> Iterator[tuple[str, int, Path]]:
+    """Tag, index and link of each child of each array below a session root."""
+    pattern = re.compile(re.escape(form.link).replace(r"\{\}", "([0-9]+)"))
+    try:
+        directories = list((root / ARRAYS).iterdir())
+    except FileNotFoundError:
+        return
+    for directory in directories:
+        for path in directory.iterdir():
+            if (index := pattern.fullmatch(path.name)) and path.is_symlink():
+                yield directory.name, int(index[1]), path
 
 
 def owner(roots: Iterable[Path], form: ArrayForm | None, tag: str, index: int | None) -> str:

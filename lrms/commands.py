@@ -59,7 +59,7 @@ class CommandSettings:
     questions: int = 30  #: in a minute, at most
     record_wait_s: float = 120.0
     array: bool = True
-    array_most: int = 500
+    array_most: int = 1000
 
     @classmethod
     def of(cls, config: Configuration) -> CommandSettings:
@@ -155,8 +155,6 @@ class CommandBackend:
             if len(group) > 1 and self._dialect.array is not None:
                 works.append(arrays.lay_out(self._dialect, group, self._script.shell))
                 continue
-            for each in group:
-                arrays.alone(each.rundir)
             works.append(_work(group))
         return works
 
@@ -222,14 +220,13 @@ class CommandBackend:
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         traces = await asyncio.to_thread(lambda: {each.tag: evidence.traces(each.rundir) for each in batch})
         found = {tag: LocalId(trace.localid) for tag, trace in traces.items() if trace.localid}
-        hidden = {tag: trace for tag, trace in traces.items() if tag not in found}
-        if hidden:
-            found |= await self._look_up(hidden)
+        if len(found) < len(batch):
+            found |= await self._look_up([each for each in batch if each.tag not in found])
         for tag, localid in found.items():
             self._note(tag, localid)
         return found
 
-    async def _look_up(self, hidden: Mapping[Tag, Traces]) -> dict[Tag, LocalId]:
+    async def _look_up(self, hidden: Sequence[Submission]) -> dict[Tag, LocalId]:
         """
         By what the batch system shows of the tags; the twins of an attempt that was taken twice are cancelled.
 
@@ -241,14 +238,15 @@ class CommandBackend:
             if seen.tag and seen.phase is not Phase.ENDED:
                 index = None if self._dialect.clusters else self._dialect.index(localid)
                 copies.setdefault((seen.tag, index), []).append(localid)
+        members = await asyncio.to_thread(arrays.memberships, self._dialect, hidden)
         found: dict[Tag, LocalId] = {}
-        for tag, trace in hidden.items():
-            member = trace.member
-            key = (str(tag), None) if member is None else (member.tag, member.index)
-            ids = sorted(copies.get(key, ()), key=_age)
+        for each in hidden:
+            children = [(member.tag, member.index) for member in members.get(each.tag, ())]
+            keys: list[tuple[str, int | None]] = [(each.tag, None), *children]
+            ids = sorted((localid for key in keys for localid in copies.get(key, ())), key=_age)
             if ids:
-                found[tag] = ids[0]
-                await self._cancel_twins(tag, ids[1:])
+                found[each.tag] = ids[0]
+                await self._cancel_twins(each.tag, ids[1:])
         return found
 
     async def _cancel_twins(self, tag: Tag, twins: Sequence[LocalId]) -> None:

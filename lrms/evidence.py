@@ -12,7 +12,6 @@ from typing import Final
 
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
-from lrms import arrays
 from lrms.record import Done, UnreadableRecord, read_done, read_file
 from lrms.witnesses import Mark
 
@@ -30,7 +29,6 @@ class Traces:
     """Everything but the record."""
 
     mark: Mark | None = None
-    member: arrays.Member | None = None
     cancel_asked: bool = False
     diag_code: int | None = None
     output: str = ""  #: the end of what the script printed: batch systems write there why they end a job
@@ -68,10 +66,8 @@ def traces_of(job: LocalJob) -> Traces:
 
 def traces(rundir: Path) -> Traces:
     """What there is in one run directory."""
-    member = _text(rundir / "array")
     return Traces(
         mark=_mark(_text(rundir / "started")),
-        member=None if member is None else arrays.member(member),
         cancel_asked=(rundir / _CANCEL).exists(),
     )
 

@@ -63,7 +63,7 @@ STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
     "LAUNCH_FAILED": (Phase.ENDED, EndCause.NEVER_STARTED),
     "RECONFIG_FAIL": (Phase.ENDED, EndCause.NEVER_STARTED),
 }
-#: Signals that SLURM shows for errors of its own: 53 is a launch that failed.
+#: Signals that SLURM shows for errors of its own: 53 is a launch that failed, 125 a lack of memory.
 _OWN_ERRORS: Final = 50
 #: Reasons for waiting that are the usual course of things.
 _USUAL: Final = frozenset({"", "None", "(null)", "Resources", "Priority", "BeginTime", "Cleaning", "JobArrayTaskLimit"})
@@ -396,14 +396,14 @@ def _wait_status(text: str) -> tuple[int | None, int | None]:
     Until 23.02 squeue prints what wait(2) gave slurmd, later ``code:signal``.
     """
     if found := re.fullmatch(r"(\d+):(\d+)", text):
-        number = int(found[2])
-        return (None, number) if 0 < number < _OWN_ERRORS else (int(found[1]), None) if not number else (None, None)
-    if not text.isdecimal():
+        code, number = int(found[1]), int(found[2])
+    elif text.isdecimal() and (int(text) <= 0xFF or int(text) & 0xFF == 0):
+        code, number = int(text) >> 8, int(text) & 0x7F
+    else:
         return None, None
-    status = int(text)
-    if status & 0xFF == 0:
-        return status >> 8, None
-    return (None, status & 0x7F) if status <= 0xFF else (None, None)
+    if number >= _OWN_ERRORS:
+        return None, None
+    return (None, number) if number else (code, None)
 
 
 def _failed(text: str) -> EndCause | None:
@@ -420,17 +420,17 @@ def _recorded(fields: Mapping[str, str]) -> Seen:
     """``CANCELLED by 1000`` names the account; the exit code reads ``code:signal``."""
     state, _, who = fields["State"].partition(" ")
     phase, cause = _phase(state.rstrip("+"))
-    code, _, number = fields["ExitCode"].partition(":")
+    code, number = _wait_status(fields["ExitCode"]) if phase is Phase.ENDED else (None, None)
     if state == "CANCELLED" and (uid := who.removeprefix("by ")).isdecimal():
         cause = EndCause.CANCELLED if int(uid) == os.geteuid() else EndCause.CANCELLED_BY_ADMIN
     elif state == "FAILED":
-        cause = EndCause.SIGNAL if number not in {"", "0"} else EndCause.EXIT_CODE
+        cause = _failed(fields["ExitCode"])
     return Seen(
         phase=phase,
         word=fields["State"],
         cause=cause,
-        exit_code=int(code) if code.isdecimal() and phase is Phase.ENDED else None,
-        signal=int(number) or None if number.isdecimal() else None,
+        exit_code=code,
+        signal=number,
         nodes=_nodes(fields["NodeList"]),
         started=_time(fields["Start"]),
         ended=_time(fields["End"]),

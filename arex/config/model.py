@@ -308,11 +308,11 @@ class ServiceBlock(Record):
         default=True,
         doc="Whether waiting jobs of the same shape go to the batch system as one array; each stays a job of its own.",
     )
-    array_most: int = option(default=500, doc="Most jobs in one array.", unit="jobs", least=2)
-    array_wait: timedelta = option(
-        default=timedelta(seconds=1),
+    array_most: int = option(default=1000, doc="Most jobs in one array.", unit="jobs", least=2)
+    array_wait: int = option(
+        default=500,
         doc="How long a job in a burst waits for others of its shape; a job that comes alone never waits.",
-        unit="s",
+        unit="ms",
     )
     account: str = option(
         default="",

@@ -275,7 +275,10 @@ class ControlDir:
         return None if data is None else codec.parse_entries(data)
 
     def put_entries(self, job: JobId, suffix: str, entries: Iterable[FileEntry]) -> None:
-        self.put(job, suffix, codec.dump_entries(entries))
+        """Write a list of files, unless it says the same already: making a file may cost more than reading one."""
+        data = codec.dump_entries(entries)
+        if self.read(job, suffix) != data:
+            self.put(job, suffix, data)
 
     def note(self, job: JobId, text: str) -> None:
         """Add to the job's log for its owner, ``.errors``."""

@@ -258,7 +258,7 @@ def test_a_second_copy_says_so_and_touches_nothing(tmp_path: Path, how: ScriptSe
 
     second = run(first.submission, how)
 
-    assert second.code == 0
+    assert second.code == 1
     assert "copy" in second.said
     assert before == (second.diag, second.done, second.mark)
     assert second.file("ran") == "ran\n"

@@ -24,7 +24,11 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
 
 
 def test_every_name_in_the_table_leads_to_a_class_of_that_name() -> None:
-    assert {name: lrms.load(name, Configuration()).name for name in lrms.BACKENDS} == {name: name for name in ("fork", "sge", "condor")} | {"slurm": "SLURM"}
+    assert {name: lrms.load(name, Configuration()).name for name in lrms.BACKENDS} == {
+        **{name: name for name in ("fork", "pbs", "lsf", "sge", "condor")},
+        "pbspro": "pbs",
+        "slurm": "SLURM",
+    }
 
 
 def test_the_forkserver_imports_nothing_heavy() -> None:
