@@ -12,7 +12,7 @@ SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh)
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check slurm interop faults bench docs wheel generated clean
+.PHONY: help venv demo test check slurm sge condor interop faults bench docs wheel generated clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,8 +45,14 @@ check: $(STAMP) ## Style, types, imports, spelling, shell and unit tests
 	shellcheck $(SCRIPTS)
 	$(PYTEST) -n $(JOBS) -q tests/unit
 
-slurm:
-	@echo "make slurm: the SLURM backend is not part of this release; nothing can be tested yet." >&2; exit 1
+slurm: $(STAMP) ## Real SLURM, installed and started here as root: contract, ends, faults; again with slurmdbd
+	sh tools/test-batch.sh slurm "$(VENV)"
+
+sge: $(STAMP) ## The same with a real Grid Engine
+	sh tools/test-batch.sh sge "$(VENV)"
+
+condor: $(STAMP) ## The same with a real HTCondor
+	sh tools/test-batch.sh condor "$(VENV)"
 
 interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and the other way round
 	sh tools/interop-setup.sh "$(VENV)"

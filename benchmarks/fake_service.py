@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from arex import logs
 from arex.app import Service
 from arex.config.load import load
-from arex.errors import SubmitRejected
-from arex.model.ids import LocalId, Tag
+from arex.errors import SubmitLimited, SubmitRejected
+from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
 
@@ -38,7 +38,7 @@ class CheapBackend:
     def capacity(self) -> Capacity:
         return Capacity()
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected]:
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         answers: dict[Tag, LocalId | SubmitRejected] = {}
         for one in batch:
             self._count += 1
@@ -55,6 +55,24 @@ class CheapBackend:
         return {job.localid: RUNNING if job.localid.startswith("live") else DONE for job in jobs}
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        del jobs
+        return {}
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        del jobs
+        return {}
+
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        return {}
+
+    def figures(self) -> Mapping[str, int]:
+        return {}
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        del jobs
+        return {}
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         del jobs
         return {}
 

@@ -12,6 +12,7 @@ sbatch when squeue is empty.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -89,13 +90,12 @@ def ours(jobs: int, *, arrays: bool) -> tuple[float, float, float, dict[str, int
 
 
 def plugin_calls(site: Site) -> dict[str, int]:
-    import json
-
     return dict(json.loads((site.ctl / "arex.status").read_bytes())["calls"]["slurm"])
 
 
 def report(name: str, jobs: int, handed: float, ended: float, more: str = "") -> None:
-    print(f"{name:<32} handed over {jobs / handed:7.1f} jobs/s ({handed:6.2f} s)  all ended {ended:6.2f} s  {more}", flush=True)
+    rate = f"{jobs / handed:8.1f} jobs/s ({handed:6.2f} s)"
+    print(f"{name:<20} handed over {rate}  all ended {ended:6.2f} s  {more}", flush=True)
 
 
 def main() -> None:

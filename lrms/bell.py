@@ -29,6 +29,7 @@ class Bell:
     def __init__(self, roots: Sequence[Path], rang: Callable[[str], None]) -> None:
         self._directories = [root / BELL for root in roots]
         self._rang = rang
+        self._told: set[str] = set()
 
     def prepare(self) -> None:
         """Make the directories; raises OSError."""
@@ -52,14 +53,29 @@ class Bell:
                     async with asyncio.timeout(_LOOK_S):
                         await news.wait()
 
+    def _made_again(self, directory: Path) -> None:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            self._complain(exc)
+
+    def _complain(self, exc: OSError) -> None:
+        """Once for each reason: it is looked every second."""
+        if str(exc) not in self._told:
+            self._told.add(str(exc))
+            log.warning("ends can't be heard of, polls will see them: %s", exc, extra={"event": "bell.failed"})
+
     def _collect(self) -> list[str]:
         """The names that are there; each is taken away."""
         names: list[str] = []
         for directory in self._directories:
             try:
                 found = os.listdir(directory)  # noqa: PTH208 - names are all that is wanted
+            except FileNotFoundError:
+                self._made_again(directory)
+                continue
             except OSError as exc:
-                log.warning("ends can't be heard of: %s", exc, extra={"event": "bell.failed"})
+                self._complain(exc)
                 continue
             for name in found:
                 with contextlib.suppress(OSError):  # taken by somebody else, or no file: the poll finds the job

@@ -64,7 +64,9 @@ class CommandSettings:
     @classmethod
     def of(cls, config: Configuration) -> CommandSettings:
         service = config.service
-        script = ScriptSettings(login=service.login_shell, benchmark=config.lrms.benchmark.replace(" ", ":"))
+        script = ScriptSettings(
+            login=service.login_shell, gnu_time=config.lrms.gnu_time, benchmark=config.lrms.benchmark.replace(" ", ":")
+        )
         if config.lrms.nodename:
             script = replace(script, nodes_command=config.lrms.nodename)
         return cls(
@@ -320,6 +322,7 @@ class CommandBackend:
             mark=None if trace is None else trace.mark,
             seen=seen,
             account=account,
+            ours=job.rundir is not None,
             said=None if trace is None else self._said(trace.output),
             diag_code=None if trace is None else trace.diag_code,
             cancel_asked=trace is not None and trace.cancel_asked,

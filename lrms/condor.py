@@ -76,6 +76,7 @@ class CondorDialect(Dialect):
     """See ``lrms.dialect.Dialect``."""
 
     name = "condor"
+    kept_env = r"CONDOR_CONFIG|_CONDOR_\w+"
     clusters = True
     localid_words = '"$AREX_LOCALID"'
     rules: ClassVar[Sequence[Rule]] = (

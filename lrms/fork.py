@@ -27,10 +27,10 @@ from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
-from lrms import processes
+from lrms import evidence, processes
 from lrms.launcher import Launcher
 from lrms.processes import Identity
-from lrms.record import UnreadableRecord, ended, lost, read_done, read_file
+from lrms.record import Done, UnreadableRecord, ended, lost, read_done, read_file
 from lrms.runtimes import load_runtimes
 from lrms.script import ScriptSettings, job_script
 from lrms.supervisor import TAG_VARIABLE, Order, parse_identity
@@ -44,6 +44,9 @@ _POLL_S: Final = 1.0
 #: Between looks at processes that were told to end.
 _GRACE_STEP_S: Final = 0.2
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+_RESTARTED: Final = Report(
+    phase=Phase.ENDED, cause=EndCause.NODE_FAILURE, message="Node fail: this host was restarted while the job ran"
+)
 
 
 def _environment() -> dict[str, str]:
@@ -196,14 +199,15 @@ class ForkBackend:
         assert job.rundir is not None
         try:
             if (done := read_done(job.rundir / "done")) is not None:
-                return ended(done)
+                return _ended(job.rundir, done)
             if (owner := _owner(job.rundir)) is None:
                 return None
             if owner.boot == self._boot and processes.identify(owner.pid, self._boot) == owner:
                 return Report(phase=Phase.RUNNING, nodes=self._script.nodes)
             # the record is written just before the end, so it may have come while we looked
-            done = read_done(job.rundir / "done")
-            return lost() if done is None else ended(done)
+            if (done := read_done(job.rundir / "done")) is not None:
+                return _ended(job.rundir, done)
+            return lost() if owner.boot == self._boot else _RESTARTED
         except UnreadableRecord as exc:
             log.warning("%s", exc, extra={"event": "record.unreadable"})
             return lost()
@@ -219,6 +223,7 @@ class ForkBackend:
     def _terminate_all(self, jobs: Collection[LocalJob], refusals: dict[LocalId, str]) -> list[Identity]:
         """TERM to each job; the processes of those that have no supervisor to see to the rest."""
         trees: list[Identity] = []
+        evidence.ask_cancel(jobs)
         for job in jobs:
             try:
                 if job.rundir is None:
@@ -302,6 +307,14 @@ class ForkBackend:
         fd = self._watched.pop(pid)
         asyncio.get_running_loop().remove_reader(fd)
         os.close(fd)
+
+
+def _ended(rundir: Path, done: Done) -> Report:
+    """A supervisor that was told to end does not know by whom; our own requests are on record."""
+    report = ended(done)
+    if done.cause is EndCause.CANCELLED and not evidence.traces(rundir).cancel_asked:
+        return replace(report, cause=EndCause.CANCELLED_BY_ADMIN)
+    return report
 
 
 def _nice(grami: Grami) -> int:

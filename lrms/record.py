@@ -3,7 +3,8 @@ The completion record ``RUNDIR/done``: how an attempt ended, written once and at
 
 ``key=value`` lines: ``exitcode`` (empty: the payload did not run to an end of its own), ``signal``, ``cause``
 (a word of ``EndCause``), ``start`` and ``end`` (ISO, UTC), ``wall_s``, ``user_s``, ``system_s`` or ``times`` (as the
-shell prints them), ``maxrss_kb``, ``node`` (repeatable), ``localid``, ``oom_kills``, and ``complete=yes`` last.
+shell prints them), ``maxrss_kb``, ``node`` (repeatable), ``localid``, ``oom_kills``, ``message``, and
+``complete=yes`` last.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Done:
     nodes: tuple[str, ...] = ()
     usage: Usage
     localid: str = ""  #: the job's own, as it saw it; empty under a supervisor
+    message: str = ""  #: why the payload was not run, in the script's words
     oom_kills: int | None = None  #: processes that the kernel ended for memory; None: nobody counted
 
 
@@ -92,6 +94,7 @@ def parse_done(text: str) -> Done:
         end=_time(values["end"][0]),
         nodes=tuple(values.get("node", ())),
         usage=_usage(values),
+        message=values.get("message", [""])[0],
         localid=values.get("localid", [""])[0],
         oom_kills=int(values["oom_kills"][0]) if "oom_kills" in values else None,
     )

@@ -54,7 +54,7 @@ class ScriptSettings:
     directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first
     supervised: bool = False
     localid_words: str = ""  #: shell words that give the local id inside the job; empty under a supervisor
-    gnu_time: bool = False  #: measure with /usr/bin/time where the node has it; not under a supervisor
+    gnu_time: str = ""  #: path of GNU time, used where the node has it; not under a supervisor
     benchmark: str = "HEPSPEC:1.0"
     nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
     nodes_command: str = "hostname -f"  #: shell command that prints one name per line
@@ -238,7 +238,7 @@ def _ending(settings: ScriptSettings) -> Iterator[str]:
 def _run_alone(grami: Grami, runtimes: tuple[RuntimeScript, ...], settings: ScriptSettings) -> Iterator[str]:
     yield "arex_path=$1"
     if settings.gnu_time:
-        yield _TIMED.replace("FORMAT", quoted(_TIME_FORMAT))
+        yield _TIMED.replace("FORMAT", quoted(_TIME_FORMAT)).replace("GNU_TIME", quoted(settings.gnu_time))
     yield f"{_redirected(grami)} &"
     yield _WAIT
     yield 'arex_check_interpreter "$arex_path" "$arex_code"'
@@ -269,6 +269,7 @@ fi
 _FUNCTIONS: Final = r"""
 arex_when=before
 arex_fail() {
+    arex_why=$1
     printf '%s\n' "$1"
     { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
     arex_note "failed $arex_when"
@@ -342,6 +343,7 @@ arex_end() {
         printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
         printf 'times=%s\n' "$arex_times"
         for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
+        [ -z "${arex_why:-}" ] || printf 'message=%s\n' "$(printf '%s' "$arex_why" | tr '\n' ' ')"
         [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"
         [ -z "$arex_kills" ] || printf 'oom_kills=%s\n' "$arex_kills"
         [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
@@ -382,8 +384,8 @@ trap arex_term TERM
 """.strip()
 
 _TIMED: Final = r"""
-if [ -x /usr/bin/time ]; then
-    set -- /usr/bin/time -o "$RUNTIME_JOB_DIAG" -a -f FORMAT \
+if [ -x GNU_TIME ]; then
+    set -- GNU_TIME -o "$RUNTIME_JOB_DIAG" -a -f FORMAT \
         /bin/sh -c 'echo "$$" >"$0" && exec "$@"' "$arex_rundir/payload" "$@"
 fi
 """.strip()

@@ -80,6 +80,7 @@ class SgeDialect(Dialect):
     """See ``lrms.dialect.Dialect``."""
 
     name = "sge"
+    kept_env = r"SGE_\w+"
     array = ArrayForm(variable="SGE_TASK_ID", placeholder="$TASK_ID")
     localid_words = '"$JOB_ID$(case $SGE_TASK_ID in ("" | undefined) ;; (*) echo ".$SGE_TASK_ID" ;; esac)"'
     rules: ClassVar[Sequence[Rule]] = (

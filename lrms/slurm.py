@@ -152,7 +152,7 @@ class SlurmDialect(Dialect):
     rules: ClassVar[Sequence[Rule]] = (
         Rule(r"invalid job array specification|array.*(too large|exceeds)", Verdict.ARRAY),
         # a wish of this one job that no waiting fulfils
-        Rule(r"(assoc|qos)\w*(per_?job|wall|min\w+limit)", Verdict.PERMANENT),
+        Rule(r"(assoc|qos)(\w*(per_?job|wall)|min)", Verdict.PERMANENT),
         Rule(r"violates accounting/qos policy", Verdict.LIMIT),
         Rule(r"unable to accept job|maximum number of jobs|maxjobcount|job submit limit", Verdict.LIMIT),
         Rule(r"required (partition|node) not available|reservation.*(busy|not available)", Verdict.LIMIT),

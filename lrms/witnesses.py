@@ -58,6 +58,7 @@ class Facts:
     seen: Seen | None = None  #: in the scan; None: not listed
     account: Seen | None = None  #: in the accounting; None: not there, or there is none
     said: Said | None = None  #: in the script's output, by the batch system
+    ours: bool = True  #: our script runs it; else nobody leaves a mark or a record
     diag_code: int | None = None  #: of a job that somebody else's script ran: in ``SESSION.diag``
     cancel_asked: bool = False  #: by us
     waited_s: float = 0.0  #: since it was first seen not to be alive
@@ -147,17 +148,22 @@ def _contradiction(facts: Facts, done: Done, verdict: Seen | None) -> str:
 def _unrecorded(facts: Facts, verdict: Seen) -> Report:
     """The batch system has ended it, and the script has left no word: in time it may."""
     imposed = _cause(facts, verdict) or (EndCause.CANCELLED if facts.cancel_asked else None)
+    if facts.diag_code is not None:  # a script of somebody else's, that keeps no record
+        return _concluded(facts, verdict, facts.diag_code, imposed or EndCause.EXIT_CODE)
     patience = SETTLE_S if imposed is not None else facts.record_wait_s
-    never_ran = facts.mark is None and (facts.cancel_asked or imposed is EndCause.NEVER_STARTED)
+    unmarked = facts.ours and facts.mark is None
+    never_ran = unmarked and (facts.cancel_asked or imposed is EndCause.NEVER_STARTED)
     if facts.waited_s < patience and not never_ran:
         return _waiting(facts, f"{facts.system} says {verdict.word}; the completion record of the job is not there yet")
-    code, cause = verdict.exit_code, imposed
-    if verdict.signal:
-        code = 256 + verdict.signal
-    if cause is None and facts.mark is None:
+    code, cause = 256 + verdict.signal if verdict.signal else verdict.exit_code, imposed
+    if cause is None and unmarked:
         code, cause = None, EndCause.NEVER_STARTED
     elif cause is None:
         cause = verdict.cause or (EndCause.LOST if code is None else EndCause.EXIT_CODE)
+    return _concluded(facts, verdict, code, cause, "" if imposed else "the job left no completion record")
+
+
+def _concluded(facts: Facts, verdict: Seen, code: int | None, cause: EndCause, doubt: str = "") -> Report:
     return Report(
         phase=Phase.ENDED,
         exit_code=code,
@@ -169,7 +175,7 @@ def _unrecorded(facts: Facts, verdict: Seen) -> Report:
         ended=verdict.ended,
         usage=verdict.usage,
         evidence=_evidence(facts),
-        doubt="" if imposed else "the job left no completion record",
+        doubt=doubt,
     )
 
 
@@ -207,7 +213,8 @@ def _message(facts: Facts, cause: EndCause, verdict: Seen | None) -> str:
     """For ``lrms_done``; nothing for what its code says already."""
     if cause in {EndCause.EXIT_CODE, EndCause.SIGNAL}:
         return ""
-    more = [] if verdict is None else [f"{facts.system}: {verdict.word}", *filter(None, [verdict.message])]
+    own = [facts.done.message] if facts.done is not None and facts.done.message else []
+    more = own if verdict is None else [f"{facts.system}: {verdict.word}", *filter(None, [verdict.message])]
     reason = f" ({', '.join(more)})" if more else ""
     return f"{_WORDS.get(cause, 'Job failed')}: {cause}{reason}"
 
@@ -234,5 +241,7 @@ def _testimony(facts: Facts) -> Iterator[tuple[Witness, str]]:
 
 
 def _said(done: Done) -> str:
-    what = f"exit code {done.exit_code}" if done.signal is None else f"signal {done.signal}"
-    return f"{what}, {done.cause}, ended {done.end:%Y-%m-%dT%H:%M:%SZ}"
+    what = [f"exit code {done.exit_code}"] if done.exit_code is not None and done.signal is None else []
+    what += [f"signal {done.signal}"] if done.signal is not None else []
+    what += [done.cause] if done.cause not in {EndCause.EXIT_CODE, EndCause.SIGNAL} else []
+    return f"{', '.join(what)}, ended {done.end:%Y-%m-%dT%H:%M:%SZ}"

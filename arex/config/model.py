@@ -75,7 +75,8 @@ class LrmsBlock(Record):
         example="hostname -f",
     )
     gnu_time: str = option(
-        default="/usr/bin/time", doc="GNU time on the worker nodes, for job scripts of ARC.", honoured=False
+        default="/usr/bin/time",
+        doc="GNU time on the worker nodes, which measures jobs for the accounting where it is installed.",
     )
     slurm_bin_path: Path | None = option(
         default=None, doc="Directory of SLURM's commands, where they are not on PATH.", example="/opt/slurm/bin"
@@ -316,7 +317,7 @@ class ServiceBlock(Record):
     )
     account: str = option(
         default="",
-        doc="Account or project that the batch system charges, where the queue says nothing.",
+        doc="Account or project that the batch system charges.",
         example="atlas",
     )
     qos: str = option(default="", doc="Quality of service that every job asks for (SLURM).", example="grid")

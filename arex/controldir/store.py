@@ -277,7 +277,11 @@ class ControlDir:
     def put_entries(self, job: JobId, suffix: str, entries: Iterable[FileEntry]) -> None:
         """Write a list of files, unless it says the same already: making a file may cost more than reading one."""
         data = codec.dump_entries(entries)
-        if self.read(job, suffix) != data:
+        try:
+            says_it = self.read(job, suffix) == data
+        except CorruptFile:
+            says_it = False  # no regular file: writing tells what can be done about it
+        if not says_it:
             self.put(job, suffix, data)
 
     def note(self, job: JobId, text: str) -> None:

@@ -57,14 +57,15 @@ FAULTS: Final = (
 class Ce:
     """A service over wrapped programs, in a directory of its own."""
 
-    def __init__(self, root: Path, more: str = "") -> None:
+    def __init__(self, root: Path, more: str = "", queues: tuple[str, ...] = ("main",)) -> None:
         self.root = root
         self.wrappers = Wrappers(root / "bin", {name: _real(name) for name in PROGRAMS})
         self.conf = root / "arc.conf"
         self.conf.write_text(
             f"[common]\n[arex]\ncontroldir={root}/ctl\nsessiondir={root}/session\npidfile={root}/arex.pid\n"
             f"logfile={root}/arex.log\njoblog={root}/jobs.log\nwakeupperiod=10\n[lrms]\nlrms=slurm\n"
-            f"slurm_bin_path={root}/bin\n[arex/service]\nallow_root=yes\nlrms_timeout=5\narray_most=12\n{more}[queue:main]\n"
+            f"slurm_bin_path={root}/bin\n[arex/service]\nallow_root=yes\nlrms_timeout=5\narray_most=12\n{more}"
+            + "".join(f"[queue:{name}]\n" for name in queues)
         )
         self.plugin = LocalPlugin(load(self.conf, {})[0], subject="/CN=me")
         self.store = ControlDir(FlatLayout(root / "ctl"))
@@ -80,9 +81,9 @@ class Ce:
         self._process.send_signal(number)
         self._process.wait(60)
 
-    def submit(self, script: str) -> JobId:
+    def submit(self, script: str, wishes: str = "") -> JobId:
         """What a ``$`` stands for is settled by the job script, before this one runs."""
-        return self._submit(f'(executable="/bin/sh")(arguments="-c" "{script}")')
+        return self._submit(f'(executable="/bin/sh")(arguments="-c" "{script}"){wishes}')
 
     def submit_program(self, text: str) -> JobId:
         program = self.root / f"program{len(list(self.root.glob('program*')))}"
@@ -107,6 +108,10 @@ class Ce:
         while self.finished() < jobs:
             assert time.monotonic() < limit, f"{self.finished()} of {jobs} are finished\n{self.said()}"
             time.sleep(0.2)
+
+    def status(self) -> str:
+        """What ``arex status`` reads."""
+        return (self.root / "ctl" / "arex.status").read_text()
 
     def said(self) -> str:
         return (self.root / "daemon.out").read_text(errors="replace")[-6000:]

@@ -60,6 +60,7 @@ class CondorWorld(RealProgramWorld):
     """
     ``tools/clusters/condor.sh``; the suite runs as the one account that the pool knows, which owns all files.
 
+    Root starts it with setpriv, with a Python and a checkout that this account can read: the schedd refuses root.
     Its jobs see another root, and of this machine ``AREX_SHARED`` alone: that is where everything is kept.
     """
 

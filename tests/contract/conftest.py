@@ -7,7 +7,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from arex.ports import Backend
-from tests.contract.programs import WORLDS, chosen
+from tests.contract.table import WORLDS, chosen
 from tests.contract.worlds import World
 
 

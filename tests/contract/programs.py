@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from arex.ports import Backend, Submission
 from lrms.commands import CommandBackend, CommandSettings
@@ -16,7 +14,7 @@ from lrms.lsf import LsfDialect, LsfOptions
 from lrms.pbs import PbsDialect, PbsOptions, TorqueDialect
 from lrms.slurm import SlurmDialect, SlurmOptions
 from tests.clusters.wrappers import Wrappers
-from tests.contract.worlds import FakeWorld, ForkWorld, World
+from tests.contract.worlds import World
 from tests.fakes.cluster.control import FakePrograms
 
 DialectOf = Callable[[Path], Dialect]
@@ -188,24 +186,3 @@ class SlurmWorld(RealProgramWorld):
     commands = ("sbatch", "squeue", "scancel", "scontrol", "sacct")
     submit_command = "sbatch"
     queue = "main"
-
-
-#: What needs nothing but this machine.
-EVERYWHERE: Final[dict[str, type[World]]] = {
-    "fork": ForkWorld,
-    "fake": FakeWorld,
-    "fake-slurm": FakeSlurmWorld,
-    "fake-slurm-alone": FakeSlurmAloneWorld,
-    "fake-slurm-23": FakeNewSlurmWorld,
-    "fake-pbs": FakePbsWorld,
-    "fake-torque": FakeTorqueWorld,
-    "fake-lsf": FakeLsfWorld,
-}
-#: What needs a batch system that somebody has started.
-REAL: Final[dict[str, type[World]]] = {"slurm": SlurmWorld}
-WORLDS: Final[dict[str, type[World]]] = EVERYWHERE | REAL
-
-
-def chosen() -> list[str]:
-    """The worlds of this run: those in ``AREX_WORLDS``, or all that run everywhere."""
-    return os.environ.get("AREX_WORLDS", "").split() or sorted(EVERYWHERE)

@@ -23,6 +23,7 @@ from tests.contract.worlds import until
 
 ALONE = ScriptSettings(nodes=("n1", "n2"), system="Debian", localid_words="42")
 SUPERVISED = replace(ALONE, supervised=True, localid_words="")
+TIME = "/usr/bin/time"
 #: What stands in the mark of a script that is alone.
 MARKED = "id 42\n"
 SHELLS = ("/bin/sh", "/bin/bash")
@@ -161,7 +162,7 @@ def test_node_and_system_are_asked_on_the_node_where_nobody_knows_them(tmp_path:
 
 
 def test_gnu_time_measures_where_it_is_wanted(tmp_path: Path) -> None:
-    ran = run(a_submission(tmp_path, "/bin/sh", "-c", "exit 3"), replace(ALONE, gnu_time=True))
+    ran = run(a_submission(tmp_path, "/bin/sh", "-c", "exit 3"), replace(ALONE, gnu_time=TIME))
 
     keys = [line.partition("=")[0] for line in ran.diag]
     assert {"WallTime", "UserTime", "KernelTime", "MaxResidentMemory"} <= set(keys)
@@ -265,8 +266,8 @@ def test_a_second_copy_says_so_and_touches_nothing(tmp_path: Path, how: ScriptSe
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("gnu_time", [False, True], ids=["plain", "timed"])
-def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, gnu_time: bool, shell: str) -> None:
+@pytest.mark.parametrize("gnu_time", ["", TIME], ids=["plain", "timed"])
+def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, gnu_time: str, shell: str) -> None:
     submission = a_submission(tmp_path, "/bin/sh", "-c", ": >up; exec sleep 600")
     path = submission.rundir / "script"
     path.write_text(job_script(submission, replace(ALONE, gnu_time=gnu_time)))
@@ -360,7 +361,7 @@ def shellcheck(text: str, shell: str = "sh") -> str:
 
 @pytest.mark.parametrize(
     "how",
-    [ALONE, SUPERVISED, ScriptSettings(gnu_time=True, directives=("#SBATCH --no-requeue",))],
+    [ALONE, SUPERVISED, ScriptSettings(gnu_time=TIME, directives=("#SBATCH --no-requeue",))],
     ids=["alone", "supervised", "batch"],
 )
 def test_the_script_is_clean_whatever_the_job_contains(tmp_path: Path, how: ScriptSettings) -> None:

@@ -15,7 +15,8 @@ from arex.model.ids import LocalId, Tag
 from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from lrms.commands import CommandBackend
-from tests.contract.programs import WORLDS, ProgramWorld, chosen
+from tests.contract.programs import ProgramWorld
+from tests.contract.table import WORLDS, chosen
 from tests.contract.worlds import end_of, local_job, reaches, submitted
 
 #: Faults after which nobody knows whether the job was taken; those in the second were.

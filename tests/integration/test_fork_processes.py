@@ -153,14 +153,14 @@ async def test_a_process_that_got_the_pid_later_is_neither_the_job_nor_hit(
         assert stranger.poll() is None
 
 
-async def test_after_a_reboot_the_job_is_lost(world: ForkWorld, backend: ForkBackend) -> None:
+async def test_after_a_reboot_it_was_the_node(world: ForkWorld, backend: ForkBackend) -> None:
     submission = world.submission("wait")
     job = await submitted(backend, submission)
     path = submission.rundir / "pid"
     before = path.read_text()
     path.write_text(before.replace(await boot_id(), "another-boot"))
 
-    assert (await end_of(backend, job)).cause is EndCause.LOST
+    assert (await end_of(backend, job)).cause is EndCause.NODE_FAILURE
     path.write_text(before)
 
 

@@ -153,4 +153,4 @@ def test_every_shell_script_is_checked() -> None:
     """What the Makefile hands to shellcheck is every script that there is."""
     scripts = {name_of(path) for path in files(within=(".ci", "tools")) if path.read_bytes().startswith(b"#!/")}
 
-    assert scripts == {".ci/run", *(name_of(path) for path in (ROOT / "tools").glob("*.sh"))}
+    assert scripts == {".ci/run", *(name_of(path) for path in (ROOT / "tools").rglob("*.sh"))}

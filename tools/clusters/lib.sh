@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+#!/bin/sh
 # What slurm.sh, sge.sh and condor.sh have in common. It is read by them, never run.
 #
 # Settings, all from the environment:

@@ -212,6 +212,10 @@ def test_an_end_is_concluded_from_all_that_is_known(name: str) -> None:
 WAITS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "a signal, while the job is still listed": ({"done": TERM, "seen": RUNNING}, "has not said yet why"),
     "a signal, while the job is not listed": ({"done": TERM}, "has not said yet why"),
+    "a signal, while the batch system says no more than that the job has gone": (
+        {"done": TERM, "seen": Seen(phase=Phase.ENDED, word="z", vague=True)},
+        "has not said yet why",
+    ),
     "the record of an end": ({"seen": FAILED}, "the completion record of the job is not there yet"),
     "still the record of an end": ({"seen": FAILED, "waited_s": 119.0}, "FAILED"),
     "the record of an end that was imposed": ({"seen": TIMEOUT, "waited_s": SETTLE_S - 1}, "TIMEOUT"),
@@ -277,7 +281,7 @@ def test_every_witness_is_quoted() -> None:
     report = reported(done=TERM, seen=SCANCEL, account=TIMEOUT, said=OVER_MEMORY, diag_code=143)
 
     assert [
-        Evidence(Witness.RECORD, "signal 15, signal, ended 2026-11-20T09:05:00Z"),
+        Evidence(Witness.RECORD, "signal 15, ended 2026-11-20T09:05:00Z"),
         Evidence(Witness.MARK, "started as 12"),
         Evidence(Witness.SCAN, "CANCELLED"),
         Evidence(Witness.ACCOUNTING, "TIMEOUT (TimeLimit)"),
@@ -297,8 +301,7 @@ def test_a_contradiction_names_both_sides() -> None:
     report = reported(done=done(0), seen=NODE_FAIL)
 
     assert (
-        "the job script says exit code 0, exit code, ended 2026-11-20T09:05:00Z, SLURM says NODE_FAIL (NodeDown)"
-        == report.doubt
+        "the job script says exit code 0, ended 2026-11-20T09:05:00Z, SLURM says NODE_FAIL (NodeDown)" == report.doubt
     )
 
 

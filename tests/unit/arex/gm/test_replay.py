@@ -24,6 +24,7 @@ from arex.controldir.store import ControlDir
 from arex.gm.case import (
     Answer,
     AskCancel,
+    AskHold,
     AskStage,
     AskStatus,
     AskSubmit,
@@ -222,7 +223,7 @@ class Stage:
                 return CancelTaken()
             case AskStage():
                 return self._staged(coming)
-            case Wait() | Forget():
+            case Wait() | Forget() | AskHold():
                 return None
 
     def _localid(self) -> str:
