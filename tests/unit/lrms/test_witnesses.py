@@ -392,10 +392,17 @@ def test_waiting_comes_to_an_end(facts: Facts) -> None:
         assert report is None or Phase.ENDED is report.phase
 
 
-@given(_FACTS.filter(lambda facts: facts.done is not None and is_clear(facts.done)))
-def test_a_clear_record_has_the_last_word(facts: Facts) -> None:
-    report = report_of(facts)
+_CLEAR = st.builds(
+    done,
+    st.none() | st.integers(0, 255),
+    st.sampled_from([EndCause.EXIT_CODE, EndCause.NEVER_STARTED, EndCause.MEMORY]),
+)
 
+
+@given(_FACTS, _CLEAR)
+def test_a_clear_record_has_the_last_word(facts: Facts, clear: Done) -> None:
+    report = report_of(replace(facts, done=clear))
+
+    assert is_clear(clear)
     assert report is not None
-    assert facts.done is not None
-    assert (facts.done.exit_code, facts.done.cause) == (report.exit_code, report.cause)
+    assert (clear.exit_code, clear.cause) == (report.exit_code, report.cause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -273,6 +274,37 @@ def test_arcresume_asks_for_a_restart(user: User) -> None:
 
     assert user.run("arcresume", job).out == "Jobs processed: 1, resumed: 1\n"
     assert marks(user) == {"restart"}
+
+
+@pytest.mark.parametrize(
+    ("program", "mark", "said"), [("archold", "hold", "held"), ("arcrelease", "release", "released")]
+)
+def test_jobs_are_held_and_released(user: User, program: str, mark: str, said: str) -> None:
+    jobs = [user.submit(), user.submit()]
+
+    assert user.run(program, *jobs).out == f"Jobs processed: 2, asked to be {said}: 2\n"
+    assert marks(user) == {mark}
+
+
+def test_what_has_ended_can_not_be_held(user: User) -> None:
+    job = user.submit()
+    user.move(job, State.FINISHED)
+
+    said = user.run("archold", job)
+
+    assert said.code == 1
+    assert "already finished" in said.err
+
+
+def test_arcstat_shows_the_evidence(user: User) -> None:
+    job = user.submit()
+    (user.home / "ctl" / f"job.{job}.evidence").write_text("phase=E\ndoubt=no record yet\nscan=COMPLETED\n")
+
+    said = user.run("arcstat", "--evidence", job)
+    document = json.loads(user.run("arcstat", "--evidence", "--json", job).out)
+
+    assert " Doubt: no record yet\n Batch system: COMPLETED\n" in said.out
+    assert {"phase": "E", "doubt": "no record yet", "scan": "COMPLETED"} == document["jobs"][0]["evidence"]
 
 
 def test_arcrenew_says_that_there_is_nothing_to_renew(user: User) -> None:
