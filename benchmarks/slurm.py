@@ -29,6 +29,7 @@ from arex.config.load import load
 from benchmarks.common import Daemon, Site, real_daemon, temporary, wait_for
 from plugins.local import LocalPlugin
 from plugins.submission import Submitted
+from tests.interop import grid
 
 TRUE: Final = '&(executable="/bin/true")(stdout="out")(jobname="null")'
 SBATCH: Final = ("sbatch", "--parsable", "--output=/dev/null")
@@ -89,6 +90,28 @@ def ours(jobs: int, *, arrays: bool) -> tuple[float, float, float, dict[str, int
     return handed, ended, cpu, calls
 
 
+def theirs(jobs: int) -> float:
+    """Seconds from A-REX's arcsub for all to the last FINISHED, through its submit-SLURM-job and scan-SLURM-job."""
+    wait_for(drained, LIMIT_S, 0.2)
+    with grid.site(grid.prepare(), "bench-slurm", lambda: False, wakeup=10) as here:
+        text = here.conf.read_text().replace("[queue:fork]", "[queue:main]")
+        slurm = "lrms = slurm\nslurm_wakeupperiod = 10\nslurm_use_sacct = no"
+        here.conf.write_text(text.replace("lrms = fork", slurm).partition("[arex/service]")[0])
+        here.environ["SLURM_CONF"] = os.environ["SLURM_CONF"]
+        here.start_real()
+        files = [here.write(f"many/{number}.xrsl", TRUE) for number in range(jobs)]
+        start = time.monotonic()
+        argv: list[str | Path] = ["-T", "internal", "-C", "localhost", "-Q", "NONE", *files]
+        here.arc("arcsub", *argv, within=300).good()
+        done = here.control / "finished"
+        wait_for(lambda: done.exists() and len(os.listdir(done)) >= jobs, LIMIT_S, 0.2)
+        ended = time.monotonic() - start
+        failed = [path for path in here.control.glob("job.*.failed") if path.stat().st_size]
+        assert not failed, failed[0].read_text()
+        here.stop_real()
+    return ended
+
+
 def plugin_calls(site: Site) -> dict[str, int]:
     return dict(json.loads((site.ctl / "arex.status").read_bytes())["calls"]["slurm"])
 
@@ -102,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--theirs", type=int, default=60, help="jobs for A-REX, once; 0 leaves it out")
     asked = parser.parse_args()
     jobs = asked.jobs
     results: dict[str, list[tuple[float, float]]] = {}
@@ -121,6 +145,12 @@ def main() -> None:
         handed = statistics.median(each for each, _ in pairs)
         ended = statistics.median(each for _, each in pairs)
         report(name, jobs, handed, ended, f"x {base_handed / handed:.2f} and x {ended / base_ended:.2f} of one loop")
+
+    if asked.theirs:
+        seconds = theirs(asked.theirs)
+        rate, our_rate = asked.theirs / seconds, jobs / statistics.median(each for _, each in results["arex, arrays"])
+        print(f"A-REX 6.17: {asked.theirs} jobs in {seconds:.1f} s, {rate:.2f} jobs/s to FINISHED, once")
+        print(f"arex, arrays: {our_rate:.1f} jobs/s to FINISHED, x {our_rate / rate:.1f}")
 
 
 if __name__ == "__main__":

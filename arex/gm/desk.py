@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 
 #: A burst is over when nothing has come for so long.
 _QUIET_S: Final = 0.2
+#: The same after a call with many jobs: a busy machine makes pauses.
+_LONG_BURST: Final = 20
+_LONG_QUIET_S: Final = 0.6
+#: How often ``gather_s`` a job waits at most.
+_PATIENCE: Final = 6
 _Taken = LocalId | SubmitRejected | SubmitLimited
 
 
@@ -99,22 +104,28 @@ class SubmitDesk:
         return min(waits, default=3600.0)
 
     async def _gathered(self) -> None:
-        """
-        Wait for the end of a burst, unless this job came alone or there are plenty.
-
-        At most for ``gather_s``, or three times as long while there are not twice as many as the last time: a long
-        burst goes in ever larger pieces.
-        """
+        """Wait for the end of a burst, unless this job came alone or there are plenty."""
         if len(self._asks) == 1 and self._clock.monotonic() - self._last_call > self._pace.gather_s:
             return
         while self._pace.gather_s and len(self._asks) < self._pace.batch:
-            now = self._clock.monotonic()
-            patience = self._pace.gather_s * (1 if len(self._asks) >= 2 * self._last_size else 3)
-            pause = min(self._newest + _QUIET_S, self._oldest + patience) - now
+            pause = self._until_gathered(self._clock.monotonic())
             if pause <= 0:
                 return
             self._news.clear()
             await self._clock.sleep(pause)
+
+    def _until_gathered(self, now: float) -> float:
+        """
+        Seconds until the burst may go as it is.
+
+        A long burst goes in ever larger pieces: twice as many as the last time after ``gather_s``, fewer only when
+        nothing comes any more or the first of them has waited for long.
+        """
+        soon = self._oldest + self._pace.gather_s
+        if len(self._asks) >= 2 * self._last_size:
+            return min(soon, self._newest + _QUIET_S) - now
+        quiet_s = _QUIET_S if self._last_size < _LONG_BURST else _LONG_QUIET_S
+        return min(max(soon, self._newest + quiet_s), self._oldest + _PATIENCE * self._pace.gather_s) - now
 
     # --- one round ---
 
