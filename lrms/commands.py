@@ -23,7 +23,7 @@ from arex.clock import Clock, SystemClock
 from arex.config.model import Configuration
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected, UnreadableOutput
 from arex.model.ids import JobId, LocalId, Tag, is_job_id
-from arex.model.report import Phase, Report
+from arex.model.report import EndCause, Evidence, Phase, Report, Witness
 from arex.ports import Backend, Capacity, LocalJob, Submission
 from arex.process import Completed
 from lrms import arrays, evidence
@@ -301,7 +301,7 @@ class CommandBackend:
             trace = traces.get(job.localid)
             localid = followed.get(job.localid, job.localid)
             facts = self._facts(job, records.get(job.localid), trace, listing.get(localid), accounts.get(localid))
-            if (report := report_of(facts)) is not None:
+            if (report := report_of(facts) or self._lost(facts)) is not None:
                 reports[job.localid] = report
         over = [job for job in jobs if _over(reports.get(job.localid))]
         await self._settle(over, traces)
@@ -337,6 +337,14 @@ class CommandBackend:
                 if re.search(pattern, line, re.IGNORECASE):
                     return Said(cause, line.strip())
         return None
+
+    def _lost(self, facts: Facts) -> Report | None:
+        """Nobody knows the job, in every answer for as long as a record may take to be seen."""
+        if facts.waited_s < self._settings.record_wait_s:
+            return None
+        said = (Evidence(Witness.SCAN, f"not listed for {facts.waited_s:.0f} s"),)
+        message = "the batch system no longer knows the job"
+        return Report(phase=Phase.ENDED, cause=EndCause.LOST, message=message, evidence=said)
 
     async def _settle(self, over: Sequence[LocalJob], traces: Mapping[LocalId, Traces]) -> None:
         """Nothing of an attempt that is over may start any more, should a copy of it still be queued somewhere."""

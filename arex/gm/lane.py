@@ -20,7 +20,7 @@ from arex.gm.health import Health, backoff_s
 from arex.gm.pace import Pace
 from arex.gm.requests import RequestDesk
 from arex.model.ids import JobId, LocalId
-from arex.model.report import EndCause, Phase, Report
+from arex.model.report import EndCause, Evidence, Phase, Report, Witness
 from arex.ports import Backend, LocalJob
 
 #: Between looks at a job that was cancelled.
@@ -57,7 +57,9 @@ class Lane:
         self._urgent: set[LocalId] = set()
         self._early: dict[LocalId, None] = {}
         self._leaving: set[LocalId] = set()  #: cancelled, and looked at until they have gone
+        self._wanted: set[LocalId] = set()  #: the batch system itself has to be asked about these
         self._look_now = asyncio.Event()
+        self._ask_now = asyncio.Event()
         self._asked = float("-inf")  #: when the batch system was last asked about jobs, monotonic seconds
         self._due = 0.0
         self._failures = 0
@@ -138,6 +140,7 @@ class Lane:
             tasks.create_task(self._cancels.run(), name=f"{name}: cancel")
             tasks.create_task(self._holds.run(), name=f"{name}: hold")
             tasks.create_task(self._releases.run(), name=f"{name}: release")
+            tasks.create_task(self._listening(), name=f"{name}: listen")
             tasks.create_task(self._polling(), name=f"{name}: poll")
             tasks.create_task(self.backend.watch(self._ended), name=f"{name}: watch")
 
@@ -169,23 +172,35 @@ class Lane:
 
     # --- looking ---
 
+    async def _listening(self) -> None:
+        """Ends that records tell of are seen at once, also while the batch system takes its time over a question."""
+        while True:
+            await self._look_now.wait()
+            self._look_now.clear()
+            jobs = [self._inside[localid] for localid in self._urgent if localid in self._inside]
+            self._urgent.clear()
+            if jobs and (open_ones := self._settle(jobs, await self.backend.recorded(jobs))):
+                self._wanted.update(job.localid for job in open_ones)
+                self._ask_now.set()
+
     async def _polling(self) -> None:
         self._due = self._clock.monotonic() + self._pace.poll_s
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, self._due - self._clock.monotonic())):
-                    await self._look_now.wait()
-            self._look_now.clear()
+                    await self._ask_now.wait()
+            self._ask_now.clear()
             now = self._clock.monotonic()
             everybody = now >= self._due
             if everybody:
-                jobs = list(self._inside.values())
                 self._due = now + self._pace.poll_s
+                jobs = list(self._inside.values())
+                jobs = self._settle(jobs, await self.backend.recorded(jobs)) if jobs else []
             else:
-                jobs = [self._inside[localid] for localid in self._urgent if localid in self._inside]
-            self._urgent.clear()
-            if jobs and (open_ones := self._settle(jobs, await self.backend.recorded(jobs))):
-                await self._ask(open_ones, everybody=everybody)
+                jobs = [self._inside[localid] for localid in self._wanted if localid in self._inside]
+            self._wanted.clear()
+            if jobs:
+                await self._ask(jobs, everybody=everybody)
 
     def _settle(self, jobs: list[LocalJob], ends: Mapping[LocalId, Report]) -> list[LocalJob]:
         """Those that completion records do not settle."""
@@ -233,7 +248,9 @@ class Lane:
         since = self._absent.setdefault(localid, now)
         if now - since < self._pace.absence_s:
             return None
-        return Report(phase=Phase.ENDED, cause=EndCause.LOST, message="the batch system no longer knows the job")
+        said = (Evidence(Witness.SCAN, f"not listed for {now - since:.0f} s"),)
+        message = "the batch system no longer knows the job"
+        return Report(phase=Phase.ENDED, cause=EndCause.LOST, message=message, evidence=said)
 
     def _reported(self, job: LocalJob, report: Report) -> None:
         if report.phase is Phase.ENDED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -212,7 +213,10 @@ async def test_a_job_that_stays_missing_is_lost(stage: Stage) -> None:
     lost = Report(phase=Phase.ENDED, cause=EndCause.LOST, message=why)
     while len(stage.answers[JobId("A")]) == 1:
         await stage.pass_by()
-    assert Ended(lost) == stage.answers[JobId("A")][1]
+    answer = stage.answers[JobId("A")][1]
+    assert isinstance(answer, Ended)
+    assert lost == replace(answer.report, evidence=())
+    assert ["not listed for"] == [each.said[:14] for each in answer.report.evidence]
 
 
 async def test_silence_is_not_absence(stage: Stage) -> None:
