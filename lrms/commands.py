@@ -245,7 +245,9 @@ class CommandBackend:
         for each in hidden:
             children = [(member.tag, member.index) for member in members.get(each.tag, ())]
             keys: list[tuple[str, int | None]] = [(each.tag, None), *children]
-            ids = sorted((localid for key in keys for localid in copies.get(key, ())), key=_age)
+            ids = [localid for key in keys for localid in copies.get(key, ())]
+            # one that runs has the mark, whether we see it already or not; then the oldest
+            ids.sort(key=lambda localid: (listing[localid].phase in {Phase.QUEUED, Phase.HELD}, _age(localid)))
             if ids:
                 found[each.tag] = ids[0]
                 await self._cancel_twins(each.tag, ids[1:])
