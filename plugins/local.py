@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.controldir import codec, fifo
+from arex.controldir import atomic, codec, fifo
 from arex.controldir.layout import Mark, Place
+from arex.controldir.store import SessionFiles
 from arex.errors import ArexError, ControlDirError, CredentialError, JobRefused
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.complete import Upload, complete
@@ -220,9 +221,10 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
+            CorruptFile: something else lies in its place.
         """
-        self.one(job)
-        data = self.store.read(JobId(job), "evidence")
+        session = self.one(job).sessiondir
+        data = None if session is None else atomic.read(str(SessionFiles(session).evidence))
         lines = codec.decode(data or b"").splitlines()
         return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
 

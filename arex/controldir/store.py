@@ -33,7 +33,6 @@ _LAST_MOMENT_S: Final = 220_900_000_000.0
 AT_FINISHED: Final = ("proxy.tmp", "lrms_done", "lrms_job")
 AT_DELETED: Final = (
     *AT_FINISHED, "proxy", "errors", "input", "output", "input_status", "output_status", "statistics", "grami_log",
-    "evidence",
 )  # fmt: skip
 #: ``acl`` stays behind in ARC 6.17; nobody reads it any more, so here it goes.
 AT_CLEAN: Final = (*AT_DELETED, "local", "grami", "failed", "diag", "description", "xml", "acl")
@@ -366,6 +365,11 @@ class SessionFiles:
     def lrms(self) -> Path:
         """Run directories of submission attempts, one per tag."""
         return self.path.with_name(self.path.name + ".lrms")
+
+    @property
+    def evidence(self) -> Path:
+        """What the witnesses of the job said last."""
+        return self.lrms / "evidence"
 
     def make(self) -> None:
         """Raises OSError; an existing directory is fine, a link in its place is not."""

@@ -1,28 +1,39 @@
 """
-``job.ID.evidence``: what the witnesses of a job said last, for ``arcstat --evidence``.
+``SESSION.lrms/evidence``: what the witnesses of a job said last, for ``arcstat --evidence``.
 
 One ``key=value`` a line: ``seen`` (ISO time, UTC), ``phase``, ``cause``, ``doubt`` (a sentence, while witnesses
-disagree or one is waited for), then a line for each witness: ``record=...``, ``scan=...``. It decides nothing and
-may be lost; a real A-REX ignores and removes it.
+disagree or one is waited for), then a line for each witness: ``record=...``, ``scan=...``. It decides nothing and may
+be lost. It lies beside the session and not in the control directory, which a real A-REX could not clean of it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import stat
 from collections.abc import Iterator
 from datetime import datetime
 
-from arex.controldir import codec
-from arex.controldir.store import ControlDir
-from arex.model.ids import JobId
+from arex.controldir import atomic, codec
+from arex.controldir.store import SessionFiles
 from arex.model.report import Report
+
+log = logging.getLogger(__name__)
 
 #: Longest text of one witness, characters.
 _MOST = 500
 
 
-def write(store: ControlDir, job: JobId, report: Report, now: datetime) -> None:
-    """Raises OSError."""
-    store.put(job, "evidence", codec.encode("".join(f"{key}={value}\n" for key, value in _lines(report, now))))
+def write(session: SessionFiles, report: Report, now: datetime) -> None:
+    """Whatever a job has put in the place of the directory: its evidence is lost then, and nothing else happens."""
+    data = codec.encode("".join(f"{key}={value}\n" for key, value in _lines(report, now)))
+    try:
+        with contextlib.suppress(FileExistsError):
+            session.lrms.mkdir(mode=0o700)
+        if stat.S_ISDIR(session.lrms.lstat().st_mode):
+            atomic.put(str(session.evidence), data)
+    except OSError as exc:
+        log.info("the evidence is not kept: %s", exc, extra={"event": "evidence.lost"})
 
 
 def _lines(report: Report, now: datetime) -> Iterator[tuple[str, str]]:

@@ -177,7 +177,7 @@ class GridManager:
             case = Case(job=record, world=self._world)
             try:
                 if (report := self._reports.pop(record.id, None)) is not None:
-                    evidence.write(case.store, record.id, report, self._world.clock.now())
+                    evidence.write(case.session, report, self._world.clock.now())
                 if not activity.shows(case, self._phases.get(record.id, "")):
                     activity.publish(case)
             except (OSError, CorruptFile) as exc:

@@ -209,6 +209,12 @@ class Site:
             return (self.control / f"job.{job}.{suffix}").read_text(errors="replace")
         return ""
 
+    def witnesses(self, job: str) -> str:
+        """``SESSION.lrms/evidence``; nothing if it isn't there."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.session / f"{job}.lrms/evidence").read_text(errors="replace")
+        return ""
+
     def state(self, job: str) -> str:
         for _ in range(3):
             for part in _PARTS:
@@ -246,7 +252,7 @@ class Site:
     def end(self, job: str, within_s: float = 60) -> End:
         """How it has ended; its owner is shown the same."""
         self.reaches(job, "FINISHED", within_s)
-        evidence = re.findall(r"^(\w+)=(.*)$", self.text(job, "evidence"), re.MULTILINE)
+        evidence = re.findall(r"^(\w+)=(.*)$", self.witnesses(job), re.MULTILINE)
         end = End(cause=dict(evidence).get("cause", ""), failed=self.text(job, "failed"), evidence=tuple(evidence))
         shown = self.call("arcstat", "-l", job).good().out
         assert end.failed.partition("\n")[0] in shown, shown
@@ -255,7 +261,8 @@ class Site:
     def tell(self, job: str) -> str:
         """All that may explain a job's state."""
         parts = [f"{job}: {self.state(job)!r}"]
-        parts += [f"--- {each}\n{self.text(job, each)[-1500:]}" for each in ("failed", "evidence", "errors")]
+        parts += [f"--- {each}\n{self.text(job, each)[-1500:]}" for each in ("failed", "errors")]
+        parts.append(f"--- evidence\n{self.witnesses(job)}")
         return "\n".join([*parts, "--- the daemon", self.said(), self.cluster.run("squeue", "-a", "-t", "all").out])
 
 

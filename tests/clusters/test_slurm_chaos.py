@@ -111,7 +111,10 @@ class Ce:
 
     def status(self) -> str:
         """What ``arex status`` reads."""
-        return (self.root / "ctl" / "arex.status").read_text()
+        try:
+            return (self.root / "ctl" / "arex.status").read_text()
+        except FileNotFoundError:  # it follows in two seconds
+            return ""
 
     def said(self) -> str:
         return (self.root / "daemon.out").read_text(errors="replace")[-6000:]

@@ -104,7 +104,8 @@ class Service(Site):
 
     def tell(self, job: str) -> str:
         parts = [f"{job}: {self.state(job)!r}"]
-        parts += [f"--- {each}\n{self.text(job, each)[-1500:]}" for each in ("failed", "evidence", "errors")]
+        parts += [f"--- {each}\n{self.text(job, each)[-1500:]}" for each in ("failed", "errors")]
+        parts.append(f"--- evidence\n{self.witnesses(job)}")
         return "\n".join([*parts, "--- the daemon", self.said(), self.listing().out])
 
     def calls(self) -> Counter[str]:

@@ -42,13 +42,13 @@ class Site(Service):
         return "" if found is None else found[1]
 
     def rundir(self, job: JobId) -> Path:
-        [found] = self.sessions.glob(f"{job}.lrms/*")
+        [found] = self.sessions.glob(f"{job}.lrms/{job}-*")
         return found
 
     def cause(self, job: JobId) -> str:
         """What is on record once it has ended."""
         self.reaches(job, "FINISHED", limit_s=30)
-        found = re.search(r"^cause=(.*)$", self.path(job, "evidence").read_text(), re.MULTILINE)
+        found = re.search(r"^cause=(.*)$", (self.sessions / f"{job}.lrms" / "evidence").read_text(), re.MULTILINE)
         return "" if found is None else found[1]
 
 
@@ -132,7 +132,7 @@ def test_a_job_without_its_session_directory_is_refused(tmp_path: Path) -> None:
 
     assert 0 == site.stop()
     assert "session" in failure
-    assert not site.path(job, "evidence").exists()
+    assert not (site.sessions / f"{job}.lrms" / "evidence").exists()
 
 
 def test_lost(site: Site) -> None:

@@ -55,7 +55,7 @@ def read_done(case: Case) -> tuple[int, str] | None:
         return codec.parse_lrms_done(data)
     if isinstance(case.answer, Ended):
         copy_comment(case)
-        evidence.write(case.store, case.job.id, case.answer.report, case.world.clock.now())
+        evidence.write(case.session, case.answer.report, case.world.clock.now())
         return lrms_done(case.answer.report, case.job.local.argscode or 0)
     return None
 

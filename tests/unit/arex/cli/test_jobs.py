@@ -298,7 +298,9 @@ def test_what_has_ended_can_not_be_held(user: User) -> None:
 
 def test_arcstat_shows_the_evidence(user: User) -> None:
     job = user.submit()
-    (user.home / "ctl" / f"job.{job}.evidence").write_text("phase=E\ndoubt=no record yet\nscan=COMPLETED\n")
+    lrms = user.home / "session" / f"{job}.lrms"
+    lrms.mkdir()
+    (lrms / "evidence").write_text("phase=E\ndoubt=no record yet\nscan=COMPLETED\n")
 
     said = user.run("arcstat", "--evidence", job)
     document = json.loads(user.run("arcstat", "--evidence", "--json", job).out)
