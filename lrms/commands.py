@@ -33,7 +33,7 @@ from lrms.dialect import Call, Dialect, Seen, Verdict, Work, judge
 from lrms.evidence import Traces
 from lrms.record import Done
 from lrms.runtimes import load_runtimes
-from lrms.script import ScriptSettings, job_script
+from lrms.script import NODES_COMMAND, ScriptSettings, job_script
 from lrms.witnesses import Facts, Said, is_clear, report_of
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,7 @@ class CommandSettings:
     @classmethod
     def of(cls, config: Configuration) -> CommandSettings:
         service = config.service
-        script = ScriptSettings(
-            login=service.login_shell, gnu_time=config.lrms.gnu_time, benchmark=config.lrms.benchmark.replace(" ", ":")
-        )
+        script = ScriptSettings(login=service.login_shell, benchmark=config.lrms.benchmark.replace(" ", ":"))
         if config.lrms.nodename:
             script = replace(script, nodes_command=config.lrms.nodename)
         return cls(
@@ -89,6 +87,8 @@ class CommandBackend:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._script = replace(settings.script, interpreter=dialect.interpreter, localid_words=dialect.localid_words)
+        if dialect.node_words and settings.script.nodes_command == NODES_COMMAND:
+            self._script = replace(self._script, nodes_command=f"printf '%s' {dialect.node_words}")
         self._kept = re.compile(f"{_KEPT}|{dialect.kept_env}" if dialect.kept_env else _KEPT)
         self._budget = Budget(settings.questions, self._clock)
         self._hands = asyncio.Semaphore(_SIDE_BY_SIDE)

@@ -132,6 +132,8 @@ class Dialect(ABC):
     localid_words: ClassVar[str]
     #: variables of the daemon's environment that its commands need, as a regular expression
     kept_env: ClassVar[str] = ""
+    #: shell words that give the name of the node inside a job without another program; empty: ``hostname`` is asked
+    node_words: ClassVar[str] = ""
     #: of the job script's first line
     interpreter: ClassVar[str] = "/bin/sh"
     #: whether a cluster of different scripts may travel in one call without an array's launcher (HTCondor)

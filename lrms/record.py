@@ -2,8 +2,8 @@
 The completion record ``RUNDIR/done``: how an attempt ended, written once and atomically by whoever saw it end.
 
 ``key=value`` lines: ``exitcode`` (empty: the payload did not run to an end of its own), ``signal``, ``cause``
-(a word of ``EndCause``), ``start`` and ``end`` (ISO, UTC), ``wall_s``, ``user_s``, ``system_s`` or ``times`` (as the
-shell prints them), ``maxrss_kb``, ``node`` (repeatable), ``localid``, ``oom_kills``, ``message``, and
+(a word of ``EndCause``), ``start`` and ``end`` (ISO, UTC), ``wall_s``, ``user_s``, ``system_s`` or two lines as the
+shell's ``times`` prints them, ``maxrss_kb``, ``node`` (repeatable), ``localid``, ``oom_kills``, ``message``, and
 ``complete=yes`` last.
 """
 
@@ -82,8 +82,11 @@ def parse_done(text: str) -> Done:
     """Raises KeyError for a missing line, ValueError for a value that does not read."""
     values: dict[str, list[str]] = {}
     for line in text.splitlines():
-        key, _, value = line.partition("=")
-        values.setdefault(key, []).append(value)
+        key, equals, value = line.partition("=")
+        if equals:
+            values.setdefault(key, []).append(value)
+        else:
+            values["times"] = [line]  # of the shell, then of its children: the last one counts
     if values.get("complete") != ["yes"]:
         raise ValueError("it has no end")
     return Done(

@@ -22,6 +22,8 @@ from arex.ports import Submission
 
 #: Directory below a session root: a job that ends leaves a file there that is named by its tag.
 BELL: Final = ".arex/ended"
+#: What is asked on the node where neither the site nor the batch system knows better.
+NODES_COMMAND: Final = "hostname -f"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 #: Variables that are the shell's or (by their beginning) the script's own: a value from a job would break it.
 _SHELL: Final = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "IFS", "OPTIND", "PPID", "SHELLOPTS", "UID"})
@@ -57,7 +59,7 @@ class ScriptSettings:
     gnu_time: str = ""  #: path of GNU time, used where the node has it; not under a supervisor
     benchmark: str = "HEPSPEC:1.0"
     nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
-    nodes_command: str = "hostname -f"  #: shell command that prints one name per line
+    nodes_command: str = NODES_COMMAND  #: shell command that prints one name per line
     system: str | None = None  #: name of the operating system; None: the node's os-release
 
     @property
@@ -320,8 +322,6 @@ arex_end() {
     trap - EXIT
     trap '' TERM
     unset IFS
-    times >"$arex_rundir/times"
-    { read -r arex_times && read -r arex_times; } <"$arex_rundir/times"
     arex_ended=$(arex_stamp)
     arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
     arex_cause='exit code'
@@ -341,7 +341,7 @@ arex_end() {
     {
         printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
         printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
-        printf 'times=%s\n' "$arex_times"
+        times
         for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
         [ -z "${arex_why:-}" ] || printf 'message=%s\n' "$(printf '%s' "$arex_why" | tr '\n' ' ')"
         [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"

@@ -141,6 +141,7 @@ class SlurmDialect(Dialect):
     name = "SLURM"
     array = ArrayForm(variable="SLURM_ARRAY_TASK_ID", placeholder="%a")
     localid_words = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    node_words = '"${SLURMD_NODENAME:-$(hostname -f)}"'
     kept_env = "SLURM_CONF|SLURM_CONF_SERVER"
     said: ClassVar[Sequence[tuple[str, EndCause]]] = (
         # several nodes on one host name themselves: slurmstepd-n1

@@ -76,7 +76,8 @@ class LrmsBlock(Record):
     )
     gnu_time: str = option(
         default="/usr/bin/time",
-        doc="GNU time on the worker nodes, which measures jobs for the accounting where it is installed.",
+        doc="GNU time on the worker nodes, for job scripts of ARC; those of arex measure without it.",
+        honoured=False,
     )
     slurm_bin_path: Path | None = option(
         default=None, doc="Directory of SLURM's commands, where they are not on PATH.", example="/opt/slurm/bin"

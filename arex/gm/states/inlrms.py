@@ -7,7 +7,7 @@ from arex.controldir.layout import Mark
 from arex.errors import CorruptFile
 from arex.gm import attempt, evidence
 from arex.gm.case import AskHold, AskStatus, Case, Ended, Fail, HoldTaken, Move, Step
-from arex.model.report import lrms_done
+from arex.model.report import Usage, lrms_done
 from arex.model.state import State
 
 
@@ -87,4 +87,20 @@ def copy_comment(case: Case) -> None:
 
 def collect_diag(case: Case) -> None:
     """Move ``SESSION.diag`` over ``job.ID.diag``; done before, it changes nothing."""
+    if isinstance(case.answer, Ended):
+        _add_usage(case, case.answer.report.usage)
     case.store.take(case.job.id, "diag", case.session.diag)
+
+
+def _add_usage(case: Case, usage: Usage) -> None:
+    """What the job used, in ARC's keys, where its script did not measure by itself."""
+    amounts = (
+        ("UserTime", usage.user_s, "s"), ("KernelTime", usage.system_s, "s"), ("MaxResidentMemory", usage.max_rss_kb, "kB"),
+    )  # fmt: skip
+    lines = "".join(f"{key}={amount}{unit}\n" for key, amount, unit in amounts if amount is not None)
+    try:
+        before = atomic.read(str(case.session.diag))
+        if lines and before is not None and b"UserTime=" not in before:
+            atomic.append(str(case.session.diag), codec.encode(f"\n{lines}"))
+    except CorruptFile:
+        return  # the job has put something else there
