@@ -95,8 +95,10 @@ def collect_diag(case: Case) -> None:
 def _add_usage(case: Case, usage: Usage) -> None:
     """What the job used, in ARC's keys, where its script did not measure by itself."""
     amounts = (
-        ("UserTime", usage.user_s, "s"), ("KernelTime", usage.system_s, "s"), ("MaxResidentMemory", usage.max_rss_kb, "kB"),
-    )  # fmt: skip
+        ("UserTime", usage.user_s, "s"),
+        ("KernelTime", usage.system_s, "s"),
+        ("MaxResidentMemory", usage.max_rss_kb, "kB"),
+    )
     lines = "".join(f"{key}={amount}{unit}\n" for key, amount, unit in amounts if amount is not None)
     try:
         before = atomic.read(str(case.session.diag))
