@@ -62,9 +62,12 @@ faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wro
 	sh tools/test-programs.sh
 	$(PYTEST) tests/faults
 
-bench: $(STAMP) ## Latency, throughput and memory, beside a real A-REX
+bench: $(STAMP) ## Latency, throughput and memory, beside a real A-REX; SLURM beside bare sbatch, as root
 	sh tools/test-programs.sh
 	$(BIN)/python benchmarks/run.py
+	SLURM_MEMORY=free sh tools/clusters/slurm.sh up
+	eval "$$(sh tools/clusters/slurm.sh env)" && $(BIN)/python benchmarks/slurm.py
+	sh tools/clusters/slurm.sh down
 
 docs: $(STAMP) ## Build the documentation into ./site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

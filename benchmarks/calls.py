@@ -39,15 +39,14 @@ def calls_a_minute(jobs: int, seconds: float) -> tuple[dict[str, float], dict[st
     return {name: rate for name, rate in rates.items() if rate}, before
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    asked = parser.parse_args()
+def main(seconds: float = 60) -> None:
     for jobs in (10, 100, 1000, 5000):
-        rates, before = calls_a_minute(jobs, asked.seconds)
+        rates, before = calls_a_minute(jobs, seconds)
         told = ", ".join(f"{rate:.0f} {name}" for name, rate in rates.items())
         print(f"{jobs:5} jobs: {told} a minute; to submit them: {before}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    main(parser.parse_args().seconds)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import scale, side_by_side
+from benchmarks import calls, scale, side_by_side
 
 
 def main() -> None:
     print("=== side by side with A-REX 6.17", flush=True)
     side_by_side.main()
+    print("=== questions to the batch system", flush=True)
+    calls.main()
     print("=== many jobs in one control directory", flush=True)
     scale.main()
 
