@@ -81,6 +81,7 @@ class CancelTaken:
 class HoldTaken:
     """The batch system took the request to hold or release, or refused it with a reason."""
 
+    release: bool
     refusal: str = ""
 
 

@@ -49,7 +49,7 @@ class Lane:
         self._desk = SubmitDesk(backend, clock, pace, self.health, answered)
         self._cancels = RequestDesk(backend.cancel, self._cancelled, clock, self.health, pace.batch)
         self._holds = RequestDesk(backend.hold, self._held, clock, self.health, pace.batch)
-        self._releases = RequestDesk(backend.release, self._held, clock, self.health, pace.batch)
+        self._releases = RequestDesk(backend.release, self._released, clock, self.health, pace.batch)
         self._inside: dict[LocalId, LocalJob] = {}
         self._claims: dict[JobId, float] = {}  #: jobs whose local id another job has, and since when
         self._reports: dict[LocalId, Report] = {}  #: the last one of each, as far as anybody is told
@@ -166,9 +166,12 @@ class Lane:
         self._answered(job.job, CancelTaken(refusal))
 
     def _held(self, job: LocalJob, refusal: str) -> None:
-        if not refusal:
-            self._look_at(job.localid)
-        self._answered(job.job, HoldTaken(refusal))
+        self._look_at(job.localid)
+        self._answered(job.job, HoldTaken(release=False, refusal=refusal))
+
+    def _released(self, job: LocalJob, refusal: str) -> None:
+        self._look_at(job.localid)
+        self._answered(job.job, HoldTaken(release=True, refusal=refusal))
 
     # --- looking ---
 

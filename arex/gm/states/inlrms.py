@@ -25,23 +25,19 @@ def decide(case: Case) -> Step:
 
 
 def _hold_request(case: Case) -> Step | None:
-    """A mark asks to hold or to release the job; it goes once the batch system has answered."""
-    release = case.store.has_mark(case.job.id, Mark.RELEASE)
-    if not release and not case.store.has_mark(case.job.id, Mark.HOLD):
-        return None
+    """A mark asks to hold or to release the job; it goes once the batch system has answered, and no other with it."""
     if isinstance(case.answer, HoldTaken):
-        if why := case.answer.refusal:
+        release, why = case.answer.release, case.answer.refusal
+        if why:
             case.store.note(case.job.id, f"Batch system refused to {'release' if release else 'hold'} the job: {why}")
-        drop_hold(case)
+        case.store.drop_mark(case.job.id, Mark.RELEASE if release else Mark.HOLD)
+    release = case.store.has_mark(case.job.id, Mark.RELEASE)
+    if release:
+        case.store.drop_mark(case.job.id, Mark.HOLD)  # it came before
+    elif not case.store.has_mark(case.job.id, Mark.HOLD):
         return None
     status = ask_status(case)
     return AskHold(status.lrms, status.job, release) if isinstance(status, AskStatus) else status
-
-
-def drop_hold(case: Case) -> None:
-    """Both marks: a release that comes after a hold takes that back."""
-    for mark in (Mark.HOLD, Mark.RELEASE):
-        case.store.drop_mark(case.job.id, mark)
 
 
 def read_done(case: Case) -> tuple[int, str] | None:

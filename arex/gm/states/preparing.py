@@ -10,7 +10,6 @@ from arex.controldir import beneath, codec
 from arex.controldir.cksum import cksum
 from arex.controldir.layout import Mark
 from arex.gm.case import AskStage, Case, Fail, Move, Step, Wait
-from arex.gm.states.inlrms import drop_hold
 from arex.model.files import FileEntry
 from arex.model.state import State
 from arex.ports import Staged
@@ -86,7 +85,8 @@ def _delivered(case: Case, entry: FileEntry, confirmed: set[str] | None) -> bool
 def _is_held(case: Case) -> bool:
     """What its owner holds is not even submitted, and stands in nobody's way."""
     if case.store.has_mark(case.job.id, Mark.RELEASE):
-        drop_hold(case)
+        for mark in (Mark.HOLD, Mark.RELEASE):  # a hold that comes now is a new one
+            case.store.drop_mark(case.job.id, mark)
     if not case.store.has_mark(case.job.id, Mark.HOLD):
         return False
     case.world.limits.left_batch(case.job.id)
