@@ -12,7 +12,7 @@ SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh)
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check slurm sge condor interop faults bench docs wheel generated clean
+.PHONY: help venv demo test check lint slurm sge condor interop faults bench docs wheel generated clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,7 +33,10 @@ test: $(STAMP) ## Run all tests; installs the programs that they need
 	$(PYTEST) -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) tests/faults
 
-check: $(STAMP) ## Style, types, imports, spelling, shell and unit tests
+check: lint ## What lint does, and unit tests
+	$(PYTEST) -n $(JOBS) -q tests/unit
+
+lint: $(STAMP) ## Style, types, imports, spelling, shell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -43,7 +46,6 @@ check: $(STAMP) ## Style, types, imports, spelling, shell and unit tests
 	$(BIN)/yamllint --strict .
 	sh tools/test-programs.sh shellcheck
 	shellcheck $(SCRIPTS)
-	$(PYTEST) -n $(JOBS) -q tests/unit
 
 slurm: $(STAMP) ## Real SLURM, installed and started here as root: contract, ends, faults; again with slurmdbd
 	sh tools/test-batch.sh slurm "$(VENV)"

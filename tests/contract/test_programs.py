@@ -26,7 +26,13 @@ AFTER: Final = ("fail-after", "hang-after", "garbage")
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(params=[name for name in chosen() if issubclass(WORLDS[name], ProgramWorld)])
+#: Worlds that differ from another one in what the first suite sees.
+_LIKE_ANOTHER: Final = {"fake-slurm-alone", "fake-slurm-23"}
+
+
+@pytest.fixture(
+    params=[name for name in chosen() if issubclass(WORLDS[name], ProgramWorld) and name not in _LIKE_ANOTHER]
+)
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProgramWorld]:
     world = WORLDS[request.param](tmp_path)
     assert isinstance(world, ProgramWorld)
