@@ -199,4 +199,6 @@ def test_every_end_is_seen_although_slurm_forgets_at_once_and_is_hardly_asked(tm
         ce.end(signal.SIGTERM)
 
     assert [""] * len(well) == [ce.store.failure(job) for job in well]
-    assert all("Job" in ce.store.failure(job) for job in badly), [ce.store.failure(job) for job in badly]
+    assert all(ce.store.failure(job).startswith("LRMS error: (") for job in badly), [
+        ce.store.failure(job) for job in badly
+    ]
