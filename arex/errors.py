@@ -17,8 +17,7 @@ ArexError
 |  - SubmitRejected            an answer: no; the text goes to the user
 |  - SubmitLimited             an answer: not now; certainly not taken, ask again later
 + StagingError                 files of a job
-|  - TransferFailed            url, attempt; retried up to a limit
-|  - InputMissing              final
+|  - CacheUnavailable          the file can still be fetched without
 + CredentialError              expired or unreadable; the job can be renewed and restarted
 + ServiceError                 the daemon itself: start, stop, install
 + IllegalMove                  a bug of ours
@@ -71,12 +70,55 @@ class ConfigError(ArexError):
 
 
 class JobDescriptionError(ArexError):
-    """The text of a job description does not read; line and column count from 1."""
+    """
+    The text of a job description does not read; line and column count from 1.
 
-    def __init__(self, what: str, line: int | None = None, column: int | None = None, source: str = "") -> None:
+    ``excerpt`` is the line in question, ``suggestion`` the name that the user meant, perhaps.
+    """
+
+    #: Characters of a line that are shown; a line may be megabytes.
+    _WIDTH: ClassVar[int] = 100
+
+    def __init__(
+        self,
+        what: str,
+        line: int | None = None,
+        column: int | None = None,
+        source: str = "",
+        *,
+        excerpt: str = "",
+        suggestion: str = "",
+    ) -> None:
         self.what, self.line, self.column, self.source = what, line, column, source
-        where = "" if line is None else f"line {line}: " if column is None else f"line {line}, column {column}: "
-        super().__init__(_one_line(f"{source + ': ' if source else ''}{where}{what}"))
+        self.excerpt, self.suggestion = excerpt, suggestion
+        super().__init__(_one_line(f"{self._where()}{what}{self._question('; ')}"))
+
+    def explained(self) -> str:
+        """The same on several lines: the place in the text under a caret, and what was meant."""
+        lines = [_one_line(f"{self._where()}{self.what}")]
+        if self.excerpt.strip():
+            lines.extend(self._pointed())
+        if self.suggestion:
+            lines.append(_one_line(self._question("")))
+        return "\n".join(lines)
+
+    def _where(self) -> str:
+        source = self.source + ": " if self.source else ""
+        if self.line is None:
+            return source
+        return f"{source}line {self.line}{'' if self.column is None else f', column {self.column}'}: "
+
+    def _question(self, before: str) -> str:
+        return f"{before}did you mean '{self.suggestion}'?" if self.suggestion else ""
+
+    def _pointed(self) -> list[str]:
+        at = 0 if self.column is None else min(self.column - 1, len(self.excerpt))
+        start = max(0, at - self._WIDTH // 2)
+        before, behind = self.excerpt[start:at], self.excerpt[at : start + self._WIDTH]
+        left = _one_line(before.replace("\t", " "))
+        right = _one_line(behind.replace("\t", " "))
+        shown = [f"  {left}{right}".rstrip()]
+        return shown if self.column is None else [*shown, f"  {' ' * len(left)}^"]
 
 
 class JobRefused(ArexError):
@@ -142,12 +184,8 @@ class StagingError(ArexError):
     """Files of a job could not be brought where they belong."""
 
 
-class TransferFailed(StagingError):
-    """One transfer failed; it may be tried again."""
-
-
-class InputMissing(StagingError):
-    """An input file is not there and won't come."""
+class CacheUnavailable(StagingError):
+    """No cache directory can be used; the file can still be fetched without."""
 
 
 class CredentialError(ArexError):

@@ -8,7 +8,7 @@ Anything may be called twice after a crash. Many jobs travel in one call.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -147,21 +147,56 @@ class Backend(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staging:
+    """All remote files of one job, in one direction."""
+
+    job: JobId
+    session: Path
+    files: tuple[FileEntry, ...]
+    owner: str = ""  #: identity whose permissions and share count
+    share: str = "_default"  #: ``transfershare`` of the job, without ``-download`` or ``-upload``
+    priority: int = 50  #: 1 to 100
+    #: names (``pfn``) that the job may run or change: never a link to what others use
+    copied: frozenset[str] = frozenset()
+    #: further sources of an input by its ``pfn``, in the order of the description
+    replicas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def workdir(self) -> Path:
+        """``SESSION.staging``: files that are not whole yet, and the journal of what is."""
+        return self.session.with_name(self.session.name + ".staging")
+
+
 @dataclass(frozen=True, slots=True)
 class Staged:
     """How far staging has come: all done, or what failed for good, or neither (still under way)."""
 
     done: bool
     failure: str = ""  #: in ARC's wording
+    moved: tuple[FileEntry, ...] = ()  #: whole and at their place, also after a failure
+    waits: str = ""  #: neither: what somebody has to do first, for example renew a credential
 
 
 class Stager(Protocol):
     """Brings the remote files of a job in and out; called again and again until it is done or failed."""
 
-    async def stage_in(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged: ...
+    async def stage_in(self, staging: Staging) -> Staged: ...
 
-    async def stage_out(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged: ...
+    async def stage_out(self, staging: Staging) -> Staged: ...
 
     async def cancel(self, job: JobId) -> None:
         """Stop what is under way for this job; returns when nothing of it touches the session any more."""
+        ...
+
+    async def release(self, job: JobId) -> None:
+        """The job runs and stages no more: what was kept for it alone may go. May be called twice, or for nothing."""
+        ...
+
+    async def run(self) -> None:
+        """Work that belongs to no job: cleaning, state files; until cancelled."""
+        ...
+
+    def figures(self) -> Mapping[str, int]:
+        """Counters to publish: transfers waiting and under way, files and bytes moved, retries since the start."""
         ...

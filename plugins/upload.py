@@ -7,14 +7,11 @@ Source: spec of the control directory (ARC 6.17), sections on how files are writ
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, codec
+from arex.controldir import codec, hostlock
 from arex.controldir.store import ControlDir
 from arex.errors import ControlDirError
 from arex.jobdesc.complete import Upload
@@ -64,50 +61,17 @@ def lock(path: str, pause: Sleep) -> Iterator[None]:
     Raises:
         ControlDirError: it stays taken for ten seconds.
     """
-    name, host = f"{path}.lock", os.uname().nodename
-    mine = f"{name}.{os.getpid():x}{time.monotonic_ns():x}"
-    atomic.put(mine, f"{os.getpid()}@{host}".encode())
-    try:
-        _take(mine, name, host, pause)
-    finally:
-        os.unlink(mine)
+    name = f"{path}.lock"
+    _take(name, pause)
     try:
         yield
     finally:
-        atomic.remove(name)
+        hostlock.release(name)
 
 
-def _take(mine: str, name: str, host: str, pause: Sleep) -> None:
+def _take(name: str, pause: Sleep) -> None:
     for _ in range(_ATTEMPTS):
-        try:
-            os.link(mine, name)
-        except FileExistsError:
-            if not _drop_stale(name, mine, host):
-                pause(1.0)
-        else:
+        if hostlock.take(name, _STALE_S):
             return
+        pause(1.0)
     raise ControlDirError(f"{name} is held by another client; if there is none, remove it")
-
-
-def _drop_stale(name: str, mine: str, host: str) -> bool:
-    """A holder that is dead, on this host, or silent for half a minute has lost it."""
-    try:
-        info = os.lstat(name)
-        holder = (atomic.read(name, limit=4096) or b"").decode("utf-8", "replace")
-    except FileNotFoundError:
-        return True
-    pid, _, where = holder.partition("@")
-    dead = where == host and pid.isdigit() and not _alive(int(pid))
-    # our own file is as old as this attempt, by the clock of the same file system
-    if dead or os.lstat(mine).st_mtime - info.st_mtime > _STALE_S:
-        atomic.remove(name)
-        return True
-    return False
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as exc:
-        return exc.errno == errno.EPERM
-    return True

@@ -14,6 +14,9 @@ from typing import Final
 
 from arex.config.record import Option
 from arex.config.values import (
+    CacheDir,
+    CacheSize,
+    CopyUrl,
     DefaultTtl,
     DelegationDb,
     FixDirectories,
@@ -22,6 +25,9 @@ from arex.config.values import (
     LrmsChoice,
     MaxJobs,
     SessionDir,
+    SharePriority,
+    SpaceMethod,
+    SpeedControl,
     StateCallout,
     Watch,
 )
@@ -127,6 +133,70 @@ def statecallout(text: str) -> StateCallout:
     return StateCallout(state=State(state), timeout=timeout, actions=tuple(actions), command=command)
 
 
+def cachedir(text: str) -> CacheDir:
+    root, *rest = text.split()
+    if len(rest) > 1:
+        raise ValueError("after the path only one of a link path, drain and readonly may follow")
+    word = rest[0] if rest else ""
+    if word in {"drain", "readonly"}:
+        return CacheDir(path=path(root), drain=word == "drain", readonly=word == "readonly")
+    if word not in {"", "."}:
+        path(word)
+    return CacheDir(path=path(root), link=word)
+
+
+def percent(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is not a percentage") from None
+    if not 0 < value <= 100:
+        raise ValueError(f"{shown(text)} is not a percentage above 0 and up to 100")
+    return value
+
+
+def cachesize(text: str) -> CacheSize:
+    values = [percent(word) for word in text.split()]
+    if len(values) not in {1, 2}:
+        raise ValueError(f"expected one or two percentages, not {len(values)}")
+    size = CacheSize(high=values[0], low=values[-1])
+    if size.low > size.high:
+        raise ValueError("the second percentage is where cleaning ends: it can't be above the first")
+    return size
+
+
+_PERIODS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def period(text: str) -> timedelta:
+    """A number with ``s``, ``m``, ``h`` or ``d``; of seconds without a letter."""
+    unit = text[-1:].lower() if text[-1:].isalpha() else ""
+    if unit not in _PERIODS:
+        raise ValueError(f"{shown(text)} is not a number with one of s, m, h and d")
+    return seconds(str(number(text[: len(text) - len(unit)]) * _PERIODS[unit]))
+
+
+def speedcontrol(text: str) -> SpeedControl:
+    numbers = [number(word) for word in text.split()]
+    if len(numbers) != 4 or min(numbers) < 0:
+        raise ValueError("expected four numbers: least speed, its time, least average speed, longest inactivity")
+    return SpeedControl(min_speed=numbers[0], min_time=numbers[1], min_average=numbers[2], max_inactivity=numbers[3])
+
+
+def sharepriority(text: str) -> SharePriority:
+    words = text.split()
+    if len(words) != 2 or not 1 <= number(words[1]) <= 100:
+        raise ValueError("expected the name of a share and a priority from 1 to 100")
+    return SharePriority(share=words[0], priority=number(words[1]))
+
+
+def copyurl(text: str) -> CopyUrl:
+    words = text.split()
+    if len(words) not in {2, 3}:
+        raise ValueError("expected the beginning of a URL, what replaces it, and for links the path on worker nodes")
+    return CopyUrl(url=words[0], replacement=words[1], node_path=words[2] if len(words) == 3 else "")
+
+
 def _word(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
     def read(text: str) -> StrEnum:
         try:
@@ -147,6 +217,13 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "FixDirectories": _word(FixDirectories),
     "Layout": _word(Layout),
     "Watch": _word(Watch),
+    "SpaceMethod": _word(SpaceMethod),
+    "CacheDir": cachedir,
+    "CacheSize": cachesize,
+    "CopyUrl": copyurl,
+    "SharePriority": sharepriority,
+    "SpeedControl": speedcontrol,
+    "Period": period,
     "DelegationDb": _word(DelegationDb),
     "MaxJobs": maxjobs,
     "DefaultTtl": defaultttl,

@@ -22,29 +22,24 @@ RULES: Final = frozenset({"mapping", "authgroup"})
 
 #: Block to the options that have no field in the model.
 NAMES: Final[Mapping[str, str]] = {
-    "common": "http_proxy x509_host_key x509_host_cert x509_cert_dir x509_voms_dir voms_processing",
+    "common": "x509_host_key x509_host_cert x509_voms_dir voms_processing",
     "authgroup": "subject file voms authgroup userlist plugin authtokens all",
     "mapping": (
         "map_to_user map_to_pool map_with_file map_with_plugin policy_on_nomap policy_on_map policy_on_nogroup"
     ),
     "authtokens": "",
     "lrms": (
-        "lrmsconfig movetool pbs_log_path pbs_dedicated_node_string lsf_profile_path ll_bin_path "
+        "lrmsconfig pbs_log_path pbs_dedicated_node_string lsf_profile_path ll_bin_path "
         "ll_consumable_resources boinc_db_host boinc_db_port boinc_db_name boinc_db_user boinc_db_pass "
         "boinc_app_id boinc_project_dir"
     ),
     "lrms/ssh": "remote_host private_key remote_user remote_sessiondir remote_cachedir ssh_timeout",
-    "arex": (
-        "user norootpower watchdog scratchdir shared_scratch runtimedir infoproviders_timelimit mail helper "
-        "helperlog forcedefaultvoms"
-    ),
-    "arex/cache": "cachedir",
-    "arex/cache/cleaner": "logfile loglevel cachesize calculatesize cachelifetime cachespacetool cachecleantimeout",
+    "arex": ("user norootpower watchdog infoproviders_timelimit mail helper helperlog forcedefaultvoms"),
+    "arex/cache": "",
+    "arex/cache/cleaner": "logfile loglevel cachespacetool",
     "arex/data-staging": (
-        "loglevel logfile statefile usehostcert maxtransfertries passivetransfer globus_tcp_port_range "
-        "globus_udp_port_range httpgetpartial speedcontrol maxdelivery maxprocessor maxemergency maxprepared "
-        "sharepolicy sharepriority copyurl linkurl use_remote_acix preferredpattern deliveryservice "
-        "localdelivery remotesizelimit"
+        "loglevel logfile usehostcert passivetransfer globus_tcp_port_range globus_udp_port_range use_remote_acix "
+        "deliveryservice localdelivery remotesizelimit"
     ),
     "arex/ws": (
         "wsurl logfile pidfile max_job_control_requests max_infosys_requests max_data_transfer_requests "
@@ -121,12 +116,10 @@ DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     "common": {
         "x509_host_key": "/etc/grid-security/hostkey.pem",
         "x509_host_cert": "/etc/grid-security/hostcert.pem",
-        "x509_cert_dir": "/etc/grid-security/certificates",
         "x509_voms_dir": "/etc/grid-security/vomsdir",
         "voms_processing": "standard",
     },
     "lrms": {
-        "movetool": "mv",
         "pbs_bin_path": "/usr/bin",
         "pbs_log_path": "/var/spool/pbs/server_logs",
         "condor_bin_path": "/usr/bin",
@@ -152,24 +145,14 @@ DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     "arex/cache/cleaner": {
         "logfile": "/var/log/arc/cache-cleaner.log",
         "loglevel": "3",
-        "cachesize": "100 100",
-        "calculatesize": "filesystem",
-        "cachecleantimeout": "3600",
     },
     "arex/data-staging": {
         "loglevel": "{loglevel}",
         "statefile": "{controldir}/dtr.state",
         "usehostcert": "no",
-        "maxtransfertries": "10",
         "passivetransfer": "yes",
         "globus_tcp_port_range": "9000,9300",
         "globus_udp_port_range": "9000,9300",
-        "httpgetpartial": "no",
-        "speedcontrol": "0 300 0 300",
-        "maxdelivery": "10",
-        "maxprocessor": "10",
-        "maxemergency": "1",
-        "maxprepared": "200",
         "localdelivery": "no",
     },
     "arex/ws": {

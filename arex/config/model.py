@@ -16,6 +16,9 @@ from typing import Final
 
 from arex.config.record import Record, option, record
 from arex.config.values import (
+    CacheDir,
+    CacheSize,
+    CopyUrl,
     DefaultTtl,
     DelegationDb,
     FixDirectories,
@@ -24,7 +27,11 @@ from arex.config.values import (
     LrmsChoice,
     MaxJobs,
     Pairs,
+    Period,
     SessionDir,
+    SharePriority,
+    SpaceMethod,
+    SpeedControl,
     StateCallout,
     Watch,
 )
@@ -39,6 +46,12 @@ class CommonBlock(Record):
         doc="Name of this machine in job records and published information; without it, what the kernel calls itself.",
         example="ce.example.org",
     )
+    x509_cert_dir: Path = option(
+        default=Path("/etc/grid-security/certificates"),
+        doc="Certificates of the authorities that servers and proxies are checked against; without this directory, "
+        "those of the system.",
+    )
+    http_proxy: str = option(default="", doc="Proxy for transfers over http.", example="http://squid.example.org:3128")
     other: Pairs = ()
 
 
@@ -78,6 +91,11 @@ class LrmsBlock(Record):
         default="/usr/bin/time",
         doc="GNU time on the worker nodes, for job scripts of ARC; those of arex measure without it.",
         honoured=False,
+    )
+    movetool: str = option(
+        default="mv",
+        doc="Command that moves files between session directory and scratch, on worker nodes; it gets sources and a "
+        "target.",
     )
     slurm_bin_path: Path | None = option(
         default=None, doc="Directory of SLURM's commands, where they are not on PATH.", example="/opt/slurm/bin"
@@ -176,16 +194,33 @@ class ArexBlock(Record):
         doc="Process id of the running service. Clients of ARC look for it, and read the file of the same name that "
         "ends in `.cfg` beside it.",
     )
-    tmpdir: Path = option(default=Path("/tmp"), doc="Directory for temporary files.", honoured=False)  # noqa: S108  (ARC's default)
+    tmpdir: Path = option(default=Path("/tmp"), doc="Directory for temporary files, also of runtime environments.")  # noqa: S108  (ARC's default)
     fixdirectories: FixDirectories = option(
         default=FixDirectories.YES,
         doc="At start-up: `yes` creates directories and corrects modes, `missing` only creates, `no` does neither.",
     )
     shared_filesystem: bool = option(
-        default=True, doc="Whether worker nodes see the session directories under the same path.", honoured=False
+        default=True,
+        doc="Whether worker nodes see the session directories under the same path; `no` takes a batch system that "
+        "transfers files.",
+    )
+    scratchdir: Path | None = option(
+        default=None,
+        doc="Directory of a worker node's own disk: jobs run there, and their files move there and back.",
+        example="/scratch",
+    )
+    shared_scratch: Path | None = option(
+        default=None,
+        doc="Where the front end sees the scratch directories of worker nodes, if it does.",
+        example="/mnt/scratch",
+    )
+    runtimedir: tuple[Path, ...] = option(
+        default=(),
+        doc="Directory of the site's runtime environments, beside those of arex; `arexctl rte` enables them.",
+        example="/opt/rte",
     )
     delegationdb: DelegationDb = option(
-        default=DelegationDb.SQLITE, doc="Storage of delegated credentials.", honoured=False
+        default=DelegationDb.SQLITE, doc="Storage of delegated credentials; only `sqlite` is there.", honoured=False
     )
     statecallout: tuple[StateCallout, ...] = option(
         default=(), doc="A program to run as a job enters a state: `STATE options command`.", honoured=False
@@ -201,6 +236,98 @@ class WsJobsBlock(Record):
         default=True, doc="Whether new jobs are taken; `no` closes the service for them and finishes the rest."
     )
     maxjobdesc: int = option(default=5242880, doc="Largest job description; 0 is no limit.", unit="bytes")
+    other: Pairs = ()
+
+
+@record
+class CacheBlock(Record):
+    """Files that jobs fetched, kept for the next job; without a directory there is no cache."""
+
+    cachedir: tuple[CacheDir, ...] = option(
+        default=(),
+        doc="Cache directory, then the path under which worker nodes see it if that differs (`.` has files copied "
+        "instead of linked), or `drain` to fill it no more, or `readonly` to only read it. Several lines spread the "
+        "files.",
+        example="/data/cache",
+    )
+    other: Pairs = ()
+
+
+@record
+class CacheCleanerBlock(Record):
+    """When the cache is cleaned; what a live job uses always stays."""
+
+    cachesize: CacheSize = option(
+        default=CacheSize(),
+        doc="Fill levels at which cleaning begins, and to which it cleans; the files not used for longest go first.",
+        unit="% %",
+    )
+    calculatesize: SpaceMethod = option(
+        default=SpaceMethod.FILESYSTEM,
+        doc="What the percentages count: the use of the whole `filesystem`, or of `cachedir` alone.",
+    )
+    cachelifetime: Period | None = option(
+        default=None, doc="Files not used for so long go, whatever the fill level.", unit="s", example="30d"
+    )
+    cachecleantimeout: timedelta = option(
+        default=timedelta(hours=1), doc="How long one round of cleaning may take.", unit="s", least=1
+    )
+    other: Pairs = ()
+
+
+@record
+class DataStagingBlock(Record):
+    """Transfers of input and output files."""
+
+    maxdelivery: int = option(default=10, doc="Most files on their way at one time.", unit="files", least=1)
+    maxprocessor: int = option(
+        default=10, doc="Most files being looked up, checked or linked at one time.", unit="files", least=1
+    )
+    maxemergency: int = option(default=1, doc="Further transfers for shares that have none under way.", unit="files")
+    maxprepared: int = option(
+        default=200, doc="Most files of one share that are ready or on their way.", unit="files", least=1
+    )
+    maxtransfertries: int = option(
+        default=10, doc="How often a transfer is tried that fails for a reason that may pass.", unit="times", least=1
+    )
+    speedcontrol: SpeedControl = option(
+        default=SpeedControl(),
+        doc="Transfers that are too slow are broken off and tried again: least speed, the time over which it counts, "
+        "least average speed, longest time without a byte. 0 is no limit.",
+        unit="bytes/s s bytes/s s",
+    )
+    sharepolicy: str = option(
+        default="",
+        doc="What makes a share: `dn` gives each owner one; nothing puts all jobs into `_default`.",
+        example="dn",
+    )
+    sharepriority: tuple[SharePriority, ...] = option(
+        default=(), doc="A share and its priority from 1 to 100; others have 50.", example="_default 80"
+    )
+    preferredpattern: str = option(
+        default="",
+        doc="Order of a file's replicas: parts of host names, the best first, `|` between them.",
+        example="example.org|.eu$",
+    )
+    copyurl: tuple[CopyUrl, ...] = option(
+        default=(),
+        doc="URLs that begin with the first word are fetched from the second in its place.",
+        example="https://se.example.org/ file:/mnt/se/",
+    )
+    linkurl: tuple[CopyUrl, ...] = option(
+        default=(),
+        doc="URLs that begin with the first word become symbolic links to the second, a local path, or to the third "
+        "on worker nodes.",
+        example="https://se.example.org/ /mnt/se/ /net/se/",
+    )
+    httpgetpartial: bool = option(
+        default=False, doc="Whether large files come over http in ranges of 32 MB and not in one piece."
+    )
+    statefile: Path | None = option(
+        default=None,
+        doc="List of all transfers and their state; without it, `dtr.state` in the control directory.",
+        example="/var/spool/arc/jobstatus/dtr.state",
+    )
     other: Pairs = ()
 
 
@@ -336,6 +463,47 @@ class ServiceBlock(Record):
         "has no backend for, or with `lrms=arc-X` in its place.",
         example="/usr/share/arc",
     )
+    transfers_per_host: int = option(
+        default=0, doc="Most transfers with one server at one time; 0 is no limit of its own.", unit="files"
+    )
+    credential_warning: timedelta = option(
+        default=timedelta(hours=2),
+        doc="How long before a job's credential ends its owner is warned in the job's log.",
+        unit="s",
+    )
+    session_quota: int = option(
+        default=0, doc="Most space that one job's session directory may take; 0 is no limit.", unit="MB"
+    )
+    session_inodes: int = option(
+        default=0,
+        doc="Most files and directories that one job's session directory may have; 0 is no limit.",
+        unit="files",
+    )
+    owner_quota: int = option(
+        default=0, doc="Most space that all session directories of one owner may take; 0 is no limit.", unit="MB"
+    )
+    root_quota: int = option(
+        default=0, doc="Most space that all session directories of one root may take; 0 is no limit.", unit="MB"
+    )
+    root_free: int = option(
+        default=0,
+        doc="Space that stays free on the file system of a session root: below it no new job is prepared there.",
+        unit="MB",
+    )
+    root_inodes: int = option(
+        default=0,
+        doc="Inodes that stay free on the file system of a session root: below it no new job is prepared there.",
+        unit="files",
+    )
+    quota_period: timedelta = option(
+        default=timedelta(seconds=300),
+        doc="Time between looks at what session directories take.",
+        unit="s",
+        least=1,
+    )
+    clean_rate: int = option(
+        default=200, doc="Most files that cleaning removes in a second; 0 is no limit.", unit="files/s"
+    )
     watch: Watch = option(
         default=Watch.AUTO,
         doc="How new jobs and requests are noticed: `events` of the file system, `poll`, or `auto` to try both.",
@@ -373,6 +541,9 @@ class Configuration(Record):
     glue2: Glue2Block = Glue2Block()
     cluster: ClusterBlock = ClusterBlock()
     queues: tuple[QueueBlock, ...] = (QueueBlock(name="fork"),)
+    cache: CacheBlock = CacheBlock()
+    cleaner: CacheCleanerBlock = CacheCleanerBlock()
+    staging: DataStagingBlock = DataStagingBlock()
     service: ServiceBlock = ServiceBlock()
     foreign: tuple[ForeignBlock, ...] = ()
     headers: tuple[str, ...] = field(default=(), compare=False)  #: blocks of the file, in order
@@ -393,6 +564,9 @@ BLOCKS: Final[Mapping[str, tuple[str, type[Record]]]] = {
     "common": ("common", CommonBlock),
     "lrms": ("lrms", LrmsBlock),
     "arex": ("arex", ArexBlock),
+    "arex/cache": ("cache", CacheBlock),
+    "arex/cache/cleaner": ("cleaner", CacheCleanerBlock),
+    "arex/data-staging": ("staging", DataStagingBlock),
     "arex/service": ("service", ServiceBlock),
     "arex/ws/jobs": ("ws_jobs", WsJobsBlock),
     "infosys/glue2": ("glue2", Glue2Block),

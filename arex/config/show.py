@@ -24,6 +24,9 @@ def blocks(config: Configuration) -> Iterator[tuple[str, Record]]:
     yield "mapping", config.mapping
     yield "lrms", config.lrms
     yield "arex", config.arex
+    yield "arex/cache", config.cache
+    yield "arex/cache/cleaner", config.cleaner
+    yield "arex/data-staging", config.staging
     yield "arex/service", config.service
     yield "arex/ws/jobs", config.ws_jobs
     yield from ((block.header, block) for block in config.foreign)

@@ -11,6 +11,8 @@ from arex.model.state import State
 
 #: Options without a type of their own, as written and in order.
 Pairs = tuple[tuple[str, str], ...]
+#: A timedelta whose text has a unit: ``30d``.
+Period = timedelta
 
 
 class LogLevel(IntEnum):
@@ -47,6 +49,13 @@ class Watch(StrEnum):
     POLL = "poll"
 
 
+class SpaceMethod(StrEnum):
+    """What ``cachesize`` is a percentage of."""
+
+    FILESYSTEM = "filesystem"
+    CACHEDIR = "cachedir"
+
+
 class DelegationDb(StrEnum):
     """Storage of the delegation index."""
 
@@ -79,6 +88,67 @@ class SessionDir(Record):
 
     path: Path
     drain: bool = False
+
+
+@record
+class CacheDir(Record):
+    """A cache; ``link`` is where worker nodes see it, ``.`` to copy files instead of linking them."""
+
+    path: Path
+    link: str = ""
+    drain: bool = False  #: no new files go in
+    readonly: bool = False  #: neither new files nor links
+
+    def __str__(self) -> str:
+        word = "drain" if self.drain else "readonly" if self.readonly else self.link
+        return f"{self.path} {word}".rstrip()
+
+
+@record
+class CacheSize(Record):
+    """Percent of the space: cleaning begins above ``high`` and ends below ``low``."""
+
+    high: float = 100.0
+    low: float = 100.0
+
+    def __str__(self) -> str:
+        return f"{self.high:g} {self.low:g}"
+
+
+@record
+class SpeedControl(Record):
+    """What counts as too slow: bytes a second, seconds, bytes a second, seconds; 0 is no limit."""
+
+    min_speed: int = 0  #: below it for ``min_time``, a transfer is broken off
+    min_time: int = 300
+    min_average: int = 0  #: of the whole transfer so far
+    max_inactivity: int = 300  #: without a single byte
+
+    def __str__(self) -> str:
+        return f"{self.min_speed} {self.min_time} {self.min_average} {self.max_inactivity}"
+
+
+@record
+class SharePriority(Record):
+    """Priority of a share, 1 to 100."""
+
+    share: str
+    priority: int
+
+    def __str__(self) -> str:
+        return f"{self.share} {self.priority}"
+
+
+@record
+class CopyUrl(Record):
+    """A URL with this beginning is reached with another: ``copyurl``; or as a file to link to: ``linkurl``."""
+
+    url: str
+    replacement: str
+    node_path: str = ""  #: linkurl: the path on worker nodes
+
+    def __str__(self) -> str:
+        return f"{self.url} {self.replacement} {self.node_path}".rstrip()
 
 
 @record

@@ -33,6 +33,33 @@ def parts_of(name: str) -> tuple[str, ...]:
     return parts
 
 
+def open_root(root: Path) -> int:
+    """
+    A session directory, opened; the caller closes the descriptor.
+
+    While a job works in a scratch directory that the front end sees too, a link stands in the place of its session
+    directory: it leads to a directory of the same name, and is the only one that is followed.
+
+    Raises:
+        UnsafePath: any other link.
+    """
+    try:
+        return os.open(root, _DIRECTORY)
+    except NotADirectoryError as exc:
+        if not leads_to_scratch(root):
+            raise UnsafePath(f"{root} is a link or no directory") from exc
+        return os.open(os.readlink(root), _DIRECTORY)
+
+
+def leads_to_scratch(root: Path) -> bool:
+    """Whether a session directory is a link to a directory elsewhere that has the same name."""
+    try:
+        target = os.readlink(root)
+    except OSError:
+        return False
+    return os.path.isabs(target) and os.path.basename(target) == root.name and ".." not in target.split("/")
+
+
 @contextlib.contextmanager
 def parent_of(root: Path, name: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
     """
@@ -43,7 +70,7 @@ def parent_of(root: Path, name: str, *, create: bool = False) -> Iterator[tuple[
         FileNotFoundError: a component is missing and ``create`` is off.
     """
     *above, last = parts_of(name)
-    fd = os.open(root, _DIRECTORY)
+    fd = open_root(root)
     try:
         for part in above:
             fd = _descend(fd, part, name, create=create)
@@ -123,7 +150,7 @@ def keep_only(root: Path, names: Collection[str]) -> None:
     for name in names:
         head, *rest = parts_of(name)
         keep.setdefault(head, set()).add("/".join(rest))
-    fd = os.open(root, _DIRECTORY)
+    fd = open_root(root)
     try:
         _prune(fd, keep)
     finally:

@@ -228,7 +228,8 @@ def _entry_line(entry: FileEntry) -> str:
 
 
 def parse_entries(data: bytes) -> list[FileEntry]:
-    return [_entry(line) for line in _logical_lines(decode(data)) if line]
+    """The entries of a file list; a line without a name in front is none."""
+    return [entry for line in _logical_lines(decode(data)) if (entry := _entry(line)).pfn]
 
 
 def _logical_lines(text: str) -> list[str]:

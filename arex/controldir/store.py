@@ -23,7 +23,7 @@ from arex.errors import ControlDirError, CorruptFile
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
-from arex.model.state import Status
+from arex.model.state import ACTIVE, Status
 
 #: A temporary file lives for milliseconds; after this its writer is gone.
 _ABANDONED_S: Final = 60.0
@@ -153,6 +153,11 @@ class ControlDir:
         A file that moves while its places are looked through may be missed in all of them, so it is looked for twice.
         """
         return self._look_for_status(job) or self._look_for_status(job)
+
+    def is_live(self, job: JobId) -> bool:
+        """Whether a job still stages or runs, or might: a status that does not read is no end."""
+        found = self.read_status(job)
+        return found is not None and (found.status is None or found.status.state in ACTIVE)
 
     def _look_for_status(self, job: JobId) -> Found | None:
         for place in LOOKUP:
@@ -349,7 +354,7 @@ def _moment(stamp: float) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class SessionFiles:
-    """A session directory and its siblings ``.diag``, ``.comment`` and ``.lrms``."""
+    """A session directory and its siblings ``.diag``, ``.comment``, ``.lrms`` and ``.staging``."""
 
     path: Path
 
@@ -367,6 +372,11 @@ class SessionFiles:
         return self.path.with_name(self.path.name + ".lrms")
 
     @property
+    def staging(self) -> Path:
+        """Journal and unfinished files of its transfers."""
+        return self.path.with_name(self.path.name + ".staging")
+
+    @property
     def evidence(self) -> Path:
         """What the witnesses of the job said last."""
         return self.lrms / "evidence"
@@ -380,7 +390,7 @@ class SessionFiles:
             raise CorruptFile(self.path, "a link or a file where the session directory belongs")
 
     def exists(self) -> bool:
-        return self.path.is_dir() and not self.path.is_symlink()
+        return self.path.is_dir() and (not self.path.is_symlink() or beneath.leads_to_scratch(self.path))
 
     def objection(self, job: JobId) -> str:
         """
@@ -395,7 +405,7 @@ class SessionFiles:
             info = os.lstat(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return ""
-        if stat.S_ISLNK(info.st_mode):
+        if stat.S_ISLNK(info.st_mode) and not beneath.leads_to_scratch(self.path):
             return "a symbolic link"
         if info.st_uid != os.geteuid():
             return "owned by another user"
@@ -406,7 +416,12 @@ class SessionFiles:
         self.remove_siblings()
 
     def remove_siblings(self) -> None:
-        for path in (self.diag, self.comment, self.lrms):  # the payload may have made anything of any of them
+        for path in (
+            self.diag,
+            self.comment,
+            self.lrms,
+            self.staging,
+        ):  # the payload may have made anything of any of them
             beneath.remove_tree(path)
 
     def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:

@@ -57,9 +57,7 @@ def test_the_configuration_of_a_real_service_loads() -> None:
         "[authgroup:all]",
         "[arex] helperlog",
         "[arex] delegationdb",
-        "[arex/cache]",
         "[infosys]",
-        "[arex/data-staging]",
         "[arex/ws]",
         "[arex/ws/jobs] allowaccess",
     ]

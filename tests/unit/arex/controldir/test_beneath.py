@@ -61,8 +61,25 @@ def test_no_link_is_followed(root: Path, name: str) -> None:
 
 
 def test_a_link_in_the_place_of_the_root_is_not_followed(root: Path) -> None:
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(UnsafePath):
         beneath.open_file(root / "link", "precious")
+
+
+def test_a_link_to_a_scratch_directory_of_the_same_name_is(root: Path, tmp_path: Path) -> None:
+    """The session directory of a job that works in a shared scratch directory."""
+    scratch = tmp_path / "scratch" / "job"
+    scratch.mkdir(parents=True)
+    (scratch / "out").write_text("so far")
+    (tmp_path / "job").symlink_to(scratch)
+
+    with os.fdopen(beneath.open_file(tmp_path / "job", "out")) as stream:
+        assert "so far" == stream.read()
+
+    (tmp_path / "other").symlink_to(scratch)
+    (root / "job").symlink_to("../scratch/job")
+    for name in (tmp_path / "other", root / "job"):
+        with pytest.raises(UnsafePath):
+            beneath.open_file(name, "out")
 
 
 def test_what_is_not_there_is_not_found(root: Path) -> None:

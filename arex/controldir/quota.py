@@ -1,0 +1,113 @@
+"""What session directories take, and what may still go in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from arex.config.model import ServiceBlock
+from arex.model.ids import JobId
+
+MB: Final = 1024 * 1024
+_BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own
+#: Directories beside the session directory that belong to its job.
+_SIBLINGS: Final = ("", ".lrms", ".staging")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Space in bytes, as the file system counts it, and entries; a file with several names counts once."""
+
+    size: int = 0
+    inodes: int = 0
+
+    def __add__(self, other: Taken) -> Taken:
+        return Taken(self.size + other.size, self.inodes + other.inodes)
+
+
+def taken_by(root: Path, job: JobId) -> Taken:
+    """What one job takes below a session root; what vanishes meanwhile, or can't be read, counts as nothing."""
+    seen: set[int] = set()
+    total = Counter[str]()
+    for suffix in _SIBLINGS:
+        for info in _entries(str(root / f"{job}{suffix}")):
+            total["inodes"] += 1
+            if info.st_ino not in seen:
+                seen.add(info.st_ino)
+                total["size"] += info.st_blocks * _BLOCK
+    return Taken(total["size"], total["inodes"])
+
+
+def session_names(root: Path) -> Iterator[JobId]:
+    """Names of session directories: what lies beside one has a suffix, and the service's own begin with a dot."""
+    if root.is_dir():
+        yield from (JobId(path.name) for path in root.iterdir() if "." not in path.name and path.is_dir())
+
+
+def _entries(top: str) -> Iterator[os.stat_result]:
+    """Everything in a tree, the top included; links are not followed, other file systems are not entered."""
+    try:
+        first = os.lstat(top)
+    except OSError:
+        return
+    yield first
+    if not stat.S_ISDIR(first.st_mode):
+        return
+    pending = [top]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    info = entry.stat(follow_symlinks=False)
+                    if info.st_dev != first.st_dev:
+                        continue
+                    yield info
+                    if stat.S_ISDIR(info.st_mode):
+                        pending.append(entry.path)
+
+
+def over(taken: Taken, limits: ServiceBlock) -> str:
+    """Why one job takes too much, for its owner; empty if it does not."""
+    if limits.session_quota and taken.size > limits.session_quota * MB:
+        size = -(-taken.size // MB)
+        return f"The session directory takes {size} MB; this service allows {limits.session_quota} MB a job"
+    if limits.session_inodes and taken.inodes > limits.session_inodes:
+        return (
+            f"The session directory has {taken.inodes} files and directories; this service allows "
+            f"{limits.session_inodes} a job"
+        )
+    return ""
+
+
+def shortage(root: Path, limits: ServiceBlock) -> str:
+    """Why the file system of a session root has no room for another job; empty if it has, or can't say."""
+    if not limits.root_free and not limits.root_inodes:
+        return ""
+    try:
+        disk = os.statvfs(root)
+    except OSError:
+        return ""  # whoever works there next will say it better
+    free = disk.f_bavail * disk.f_frsize
+    if limits.root_free and free < limits.root_free * MB:
+        return f"{root} has {free // MB} MB left; new jobs wait until there are {limits.root_free} MB"
+    if limits.root_inodes and disk.f_files and disk.f_favail < limits.root_inodes:
+        return f"{root} has {disk.f_favail} inodes left; new jobs wait until there are {limits.root_inodes}"
+    return ""
+
+
+def crowded(owner: str, by_owner: Taken, root: Path, by_root: Taken, limits: ServiceBlock) -> str:
+    """Why an owner or a root has used up its share; empty if not."""
+    if limits.owner_quota and by_owner.size > limits.owner_quota * MB:
+        return (
+            f"The jobs of {owner or 'this owner'} take {by_owner.size // MB} MB, more than the {limits.owner_quota} MB "
+            "of one owner; clean finished jobs to make room"
+        )
+    if limits.root_quota and by_root.size > limits.root_quota * MB:
+        return f"All jobs in {root} take {by_root.size // MB} MB, more than the {limits.root_quota} MB allowed there"
+    return ""
