@@ -20,7 +20,7 @@ from typing import Final
 from arex.model.ids import Tag
 from arex.ports import Submission
 from lrms.dialect import ArrayForm, Dialect, Work, job_name
-from lrms.script import quoted
+from lrms.words import quoted
 
 ARRAYS: Final = ".arex/arrays"
 

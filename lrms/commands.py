@@ -32,7 +32,8 @@ from lrms.budget import Budget
 from lrms.dialect import Call, Dialect, Seen, Verdict, Work, judge
 from lrms.evidence import Traces
 from lrms.record import Done
-from lrms.runtimes import load_runtimes
+from lrms.runtimes import Prepared, Runtimes, RuntimeSettings
+from lrms.scratch import scratch_of
 from lrms.script import NODES_COMMAND, ScriptSettings, job_script
 from lrms.witnesses import Facts, Said, is_clear, report_of
 
@@ -60,11 +61,20 @@ class CommandSettings:
     record_wait_s: float = 120.0
     array: bool = True
     array_most: int = 1000
+    runtimes: RuntimeSettings = field(default_factory=RuntimeSettings)
 
     @classmethod
     def of(cls, config: Configuration) -> CommandSettings:
+        """
+        Raises:
+            ConfigError: see ``lrms.scratch.scratch_of``.
+        """
         service = config.service
-        script = ScriptSettings(login=service.login_shell, benchmark=config.lrms.benchmark.replace(" ", ":"))
+        script = ScriptSettings(
+            login=service.login_shell,
+            benchmark=config.lrms.benchmark.replace(" ", ":"),
+            scratch=scratch_of(config),
+        )
         if config.lrms.nodename:
             script = replace(script, nodes_command=config.lrms.nodename)
         return cls(
@@ -75,6 +85,7 @@ class CommandSettings:
             record_wait_s=service.record_wait.total_seconds(),
             array=service.array,
             array_most=service.array_most,
+            runtimes=RuntimeSettings.of(config),
         )
 
 
@@ -90,6 +101,7 @@ class CommandBackend:
         if dialect.node_words and settings.script.nodes_command == NODES_COMMAND:
             self._script = replace(self._script, nodes_command=f"printf '%s' {dialect.node_words}")
         self._kept = re.compile(f"{_KEPT}|{dialect.kept_env}" if dialect.kept_env else _KEPT)
+        self._runtimes = Runtimes(settings.runtimes)
         self._budget = Budget(settings.questions, self._clock)
         self._hands = asyncio.Semaphore(_SIDE_BY_SIDE)
         most = 1 if dialect.array is None and not dialect.clusters else settings.array_most
@@ -119,7 +131,9 @@ class CommandBackend:
     # --- submit ---
 
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, _Answer]:
-        works, answers = await asyncio.to_thread(self._prepare, batch)
+        prepared, refused = await self._runtimes.prepare(batch)
+        works, answers = await asyncio.to_thread(self._prepare, prepared)
+        answers |= refused
         outcomes = await asyncio.gather(*map(self._hand_over, works), return_exceptions=True)
         silences = []
         for outcome in outcomes:
@@ -137,7 +151,7 @@ class CommandBackend:
                 self._note(tag, answer)
         return answers
 
-    def _prepare(self, batch: Sequence[Submission]) -> tuple[list[Work], dict[Tag, _Answer]]:
+    def _prepare(self, batch: Sequence[Prepared]) -> tuple[list[Work], dict[Tag, _Answer]]:
         """Everything on disk; what can't be is missing from both: a later look finds that it was not taken."""
         ready: list[Submission] = []
         answers: dict[Tag, _Answer] = {}
@@ -160,13 +174,13 @@ class CommandBackend:
             works.append(_work(group))
         return works
 
-    def _lay_out(self, submission: Submission) -> None:
+    def _lay_out(self, submission: Prepared) -> None:
         """Put the script into RUNDIR; a copy that runs already keeps reading what it has opened."""
         grami = submission.grami
         if not grami.directory.is_dir():
             raise SubmitRejected(f"The session directory {grami.directory} does not exist.")
         settings = replace(self._script, directives=self._dialect.directives(submission))
-        data = os.fsencode(job_script(submission, settings, load_runtimes(grami)))
+        data = os.fsencode(job_script(submission, settings, submission.runtimes, submission.settled))
         submission.rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = submission.rundir / "script"
         if path.exists() and path.read_bytes() == data:

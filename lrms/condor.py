@@ -27,6 +27,7 @@ from lrms.arrays import named
 from lrms.commands import CommandBackend, CommandSettings
 from lrms.condorjobs import ASKED, ATTRIBUTES, DOWN, OURS, silence
 from lrms.dialect import Call, Dialect, Rule, Seen, Verdict, Work, job_name
+from lrms.runtimes import settled
 
 #: How long an ended job stays in the queue, seconds.
 _KEPT_S: Final = 600
@@ -110,11 +111,11 @@ class CondorDialect(Dialect):
         return ()
 
     def shape(self, submission: Submission) -> tuple[object, ...]:
-        return (*self._wishes(submission.grami), job_name(submission.grami.jobname))
+        return (*self._wishes(submission.grami), job_name(submission.grami.jobname), settled(submission).docker_image)
 
     def submit(self, work: Work) -> Call:
         lines = [
-            "universe = vanilla",
+            *_universe(settled(work.first).docker_image),
             "executable = /bin/sh",
             "transfer_executable = false",
             "should_transfer_files = NO",
@@ -214,6 +215,13 @@ class CondorDialect(Dialect):
         if not (known or refusals) or DOWN.search(done.err):
             raise silence(done)
         return refusals
+
+
+def _universe(image: str) -> tuple[str, ...]:
+    """A container image comes from a runtime environment; what could begin another line of it is left out."""
+    if not image:
+        return ("universe = vanilla",)
+    return ("universe = docker", f"docker_image = {re.sub(r'[^!-~]', '', image)}")
 
 
 def _processes(work: Work) -> Iterator[str]:

@@ -31,7 +31,8 @@ from lrms import evidence, processes
 from lrms.launcher import Launcher
 from lrms.processes import Identity
 from lrms.record import Done, UnreadableRecord, ended, lost, read_done, read_file
-from lrms.runtimes import load_runtimes
+from lrms.runtimes import Prepared, Runtimes, RuntimeSettings
+from lrms.scratch import scratch_of
 from lrms.script import ScriptSettings, job_script
 from lrms.supervisor import TAG_VARIABLE, Order, parse_identity
 
@@ -60,6 +61,7 @@ class ForkSettings:
     grace_s: float = 4.0
     script: ScriptSettings = field(default_factory=ScriptSettings)
     environment: Mapping[str, str] = field(default_factory=_environment)
+    runtimes: RuntimeSettings = field(default_factory=RuntimeSettings)
 
 
 class ForkBackend:
@@ -75,14 +77,20 @@ class ForkBackend:
         self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: look at ``_polled``
         self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that are not our forkserver's
         self._polled: set[int] = set()  #: the same, on a kernel without pidfds
+        self._runtimes = Runtimes(settings.runtimes)
         self._launcher = Launcher(settings.environment, self._note_end, self._adopt)
 
     @classmethod
     def from_config(cls, config: Configuration) -> Self:
-        script = ScriptSettings(benchmark=config.lrms.benchmark.replace(" ", ":"))
+        """
+        Raises:
+            ConfigError: see ``lrms.scratch.scratch_of``.
+        """
+        script = ScriptSettings(benchmark=config.lrms.benchmark.replace(" ", ":"), scratch=scratch_of(config))
         if config.lrms.nodename:
             script = replace(script, nodes_command=config.lrms.nodename)
-        return cls(ForkSettings(slots=config.service.fork_slots, script=script))
+        runtimes = RuntimeSettings.of(config)
+        return cls(ForkSettings(slots=config.service.fork_slots, script=script, runtimes=runtimes))
 
     async def start(self) -> None:
         self._boot = await asyncio.to_thread(processes.boot_id)
@@ -105,15 +113,17 @@ class ForkBackend:
 
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         await self._launcher.start()  # before anything is on disk: no forkserver, no attempt
-        prepared = await asyncio.to_thread(self._prepare, batch)
+        ready, refused = await self._runtimes.prepare(batch)
+        prepared = await asyncio.to_thread(self._prepare, ready)
         orders = [each for each in prepared.values() if isinstance(each, Order)]
         answer: dict[Tag, LocalId | SubmitRejected | SubmitLimited] = {
-            tag: each for tag, each in prepared.items() if isinstance(each, SubmitRejected)
+            **refused,
+            **{tag: each for tag, each in prepared.items() if isinstance(each, SubmitRejected)},
         }
         pids = await self._launcher.launch(orders)
         return answer | {Tag(tag): LocalId(str(pid)) for tag, pid in pids.items()}
 
-    def _prepare(self, batch: Sequence[Submission]) -> dict[Tag, Order | SubmitRejected]:
+    def _prepare(self, batch: Sequence[Prepared]) -> dict[Tag, Order | SubmitRejected]:
         prepared: dict[Tag, Order | SubmitRejected] = {}
         for each in batch:
             try:
@@ -124,14 +134,14 @@ class ForkBackend:
                 log.warning("attempt %s can't be prepared: %s", each.tag, exc)  # absent: find says not taken
         return prepared
 
-    def _lay_out(self, submission: Submission) -> Order:
+    def _lay_out(self, submission: Prepared) -> Order:
         """Put the script into RUNDIR; a second time over is harmless."""
         grami = submission.grami
         if not grami.directory.is_dir():
             raise SubmitRejected(f"The session directory {grami.directory} does not exist.")
         if not os.access(grami.directory, os.R_OK | os.W_OK | os.X_OK):
             raise SubmitRejected(f"The session directory {grami.directory} can't be used by its own owner.")
-        script = job_script(submission, self._script, load_runtimes(grami))
+        script = job_script(submission, self._script, submission.runtimes, submission.settled)
         submission.rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = submission.rundir / f"script.{threading.get_ident()}"
         beside.write_bytes(script.encode(errors="surrogateescape"))

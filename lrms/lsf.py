@@ -30,7 +30,7 @@ from lrms.bjobs import Record
 from lrms.commands import CommandSettings
 from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
 from lrms.learning import LearningBackend
-from lrms.script import quoted
+from lrms.words import quoted
 
 log = logging.getLogger(__name__)
 

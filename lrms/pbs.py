@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
@@ -27,6 +27,7 @@ from lrms.commands import CommandSettings
 from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
 from lrms.learning import LearningBackend
 from lrms.qstat import JOB_ID, TAG_VARIABLE, Job, read_json, read_text, read_xml
+from lrms.runtimes import properties
 
 log = logging.getLogger(__name__)
 
@@ -140,9 +141,9 @@ class PbsDialect(Dialect):
     # --- submitting ---
 
     def directives(self, submission: Submission) -> tuple[str, ...]:
-        return tuple(f"#PBS {option}" for option in self._wishes(submission.grami))
+        return tuple(f"#PBS {option}" for option in self._wishes(submission.grami, properties(submission)))
 
-    def _wishes(self, grami: Grami) -> Iterator[str]:
+    def _wishes(self, grami: Grami, wanted: Sequence[str]) -> Iterator[str]:
         # or the owner's own shell reads the script; PBS starts any as a login shell
         yield f"-S {'/bin/bash' if self._options.login else self.interpreter}"
         yield f"-N {job_name(grami.jobname)}"
@@ -158,6 +159,7 @@ class PbsDialect(Dialect):
         if grami.starttime is not None:
             yield f"-a {grami.starttime.astimezone():%Y%m%d%H%M.%S}"
         queue = self._options.queues.get(grami.queue, QueueOptions())
+        queue = replace(queue, node_property=":".join(filter(None, (queue.node_property, *wanted))))
         yield from self._resources(grami, queue, grami.memory_mb or queue.memory_mb or self._options.memory_mb)
         if grami.walltime_s is not None:
             yield f"-l walltime={grami.walltime_s}"
@@ -167,8 +169,8 @@ class PbsDialect(Dialect):
     def _resources(self, grami: Grami, queue: QueueOptions, memory_mb: int | None) -> Iterator[str]:
         chunks, slots = _shape(grami)
         memory = "" if memory_mb is None else f":mem={memory_mb * slots}mb"
-        wanted = queue.node_property
-        where = f":{wanted if '=' in wanted else f'{wanted}=True'}" if wanted else ""
+        wanted = filter(None, queue.node_property.split(":"))
+        where = "".join(f":{each}" if "=" in each else f":{each}=True" for each in wanted)
         yield f"-l select={chunks}:ncpus={slots}{memory}{where}"
         if grami.exclusivenode:
             yield "-l place=excl"

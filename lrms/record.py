@@ -143,7 +143,13 @@ def ended(done: Done) -> Report:
         started=done.start,
         ended=done.end,
         usage=done.usage,
+        message=failure(done),
     )
+
+
+def failure(done: Done) -> str:
+    """Why the payload came to no end of its own, in the script's words; empty: it did, or nobody knows."""
+    return f"Job failed: {done.cause} ({done.message})" if done.message and done.exit_code is None else ""
 
 
 def lost(message: str = "") -> Report:

@@ -6,19 +6,23 @@ accounting lines and the completion record itself; under a supervisor (``supervi
 where it can, and the supervisor writes both.
 
 Files in RUNDIR: ``started`` is the exclusive mark, its text says how far the script came (empty, ``payload PATH``,
-``failed before``, ``failed after``); ``done`` is the completion record, see ``lrms.record``.
+``failed before``, ``failed after``); ``why`` is what a script under a supervisor failed for; ``done`` is the
+completion record, see ``lrms.record``.
 Source: spec of the control directory (ARC 6.17), sections on job scripts and runtime environments.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from arex.model.grami import Grami
 from arex.ports import Submission
+from lrms import scratch as scratches
+from lrms.scratch import Scratch
+from lrms.words import expanding, quoted
 
 #: Directory below a session root: a job that ends leaves a file there that is named by its tag.
 BELL: Final = ".arex/ended"
@@ -48,6 +52,24 @@ class RuntimeScript:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What runtime environments have settled on the front end, beside the job's own options; empty: nothing."""
+
+    command: str = ""  #: shell words in place of the job's arguments
+    instance: str = ""  #: image or machine that the job runs in, for the accounting
+    benchmark: str = ""  #: for the accounting, in place of the site's
+    scratch: str = ""  #: scratch directory of the node, with variables that are expanded there
+    movetool: str = ""
+    shared: str = ""  #: the scratch directories as the front end sees them
+    multicore: bool = False  #: a scratch directory also for jobs that may have slots on several nodes
+    docker_image: str = ""  #: of HTCondor's docker universe
+    properties: tuple[str, ...] = ()  #: of the nodes that the job may go to
+
+
+NOTHING_SETTLED: Final = Settled()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptSettings:
     """What does not depend on the job."""
 
@@ -61,6 +83,7 @@ class ScriptSettings:
     nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
     nodes_command: str = NODES_COMMAND  #: shell command that prints one name per line
     system: str | None = None  #: name of the operating system; None: the node's os-release
+    scratch: Scratch | None = None  #: None: jobs run in their session directories
 
     @property
     def shell(self) -> str:
@@ -68,17 +91,12 @@ class ScriptSettings:
         return "/bin/bash -l" if self.login else self.interpreter
 
 
-def quoted(text: str) -> str:
-    """A shell word that means exactly this text."""
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
-def expanding(text: str) -> str:
-    """A shell word in which ``$NAME``, ``$(command)`` and backticks work, as ARC's arguments do."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def job_script(submission: Submission, settings: ScriptSettings, runtimes: tuple[RuntimeScript, ...] = ()) -> str:
+def job_script(
+    submission: Submission,
+    settings: ScriptSettings,
+    runtimes: tuple[RuntimeScript, ...] = (),
+    settled: Settled = NOTHING_SETTLED,
+) -> str:
     """
     The POSIX shell script of one attempt.
 
@@ -86,21 +104,38 @@ def job_script(submission: Submission, settings: ScriptSettings, runtimes: tuple
     the bodies of runtime environments.
     """
     grami = submission.grami
-    parts = (
+    scratch = _scratch(grami, settings, settled)
+    parts: tuple[Iterable[str], ...] = (
         _head(settings),
         _variables(submission, settings),
         (_FUNCTIONS,),
         (_NOTE,) if settings.supervised else _ending(settings),
         (_MARK,),
         () if settings.supervised else _limits(grami),
+        () if scratch is None else scratches.begin(scratch, grami, supervised=settings.supervised),
         _environment(grami),
         _runtime_functions(runtimes),
         _runtime_calls(runtimes, 1),
-        _facts(grami, settings, runtimes),
-        _payload(grami),
-        _run_supervised(grami, runtimes) if settings.supervised else _run_alone(grami, runtimes, settings),
+        _facts(grami, settings, runtimes, settled),
+        _payload(settled.command or " ".join(map(expanding, grami.args))),
+        _run_supervised(grami, runtimes, scratch)
+        if settings.supervised
+        else _run_alone(grami, runtimes, settings, scratch),
     )
     return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _scratch(grami: Grami, settings: ScriptSettings, settled: Settled) -> Scratch | None:
+    """Where the site and the runtime environments want the job to run; never a directory that half of it can't see."""
+    if not (settings.supervised or settled.multicore or scratches.is_on_one_node(grami)):
+        return None
+    scratch = settings.scratch
+    if settled.scratch:
+        # its place on the front end is known for the site's own directory only
+        scratch = Scratch(text=settled.scratch, expands=True, movetool=scratch.movetool if scratch else "mv")
+    if scratch is None:
+        return None
+    return replace(scratch, movetool=settled.movetool or scratch.movetool, shared=settled.shared or scratch.shared)
 
 
 def _head(settings: ScriptSettings) -> Iterator[str]:
@@ -170,12 +205,18 @@ def _runtime_calls(runtimes: tuple[RuntimeScript, ...], stage: int) -> Iterator[
         yield f"eval {quoted(call)} || arex_fail {failure}"
 
 
-def _facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
+def _facts(
+    grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript, ...], settled: Settled
+) -> Iterator[str]:
     lines = [f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}"]
     after = [f"Processors={grami.count}"]
     if grami.numnodes is not None:
         after.append(f"Nodecount={grami.numnodes}")
     after.append(f"Benchmark={settings.benchmark}")
+    if settled.benchmark:
+        after.append(f"benchmark={_line(settled.benchmark)}")
+    if settled.instance:
+        after.append(f"wninstance={_line(settled.instance)}")
     if settings.system is None:
         yield "arex_system=$(. /etc/os-release && printf '%s' \"$PRETTY_NAME\")"
     if not settings.nodes:
@@ -196,8 +237,12 @@ def _facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript
     yield '} >>"$RUNTIME_JOB_DIAG"'
 
 
-def _payload(grami: Grami) -> Iterator[str]:
-    yield f"arex_args={quoted(' '.join(map(expanding, grami.args)))}"
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _payload(command: str) -> Iterator[str]:
+    yield f"arex_args={quoted(command)}"
     yield 'eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"'
     yield 'case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||'
     yield '    arex_fail "Path \\"$1\\" does not seem to exist"'
@@ -212,15 +257,19 @@ def _redirected(grami: Grami) -> str:
     return f'"$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" {errors}'
 
 
-def _run_supervised(grami: Grami, runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
-    if not runtimes:
+def _run_supervised(grami: Grami, runtimes: tuple[RuntimeScript, ...], scratch: Scratch | None) -> Iterator[str]:
+    if not runtimes and scratch is None:
         yield f"exec {_redirected(grami)}"
         return
+    if scratch is not None:
+        yield "arex_running=yes"
     yield _redirected(grami)
     yield "arex_code=$?"
     yield 'arex_check_interpreter "$1" "$arex_code"'
     yield "arex_when=after"
     yield from _runtime_calls(runtimes, 2)
+    if scratch is not None:
+        yield scratches.END
     yield 'exit "$arex_code"'
 
 
@@ -237,7 +286,9 @@ def _ending(settings: ScriptSettings) -> Iterator[str]:
     yield _END
 
 
-def _run_alone(grami: Grami, runtimes: tuple[RuntimeScript, ...], settings: ScriptSettings) -> Iterator[str]:
+def _run_alone(
+    grami: Grami, runtimes: tuple[RuntimeScript, ...], settings: ScriptSettings, scratch: Scratch | None
+) -> Iterator[str]:
     yield "arex_path=$1"
     if settings.gnu_time:
         yield _TIMED.replace("FORMAT", quoted(_TIME_FORMAT)).replace("GNU_TIME", quoted(settings.gnu_time))
@@ -246,6 +297,8 @@ def _run_alone(grami: Grami, runtimes: tuple[RuntimeScript, ...], settings: Scri
     yield 'arex_check_interpreter "$arex_path" "$arex_code"'
     yield "arex_when=after"
     yield from _runtime_calls(runtimes, 2)
+    if scratch is not None:
+        yield scratches.END
     yield 'exit "$arex_code"'
 
 
@@ -289,8 +342,11 @@ arex_check_interpreter() {
 """.strip()
 
 _NOTE: Final = r"""
-# how far we have come, for the supervisor
-arex_note() { printf '%s\n' "$1" >"$arex_rundir/started"; }
+# how far we have come, and why not farther, for the supervisor
+arex_note() {
+    if [ -n "${arex_why:-}" ]; then printf '%s\n' "$arex_why" >"$arex_rundir/why"; fi
+    printf '%s\n' "$1" >"$arex_rundir/started"
+}
 arex_id=
 """.strip()
 
@@ -318,10 +374,12 @@ arex_began=$(arex_stamp)
 arex_code=
 arex_signal=
 arex_pid=
+arex_leave() { :; }
 arex_end() {
     trap - EXIT
     trap '' TERM
     unset IFS
+    arex_leave
     arex_ended=$(arex_stamp)
     arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
     arex_cause='exit code'

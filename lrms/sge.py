@@ -26,7 +26,8 @@ from lrms import qacct, sgejobs
 from lrms.arrays import named
 from lrms.commands import CommandBackend, CommandSettings
 from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
-from lrms.script import quoted
+from lrms.runtimes import properties
+from lrms.words import quoted
 
 #: Parallel environment of jobs with several slots, where ``sge_jobopts`` has no ``-pe``.
 DEFAULT_PE: Final = "smp"
@@ -117,13 +118,13 @@ class SgeDialect(Dialect):
         return ()
 
     def shape(self, submission: Submission) -> tuple[object, ...]:
-        return (*self._wishes(submission.grami), job_name(submission.grami.jobname))
+        return (*self._wishes(submission.grami, properties(submission)), job_name(submission.grami.jobname))
 
     def submit(self, work: Work) -> Call:
         name = job_name(named(work.submissions).grami.jobname)
         words = [
             *("-S", "/bin/sh", "-wd", "/"),
-            *self._wishes(work.first.grami),
+            *self._wishes(work.first.grami, properties(work.first)),
             # what follows is ours whatever the site's options say; the colon: no host comes before the path
             *("-terse", "-C", "", "-r", "n", "-b", "n", "-j", "y", "-o", f":{work.output}"),
             *("-N", f"{name}~{work.tag.replace('@', '%')}"),
@@ -131,10 +132,15 @@ class SgeDialect(Dialect):
         ]
         return self._call("qsub", *words, stdin=_starter(work.script))
 
-    def _wishes(self, grami: Grami) -> Iterator[str]:
-        """Options of qsub for what the job asks for, then the site's own."""
+    def _wishes(self, grami: Grami, wanted_environments: Sequence[str]) -> Iterator[str]:
+        """
+        Options of qsub for what the job asks for, then the site's own.
+
+        A runtime environment says by a node property in which parallel environment the job is to run.
+        """
         queue = self._options.queues.get(grami.queue, QueueOptions())
         environment, extra = _parallel((*self._options.extra, *queue.extra))
+        environment = next((_word(each) for each in wanted_environments), environment)
         if grami.queue:
             yield from ("-q", _word(grami.queue))
         if self._options.project:

@@ -27,6 +27,7 @@ from arex.ports import Submission
 from arex.process import Completed
 from lrms.commands import CommandBackend, CommandSettings
 from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
+from lrms.runtimes import properties
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ class SlurmDialect(Dialect):
     # --- submitting ---
 
     def directives(self, submission: Submission) -> tuple[str, ...]:
-        return tuple(f"#SBATCH {option}" for option in self._wishes(submission.grami))
+        return tuple(f"#SBATCH {option}" for option in (*self._wishes(submission.grami), *properties(submission)))
 
     def _wishes(self, grami: Grami) -> Iterator[str]:
         queue = self._options.queues.get(grami.queue, QueueOptions())

@@ -269,7 +269,7 @@ class _Job:
             f"exitcode={_text(code)}\nsignal={_text(number)}\ncause={cause}\n"
             f"start={_stamp('%Y-%m-%dT%H:%M:%SZ', self.began)}\nend={_stamp('%Y-%m-%dT%H:%M:%SZ', ended_s)}\n"
             f"wall_s={wall_s:.3f}\nuser_s={self.usage.total[0]:.3f}\nsystem_s={self.usage.total[1]:.3f}\n"
-            f"maxrss_kb={int(self.usage.total[2])}\nnode={self.order.node}\ncomplete=yes\n"
+            f"maxrss_kb={int(self.usage.total[2])}\nnode={self.order.node}\n{self._why(code)}complete=yes\n"
         )
         _patiently(lambda: _put(f"{self.order.rundir}/done.new", text))
         os.rename(f"{self.order.rundir}/done.new", f"{self.order.rundir}/done")  # noqa: PTH104 - as above
@@ -293,6 +293,17 @@ class _Job:
             number = -code if code < 0 else code - 128
             return 128 + number, number, "signal"
         return code, None, "exit code"
+
+    def _why(self, code: int | None) -> str:
+        """The line of the record about what the script failed for, where it says so and the payload has no end."""
+        if code is not None:
+            return ""
+        try:
+            with open(f"{self.order.rundir}/why", "rb") as file:  # noqa: PTH123 - as above
+                text = file.read(1024).decode(errors="replace")
+        except OSError:
+            return ""
+        return f"message={' '.join(text.split())}\n"
 
     def _mark(self) -> str:
         try:

@@ -15,7 +15,7 @@ from typing import Final
 
 from arex.model.report import EndCause, Evidence, Phase, Report, Witness
 from lrms.dialect import Seen
-from lrms.record import Done
+from lrms.record import Done, failure
 
 #: Ends that the batch system brought about: its word goes before the script's.
 _IMPOSED: Final = frozenset(EndCause) - {EndCause.EXIT_CODE, EndCause.SIGNAL, EndCause.LOST}
@@ -212,7 +212,7 @@ def _waiting(facts: Facts, doubt: str) -> Report:
 def _message(facts: Facts, cause: EndCause, verdict: Seen | None) -> str:
     """For ``lrms_done``; nothing for what its code says already."""
     if cause in {EndCause.EXIT_CODE, EndCause.SIGNAL}:
-        return ""
+        return "" if facts.done is None else failure(facts.done)
     own = [facts.done.message] if facts.done is not None and facts.done.message else []
     more = own if verdict is None else [f"{facts.system}: {verdict.word}", *filter(None, [verdict.message])]
     reason = f" ({', '.join(more)})" if more else ""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: Program to ``module:command``.
 COMMANDS: Final[Mapping[str, str]] = {
     "arex": "arex.cli.group:command",
+    "arexctl": "arex.cli.ctl:command",
     "arcsub": "arex.cli.arcsub:command",
     "arcstat": "arex.cli.arcstat:command",
     "arcget": "arex.cli.arcget:command",
@@ -108,6 +109,10 @@ def _program(name: str) -> None:
 
 def arex() -> None:
     _program("arex")
+
+
+def arexctl() -> None:
+    _program("arexctl")
 
 
 def arcsub() -> None:

@@ -286,7 +286,10 @@ async def test_what_never_ran_has_no_exit_code(world: ForkWorld, backend: ForkBa
 
     reports = [await end_of(backend, await submitted(backend, each)) for each in (submission, missing)]
 
-    assert [lrms_done(each) for each in reports] == [(-1, "Job died unexpectedly")] * 2
+    assert [lrms_done(each) for each in reports] == [
+        (-1, "Job died unexpectedly"),  # the kernel says so only to the log
+        (-1, 'Job failed: never started (Path "./program" does not seem to exist)'),
+    ]
     assert "Cannot run ./program: /no/such/shell: not found" in submission.comment.read_text()
     assert 'Path "./program" does not seem to exist' in missing.comment.read_text()
     assert "exitcode=" not in submission.diag.read_text() + missing.diag.read_text()

@@ -1,0 +1,121 @@
+"""``arexctl cache list | stats | clean``."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from arex.cli.options import CONTEXT
+from arex.cli.output import document, local_time, plain, printable, remark, say
+from arex.cli.service import read_config
+from arex.clock import SystemClock
+from arex.controldir.layout import LAYOUTS
+from arex.controldir.store import ControlDir
+from arex.errors import ServiceError
+from arex.staging.cache import cached_files
+from arex.staging.cleaning import Cleaned, Cleaner
+
+_config = click.option(
+    "--config", "-c", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="arc.conf or YAML to use."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("cache", context_settings=CONTEXT)
+def group() -> None:
+    """Look after the cache of input files."""
+
+
+def _cleaner(config_file: Path | None) -> Cleaner:
+    config = read_config(config_file)
+    if not config.cache.cachedir:
+        raise ServiceError("there is no cache: set cachedir in [arex/cache], see 'arex config explain cachedir'")
+    store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
+    return Cleaner(config, SystemClock(), is_live=store.is_live)
+
+
+def size_words(size: float) -> str:
+    """As people read it: ``1.5 GB``, powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+@group.command("list")
+@_config
+@click.option("--used-before", metavar="DAYS", type=click.FloatRange(min=0), help="Only files not used for so long.")
+@click.argument("pattern", default="")
+@_json
+def list_(config_file: Path | None, *, used_before: float | None, pattern: str, as_json: bool) -> None:
+    """List cached files whose URL contains PATTERN, the least recently used first."""
+    cleaner = _cleaner(config_file)
+    now = datetime.now(UTC)  # noqa: TID251 - a command for people, the service is not involved
+    files = [
+        file
+        for root in cleaner.roots
+        for file in cached_files(root)
+        if pattern in file.url and (used_before is None or (now - file.used).total_seconds() > used_before * 86400)
+    ]
+    files.sort(key=lambda file: file.used)
+    if as_json:
+        document([plain(file) for file in files])
+        return
+    for file in files:
+        use = "in use" if file.linked else ""
+        say(f"{local_time(file.used)}  {size_words(file.size):>8}  {use:6}  {printable(file.url)}")
+    remark(f"{len(files)} files, {size_words(sum(file.size for file in files))}")
+
+
+@group.command()
+@_config
+@_json
+def stats(config_file: Path | None, *, as_json: bool) -> None:
+    """Say how full each cache directory is."""
+    cleaner = _cleaner(config_file)
+    fills = [cleaner.fill(root) for root in cleaner.roots if root.is_dir()]
+    if as_json:
+        document([{**plain(fill), "percent": round(fill.percent, 2)} for fill in fills])
+        return
+    for fill in fills:
+        say(
+            f"{fill.root}: {fill.files} files, {size_words(fill.size)}, {fill.linked} in use; "
+            f"{size_words(fill.used)} of {size_words(fill.total)} count ({fill.percent:.1f} %)"
+        )
+    for root in cleaner.roots:
+        if not root.is_dir():
+            say(f"{root}: is made when the first file goes in")
+
+
+@group.command()
+@_config
+@click.option("--dry-run", "-n", is_flag=True, help="Only say what would go.")
+@click.option("--all", "everything", is_flag=True, help="Remove every file that no job uses, whatever the fill level.")
+@_json
+def clean(config_file: Path | None, *, dry_run: bool, everything: bool, as_json: bool) -> None:
+    """Remove what cachesize and cachelifetime call for; what a live job is linked to stays."""
+    cleaned = asyncio.run(_cleaner(config_file).clean(dry_run=dry_run, everything=everything))
+    if as_json:
+        document({**plain(cleaned), "size": cleaned.size, "dry_run": dry_run})
+        return
+    for file in cleaned.files if dry_run else ():
+        say(f"{size_words(file.size):>8}  {printable(file.url)}")
+    say(_summary(cleaned, "would be removed" if dry_run else "removed"))
+    if not cleaned.in_time:
+        remark("cachecleantimeout ended the round before everything was done; call it again")
+
+
+def _summary(cleaned: Cleaned, what: str) -> str:
+    more = [
+        f"{len(found)} {name}"
+        for found, name in (
+            (cleaned.parts, "parts of given-up transfers"),
+            (cleaned.joblinks, "directories of job links"),
+        )
+        if found
+    ]
+    return f"{', '.join([f'{len(cleaned.files)} files ({size_words(cleaned.size)})', *more])} {what}"

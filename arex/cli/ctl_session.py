@@ -1,0 +1,148 @@
+"""``arexctl session usage | clean``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from arex.cli.ctl_cache import size_words
+from arex.cli.options import CONTEXT
+from arex.cli.output import document, plain, printable, remark, say
+from arex.cli.service import read_config
+from arex.config.model import Configuration
+from arex.controldir.layout import LAYOUTS
+from arex.controldir.quota import Taken, session_names, taken_by
+from arex.controldir.store import ControlDir, SessionFiles
+from arex.errors import CorruptFile
+from arex.model.ids import JobId
+
+_config = click.option(
+    "--config", "-c", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="arc.conf or YAML to use."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+#: A session directory without a job may belong to a submission that is just being written.
+_YOUNG_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session directory and the job that it belongs to."""
+
+    job: JobId
+    root: Path
+    state: str  #: empty: the control directory knows no such job
+    owner: str
+    taken: Taken
+
+
+@click.group("session", context_settings=CONTEXT)
+def group() -> None:
+    """Look after session directories."""
+
+
+def _store(config: Configuration) -> ControlDir:
+    return ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
+
+
+def _sessions(config: Configuration) -> Iterator[Session]:
+    store = _store(config)
+    for entry in config.arex.sessiondir:
+        for job in sorted(session_names(entry.path)):
+            found = store.read_status(job)
+            state = "" if found is None else str(found.status or "unreadable")
+            yield Session(
+                job=job, root=entry.path, state=state, owner=_owner(store, job), taken=taken_by(entry.path, job)
+            )
+
+
+def _owner(store: ControlDir, job: JobId) -> str:
+    try:
+        local = store.read_local(job)
+    except (CorruptFile, BlockingIOError):
+        return ""
+    return "" if local is None else local.subject or ""
+
+
+@group.command()
+@_config
+@click.option("--by-owner", is_flag=True, help="One line for each owner.")
+@_json
+def usage(config_file: Path | None, *, by_owner: bool, as_json: bool) -> None:
+    """Say what each job takes, the largest last, and what is left."""
+    config = read_config(config_file)
+    found = sorted(_sessions(config), key=lambda session: session.taken.size)
+    if by_owner:
+        _by_owner(found, as_json=as_json)
+        return
+    if as_json:
+        document([plain(session) for session in found])
+        return
+    for session in found:
+        size = size_words(session.taken.size)
+        say(f"{size:>8}  {session.taken.inodes:>8} files  {session.state or 'no such job':<12}  {session.job}")
+    for entry in config.arex.sessiondir:
+        if entry.path.is_dir():
+            disk = os.statvfs(entry.path)
+            free = size_words(disk.f_bavail * disk.f_frsize)
+            remark(f"{entry.path}: {free} and {disk.f_favail} inodes are free")
+
+
+def _by_owner(found: list[Session], *, as_json: bool) -> None:
+    total: dict[str, Taken] = defaultdict(Taken)
+    for session in found:
+        total[session.owner] += session.taken
+    if as_json:
+        document({owner: plain(taken) for owner, taken in total.items()})
+        return
+    for owner, taken in sorted(total.items(), key=lambda pair: pair[1].size):
+        say(f"{size_words(taken.size):>8}  {taken.inodes:>8} files  {printable(owner) or 'nobody that is known'}")
+
+
+@group.command()
+@_config
+@click.option("--dry-run", "-n", is_flag=True, help="Only say what would go.")
+@click.option("--finished", metavar="DAYS", type=click.FloatRange(min=0), help="Also of jobs that ended so long ago.")
+@_json
+def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as_json: bool) -> None:
+    """Remove session directories that belong to no job any more, at clean_rate."""
+    config = read_config(config_file)
+    store = _store(config)
+    removed = []
+    for session in _sessions(config):
+        if _is_over(store, session, finished):
+            removed.append(session)
+            if not dry_run:
+                SessionFiles(session.root / session.job).remove()
+                if config.service.clean_rate:
+                    time.sleep(session.taken.inodes / config.service.clean_rate)  # noqa: TID251 - no event loop here
+    if as_json:
+        document({"sessions": [plain(session) for session in removed], "dry_run": dry_run})
+        return
+    for session in removed:
+        say(f"{size_words(session.taken.size):>8}  {session.state or 'no such job':<12}  {session.root / session.job}")
+    total = sum(session.taken.size for session in removed)
+    what = "would be removed" if dry_run else "removed"
+    say(f"{len(removed)} session directories ({size_words(total)}) {what}")
+
+
+def _is_over(store: ControlDir, session: Session, finished_days: float | None) -> bool:
+    """Nothing that runs, that somebody is just writing, or that is no directory of ours."""
+    path = session.root / session.job
+    if SessionFiles(path).objection(session.job):
+        return False
+    if not session.state:
+        return _age_s(path.lstat().st_mtime) > _YOUNG_S
+    if finished_days is None or session.state != "FINISHED":
+        return False
+    found = store.read_status(session.job)
+    return found is not None and _age_s(found.changed.timestamp()) > finished_days * 86400
+
+
+def _age_s(stamp: float) -> float:
+    return time.time() - stamp  # noqa: TID251 - a command for people, the service is not involved

@@ -1,0 +1,43 @@
+"""Groups of commands, each imported when it is called: help for all must not import all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from arex.cli.entry import load
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name only."""
+
+    def __init__(self, *args: Any, subcommands: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:  # noqa: ANN401
+        """``subcommands``: name to ``module:command`` and what the overview says about it."""
+        super().__init__(*args, **kwargs)
+        self._subcommands = subcommands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return [*self._subcommands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        return load(self._subcommands[cmd_name][0]) if cmd_name in self._subcommands else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self._subcommands and not args[0].startswith("-"):
+            import difflib  # noqa: PLC0415 - for mistakes only
+
+            near = difflib.get_close_matches(args[0], self._subcommands, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in self._subcommands.items()])
