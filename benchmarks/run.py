@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import calls, scale, side_by_side
+from benchmarks import calls, scale, side_by_side, staging
 
 
 def main() -> None:
@@ -15,6 +15,8 @@ def main() -> None:
     side_by_side.main()
     print("=== questions to the batch system", flush=True)
     calls.main()
+    print("=== input files beside curl", flush=True)
+    staging.main()
     print("=== many jobs in one control directory", flush=True)
     scale.main()
 

@@ -1,0 +1,273 @@
+"""A file that comes in: directly, through the cache, or as a link to where it lies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from arex.errors import CacheUnavailable, UnsafePath
+from arex.staging import journal, place
+from arex.staging.cache import Cached, CacheRecord
+from arex.staging.mover import Facts, Mover, Place, Resume, Trouble, Verdict, from_os
+from arex.staging.part import Part, Wanted
+from arex.staging.place import Arrival
+from arex.staging.shares import Ticket
+from arex.staging.threads import in_thread
+from arex.staging.transfer import Failed, Transfer
+from arex.staging.url import CacheUse, Url, canonical
+
+#: A copy that was found to agree with its source is not questioned again for so long by one who has access.
+_AGREED: Final = timedelta(minutes=5)
+#: Less than this is not worth resuming.
+_LEAST_RESUME: Final = 64 * 1024
+
+
+@dataclass(eq=False, slots=True)
+class Download(Transfer):
+    """One input."""
+
+    look_up: Ticket | None = None  #: for a place among those that look and link
+    half: tuple[Url, Facts] | None = None  #: what the half file in the cache is of
+
+    @property
+    def _cacheable(self) -> bool:
+        url = self.replicas[0]
+        if self.shop.cache is None or url.scheme == "file" or url.cache is CacheUse.NO:
+            return False
+        return url.cache is not CacheUse.DEFAULT or not url.executable
+
+    def start(self) -> None:
+        if not self._cacheable and not self._link_target():
+            Transfer.start(self)
+            return
+        self.state = "CHECK_CACHE"
+        self.look_up = Ticket(self.ticket.share, self.ticket.priority, self.ticket.since)
+        look_up = self.look_up
+        self.shop.turns.ask(
+            canonical(self.replicas[0]),
+            self,
+            lambda: self.shop.processor.ask(look_up, lambda: self.stage.spawn(self)),
+        )
+
+    def leave(self) -> None:
+        Transfer.leave(self)
+        if self.look_up is not None:
+            self.shop.processor.leave(self.look_up)
+            self.shop.turns.leave(canonical(self.replicas[0]), self)
+
+    async def move(self) -> None:
+        target = self._link_target()
+        if target and await self._linked(*target):
+            return
+        if self._cacheable and await self._through_cache():
+            return
+        if self.look_up is not None:
+            self.shop.processor.leave(self.look_up)
+            self.shop.turns.leave(canonical(self.replicas[0]), self)
+        await self.tried(self._fetch_and_place, self.shop.delivery, self.ticket)
+        self.shop.counters.downloads += 1
+        self.shop.counters.bytes_in += self.size
+
+    def worded(self, url: Url, trouble: Trouble) -> str:
+        begun = self.meter is not None and self.meter.moved
+        if not begun or trouble.verdict in {Verdict.NOT_FOUND, Verdict.PERMANENT}:
+            return f"Failed checking source replica {url.shown}: Failed to obtain information about file: {trouble}"
+        return f"Failed reading from source: {url.shown} : Failed while reading from source: {trouble}"
+
+    # --- directly -----------------------------------------------------------------------------------------------
+
+    async def _fetch_and_place(self, mover: Mover, source: Place) -> None:
+        workdir = self.stage.staging.workdir
+        url = str(source.url)
+        begun, facts = self.stage.journal.begun.get(self.entry.pfn, ("", None))
+        facts = facts if begun == journal.mark(url) else None
+        part = await self._fetch(mover, source, workdir / journal.part_name(self.entry.pfn), facts)
+        arrival = Arrival(self.entry.pfn, url, part.body, self.replicas[0].executable, self.shop.durable)
+        if part.body is not None:
+            arrival.durable = False
+        if part.body is not None and self.stage.keeper.has_room:
+            self.shop.delivery.leave(self.ticket)  # the network is free for another one while the disk works
+        try:
+            await self.stage.keeper.put(arrival)
+        except UnsafePath as exc:
+            raise Failed(str(exc)) from exc
+        except OSError as exc:
+            raise from_os(exc) from exc
+
+    async def _fetch(
+        self, mover: Mover, source: Place, path: Path, facts: Facts | None, *, in_memory: bool = True
+    ) -> Part:
+        url = source.url
+        assert self.meter is not None
+        part = Part(
+            path=path,
+            wanted=Wanted(size=url.size, checksum=url.checksum, algorithm=url.algorithm),
+            meter=self.meter,
+            begun=self._begun(url, in_cache=not in_memory),
+            in_memory=in_memory,
+        )
+        self.state = "TRANSFERRING"
+        resume = None if facts is None else await in_thread(_resume, path, facts)
+        try:
+            await mover.fetch(source, _Told(part, self, resume), resume)
+            await part.finish(durable=self.shop.durable)
+        finally:
+            await part.stop()
+        return part
+
+    def _begun(self, url: Url, *, in_cache: bool) -> _Begun:
+        return _Begun(self, url, in_cache)
+
+    # --- through the cache --------------------------------------------------------------------------------------
+
+    async def _through_cache(self) -> bool:
+        """Whether the cache could be used; else the file is still to be fetched."""
+        assert self.shop.cache is not None
+        try:
+            async with self.shop.cache.hold(canonical(self.replicas[0])) as cached:
+                await self._fill(cached)
+                self.size = await in_thread(
+                    cached.deliver,
+                    self.stage.staging.job,
+                    self.stage.staging.session,
+                    self.entry.pfn,
+                    copy=self.replicas[0].cache is CacheUse.COPY or self.entry.pfn in self.stage.staging.copied,
+                    executable=self.replicas[0].executable,
+                )
+        except (CacheUnavailable, OSError) as exc:
+            await self.stage.note(f"{self.replicas[0].shown}: the cache can't be used: {exc}")
+            return False
+        except UnsafePath as exc:
+            raise Failed(str(exc)) from exc
+        return True
+
+    async def _fill(self, cached: Cached) -> None:
+        """See to it that the copy is there, agrees with the source, and may be read by this owner."""
+        owner = self.stage.staging.owner
+        if await self._agrees(cached, owner):
+            self.shop.counters.cache_hits += 1
+            return
+        assert self.look_up is not None
+        self.shop.processor.leave(self.look_up)
+        self.shop.counters.cache_misses += 1
+
+        async def fetch(mover: Mover, source: Place) -> Facts:
+            facts = self.half[1] if self.half is not None and self.half[0] == source.url else None
+            return (await self._fetch(mover, source, cached.partial, facts, in_memory=False)).facts
+
+        facts = await self.tried(fetch, self.shop.delivery, self.ticket)
+        self.shop.delivery.leave(self.ticket)
+        now = self.shop.clock.now()
+        record = CacheRecord(size=self.size, modified=facts.modified, etag=facts.etag, checked=now)
+        await in_thread(cached.commit, record)
+        await in_thread(cached.allow, owner)
+        self.shop.counters.downloads += 1
+        self.shop.counters.bytes_in += self.size
+
+    async def _agrees(self, cached: Cached, owner: str) -> bool:
+        use = self.replicas[0].cache
+        record, allowed = await in_thread(lambda: (cached.record(), cached.allowed(owner)))
+        if record is None or use is CacheUse.RENEW:
+            return False
+        fresh = self.shop.clock.now() - record.checked < _AGREED
+        if allowed and (use is CacheUse.INVARIANT or (fresh and use is not CacheUse.CHECK)):
+            return True
+        assert self.look_up is not None
+        facts = await self.tried(lambda mover, source: mover.stat(source), self.shop.processor, self.look_up)
+        if use is not CacheUse.INVARIANT and not agree(record, facts):
+            return False
+        await in_thread(cached.touch_checked)
+        await in_thread(cached.allow, owner)
+        return True
+
+    # --- as a link ----------------------------------------------------------------------------------------------
+
+    def _link_target(self) -> tuple[Path, Path] | None:
+        """Where ``linkurl`` has the file here, and on worker nodes."""
+        if not self.shop.links:
+            return None
+        url = str(self.replicas[0])
+        rule = next((each for each in self.shop.links if url.startswith(each.url)), None)
+        if rule is None or self.entry.pfn in self.stage.staging.copied or self.replicas[0].executable:
+            return None
+        rest = url.removeprefix(rule.url)
+        if ".." in rest.split("/"):
+            return None
+        return Path(rule.replacement + rest), Path((rule.node_path or rule.replacement) + rest)
+
+    async def _linked(self, here: Path, there: Path) -> bool:
+        """Whether the file could be linked to."""
+        try:
+            self.size = await in_thread(_readable, here)
+            await in_thread(place.link, self.stage.staging.session, self.entry.pfn, there)
+        except UnsafePath as exc:
+            raise Failed(str(exc)) from exc
+        except OSError as exc:
+            await self.stage.note(f"{self.replicas[0].shown}: no link to {here}, it is fetched: {exc.strerror}")
+            return False
+        return True
+
+
+@dataclass(slots=True)
+class _Begun:
+    """Writes down what a part file is of, so that it can be gone on with."""
+
+    download: Download
+    url: Url
+    in_cache: bool
+
+    async def __call__(self, facts: Facts) -> None:
+        if self.in_cache:
+            self.download.half = (self.url, facts)
+            return
+        fact = journal.begun(self.download.entry.pfn, str(self.url), facts)
+        await in_thread(self.download.stage.journal.add, [fact], durable=False)
+
+
+@dataclass(slots=True)
+class _Told:
+    """A part whose resumption is told."""
+
+    part: Part
+    download: Download
+    resume: Resume | None
+
+    async def begin(self, facts: Facts, start: int) -> None:
+        await self.part.begin(facts, start)
+        if start:
+            self.download.shop.counters.resumed += 1
+            await self.download.stage.note(f"{self.download.entry.pfn}: resumed at byte {start}")
+
+    async def write(self, data: bytes) -> None:
+        await self.part.write(data)
+
+
+def agree(record: CacheRecord, facts: Facts) -> bool:
+    """Whether a copy is of what the source has now."""
+    if facts.size is not None and facts.size != record.size:
+        return False
+    if facts.etag and record.etag:
+        return facts.etag == record.etag
+    if facts.modified is not None and record.modified is not None:
+        return facts.modified <= record.modified
+    return facts.size is not None
+
+
+def _resume(path: Path, facts: Facts) -> Resume | None:
+    """What of a part file is of use; its last byte is asked for again, so that there is something to ask for."""
+    with contextlib.suppress(FileNotFoundError):
+        offset = path.stat().st_size
+        if facts.size is not None:
+            offset = min(offset, facts.size - 1)
+        if offset >= _LEAST_RESUME and facts.validator:
+            return Resume(offset, facts)
+    return None
+
+
+def _readable(path: Path) -> int:
+    with path.open("rb") as stream:
+        return os.fstat(stream.fileno()).st_size

@@ -1,0 +1,279 @@
+"""
+Moves the files of all jobs: the stager of the grid manager.
+
+One transfer is one file of one job in one direction. ``shares`` says who is next, ``transfer`` tries until there is
+a verdict, ``mover`` is what speaks a protocol, ``journal`` and ``part`` are what a crash leaves, ``cache`` is what
+jobs share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from arex.clock import Clock
+from arex.config.model import Configuration, DataStagingBlock
+from arex.controldir import atomic, progress
+from arex.errors import CorruptFile
+from arex.model.ids import JobId
+from arex.ports import Staged, Stager, Staging
+from arex.staging import statefile
+from arex.staging.cache import Cache
+from arex.staging.meter import Meter
+from arex.staging.mover import Means
+from arex.staging.schemes import Movers
+from arex.staging.shares import Pool, Turns
+from arex.staging.stage import Note, Stage
+from arex.staging.threads import in_thread
+from arex.staging.transfer import Counters, Shop
+from arex.staging.url import Url
+
+log = logging.getLogger(__name__)
+
+_LOOK_S: Final = 1.0
+#: A credential that did not do is tried again after so long even if its file is the same.
+_HELD_S: Final = 300.0
+#: Writing the list of transfers takes at most this part of the time.
+_STATE_PART: Final = 0.02
+
+_Version = tuple[tuple[str, int, int], ...]
+
+
+class Engine:
+    """One for a service. ``note`` is called in a worker thread, with lines for a job's log."""
+
+    def __init__(
+        self,
+        config: DataStagingBlock,
+        clock: Clock,
+        *,
+        means: Means,
+        cache: Cache | None = None,
+        per_host: int = 0,
+        durable: bool = True,
+        statefile: Path | None = None,
+        note: Note = lambda _job, _text: None,
+    ) -> None:
+        self._config, self._clock, self._note, self._statefile = config, clock, note, statefile
+        weights = {
+            f"{each.share}-{way}": each.priority for each in config.sharepriority for way in ("download", "upload")
+        }
+        self._shop = Shop(
+            clock=clock,
+            movers=Movers(means),
+            delivery=Pool(
+                config.maxdelivery,
+                emergency=config.maxemergency,
+                per_share=config.maxprepared,
+                per_host=per_host,
+                weights=weights,
+            ),
+            processor=Pool(config.maxprocessor, weights=weights),
+            turns=Turns(),
+            cache=cache,
+            durable=durable,
+            most_tries=config.maxtransfertries,
+            links=config.linkurl,
+            counters=Counters(),
+            watch=self._watch,
+            unwatch=self._unwatch,
+        )
+        self._stages: dict[JobId, Stage] = {}
+        self._held: dict[JobId, tuple[_Version, float, Staged]] = {}
+        self._meters: dict[Meter, None] = {}
+        self._monitor: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_config(cls, config: Configuration, clock: Clock, note: Note = lambda _job, _text: None) -> Self:
+        """The engine that a site's configuration asks for."""
+        staging = config.staging
+        means = Means(
+            cert_dir=config.common.x509_cert_dir,
+            http_proxy=config.common.http_proxy,
+            partial_get=staging.httpgetpartial,
+            inactivity_s=staging.speedcontrol.max_inactivity or None,
+            clock=clock,
+        )
+        return cls(
+            staging,
+            clock,
+            means=means,
+            cache=Cache.from_config(config, clock),
+            per_host=config.service.transfers_per_host,
+            durable=config.service.fsync,
+            statefile=staging.statefile or config.arex.controldir / "dtr.state",
+            note=note,
+        )
+
+    # --- the seam -----------------------------------------------------------------------------------------------
+
+    async def stage_in(self, staging: Staging) -> Staged:
+        return await self._stage(staging, out=False)
+
+    async def stage_out(self, staging: Staging) -> Staged:
+        return await self._stage(staging, out=True)
+
+    async def _stage(self, staging: Staging, *, out: bool) -> Staged:
+        while (other := self._stages.get(staging.job)) is not None:
+            await other.ended_at.wait()
+        stage = Stage(
+            self._shop,
+            staging,
+            out=out,
+            share=f"{self._share(staging)}-{'upload' if out else 'download'}",
+            order=self._ordered,
+            copies=self._config.copyurl,
+            note=self._note,
+        )
+        self._stages[staging.job] = stage
+        try:
+            return await self._unless_held(stage)
+        except CorruptFile as exc:
+            return Staged(done=False, failure=str(exc))
+        except OSError as exc:
+            facts = {"event": "stage.trouble", "job": staging.job}
+            log.warning("the files of a job can't be handled: %s", exc, extra=facts)
+            return Staged(done=False, waits=f"the files of the job can't be handled: {exc.strerror}")
+        finally:
+            del self._stages[staging.job]
+            stage.ended_at.set()
+
+    async def _unless_held(self, stage: Stage) -> Staged:
+        """A job that waits for a credential is not tried again before that has changed, or some time has passed."""
+        job, now = stage.staging.job, self._clock.monotonic()
+        version = await in_thread(_version, stage.staging)
+        match self._held.pop(job, None):
+            case before, until, staged if before == version and now < until:
+                self._held[job] = (before, until, staged)
+                return staged
+        staged = await stage.run()
+        if staged.waits:
+            self._held[job] = (version, now + _HELD_S, staged)
+        return staged
+
+    async def cancel(self, job: JobId) -> None:
+        """
+        Stop what is under way for this job; returns when nothing of it touches the session any more.
+
+        Part files stay, as the job may go on after a restart of the service; ``release`` removes them.
+        """
+        while (stage := self._stages.get(job)) is not None:
+            await stage.stop()
+            if self._stages.get(job) is stage:
+                stage.give_up()
+                await stage.ended_at.wait()
+
+    async def release(self, job: JobId) -> None:
+        """Links of the job into the cache go; its directory of part files goes with the session."""
+        self._held.pop(job, None)
+        if self._shop.cache is not None:
+            await self._shop.cache.release(job)
+
+    async def run(self) -> None:
+        """Publish the list of transfers; connections are closed at the end."""
+        pause = _LOOK_S
+        text: str | None = None
+        try:
+            while True:
+                await self._clock.sleep(pause)
+                began = self._clock.monotonic()
+                lines = statefile.lines(self._stages.values())
+                if self._statefile is not None and lines != text:
+                    await self._publish(self._statefile, lines)
+                    text = lines
+                pause = max(_LOOK_S, (self._clock.monotonic() - began) / _STATE_PART)
+        finally:
+            await asyncio.shield(self.close())
+
+    async def _publish(self, path: Path, lines: str) -> None:
+        try:
+            await in_thread(atomic.put, str(path), lines.encode("utf-8", "surrogateescape"))
+        except OSError as exc:
+            log.warning("the list of transfers can't be written: %s", exc, extra={"event": "stage.state"})
+
+    async def close(self) -> None:
+        """Close connections; for when ``run`` was not called."""
+        if self._monitor is not None:
+            self._monitor.cancel()
+        await self._shop.movers.close()
+
+    def figures(self) -> Mapping[str, int]:
+        counters, delivery, processor = self._shop.counters, self._shop.delivery, self._shop.processor
+        return {
+            "staging_jobs": len(self._stages),
+            "transfers_waiting": delivery.waiting + processor.waiting,
+            "transfers_under_way": delivery.running,
+            "files_in": counters.downloads,
+            "files_out": counters.uploads,
+            "bytes_in": counters.bytes_in,
+            "bytes_out": counters.bytes_out,
+            "transfer_retries": counters.retries,
+            "transfers_resumed": counters.resumed,
+            "transfers_failed": counters.failures,
+            "cache_hits": counters.cache_hits,
+            "cache_misses": counters.cache_misses,
+        }
+
+    # --- policy -------------------------------------------------------------------------------------------------
+
+    def _share(self, staging: Staging) -> str:
+        return staging.owner or staging.share if self._config.sharepolicy == "dn" else staging.share
+
+    def _ordered(self, urls: Sequence[Url]) -> list[Url]:
+        """Replicas with the preferred first. Source: meaning of ``preferredpattern`` in arc.conf."""
+        patterns = [each for each in self._config.preferredpattern.split("|") if each]
+
+        def rank(url: Url) -> int:
+            host = url.host.partition(":")[0]
+            for number, pattern in enumerate(patterns):
+                if host.endswith(pattern[:-1]) if pattern.endswith("$") else pattern in host:
+                    return number
+            return len(patterns)
+
+        return sorted(urls, key=rank)
+
+    # --- speed and progress -------------------------------------------------------------------------------------
+
+    def _watch(self, meter: Meter) -> None:
+        self._meters[meter] = None
+        if self._monitor is None or self._monitor.done():
+            self._monitor = asyncio.get_running_loop().create_task(self._look(), name="transfer speed")
+
+    def _unwatch(self, meter: Meter) -> None:
+        self._meters.pop(meter, None)
+
+    async def _look(self) -> None:
+        """Once a second while anything moves; an idle engine does nothing."""
+        while self._meters:
+            await self._clock.sleep(_LOOK_S)
+            now = self._clock.monotonic()
+            for meter in list(self._meters):
+                meter.look(now, self._config.speedcontrol)
+            for stage in list(self._stages.values()):
+                if (told := stage.tell(now)) is not None:
+                    await self._tell(stage, told)
+
+    async def _tell(self, stage: Stage, told: progress.Progress) -> None:
+        try:
+            await in_thread(progress.write, stage.staging.workdir, told)
+        except (OSError, CorruptFile) as exc:
+            log.info("progress can't be written: %s", exc, extra={"event": "stage.progress", "job": stage.staging.job})
+
+
+def _version(staging: Staging) -> _Version:
+    """The credentials of a job as they are now."""
+    found = []
+    for path in sorted({entry.credential for entry in staging.files if entry.credential}):
+        try:
+            info = os.stat(path)  # noqa: PTH116 - one of thousands
+            found.append((path, info.st_mtime_ns, info.st_size))
+        except OSError:
+            found.append((path, 0, 0))
+    return tuple(found)
+
+
+_: type[Stager] = Engine

@@ -1,0 +1,122 @@
+"""Who a transfer is made for, as servers see it: a certificate with its key, or a token, out of a credential file."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from arex import credentials
+from arex.clock import Clock
+from arex.errors import CredentialError
+from arex.staging.mover import Trouble, Verdict
+
+_LARGEST: Final = 1024 * 1024
+_TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{8,16384}")
+#: A credential file is looked at again after so long.
+_FRESH_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a credential file holds. Two of one version are equal."""
+
+    path: Path | None = None  #: of a certificate with its key
+    version: tuple[int, int] = (0, 0)  #: time and size of the file
+    token: str = ""
+    expires: datetime | None = None
+    lacks: str = ""  #: why there is none
+
+    def trouble(self, now: datetime) -> str:
+        """What is wrong with it, if that may be why a server refuses; else nothing."""
+        if self.expires is not None and self.expires <= now:
+            return f"the credential expired at {self.expires:%Y-%m-%d %H:%M:%S} UTC"
+        return self.lacks
+
+
+ANONYMOUS: Final = Identity()
+
+
+def read(path: Path) -> Identity:
+    """A credential file, as far as there is one; never an error: most servers of public data ask for none."""
+    try:
+        info = path.stat()
+        data = path.read_bytes() if info.st_size <= _LARGEST else b""
+    except OSError as exc:
+        return Identity(lacks=f"the credential can't be read: {exc.strerror}")
+    version = (info.st_mtime_ns, info.st_size)
+    if b"-----BEGIN" in data:
+        try:
+            found = credentials.read(path)
+        except CredentialError as exc:
+            return Identity(version=version, lacks=f"the credential does not read: {exc}")
+        if not found.has_key:
+            return Identity(version=version, lacks="the credential has no key")
+        return Identity(path=path, version=version, expires=found.expires)
+    token = data.strip()
+    if not _TOKEN.fullmatch(token):
+        return Identity(version=version, lacks="the credential is neither a certificate nor a token")
+    return Identity(version=version, token=token.decode(), expires=_expiry(token.decode()))
+
+
+def _expiry(token: str) -> datetime | None:
+    """When a JWT ends; None for another kind of token. Source: RFC 7519."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (IndexError, ValueError, binascii.Error, KeyError, TypeError, OverflowError):
+        return None
+
+
+class Identities:
+    """Credential files as they were a moment ago."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: dict[Path, tuple[float, Identity]] = {}
+
+    async def of(self, path: Path | None) -> Identity:
+        if path is None:
+            return ANONYMOUS
+        seen = self._seen.get(path)
+        now = self._clock.monotonic()
+        if seen is None or now - seen[0] > _FRESH_S:
+            if len(self._seen) > 10_000:
+                self._seen.clear()
+            self._seen[path] = seen = (now, await asyncio.to_thread(read, path))
+        return seen[1]
+
+
+def context(cert_dir: Path, identity: Identity) -> ssl.SSLContext:
+    """
+    How servers are checked, and what they are shown.
+
+    Authorities are those of the hashed directory; of the system, if that has none.
+
+    Raises:
+        Trouble: the certificate can't be used.
+    """
+    made = ssl.create_default_context() if not _has_files(cert_dir) else ssl.create_default_context(capath=cert_dir)
+    if identity.path is not None:
+        try:
+            made.load_cert_chain(identity.path)
+        except (OSError, ValueError) as exc:
+            raise Trouble(
+                Verdict.CREDENTIAL, f"the credential can't be used: {exc}", cure="give the job another one"
+            ) from exc
+    return made
+
+
+def _has_files(directory: Path) -> bool:
+    try:
+        return next(directory.iterdir(), None) is not None
+    except OSError:
+        return False

@@ -1,0 +1,71 @@
+"""The table of schemes: which mover speaks which; each is imported when a URL first asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Final, cast
+
+from arex.errors import StagingError
+from arex.staging.mover import Means, Mover
+
+_HTTP: Final = "arex.staging.http:HttpMover"
+BUILT_IN: Final[Mapping[str, str]] = {
+    "file": "arex.staging.file:FileMover",
+    "http": _HTTP,
+    "https": _HTTP,
+    "dav": _HTTP,
+    "davs": _HTTP,
+}
+_GROUP: Final = "arex.movers"
+
+
+def table() -> dict[str, str]:
+    """Scheme to ``module:Class``; what is built in can't be replaced."""
+    return {**{point.name: point.value for point in entry_points(group=_GROUP)}, **BUILT_IN}
+
+
+#: Read once: it takes a look at every installed distribution.
+TABLE: Final[Mapping[str, str]] = table()
+
+
+class Movers:
+    """The movers in use; schemes of one class share one."""
+
+    def __init__(self, means: Means, table: Mapping[str, str] = TABLE) -> None:
+        self._means = means
+        self._table = table
+        self._made: dict[str, Mover] = {}
+
+    def speaks(self, scheme: str) -> bool:
+        return scheme in self._table
+
+    async def of(self, scheme: str) -> Mover:
+        """
+        The mover for a scheme.
+
+        Raises:
+            StagingError: there is none, or it can't be loaded.
+        """
+        name = self._table.get(scheme)
+        if name is None:
+            raise StagingError(f"no transfer method for {scheme}: here")
+        if name not in self._made:
+            maker = await asyncio.to_thread(_load, scheme, name)
+            self._made.setdefault(name, maker(self._means))
+        return self._made[name]
+
+    async def close(self) -> None:
+        made, self._made = self._made, {}
+        for mover in made.values():
+            await mover.close()
+
+
+def _load(scheme: str, name: str) -> Callable[[Means], Mover]:
+    module, _, attribute = name.partition(":")
+    try:
+        return cast("Callable[[Means], Mover]", getattr(import_module(module), attribute))
+    except (ImportError, AttributeError) as exc:
+        raise StagingError(f"the transfer method for {scheme}: can't be loaded: {exc}") from exc

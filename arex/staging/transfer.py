@@ -1,0 +1,264 @@
+"""
+One file of one job in one direction: replicas in order, tries with growing pauses, a verdict at the end.
+
+A transfer that waits for its turn is a ticket in a heap; it becomes a task when it gets a place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from arex.clock import Clock
+from arex.config.values import CopyUrl
+from arex.errors import StagingError
+from arex.model.files import FileEntry
+from arex.ports import Staging
+from arex.staging.cache import Cache
+from arex.staging.journal import Journal
+from arex.staging.meter import Meter
+from arex.staging.mover import Mover, Place, Trouble, Verdict
+from arex.staging.place import Doorkeeper
+from arex.staging.schemes import Movers
+from arex.staging.shares import Pool, Ticket, Turns
+from arex.staging.url import Url
+
+_T = TypeVar("_T")
+
+_FIRST_PAUSE_S: Final = 2.0
+_LONGEST_PAUSE_S: Final = 600.0
+_LONGEST_ASKED_S: Final = 3600.0
+#: How often a full disk is tried again, and content that is not what was announced.
+_SPACE_TRIES: Final = 4
+_CORRUPT_TRIES: Final = 2
+
+
+class Failed(StagingError):
+    """This file will not come, or not arrive; the message is for ``.failed``."""
+
+
+class Held(StagingError):
+    """Somebody has to renew a credential first; the message says which and why."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the start."""
+
+    downloads: int = 0
+    uploads: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    retries: int = 0
+    resumed: int = 0
+    failures: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Shop:
+    """What all transfers share."""
+
+    clock: Clock
+    movers: Movers
+    delivery: Pool
+    processor: Pool
+    turns: Turns
+    cache: Cache | None
+    durable: bool
+    most_tries: int
+    links: tuple[CopyUrl, ...]
+    counters: Counters
+    watch: Callable[[Meter], None]
+    unwatch: Callable[[Meter], None]
+
+
+class Company(Protocol):
+    """The staging that a transfer belongs to."""
+
+    staging: Staging
+    journal: Journal
+    keeper: Doorkeeper
+
+    async def note(self, text: str) -> None:
+        """A line for the job's log."""
+        ...
+
+    def ended(self, transfer: Transfer) -> None:
+        """It has an outcome."""
+        ...
+
+    def spawn(self, transfer: Transfer) -> None:
+        """Make it a task, which ends before the staging does."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Transfer:
+    """What both directions have in common; ``move`` is the subclass's."""
+
+    shop: Shop
+    stage: Company
+    entry: FileEntry
+    replicas: tuple[Url, ...]
+    ticket: Ticket
+    state: str = "NEW"  #: as ARC calls it, for its list of transfers
+    failure: str = ""
+    waits: str = ""
+    done: bool = False
+    size: int = 0  #: bytes that moved, or were found
+    meter: Meter | None = None  #: of the attempt that is under way
+    _name: str = field(default="")
+
+    @property
+    def name(self) -> str:
+        """An id for lists, made when one is read."""
+        if not self._name:
+            self._name = str(uuid.uuid4())
+        return self._name
+
+    def start(self) -> None:
+        """Queue up."""
+        self.state = "TRANSFER"
+        self.shop.delivery.ask(self.ticket, lambda: self.stage.spawn(self))
+
+    async def run(self) -> None:
+        """To the end; the outcome is in ``done``, ``failure`` or ``waits``."""
+        try:
+            await self.move()
+            self.done = True
+        except Held as exc:
+            self.waits = str(exc)
+        except StagingError as exc:
+            self.failure = str(exc)
+            self.shop.counters.failures += 1
+        finally:
+            self.leave()
+        self.stage.ended(self)
+
+    async def move(self) -> None:
+        """Do it; raises Failed or Held."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Give back every place, and every wish for one."""
+        self.state = "DONE"
+        self.shop.delivery.leave(self.ticket)
+
+    # --- tries --------------------------------------------------------------------------------------------------
+
+    async def tried(self, attempt: Callable[[Mover, Place], Awaitable[_T]], pool: Pool, ticket: Ticket) -> _T:
+        """
+        Attempt over replicas and again after pauses, with a place in ``pool`` each time.
+
+        Raises:
+            Failed, Held: it is over.
+        """
+        tries = _Tries(list(self.replicas), self.shop.most_tries)
+        while True:
+            url = tries.candidates[0]
+            if not ticket.running:
+                await pool.enter(ticket)
+            try:
+                return await self._watched(url, attempt)
+            except Trouble as trouble:
+                pool.leave(ticket)
+                self.state = "TRANSFER"
+                pause = tries.after(trouble)
+                if pause is None:
+                    raise self._end(*(tries.held or (url, trouble))) from trouble
+                await self._again(url, trouble, tries, pause)
+
+    async def _again(self, url: Url, trouble: Trouble, tries: _Tries, pause: float) -> None:
+        self.shop.counters.retries += 1
+        if tries.candidates[0] != url:
+            then = f"going on with {tries.candidates[0].shown}"
+        else:
+            then = f"try {tries.made + 1} of {self.shop.most_tries} in {pause:.0f} s"
+        await self.stage.note(f"{url.shown}: {trouble}: {then}")
+        if pause:
+            await self.shop.clock.sleep(pause)
+
+    async def _watched(self, url: Url, attempt: Callable[[Mover, Place], Awaitable[_T]]) -> _T:
+        """One attempt, broken off when it is too slow."""
+        try:
+            mover = await self.shop.movers.of(url.scheme)
+        except StagingError as exc:
+            raise Trouble(Verdict.PERMANENT, str(exc)) from exc
+        place = Place(url, Path(self.entry.credential) if self.entry.credential else None)
+        loop = asyncio.get_running_loop()
+        scope = asyncio.timeout(None)
+        self.meter = Meter(self.entry.pfn, self.shop.clock.monotonic(), lambda: scope.reschedule(loop.time()))
+        self.shop.watch(self.meter)
+        try:
+            async with scope:
+                return await attempt(mover, place)
+        except TimeoutError as exc:
+            raise Trouble(Verdict.TEMPORARY, f"too slow: {self.meter.reason}") from exc
+        finally:
+            self.shop.unwatch(self.meter)
+            self.size = self.meter.skipped + self.meter.moved
+            self.meter = None
+
+    def _end(self, url: Url, trouble: Trouble) -> Failed | Held:
+        if trouble.verdict is Verdict.CREDENTIAL:
+            return Held(f"{url.shown}: {trouble}")
+        return Failed(self.worded(url, trouble))
+
+    def worded(self, url: Url, trouble: Trouble) -> str:
+        """The end in ARC's words."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class _Tries:
+    """Which replica is next, and when."""
+
+    candidates: list[Url]
+    most: int
+    made: int = 0
+    _round: int = 0  #: candidates tried since the last pause
+    _corrupt: dict[Url, int] = field(default_factory=dict)
+    _full: int = 0
+    held: tuple[Url, Trouble] | None = None  #: a replica that would do with another credential
+
+    def after(self, trouble: Trouble) -> float | None:
+        """The pause before the next try, in seconds; None: there is none."""
+        self.made += 1
+        url = self.candidates.pop(0)
+        if self._may_pass(url, trouble) and self.made < self.most:
+            self.candidates.append(url)
+            self._round += 1
+            if self._round < len(self.candidates):
+                return 0.0
+            self._round = 0
+            return _pause(self.made, trouble)
+        return 0.0 if self.candidates and self.made < self.most else None
+
+    def _may_pass(self, url: Url, trouble: Trouble) -> bool:
+        match trouble.verdict:
+            case Verdict.TEMPORARY:
+                return True
+            case Verdict.NO_SPACE:
+                self._full += 1
+                return self._full < _SPACE_TRIES
+            case Verdict.CORRUPT:
+                self._corrupt[url] = self._corrupt.get(url, 0) + 1
+                return self._corrupt[url] < _CORRUPT_TRIES
+            case Verdict.CREDENTIAL:
+                self.held = (url, trouble)
+                return False
+            case Verdict.PERMANENT | Verdict.NOT_FOUND:
+                return False
+
+
+def _pause(made: int, trouble: Trouble) -> float:
+    """Twice as long each time, spread so that many do not come back at once; as long as the server asks for."""
+    pause = min(_FIRST_PAUSE_S * 2.0 ** (made - 1), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+    return max(pause, min(trouble.retry_after or 0.0, _LONGEST_ASKED_S))

@@ -1,0 +1,329 @@
+"""
+XRootD servers: ``root``, ``roots``, ``xroot``, ``xroots``, by the client library of XRootD.
+
+The library has one environment for the process, but reads who connects out of the URL: each version of a job's
+credential has a connection of its own. A job without one is the account of the service, as that is set up.
+Source: XRootD Protocol 5.2 (errors, open flags); the security modules' documentation of ``xrd.*`` parameters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from arex.staging.ahead import read_ahead, write_behind
+from arex.staging.digest import Checksum, checksum
+from arex.staging.identity import Identities
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
+from arex.staging.threads import in_thread
+
+try:
+    from XRootD import client
+    from XRootD.client.flags import AccessMode, OpenFlags, QueryCode, StatInfoFlags
+except ModuleNotFoundError as exc:
+    raise ModuleNotFoundError(f"the package {exc.name} is missing: pip install 'arex[xrootd]'") from exc
+
+_PIECE: Final = 1024 * 1024
+_DEPTH: Final = 6
+_ANSWER_S: Final = 300
+_CONNECT_S: Final = 10
+#: Longest wait for a server that computes a checksum.
+_CHECKSUM_S: Final = 60
+_PARTING_S: Final = 5
+_MODE: Final = AccessMode.UR | AccessMode.UW | AccessMode.GR | AccessMode.OR
+#: What a URL of a job may not set: whose credential is shown, and where the library looks.
+_RESERVED: Final = re.compile(r"(?:^|[?&])xrd(?:cl)?\.", re.IGNORECASE)
+_NOWHERE: Final = "/dev/null"
+_AUTHENTICATION: Final = frozenset({203, 204})  # login, authentication; of the library
+_ANSWERED: Final = 400
+_MEANING: Final[Mapping[int, tuple[Verdict, str]]] = {
+    3000: (Verdict.PERMANENT, "Operation not permitted"),  # invalid argument
+    3002: (Verdict.PERMANENT, "File name too long"),
+    3009: (Verdict.NO_SPACE, "No space left on device"),
+    3010: (Verdict.PERMANENT, "Permission denied"),
+    3011: (Verdict.NOT_FOUND, "No such file or directory"),
+    3013: (Verdict.PERMANENT, "Operation not supported"),
+    3015: (Verdict.PERMANENT, "not a regular file"),
+    3016: (Verdict.PERMANENT, "not a regular file"),
+    3018: (Verdict.PERMANENT, "the target has come into being meanwhile"),
+    3021: (Verdict.NO_SPACE, "Disk quota exceeded"),
+    3025: (Verdict.PERMANENT, "Read-only file system"),
+    3028: (Verdict.PERMANENT, "the server wants TLS"),
+}
+_EXISTS: Final = 3018
+
+
+class _Refused(Trouble):
+    """What the library or a server said; ``number`` is the server's, or 0."""
+
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Far:
+    """A file of a server, as the library is told."""
+
+    server: str
+    path: str  #: with the query of the URL
+    words: str  #: who we are, as parameters
+    lacking: str  #: what is wrong with the credential
+
+    @property
+    def url(self) -> str:
+        return f"{self.server}{self.path}{'&' if '?' in self.path else '?'}{self.words}".rstrip("?&")
+
+    def system(self) -> Any:  # noqa: ANN401 - the library has no types
+        return client.FileSystem(f"{self.server}/?{self.words}".rstrip("?"))
+
+
+class XrootdMover:
+    """Connections are the library's."""
+
+    def __init__(self, means: Means) -> None:
+        self._clock = means.clock
+        self._identities = Identities(means.clock)
+        self._limit = int(means.inactivity_s or _ANSWER_S) or 1
+        self._salt = secrets.token_hex(16)
+        _set_up(means, self._limit)
+
+    # --- the protocol of movers ---------------------------------------------------------------------------------
+
+    async def stat(self, place: Place) -> Facts:
+        far = await self._far(place)
+        return await self._facts(far, ())
+
+    async def fetch(self, place: Place, sink: Sink, resume: Resume | None) -> None:
+        far = await self._far(place)
+        sums = () if place.url.checksum is not None else await self._checksums(far)
+        facts = await self._facts(far, sums)
+        start = 0 if resume is None or not _same(resume.facts, facts) else resume.offset
+        async with self._opened(far, far.url, OpenFlags.READ) as file:
+            _must_be_far(file)
+            await sink.begin(facts, start)
+            pieces = read_ahead(
+                lambda offset, size: _done(far, file.read, offset, size, self._limit),
+                start,
+                facts.size or 0,
+                piece=_PIECE,
+                depth=_DEPTH,
+            )
+            async with contextlib.aclosing(pieces):
+                async for data in pieces:
+                    await sink.write(data)
+
+    async def send(self, place: Place, source: Source, *, overwrite: bool) -> None:
+        far = await self._far(place)
+        if not overwrite:
+            # new, and kept only if it is closed: the server sees to both
+            await self._write(far, far.path, source, OpenFlags.NEW | OpenFlags.POSC)
+            return
+        path, mark, query = far.path.partition("?")
+        half = f"{path.rpartition('/')[0]}/.arex-{secrets.token_hex(8)}.part{mark}{query}"
+        await self._write(far, half, source, OpenFlags.NEW | OpenFlags.POSC)
+        try:
+            await self._publish(far, half)
+        except BaseException:
+            await self._remove(far, half)
+            raise
+
+    async def close(self) -> None:
+        """Connections without an open file are closed by the library."""
+
+    # --- parts --------------------------------------------------------------------------------------------------
+
+    async def _far(self, place: Place) -> _Far:
+        who = await self._identities.of(place.credential)
+        path, mark, query = place.url.path.partition("?")
+        if _RESERVED.search(query):
+            raise Trouble(Verdict.PERMANENT, "parameters xrd.* and xrdcl.* are not for jobs", cure="leave them out")
+        path = f"/{path.lstrip('/')}"
+        scheme = place.url.scheme.removeprefix("x")
+        shown: dict[str, str] = {}
+        name = ""
+        if place.credential is not None and (who.path is not None or who.token):
+            version = f"{self._salt}{place.credential}{who.version}"
+            name = hashlib.sha256(version.encode()).hexdigest()[:16] + "@"
+            # the other kind is given as well, or the library would look for one of the account
+            proxy, token = (who.path, _NOWHERE) if who.path is not None else (_NOWHERE, place.credential)
+            shown = {"xrd.gsiusrpxy": str(proxy), "xrd.ztn": str(token)}
+        words = "&".join(f"{key}={quote(value, safe='/')}" for key, value in shown.items())
+        lacking = who.trouble(self._clock.now())
+        return _Far(f"{scheme}://{name}{place.url.host}/", f"{path}{mark}{query}", words, lacking)
+
+    async def _facts(self, far: _Far, sums: tuple[Checksum, ...]) -> Facts:
+        found = await _done(far, far.system().stat, far.path, self._limit, threaded=True)
+        if found.flags & (StatInfoFlags.IS_DIR | StatInfoFlags.OTHER):
+            raise Trouble(Verdict.PERMANENT, "not a regular file")
+        return Facts(size=found.size, modified=datetime.fromtimestamp(found.modtime, UTC), checksums=sums)
+
+    async def _checksums(self, far: _Far) -> tuple[Checksum, ...]:
+        """What the server computes or knows; many compute nothing, and say so with any error."""
+        limit = min(_CHECKSUM_S, self._limit)
+        try:
+            said = await _done(far, far.system().query, QueryCode.CHECKSUM, far.path, limit, threaded=True)
+        except _Refused as exc:
+            if exc.number in {0, 3010, 3011}:
+                raise
+            return ()
+        kind, _, value = bytes(said).rstrip(b"\0\n ").decode("ascii", "replace").partition(" ")
+        found = checksum(kind, value)
+        return () if found is None else (found,)
+
+    async def _write(self, far: _Far, path: str, source: Source, flags: int) -> None:
+        target = _Far(far.server, path, far.words, far.lacking)
+        created = False
+        try:
+            async with self._opened(far, target.url, OpenFlags.UPDATE | OpenFlags.MAKEPATH | flags) as file:
+                created = True
+                _must_be_far(file)
+                await write_behind(
+                    lambda offset, data: _done(far, file.write, data, offset, len(data), self._limit),
+                    source.chunks(),
+                    depth=_DEPTH,
+                )
+                await _done(far, file.close, self._limit)
+        except BaseException:
+            if created:
+                await self._remove(far, path)
+            raise
+
+    async def _publish(self, far: _Far, half: str) -> None:
+        """Servers differ in whether a renaming replaces what is there."""
+        system = far.system()
+        try:
+            await _done(far, system.mv, half, far.path, self._limit)
+        except _Refused as exc:
+            if exc.number != _EXISTS:
+                raise
+            await _done(far, system.rm, far.path, self._limit)
+            await _done(far, system.mv, half, far.path, self._limit)
+
+    async def _remove(self, far: _Far, path: str) -> None:
+        """As far as it is still there, and the server still answers."""
+        with contextlib.suppress(Trouble, TimeoutError):
+            removal = asyncio.ensure_future(_done(far, far.system().rm, path, _PARTING_S))
+            async with asyncio.timeout(_PARTING_S):
+                await asyncio.shield(removal)
+
+    @contextlib.asynccontextmanager
+    async def _opened(self, far: _Far, url: str, flags: int) -> AsyncIterator[Any]:
+        file = client.File()
+        for each in ("ReadRecovery", "WriteRecovery"):  # the engine tries again, and looks whether it is the same file
+            file.set_property(each, "false")
+        try:
+            await _done(far, file.open, url, flags, _MODE, self._limit, threaded=True, late=lambda: _part(file))
+            yield file
+        finally:
+            _part(file)
+
+
+def _set_up(means: Means, limit: int) -> None:
+    """Patience of the library; what the environment says comes first. Whole seconds."""
+    if means.cert_dir.is_dir():
+        os.environ.setdefault("X509_CERT_DIR", str(means.cert_dir))
+    for name, value in {
+        "ConnectionWindow": _CONNECT_S,
+        "ConnectionRetry": 1,
+        "StreamErrorWindow": _CONNECT_S,
+        "RequestTimeout": limit,
+        "StreamTimeout": limit,
+        "TimeoutResolution": 1,
+        "MetalinkProcessing": 0,  # what a server lists there may be anywhere
+    }.items():
+        client.EnvPutInt(name, value)
+
+
+def _same(before: Facts, now: Facts) -> bool:
+    return before.size == now.size and before.validator == now.validator
+
+
+def _must_be_far(file: Any) -> None:  # noqa: ANN401
+    """A server may send its clients to a file of their own host, which is not for the job."""
+    if str(file.get_property("LastURL")).startswith("file:"):
+        raise Trouble(Verdict.PERMANENT, "the server sends us to a file of this host")
+
+
+def _part(file: Any) -> None:  # noqa: ANN401
+    """Close without waiting; the file is held until that is done, as its end would wait."""
+    if file.is_open():
+        file.close(timeout=_PARTING_S, callback=lambda *_: file.is_open())
+
+
+# --- the library's threads, and what it says --------------------------------------------------------------------
+
+
+async def _done(  # noqa: ANN401 - the library has no types
+    far: _Far,
+    call: Callable[..., Any],
+    *args: object,
+    threaded: bool = False,
+    late: Callable[[], None] = lambda: None,
+) -> Any:
+    """
+    The answer to a request; ``late`` is for one that comes when nobody waits any more.
+
+    ``threaded``: the call itself may wait, for the address of a host.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[tuple[Any, Any]] = loop.create_future()
+
+    def settle(status: Any, response: Any) -> None:  # noqa: ANN401
+        if answer.cancelled():
+            late()
+        else:
+            answer.set_result((status, response))
+
+    def called(status: Any, response: Any, _hosts: Any, _sent: object = args) -> None:  # noqa: ANN401
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, status, response)
+
+    try:
+        begun = await in_thread(call, *args, callback=called) if threaded else call(*args, callback=called)
+        if not begun.ok:
+            raise _trouble(begun, far.lacking)
+        status, response = await answer
+    except asyncio.CancelledError:
+        answer.cancel()
+        raise
+    if not status.ok:
+        raise _trouble(status, far.lacking)
+    return response
+
+
+def _trouble(status: Any, lacking: str) -> _Refused:  # noqa: ANN401
+    number = int(status.errno) if status.code == _ANSWERED else 0
+    said = _said(str(status.message))
+    if number == 3030 or (not number and status.code in _AUTHENTICATION):
+        verdict = Verdict.CREDENTIAL if lacking else Verdict.PERMANENT
+        cure = f"{lacking}; renew it" if lacking else "ask the server's administrators for access"
+        refused = _Refused(verdict, f"Permission denied: {said}", cure=cure)
+    elif number == 3010 and lacking:
+        refused = _Refused(Verdict.CREDENTIAL, f"Permission denied: {said}", cure=f"{lacking}; renew it")
+    else:
+        verdict, word = _MEANING.get(number, (Verdict.TEMPORARY, ""))
+        cure = "ask the server's administrators for access" if number == 3010 else ""
+        refused = _Refused(verdict, word or said, cure=cure)
+    refused.number = number
+    return refused
+
+
+def _said(message: str) -> str:
+    """The last words: before them are names of files and hosts."""
+    last = next(_pieces(message), "")
+    return last[:200] or "the XRootD client gives no reason"
+
+
+def _pieces(message: str) -> Iterator[str]:
+    text = " ".join(message.split())
+    for each in reversed(re.split(r"; |\] ", text)):
+        if each.strip():
+            yield each.strip()
