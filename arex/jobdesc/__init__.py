@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
+from dataclasses import replace
 from typing import Final
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc.model import Dialect, JobDescription
+from arex.jobdesc.model import Dialect, JobDescription, Remark
 
-__all__ = ["MAX_SIZE", "Dialect", "JobDescription", "parse"]
+__all__ = ["MAX_SIZE", "Dialect", "JobDescription", "Remark", "parse"]
 
 #: Bytes; ARC's default of ``[arex/ws/jobs] maxjobdesc``.
 MAX_SIZE: Final = 5242880
 
+#: What may stand before the first bracket of JDL, and before a JDL that has left its brackets out.
+_COMMENTS: Final = r"(?:[ \t\n\v\f\r]+|(?:#|//)[^\n]*|/\*.*?\*/)*"
+_JDL: Final = re.compile(rf"{_COMMENTS}\[", re.DOTALL)
+_BARE_JDL: Final = re.compile(rf"{_COMMENTS}[A-Za-z_]\w*[ \t]*=(?!=)[^;]*;", re.DOTALL)
+
 
 def parse(text: str | bytes, dialect: Dialect, *, max_size: int = MAX_SIZE, source: str = "") -> list[JobDescription]:
     """
-    Read one or more jobs from xRSL or ADL, whichever it is.
+    Read one or more jobs from xRSL, ADL or JDL, whichever it is.
+
+    A service reads no JDL: no client of ARC sends it, and the library for it is kept out of the daemon.
 
     Args:
-        text: the description; bytes must be UTF-8.
+        text: the description; bytes must be UTF-8, those of XML what they declare.
         dialect: who reads.
         max_size: limit in bytes, 0 for none.
         source: name of the file, for messages.
@@ -27,47 +37,95 @@ def parse(text: str | bytes, dialect: Dialect, *, max_size: int = MAX_SIZE, sour
         JobDescriptionError: with line and column where they are known.
     """
     try:
-        return _parse(_decode(text, max_size), dialect)
+        _check_size(text, max_size)
+        found = _parse(text, dialect)
     except JobDescriptionError as exc:
-        raise JobDescriptionError(exc.what, exc.line or 1, exc.column, source) from exc
+        line = exc.line or 1
+        excerpt = _line(_lines(text), line)
+        raise JobDescriptionError(
+            exc.what, line, exc.column, source, excerpt=excerpt, suggestion=exc.suggestion
+        ) from exc
+    return _explained(found, text, source)
 
 
-def _decode(text: str | bytes, max_size: int) -> str:
+def _check_size(text: str | bytes, max_size: int) -> None:
+    if not max_size:
+        return
     size = len(text)  # of characters at least as many bytes
-    if max_size and size > max_size:
+    if size <= max_size and isinstance(text, str):
+        size = len(text.encode("utf-8", "surrogatepass"))
+    if size > max_size:
         raise JobDescriptionError(f"Job description is too big: more than {max_size} bytes")
-    if isinstance(text, str):
-        if max_size and len(text.encode("utf-8", "surrogatepass")) > max_size:
-            raise JobDescriptionError(f"Job description is too big: more than {max_size} bytes")
-        return text.removeprefix("\ufeff")
+
+
+def _parse(text: str | bytes, dialect: Dialect) -> list[JobDescription]:
+    """A client pays for the language that it meets: the parsers are imported one by one."""
+    text = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(BOM_UTF8)
+    start = text.lstrip()[:1]
+    if not start:
+        raise JobDescriptionError("the job description is empty")
+    if start in {"<", b"<"}:
+        from arex.jobdesc.adl import parse_adl  # noqa: PLC0415
+
+        return parse_adl(text)
+    text = text if isinstance(text, str) else _decode(text)
+    start = text.lstrip()[:1]
+    if start in {"[", "#", "/"} and _JDL.match(text) is not None:
+        return _jdl(text, dialect, bare=False)
+    return _xrsl(text, dialect)
+
+
+def _jdl(text: str, dialect: Dialect, *, bare: bool) -> list[JobDescription]:
+    if dialect is not Dialect.USER:
+        raise JobDescriptionError("a service reads no JDL: its clients send ADL")
+    from arex.jobdesc.jdl import parse_jdl  # noqa: PLC0415
+
+    return parse_jdl(text, bare=bare)
+
+
+def _xrsl(text: str, dialect: Dialect) -> list[JobDescription]:
+    from arex.jobdesc.xrsl import parse_xrsl  # noqa: PLC0415
+
+    if (at := text.find("\0")) >= 0:
+        line = text.count("\n", 0, at) + 1
+        raise JobDescriptionError("a NUL character is not allowed", line, at - text.rfind("\n", 0, at))
     try:
-        return text.decode("utf-8-sig")
+        return parse_xrsl(text, dialect)
+    except JobDescriptionError as exc:
+        if text.lstrip()[:1] in {"&", "+", "|", "("}:
+            raise
+        if dialect is Dialect.USER and _BARE_JDL.match(text) is not None:
+            return _jdl(text, dialect, bare=True)
+        what = f"the job description is neither xRSL nor ADL nor JDL: {exc.what}"
+        raise JobDescriptionError(what, exc.line, exc.column) from exc
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
     except UnicodeDecodeError as exc:
         before = text.rfind(b"\n", 0, exc.start)
         line = text.count(b"\n", 0, exc.start) + 1
         raise JobDescriptionError("not UTF-8 text", line, exc.start - before) from exc
 
 
-def _parse(text: str, dialect: Dialect) -> list[JobDescription]:
-    """A client pays for the language that it meets: the parsers are imported one by one."""
-    start = text.lstrip()
-    if start.startswith("<"):
-        # leading blank lines are not XML; they count for the line numbers of errors
-        return _parse_adl(start, text[: len(text) - len(start)].count("\n"))
-    if start.startswith(("&", "+", "|", "(")):
-        from arex.jobdesc.xrsl import parse_xrsl  # noqa: PLC0415
-
-        return parse_xrsl(text, dialect)
-    if start.startswith("["):
-        raise JobDescriptionError("job descriptions in JDL are not supported yet")
-    what = "is neither xRSL nor ADL" if start else "is empty"
-    raise JobDescriptionError(f"the job description {what}")
+def _lines(text: str | bytes) -> list[str]:
+    return (text if isinstance(text, str) else text.decode("utf-8", "replace")).split("\n")
 
 
-def _parse_adl(text: str, skipped: int) -> list[JobDescription]:
-    from arex.jobdesc.adl import parse_adl  # noqa: PLC0415
+def _line(lines: list[str], number: int | None) -> str:
+    return lines[number - 1].rstrip("\r") if number is not None and number <= len(lines) else ""
 
-    try:
-        return parse_adl(text)
-    except JobDescriptionError as exc:
-        raise JobDescriptionError(exc.what, (exc.line or 1) + skipped, exc.column) from exc
+
+def _explained(jobs: list[JobDescription], text: str | bytes, source: str) -> list[JobDescription]:
+    """With warnings that show their lines."""
+    if not any(job.warnings for job in jobs):
+        return jobs
+    lines = _lines(text)
+    return [
+        replace(
+            job,
+            warnings=tuple(replace(one, source=source, excerpt=_line(lines, one.line)) for one in job.warnings),
+        )
+        for job in jobs
+    ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from arex.errors import JobRefused
+from arex.errors import JobDescriptionError, JobRefused
 
+_ENCODING: Final = re.compile(r"<\?xml[^>]*\sencoding\s*=")
 _CONTENT: Final = re.compile(r"<((?:\w+:)?)Content(?:\s[^>]*)?>(.*)</\1Content\s*>", re.DOTALL)
 
 
@@ -21,3 +22,18 @@ def acl_document(acl: str) -> str:
     if match is None:
         raise JobRefused("acl element wrongly formatted - missing Content element")
     return f'<?xml version="1.0"?>\n{match[2].strip()}\n'
+
+
+def normal_acl(text: str) -> str:
+    """
+    The element that a text is, as ARC keeps it: no declaration and nothing around it.
+
+    Raises:
+        ValueError: it is not XML, or has a document type.
+    """
+    from arex.jobdesc.xml import read_xml, write_xml  # noqa: PLC0415 - an XML library takes long to load
+
+    try:
+        return write_xml(read_xml(text, sections=True), escape=_ENCODING.match(text) is None)
+    except JobDescriptionError as exc:
+        raise ValueError(exc.what) from exc

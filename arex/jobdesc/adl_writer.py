@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from arex.errors import JobDescriptionError
@@ -13,6 +14,7 @@ from arex.jobdesc.model import (
     Location,
     Notification,
     OutputFile,
+    Program,
     Resources,
     Software,
     Target,
@@ -33,6 +35,14 @@ ON_STATE: Final = {
     "f": "POSTPROCESSING",
     "e": "TERMINAL",
 }
+#: What ARC's clients write for a state that is none, and what is meant: they leave ACCEPTED itself out.
+_ODD_STATE: Final = {" ": "ACCEPTED"}
+_FIRST_STATE: Final = {"a": "ACCEPTED"}
+
+#: Options that have elements of their own.
+_SAID_ELSEWHERE: Final = frozenset({"mandatory", "useiffailure", "useifcancel", "useifsuccess"})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ALL_BITS: Final = 0xFFFFFFFF
 
 _SPECIAL: Final = re.compile(r"[&<>\r]|[^\x00-\x7f]")
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
@@ -77,11 +87,17 @@ def _present(name: str, lines: Iterable[str]) -> _Lines:
         yield from _block(name, inner)
 
 
-def write_adl(job: JobDescription) -> str:
+def write_adl(job: JobDescription, *, whole: bool = False) -> str:
     """
     One ADL document.
 
     Sources of inputs that are local to the client are left out: it uploads them.
+
+    Args:
+        job: to be written.
+        whole: as ARC's services understand it best. Its clients leave out whether to overwrite what is there, and the
+            number of slots of a job that only wants its node to itself; they ask for a disk of no size, which is
+            refused.
 
     Raises:
         JobDescriptionError: a string holds a control character that XML forbids.
@@ -89,9 +105,9 @@ def write_adl(job: JobDescription) -> str:
     lines = [_ROOT]
     for section in (
         _block("ActivityIdentification", _identification(job)),
-        _block("Application", _application(job)),
-        _block("Resources", _resources(job.resources)),
-        _block("DataStaging", _staging(job)),
+        _block("Application", _application(job, whole=whole)),
+        _block("Resources", _resources(job.resources, whole=whole)),
+        _block("DataStaging", _staging(job, whole=whole)),
     ):
         lines.extend(f"  {line}" for line in section)
     return "\n".join(('<?xml version="1.0"?>', *lines, "</ActivityDescription>", ""))
@@ -105,7 +121,7 @@ def _identification(job: JobDescription) -> _Lines:
     yield from (_leaf("nordugrid-adl:ActivityOldID", text) for text in job.activity_ids)
 
 
-def _application(job: JobDescription) -> _Lines:
+def _application(job: JobDescription, *, whole: bool) -> _Lines:
     yield from _block("Executable", _executable(job))
     yield from _given("Input", job.stdin)
     yield from _given("Output", job.stdout)
@@ -114,6 +130,10 @@ def _application(job: JobDescription) -> _Lines:
     yield from _given("nordugrid-adl:Priority", job.priority)
     for name, value in job.environment:
         yield from _block("Environment", (_leaf("Name", name), _leaf("Value", value)))
+    for program in job.before:
+        yield from _block("PreExecutable", _program(program))
+    for program in job.after:
+        yield from _block("PostExecutable", _program(program))
     yield from _given("nordugrid-adl:LoggingDirectory", job.gmlog)
     for report in job.remote_logging:
         opening = 'RemoteLogging optional="true"' if report.optional else "RemoteLogging"
@@ -121,12 +141,12 @@ def _application(job: JobDescription) -> _Lines:
         yield f"  {_leaf('ServiceType', report.type)}"
         yield f"  {_leaf('URL', report.url)}"
         yield "</RemoteLogging>"
-    if job.expiration is not None:
-        yield _leaf("ExpirationTime", f"{job.expiration:%Y-%m-%d %H:%M:%S}")
+    if job.expiration is not None and job.expiration >= _EPOCH:
+        yield _leaf("ExpirationTime", f"{job.expiration.astimezone():%Y-%m-%d %H:%M:%S}")
     if job.lifetime_s is not None:
         yield _leaf("WipeTime", format_period(job.lifetime_s))
     for notification in job.notifications:
-        yield from _block("Notification", _notification(notification))
+        yield from _block("Notification", _notification(notification, whole=whole))
     if job.start_time is not None:
         yield _leaf("nordugrid-adl:StartTime", format_mds(job.start_time))
     yield from _given("nordugrid-adl:AccessControl", job.acl)
@@ -135,37 +155,44 @@ def _application(job: JobDescription) -> _Lines:
 
 
 def _executable(job: JobDescription) -> _Lines:
-    if not job.executable:
+    return _program(Program(path=job.executable, arguments=job.arguments, exit_code=job.exit_code))
+
+
+def _program(program: Program) -> _Lines:
+    if not program.path:
         return
-    yield _leaf("Path", job.executable)
-    yield from (_leaf("Argument", argument) for argument in job.arguments)
-    yield from _given("FailIfExitCodeNotEqualTo", job.exit_code)
+    yield _leaf("Path", program.path)
+    yield from (_leaf("Argument", argument) for argument in program.arguments)
+    yield from _given("FailIfExitCodeNotEqualTo", program.exit_code)
 
 
-def _notification(notification: Notification) -> _Lines:
+def _notification(notification: Notification, *, whole: bool) -> _Lines:
     yield _leaf("Protocol", "email")
     yield _leaf("Recipient", notification.recipient)
-    yield from (_leaf("OnState", ON_STATE[letter]) for letter in notification.states if letter in ON_STATE)
+    states = ON_STATE | (_FIRST_STATE if whole else _ODD_STATE)
+    yield from (_leaf("OnState", states[letter]) for letter in notification.states if letter in states)
 
 
-def _resources(resources: Resources) -> _Lines:
+def _resources(resources: Resources, *, whole: bool) -> _Lines:
     for system in resources.operating_systems:
         version = (*_given("Family", system.family), _leaf("Version", system.version))
         yield from _block("OperatingSystem", (_leaf("Name", system.name), *version))
     yield from _given("Platform", resources.platform)
     for runtime in resources.runtimes:
         yield from _block("RuntimeEnvironment", _runtime(runtime))
-    if resources.parallel is not None:
-        yield from _block("ParallelEnvironment", _parallel(resources))
+    yield from _present("ParallelEnvironment", _parallel(resources))
+    if resources.coprocessor:
+        opening = 'Coprocessor optional="true"' if resources.coprocessor_optional else "Coprocessor"
+        yield f"<{opening}>{_escape(resources.coprocessor)}</Coprocessor>"
     yield from _given("NodeAccess", resources.node_access)
     for name, amount in (
         ("IndividualPhysicalMemory", resources.memory_mb),
         ("IndividualVirtualMemory", resources.virtualmemory_mb),
-        ("DiskSpaceRequirement", resources.disk_mb),
+        ("DiskSpaceRequirement", _natural(resources.disk_mb or None if whole else resources.disk_mb)),
     ):
-        yield from _given(name, None if amount is None else amount * MB)
+        yield from _given(name, None if amount is None else (amount & _ALL_BITS) * MB)
     yield from _given("RemoteSessionAccess", resources.session_access)
-    yield from _present("SlotRequirement", _slots(resources))
+    yield from _present("SlotRequirement", _slots(resources, whole=whole))
     yield from _given("QueueName", resources.queue)
     yield from _given("IndividualCPUTime", resources.single_cputime_s)
     yield from _given("TotalCPUTime", resources.cputime_s)
@@ -183,55 +210,63 @@ def _parallel(resources: Resources) -> _Lines:
         return
     yield from _given("Type", parallel.type)
     yield from _given("Version", parallel.version)
-    yield from _given("ProcessesPerSlot", parallel.processes_per_slot)
-    yield from _given("ThreadsPerProcess", parallel.threads_per_process)
+    yield from _given("ProcessesPerSlot", _natural(parallel.processes_per_slot))
+    yield from _given("ThreadsPerProcess", _natural(parallel.threads_per_process))
     yield from _pairs(parallel.options)
 
 
-def _slots(resources: Resources) -> _Lines:
-    per_host, exclusive = resources.slots_per_host, resources.exclusive
-    if resources.slots is None and per_host is None and exclusive is None:
-        return
-    # a SlotRequirement without a number is an error to ARC
-    yield _leaf("NumberOfSlots", 1 if resources.slots is None else resources.slots)
+def _natural(number: int | None) -> int | None:
+    return None if number is None or number < 0 else number
+
+
+def _slots(resources: Resources, *, whole: bool) -> _Lines:
+    slots, per_host, exclusive = _natural(resources.slots), _natural(resources.slots_per_host), resources.exclusive
+    if slots is None and whole and (per_host is not None or exclusive is not None):
+        slots = 1  # a SlotRequirement without a number is an error to ARC
+    yield from _given("NumberOfSlots", slots)
     yield from _given("SlotsPerHost", per_host)
     if exclusive is not None:
         yield _leaf("ExclusiveExecution", exclusive)
 
 
-def _staging(job: JobDescription) -> _Lines:
+def _staging(job: JobDescription, *, whole: bool) -> _Lines:
     yield from _given("ClientDataPush", job.client_data_push)
     for file in job.inputs:
-        yield from _block("InputFile", _input(file))
+        yield from _block("InputFile", _input(file, job.executable))
     for output in job.outputs:
-        yield from _block("OutputFile", _output(output))
+        yield from _block("OutputFile", _output(output, whole=whole))
     yield from _given("nordugrid-adl:DelegationID", job.delegationid)
 
 
-def _input(file: InputFile) -> _Lines:
+def _input(file: InputFile, executable: str) -> _Lines:
     yield _leaf("Name", file.name)
     for source in file.sources:
         if is_remote(source.url):
-            yield from _block("Source", _location(source))
-    yield from _given("IsExecutable", file.executable)
+            yield from _block("Source", _source(source))
+    yield from _given("IsExecutable", file.executable or file.name == executable)
 
 
-def _output(file: OutputFile) -> _Lines:
+def _output(file: OutputFile, *, whole: bool) -> _Lines:
     yield _leaf("Name", file.name)
     for target in file.targets:
-        yield from _block("Target", _target(target))
+        yield from _block("Target", _target(target, whole=whole))
 
 
-def _location(location: Location) -> _Lines:
+def _source(location: Location) -> _Lines:
     yield _leaf("URI", location.url)
     yield from _pairs(location.options)
     yield from _given("DelegationID", location.delegationid)
 
 
-def _target(target: Target) -> _Lines:
-    yield from _location(target)
-    yield _leaf("Mandatory", target.mandatory)
-    yield from _given("CreationFlag", target.creation.value)
+def _target(target: Target, *, whole: bool) -> _Lines:
+    yield _leaf("URI", target.url)
+    yield from _pairs((name, value) for name, value in target.options if name not in _SAID_ELSEWHERE)
+    yield from _pairs(("location", url) for url in target.locations if is_remote(url) or not whole)
+    yield from _given("DelegationID", target.delegationid)
+    asked = target.option("mandatory")
+    yield _leaf("Mandatory", asked in {"true", "1"} or target.mandatory if whole else asked or target.mandatory)
+    if whole:
+        yield from _given("CreationFlag", target.creation.value)
     yield _leaf("UseIfFailure", target.if_failure)
     yield _leaf("UseIfCancel", target.if_cancel)
     yield _leaf("UseIfSuccess", target.if_success)

@@ -34,6 +34,8 @@ def check(job: JobDescription, *, queues: Collection[str] | None = None) -> None
         raise JobRefused(_UNSUPPORTED.get(feature, f"{feature} is not supported by this service"))
     if any(target.creation is Creation.APPEND for file in job.outputs for target in file.targets):
         raise JobRefused("CreationFlag APPEND is not supported")
+    if job.action not in {"", "request"}:
+        raise JobRefused(f"The action {job.action[:80]!r} is not one for a new job")
     _check_slots(job.resources)
     for runtime in job.resources.runtimes:
         if runtime.relation != "=":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
 
 from arex.errors import JobDescriptionError
@@ -18,6 +19,7 @@ class Upload:
     path: Path  #: absolute
     name: str  #: relative to the session directory
     executable: bool = False
+    content: bytes | None = None  #: what is in it, if it is no file of the client: nothing is read from ``path``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ def complete(job: JobDescription, directory: Path) -> Completed:
     """
     Make relative executable and stdin inputs, stdout, stderr and gmlog outputs; find the local files.
 
+    What runs before and after the job is put into a script, which is what the service gets to run.
+
     Args:
         job: as the user wrote it.
         directory: where relative local names start.
@@ -50,7 +54,7 @@ def complete(job: JobDescription, directory: Path) -> Completed:
     """
     record = replace(
         job,
-        inputs=tuple(_local(file, directory) for file in _inputs(job)),
+        inputs=tuple(_local(file, directory) for file in _inputs(job, directory)),
         outputs=_outputs(job),
         alternatives=tuple(complete(other, directory).record for other in job.alternatives),
     )
@@ -58,7 +62,14 @@ def complete(job: JobDescription, directory: Path) -> Completed:
     for upload in uploads:
         if not _is_file(upload.path):
             raise JobDescriptionError(f"Cannot stat local input file {str(upload.path)!r} of {upload.name!r}")
-    return Completed(description=_sent(record), record=record, uploads=uploads)
+    if not (job.before or job.after):
+        return Completed(description=_sent(record), record=record, uploads=uploads)
+    from arex.jobdesc.wrapper import wrapped  # noqa: PLC0415 - few jobs have one
+
+    sent, file, script = wrapped(record)
+    sent = replace(sent, inputs=(*sent.inputs, file))
+    made = Upload(path=directory / file.name, name=file.name, executable=True, content=script)
+    return Completed(description=_sent(sent), record=record, uploads=(*uploads, made))
 
 
 def _is_file(path: Path) -> bool:
@@ -68,17 +79,33 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _inputs(job: JobDescription) -> list[InputFile]:
+def _inputs(job: JobDescription, directory: Path) -> list[InputFile]:
+    programs = {name for name in (job.executable, *(one.path for one in (*job.before, *job.after))) if name}
     files = [
-        replace(file, executable=True) if file.name == job.executable and job.executable else file
-        for file in job.inputs
+        replace(file, executable=True) if file.name in programs else file
+        for each in job.inputs
+        for file in (_matching(each, directory) if each.pattern else (each,))
     ]
     names = {file.name for file in files}
-    for name, executable in ((job.executable, True), (job.stdin, False)):
+    if any(file.pattern for file in job.inputs) and len(names) < len(files):
+        raise JobDescriptionError("Two input files have the same name: see what the wildcards match")
+    others = [(one.path, True) for one in (*job.before, *job.after)]
+    for name, executable in ((job.executable, True), (job.stdin, False), *others):
         if name and not name.startswith("/") and name not in names:
             files.append(InputFile(name=name, executable=executable))
             names.add(name)
     return files
+
+
+def _matching(file: InputFile, directory: Path) -> Iterator[InputFile]:
+    """The files of the client that a wildcard stands for, in order of name; or the one that is named just so."""
+    pattern = file.sources[0].url
+    paths = [pattern] if _is_file(directory / pattern) else sorted(glob(pattern, root_dir=directory))  # noqa: PTH207
+    found = [path for path in paths if _is_file(directory / path)]
+    if not found:
+        raise JobDescriptionError(f"No local input file matches {pattern!r}")
+    for path in found:
+        yield InputFile(name=Path(path).name, sources=(Location(url=path),), executable=file.executable)
 
 
 def _outputs(job: JobDescription) -> tuple[OutputFile, ...]:

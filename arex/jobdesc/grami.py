@@ -67,6 +67,7 @@ def build_grami(job: JobDescription, local: JobLocal, *, jobid: JobId, session: 
 
 
 def _command(executable: str) -> str:
+    executable = executable.strip(" \t\n\r")
     return executable if executable.startswith(("/", "$", "./")) else f"./{executable}"
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from arex.jobdesc.adl_writer import MB
 from arex.jobdesc.model import Creation, InputFile, JobDescription, OutputFile, Target
-from arex.jobdesc.urls import Options, join_url
+from arex.jobdesc.urls import Options, is_remote, join_url, split_url
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
 
@@ -26,6 +26,12 @@ _CREATION: Final[dict[Creation, Options]] = {
     Creation.OVERWRITE: (("overwrite", "yes"),),
     Creation.DONT_OVERWRITE: (("overwrite", "no"),),
 }
+
+
+#: Options that say when to upload, not how.
+_FOR_US: Final = frozenset({"preserve", "mandatory"})
+#: The one kind of accounting service that is told of jobs.
+_SGAS: Final = "SGAS"
 
 
 class Ending(StrEnum):
@@ -56,13 +62,14 @@ def _input_entry(job: JobDescription, file: InputFile, credential: Credential) -
     if not is_fetched(file):
         return FileEntry(pfn(file.name), file.announced)
     source = file.sources[0]
-    lfn = join_url(source, (("exec", "yes"),) if file.executable else ())
+    executable = file.executable or file.name == job.executable
+    lfn = join_url(source, (("exec", "yes"),) if executable else ())
     return FileEntry(pfn(file.name), lfn, credential(source.delegationid or job.delegationid))
 
 
 def is_fetched(file: InputFile) -> bool:
     """Whether the service brings this input; else the client does. Only the first source counts."""
-    return bool(file.sources) and ":" in file.sources[0].url
+    return bool(file.sources) and (is_remote(file.sources[0].url) or file.sources[0].url.startswith("file:"))
 
 
 def output_entries(job: JobDescription, ending: Ending, credential: Credential) -> list[FileEntry]:
@@ -71,7 +78,7 @@ def output_entries(job: JobDescription, ending: Ending, credential: Credential) 
     for file in job.outputs:
         targets = [target for target in file.targets if ending in _endings(target)]
         for target in targets:
-            lfn = join_url(target, _CREATION.get(target.creation, ()))
+            lfn = join_url(target, _CREATION.get(target.creation, ()), without=_FOR_US)
             entries.append(FileEntry(pfn(file.name), lfn, credential(target.delegationid or job.delegationid)))
         if not targets:
             entries.append(FileEntry(pfn(file.name)))
@@ -99,9 +106,8 @@ def _endings(target: Target) -> set[Ending]:
         Ending.FAILURE: target.if_failure,
         Ending.CANCEL: target.if_cancel,
     }
-    if target.option("preserve") == "yes":
-        return set(Ending)
-    return {ending for ending, used in wanted.items() if used}
+    preserved = {Ending.FAILURE, Ending.CANCEL} if target.option("preserve") == "yes" else set()
+    return {ending for ending, used in wanted.items() if used} | preserved
 
 
 def local_from(job: JobDescription, base: JobLocal | None = None, *, max_rerun: int | None = None) -> JobLocal:
@@ -115,11 +121,11 @@ def local_from(job: JobDescription, base: JobLocal | None = None, *, max_rerun: 
     rerun = job.rerun or 0
     return replace(
         base,
-        jobreport=tuple(flat(report.url) for report in job.remote_logging),
+        jobreport=tuple(flat(plain_url(one.url)) for one in job.remote_logging if one.type == _SGAS),
         queue=flat(job.resources.queue) or base.queue,
         args=tuple(map(flat, (job.executable, *job.arguments))),
         argscode=job.exit_code or 0,
-        lifetime=base.lifetime if job.lifetime_s is None else timedelta(seconds=min(job.lifetime_s, _LONGEST_S)),
+        lifetime=timedelta(seconds=min(job.lifetime_s, _LONGEST_S)) if job.lifetime_s else base.lifetime,
         notify=_notify(job),
         processtime=job.start_time,
         rerun=rerun if max_rerun is None else min(rerun, max_rerun),
@@ -128,16 +134,25 @@ def local_from(job: JobDescription, base: JobLocal | None = None, *, max_rerun: 
         jobname=flat(job.name) or None,
         gmlog=flat(job.gmlog) or None,
         delegationid=flat(job.delegationid) or base.delegationid,
-        diskspace=(job.resources.disk_mb or 0) * MB,
+        diskspace=max(job.resources.disk_mb or 0, 0) * MB,
         credentialserver=flat(job.credential_services[0]) if job.credential_services else None,
         freestagein=job.client_data_push,
         activityid=tuple(map(flat, job.activity_ids)),
         transfershare=base.transfershare or "_default",
-        priority=_DEFAULT_PRIORITY if job.priority is None else job.priority,
+        priority=job.priority or _DEFAULT_PRIORITY,
         dryrun=job.dryrun,
     )
 
 
+def plain_url(text: str) -> str:
+    """Without options, as ``.local`` has it."""
+    try:
+        return split_url(text)[0]
+    except ValueError:
+        return text
+
+
 def _notify(job: JobDescription) -> str | None:
-    wanted = [one for one in job.notifications if one.states][:_MAX_NOTIFICATIONS]
-    return flat(" ".join(f"{one.states} {one.recipient}" for one in wanted)) or None
+    told = ((one.states.replace(" ", ""), one.recipient) for one in job.notifications)
+    wanted = [f"{states} {recipient}" for states, recipient in told if states and recipient]
+    return flat(" ".join(wanted[:_MAX_NOTIFICATIONS])) or None

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from arex.errors import JobDescriptionError
+
 
 class Dialect(StrEnum):
     """Who reads a description: it decides units, defaults and which attributes count."""
@@ -24,12 +26,37 @@ class Creation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something in a description that has no effect, or not the one that was meant; lines and columns count from 1."""
+
+    what: str
+    line: int | None = None
+    column: int | None = None
+    suggestion: str = ""  #: the name that was meant, perhaps
+    source: str = ""  #: name of the file
+    excerpt: str = ""  #: the line
+
+    def __str__(self) -> str:
+        return str(self._as_error())
+
+    def explained(self) -> str:
+        """The same on several lines, with the place in the text."""
+        return self._as_error().explained()
+
+    def _as_error(self) -> JobDescriptionError:
+        return JobDescriptionError(
+            self.what, self.line, self.column, self.source, excerpt=self.excerpt, suggestion=self.suggestion
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
     """A remote URL with its default port, options apart and in order of name; or a local path of the client."""
 
-    url: str
+    url: str = ""
     options: tuple[tuple[str, str], ...] = ()
     delegationid: str = ""
+    locations: tuple[str, ...] = ()  #: URLs of the same file elsewhere
 
     def option(self, name: str) -> str:
         return dict(self.options).get(name, "")
@@ -54,6 +81,7 @@ class InputFile:
     sources: tuple[Location, ...] = ()
     executable: bool = False
     announced: str = ""
+    pattern: bool = False  #: the source is a wildcard for files of the client, and the name says nothing yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +104,16 @@ class Software:
 
     @property
     def full_name(self) -> str:
-        return f"{self.name}-{self.version}" if self.version else self.name
+        return "-".join(filter(None, (self.family, self.name, self.version)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What runs before or after the job: a script of the client sees to it, no service does."""
+
+    path: str = ""
+    arguments: tuple[str, ...] = ()
+    exit_code: int | None = None  #: that counts as success
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +129,11 @@ class Parallel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """Mail to one recipient at some states: letters of ``bqfec`` as in ``.local``."""
+    """
+    Mail to one recipient at some states: letters of ``abqfecd`` as in ``.local``.
+
+    A blank stands for a part of PROCESSING: nobody writes then, and ARC's clients say ACCEPTED in its place.
+    """
 
     recipient: str
     states: str
@@ -125,6 +166,8 @@ class Resources:
     slots_per_host: int | None = None
     exclusive: bool | None = None
     queue: str = ""
+    coprocessor: str = ""
+    coprocessor_optional: bool = False
     excluded_queues: tuple[str, ...] = ()  #: ``queue !=``, for the choice of a target only
     single_cputime_s: int | None = None  #: of one slot
     cputime_s: int | None = None  #: of all slots
@@ -150,7 +193,7 @@ class JobDescription:
     environment: tuple[tuple[str, str], ...] = ()
     gmlog: str = ""
     rerun: int | None = None
-    priority: int | None = None  #: 1 to 100
+    priority: int | None = None  #: up to 100; 0 is the same as none
     dryrun: bool = False
     remote_logging: tuple[RemoteLogging, ...] = ()
     expiration: datetime | None = None
@@ -158,6 +201,7 @@ class JobDescription:
     notifications: tuple[Notification, ...] = ()
     start_time: datetime | None = None
     acl: str = ""  #: an XML document
+    action: str = ""  #: what is asked of a service: empty is the same as "request", the one thing it does
     credential_services: tuple[str, ...] = ()
 
     resources: Resources = field(default_factory=Resources)
@@ -167,5 +211,22 @@ class JobDescription:
     inputs: tuple[InputFile, ...] = ()
     outputs: tuple[OutputFile, ...] = ()
 
-    unsupported: tuple[str, ...] = ()  #: features that no service here can honour, by their ADL names
+    before: tuple[Program, ...] = ()
+    after: tuple[Program, ...] = ()
     alternatives: tuple[JobDescription, ...] = ()  #: other ways to run the same job, after this one
+
+    requirements: str = ""  #: what a service must be like, in JDL; what other fields say is not repeated
+    rank: str = ""  #: which service is the best, in JDL
+    unused: tuple[tuple[str, str], ...] = ()  #: attributes of JDL without effect here, and their values in JDL
+    #: what a user should know about a text that reads
+    warnings: tuple[Remark, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """Features that no service here can honour, by their ADL names."""
+        asked = {
+            "PreExecutable": self.before,
+            "PostExecutable": self.after,
+            "Coprocessor": self.resources.coprocessor,
+        }
+        return tuple(name for name, wish in asked.items() if wish)

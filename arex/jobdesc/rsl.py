@@ -1,42 +1,32 @@
 """
 The grammar below xRSL: operators, relations, strings, variables; it knows no attribute.
 
-Linear in the size of the text: one compiled pattern, no backtracking over what was accepted, and limits on
-nesting, on alternatives and on what variables may grow to.
+It takes what ARC 6.17 takes. Linear in the size of the text: compiled patterns, no backtracking over what was
+accepted, and limits on nesting and on what variables may grow to.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import product
 from typing import Final, NamedTuple, NoReturn
 
 from arex.errors import JobDescriptionError
+from arex.jobdesc.model import Remark
 
-MAX_NESTING: Final = 32
-MAX_ALTERNATIVES: Final = 100
+MAX_NESTING: Final = 100
 MAX_JOBS: Final = 10_000
-#: Bound on the relations of one job over all its alternatives.
-MAX_RELATIONS: Final = 100_000
 #: Bound on words, strings and marks; about a second of work.
 MAX_TOKENS: Final = 500_000
 #: Bound on the text that all variables of a description expand to.
 MAX_EXPANSION: Final = 4 * 1024 * 1024
+#: Of one text: who writes more of them is not served by reading them.
+MAX_REMARKS: Final = 50
 
-_SKIP: Final = re.compile(r"\s+|\(\*")
-_TOKEN: Final = re.compile(
-    r"""
-      (?P<op>!=|<=|>=|[=<>])
-    | (?P<var>\$\()
-    | (?P<mark>[()&|+\#])
-    | "(?P<double>[^"]*+(?:""[^"]*+)*+)"
-    | '(?P<single>[^']*+(?:''[^']*+)*+)'
-    | \^(?P<user>[^\s])
-    | (?P<word>[^\s()&|+\#=<>!"'^$]++)
-    """,
-    re.VERBOSE,
-)
+_BLANKS: Final = re.compile(r"[ \t\n\v\f\r]*")
+_WORD: Final = re.compile(r"[^+&|()=<>!\"'^#$ \t\n\v\f\r]+")
+_RELATION: Final = re.compile(r"!=|<=|>=|=|<|>")
+_NOT_IN_NAMES: Final = re.compile(r"[+&|()=<>!\"'^#$]")
 
 
 class Text(NamedTuple):
@@ -52,10 +42,10 @@ class Variable(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """Strings and variables that make up one string."""
+    """Values that make up one string, if they are strings."""
 
     at: int
-    parts: tuple[Text | Variable, ...]
+    parts: tuple[Text | Variable | Group, ...]
 
 
 class Group(NamedTuple):
@@ -65,18 +55,19 @@ class Group(NamedTuple):
     items: tuple[Value, ...]
 
 
-Value = Text | Joined | Group
+Value = Text | Variable | Joined | Group
 #: A value once variables are gone.
 Plain = Text | Group
 
 
 class Relation(NamedTuple):
-    """``(name op value ...)``; the name is in lower case and without underscores."""
+    """``(name op value ...)``; the name is in lower case and without underscores, ``written`` as it stands there."""
 
     at: int
     name: str
     operator: str
     values: tuple[Value, ...]
+    written: str = ""
 
 
 class Branch(NamedTuple):
@@ -88,15 +79,33 @@ class Branch(NamedTuple):
 
 
 class Source:
-    """The text; it knows lines."""
+    """The text; it knows lines, and what there is to remark on it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.remarks: list[Remark] = []
+        self._remarked = 0
 
-    def fail(self, what: str, at: int) -> NoReturn:
+    def fail(self, what: str, at: int, suggestion: str = "") -> NoReturn:
         """Raise JobDescriptionError for an offset in the text."""
-        before = self.text.rfind("\n", 0, at)
-        raise JobDescriptionError(what, self.text.count("\n", 0, at) + 1, at - before)
+        line, column = self._place(at)
+        raise JobDescriptionError(what, line, column, suggestion=suggestion)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is noted; who would have to look for a suggestion need not."""
+        return self._remarked >= MAX_REMARKS
+
+    def remark(self, what: str, at: int, suggestion: str = "") -> None:
+        """Note what has no effect or another one than was meant."""
+        self._remarked += 1
+        if self._remarked <= MAX_REMARKS:
+            line, column = self._place(at)
+            self.remarks.append(Remark(what=what, line=line, column=column, suggestion=suggestion))
+
+    def _place(self, at: int) -> tuple[int, int]:
+        at = min(at, len(self.text))
+        return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
 
 
 class Parser:
@@ -107,34 +116,43 @@ class Parser:
         self._at = 0
         self._depth = 0
         self._tokens = 0
-        self._spaced = False  # whether anything was skipped before the current token
-        self._skip()
+        self._comments = self._find_comments()
 
-    def parse(self) -> Branch:
+    def parse(self) -> Branch | Relation:
         """
-        The whole text as one branch.
+        The whole text as one branch, or as a single relation.
 
         Raises:
             JobDescriptionError: it does not read.
         """
-        branch = self._branch()
+        found = self._item()
+        self._skip()
         if self._at < len(self._text):
             self._source.fail("Junk at end of RSL", self._at)
-        return branch
+        return found
+
+    def _find_comments(self) -> dict[int, int]:
+        """Starts and ends; ARC looks for them everywhere, so that ``(*`` in a string needs a ``*)`` somewhere."""
+        found: dict[int, int] = {}
+        start = self._text.find("(*")
+        while start >= 0:
+            end = self._text.find("*)", start)
+            if end < 0:
+                self._source.fail("End of comment not found", start)
+            found[start] = end + 2
+            start = self._text.find("(*", end + 2)
+        return found
 
     def _skip(self) -> None:
-        start = self._at
         self._tokens += 1
         if self._tokens > MAX_TOKENS:
-            self._source.fail(f"More than {MAX_TOKENS} words", start)
-        while (match := _SKIP.match(self._text, self._at)) is not None:
-            self._at = match.end()
-            if match[0] == "(*":
-                end = self._text.find("*)", self._at)
-                if end < 0:
-                    self._source.fail("End of comment not found", match.start())
-                self._at = end + 2
-        self._spaced = self._at > start
+            self._source.fail(f"More than {MAX_TOKENS} words", self._at)
+        while True:
+            blank = _BLANKS.match(self._text, self._at)
+            self._at = self._at if blank is None else blank.end()
+            if self._at not in self._comments:
+                return
+            self._at = self._comments[self._at]
 
     def _next(self) -> str:
         return self._text[self._at : self._at + 1]
@@ -143,7 +161,6 @@ class Parser:
         if self._next() != mark:
             return False
         self._at += 1
-        self._skip()
         return True
 
     def _expect(self, mark: str) -> None:
@@ -155,108 +172,116 @@ class Parser:
         if self._depth > MAX_NESTING:
             self._source.fail("Nested too deeply", self._at)
 
-    def _branch(self) -> Branch:
+    def _item(self) -> Branch | Relation:
+        self._skip()
         start, operator = self._at, self._next()
-        if operator in {"&", "|", "+"}:
-            self._at += 1
-            self._skip()
-        elif operator == "(":
-            operator = "&"
-        else:
-            self._source.fail("'&', '|', '+' or '(' expected", self._at)
+        if operator not in {"&", "|", "+"} or not operator:
+            return self._relation()
+        self._at += 1
+        self._skip()
         items: list[Branch | Relation] = []
         self._deeper()
-        while self._accept("("):
-            items.append(self._branch() if self._next() in {"&", "|", "+", "("} else self._relation())
+        while not items or self._next() == "(":
+            self._expect("(")
+            items.append(self._item())
+            self._skip()
             self._expect(")")
+            self._skip()
         self._depth -= 1
-        if not items:
-            self._source.fail("'(' expected", self._at)
         return Branch(start, operator, tuple(items))
 
     def _relation(self) -> Relation:
         start = self._at
-        name = self._literal()
+        name = self._string()
         if name is None:
             self._source.fail("Attribute name expected", start)
-        match = _TOKEN.match(self._text, self._at)
-        if match is None or match["op"] is None:
+        self._check_name("Attribute", name)
+        self._skip()
+        match = _RELATION.match(self._text, self._at)
+        if match is None:
             self._source.fail("Relation operator expected", self._at)
         self._at = match.end()
-        self._skip()
-        return Relation(start, name.text.lower().replace("_", ""), match["op"], tuple(self._values()))
+        values = tuple(self._values())
+        return Relation(start, name.text.lower().replace("_", ""), match[0], values, name.text)
+
+    def _check_name(self, kind: str, name: Text) -> None:
+        if wrong := _NOT_IN_NAMES.search(name.text):
+            self._source.fail(f"{kind} name {name.text[:80]!r} has the character {wrong[0]} in it", name.at)
 
     def _values(self) -> Iterator[Value]:
-        while (value := self._value()) is not None:
-            yield value
+        """Values up to what is none; those without a blank between them are one, unless they are groups."""
+        parts: list[Text | Variable | Group] = []
+        sticky = False  # what follows at once belongs to the value before
+        while True:
+            before = self._at
+            self._skip()
+            sticky = sticky and self._at == before
+            explicit = self._accept("#")
+            if explicit:
+                self._skip()
+            if explicit and not parts:
+                self._source.fail("No left operand for concatenation operator", self._at - 1)
+            part = self._part()
+            if part is None and explicit:
+                self._source.fail("No right operand for concatenation operator", self._at)
+            if parts and not explicit and not (sticky and part is not None):
+                yield self._joined(parts)
+                parts = []
+            if part is None:
+                return
+            parts.append(part)
+            sticky = not isinstance(part, Group)
 
-    def _value(self) -> Value | None:
-        start = self._at
-        if self._accept("("):
+    def _joined(self, parts: list[Text | Variable | Group]) -> Value:
+        return parts[0] if len(parts) == 1 else Joined(parts[0].at, tuple(parts))
+
+    def _part(self) -> Text | Variable | Group | None:
+        start, mark = self._at, self._next()
+        if mark == "(":
+            self._at += 1
             self._deeper()
             items = tuple(self._values())
             self._depth -= 1
+            self._skip()
             self._expect(")")
             return Group(start, items)
-        part = self._part()
-        if part is None:
-            return None
-        parts = [part]
-        while True:
-            joined = self._accept("#")
-            if not joined and self._spaced:
-                break
-            if (part := self._part()) is None:
-                if joined:
-                    self._source.fail("No right operand for concatenation operator", self._at)
-                break
-            parts.append(part)
-        if len(parts) == 1 and isinstance(parts[0], Text):
-            return parts[0]
-        return Joined(start, tuple(parts))
+        return self._variable(start) if mark == "$" else self._string()
 
-    def _part(self) -> Text | Variable | None:
-        start = self._at
-        if not self._text.startswith("$(", start):
-            return self._literal()
-        self._at += 2
-        self._skip()
-        name = self._literal()
-        if name is None:
-            self._source.fail("Variable name expected", self._at)
-        if self._next() != ")":
-            self._source.fail("')' expected", self._at)
+    def _variable(self, start: int) -> Variable:
         self._at += 1
         self._skip()
+        self._expect("(")
+        self._skip()
+        name = self._string()
+        if name is None:
+            self._source.fail("Variable name expected", self._at)
+        self._check_name("Variable", name)
+        self._skip()
+        self._expect(")")
         return Variable(start, name.text)
 
-    def _literal(self) -> Text | None:
-        start = self._at
-        match = _TOKEN.match(self._text, start)
+    def _string(self) -> Text | None:
+        start, mark = self._at, self._next()
+        if mark == '"':
+            return self._quoted(start, start, mark, "End of double quoted string not found")
+        if mark == "'":
+            return self._quoted(start, start, mark, "End of single quoted string not found")
+        if mark == "^":
+            mark = self._text[start + 1 : start + 2]
+            return self._quoted(start, start + 1, mark, "End of user delimited string not found")
+        match = _WORD.match(self._text, start)
         if match is None:
-            self._check_broken(start)
-            return None
-        kind = match.lastgroup
-        if kind == "double":
-            text = match["double"].replace('""', '"')
-        elif kind == "single":
-            text = match["single"].replace("''", "'")
-        elif kind == "word":
-            text = match["word"]
-        elif kind == "user":
-            return self._user_quoted(start, match["user"])
-        else:
             return None
         self._at = match.end()
-        self._skip()
-        return Text(start, text)
+        return Text(start, match[0])
 
-    def _user_quoted(self, start: int, mark: str) -> Text:
-        pieces, at = [], start + 2
+    def _quoted(self, start: int, opening: int, mark: str, what: str) -> Text:
+        """A string whose marks are doubled where they are part of it."""
+        pieces, at = [], opening + 1
         while True:
-            end = self._text.find(mark, at)
+            end = self._text.find(mark, at) if mark else -1
             if end < 0:
-                self._source.fail("End of user delimited string not found", start)
+                self._source.fail(what, start)
             pieces.append(self._text[at:end])
             at = end + 1
             if self._text[at : at + 1] != mark:
@@ -264,98 +289,88 @@ class Parser:
             pieces.append(mark)
             at += 1
         self._at = at
-        self._skip()
         return Text(start, "".join(pieces))
 
-    def _check_broken(self, start: int) -> None:
-        what = {
-            '"': "End of double quoted string not found",
-            "'": "End of single quoted string not found",
-            "^": "Delimiter expected after '^'",
-        }.get(self._next())
-        if what:
-            self._source.fail(what, start)
 
-
-def jobs(source: Source) -> list[list[list[Relation]]]:
+def requests(source: Source) -> list[Branch | Relation]:
     """
-    What a text asks for: jobs, each a list of alternatives, each a list of relations.
+    What a text asks for: one tree a job.
 
     Raises:
-        JobDescriptionError: it does not read, or holds more jobs or alternatives than we take.
+        JobDescriptionError: it does not read, or holds more jobs than we take.
     """
     top = Parser(source).parse()
-    requests = list(_requests(source, top))
-    if len(requests) > MAX_JOBS:
+    found = list(_requests(top))
+    if len(found) > MAX_JOBS:
         source.fail(f"More than {MAX_JOBS} jobs", top.at)
-    return [_alternatives(source, request) for request in requests]
+    return found
 
 
-def _requests(source: Source, branch: Branch) -> Iterator[Branch]:
-    if branch.operator != "+":
-        yield branch
+def _requests(item: Branch | Relation) -> Iterator[Branch | Relation]:
+    if not isinstance(item, Branch) or item.operator != "+":
+        yield item
         return
-    for item in branch.items:
-        if isinstance(item, Relation):
-            source.fail("A job description is expected after the multi-request operator", item.at)
-        yield from _requests(source, item)
+    for part in item.items:
+        yield from _requests(part)
 
 
-def _alternatives(source: Source, item: Branch | Relation) -> list[list[Relation]]:
-    if isinstance(item, Relation):
-        return [[item]]
-    if item.operator == "+":
-        source.fail("Multi-request operator only allowed at top level", item.at)
-    choices = [_alternatives(source, part) for part in item.items]
-    if item.operator == "|":
-        count = sum(len(part) for part in choices)
-    else:
-        count = 1
-        for part in choices:
-            count = min(count * len(part), MAX_ALTERNATIVES + 1)
-    if count > MAX_ALTERNATIVES:
-        source.fail(f"More than {MAX_ALTERNATIVES} alternatives", item.at)
-    if count * sum(max(map(len, part)) for part in choices) > MAX_RELATIONS:
-        source.fail(f"More than {MAX_RELATIONS} relations", item.at)
-    if item.operator == "|":
-        return [choice for part in choices for choice in part]
-    return [[relation for part in combined for relation in part] for combined in product(*choices)]
+class Variables:
+    """
+    ``rslsubstitution``: the values of ``$(NAME)``.
 
+    They hold from there on to the end of the branch. One that has no value yet is an empty string.
+    """
 
-class Substitution:
-    """``rslsubstitution``: the values of ``$(NAME)``, taken in the order of the text."""
-
-    def __init__(self, source: Source, relations: list[Relation]) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._left = MAX_EXPANSION
-        self._known: dict[str, str] = {}
-        for relation in relations:
-            if relation.name == "rslsubstitution":
-                for value in relation.values:
-                    self._define(value)
 
-    def _define(self, value: Value) -> None:
-        if not isinstance(value, Group) or len(value.items) != 2:
-            self._source.fail("Value of attribute 'rslsubstitution' must be pairs of a name and a value", value.at)
-        name, text = (self.apply(item) for item in value.items)
-        if not isinstance(name, Text) or not isinstance(text, Text):
-            self._source.fail("Value of attribute 'rslsubstitution' must be pairs of strings", value.at)
-        self._known[name.text] = text.text
+    def resolve(self, item: Branch | Relation, known: dict[str, str] | None = None) -> Branch | Relation:
+        """
+        The same tree without variables.
 
-    def apply(self, value: Value) -> Plain:
-        """The value without variables; an unknown one is an error."""
+        Raises:
+            JobDescriptionError: they expand to too much, or to what is no string.
+        """
+        known = {} if known is None else known
+        if isinstance(item, Relation):
+            if item.name == "rslsubstitution":
+                self._define(item, known)
+                return item
+            return item._replace(values=tuple(self._plain(value, known) for value in item.values))
+        if item.operator == "+":
+            self._source.fail("Multi-request operator only allowed at top level", item.at)
+        inside = dict(known)
+        return item._replace(items=tuple(self.resolve(part, inside) for part in item.items))
+
+    def _define(self, item: Relation, known: dict[str, str]) -> None:
+        for value in item.values:
+            if not isinstance(value, Group):
+                self._source.fail("RSL substitution is not a sequence", value.at)
+            if len(value.items) != 2:
+                self._source.fail("RSL substitution sequence is not of length 2", value.at)
+            name, text = (self._plain(part, known) for part in value.items)
+            if not isinstance(name, Text) or not isinstance(text, Text):
+                self._source.fail("RSL substitution is not a pair of strings", value.at)
+            known[name.text] = text.text
+
+    def _plain(self, value: Value, known: dict[str, str]) -> Plain:
         if isinstance(value, Text):
             return value
         if isinstance(value, Group):
-            return Group(value.at, tuple(self.apply(item) for item in value.items))
-        return Text(value.at, "".join(self._text(part) for part in value.parts))
+            return Group(value.at, tuple(self._plain(item, known) for item in value.items))
+        parts = value.parts if isinstance(value, Joined) else (value,)
+        return Text(value.at, "".join(self._text(part, known) for part in parts))
 
-    def _text(self, part: Text | Variable) -> str:
+    def _text(self, part: Text | Variable | Group, known: dict[str, str]) -> str:
         if isinstance(part, Text):
             return part.text
-        if part.name not in self._known:
-            self._source.fail(f"Variable '{part.name[:80]}' is not defined", part.at)
-        text = self._known[part.name]
+        if isinstance(part, Group):
+            self._source.fail("An operand of a concatenation is not a string", part.at)
+        if part.name not in known:
+            self._source.remark(f"Variable '{part.name[:80]}' is not defined here: it is empty", part.at)
+            return ""
+        text = known[part.name]
         self._left -= len(text)
         if self._left < 0:
             self._source.fail("Variables expand to too much text", part.at)

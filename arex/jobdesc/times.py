@@ -1,67 +1,107 @@
-"""Periods and points in time as users write them and as ARC prints them."""
+"""Periods and points in time as users write them and as ARC reads and prints them."""
 
 from __future__ import annotations
 
+import calendar
 import re
-from datetime import UTC, datetime, timedelta, timezone
-from typing import Final
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
-_ISO: Final = re.compile(
-    r"P(?:(\d{1,9})Y)?(?:(\d{1,9})M)?(?:(\d{1,9})W)?(?:(\d{1,9})D)?"
-    r"(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?",
-    re.ASCII | re.IGNORECASE,
-)
-_ISO_SECONDS: Final = (365 * 86400, 30 * 86400, 604800, 86400, 3600, 60, 1)
-_WORD: Final = re.compile(r"(\d{1,15})(?!\d)\s*([A-Za-z]*)[\s,]*", re.ASCII)
-_WORDS: Final = {
-    "w": 604800,
-    "week": 604800,
-    "weeks": 604800,
-    "d": 86400,
-    "day": 86400,
-    "days": 86400,
-    "h": 3600,
-    "hour": 3600,
-    "hours": 3600,
-    "m": 60,
-    "min": 60,
-    "mins": 60,
-    "minute": 60,
-    "minutes": 60,
-    "s": 1,
-    "sec": 1,
-    "secs": 1,
-    "second": 1,
-    "seconds": 1,
+from arex.jobdesc.numbers import LONG, leading_number, whole_number, wrap
+
+MINUTE: Final = 60
+_LONGEST: Final = 6000
+_HOUR: Final = 3600
+_DAY: Final = 86400
+_WEEK: Final = 7 * _DAY
+_ISO_UNITS: Final = {"Y": 365 * _DAY, "W": _WEEK, "D": _DAY, "H": _HOUR, "S": 1}
+_ISO: Final = re.compile(r"P(?:T|[0-9]+[YWDHMS])*", re.ASCII)
+_ISO_PART: Final = re.compile(r"(T)|([0-9]+)([YWDHMS])", re.ASCII)
+#: Seconds of a unit, and of the one that a bare number after it means.
+_UNITS: Final = {
+    "w": (_WEEK, _DAY),
+    "d": (_DAY, _HOUR),
+    "h": (_HOUR, MINUTE),
+    "m": (MINUTE, 1),
+    "s": (1, 0),
 }
-
-_MDS: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(Z?)", re.ASCII)
-_STAMP: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?",
-    re.ASCII,
+#: Digits, among which there may be blanks, and what follows them.
+_COUNTED: Final = re.compile(r"[0-9][0-9 ]*([^0-9 ]?)", re.ASCII)
+#: Words that say what the first letter alone already says.
+UNIT_WORDS: Final = (
+    *("weeks", "week", "days", "day", "hours", "hour"),
+    *("minutes", "minute", "mins", "min", "seconds", "second", "secs", "sec"),
 )
 
 
-def parse_period(text: str, unit_s: int = 1) -> int:
+class Period(NamedTuple):
+    """A length of time, and what is wrong with its text; ARC takes any text for a period."""
+
+    seconds: int
+    fault: str = ""  #: empty: nothing
+
+
+def read_period(text: str, unit_s: int = 1) -> Period:
     """
     Seconds in ``PT10M``, ``1 hour 30 minutes``, ``2h`` or a bare number of ``unit_s`` seconds.
 
-    Raises:
-        ValueError: it is no period.
+    Of a word only the first letter counts, and a number behind it has the next smaller unit. What can't be read is
+    zero seconds, as ARC has it. Source: behaviour of ARC 6.17.
     """
-    text = text.strip()
-    iso = _ISO.fullmatch(text)
-    if iso is not None and any(iso.groups()):
-        return sum(int(number) * seconds for number, seconds in zip(iso.groups(), _ISO_SECONDS, strict=True) if number)
+    if len(text) > _LONGEST:
+        return Period(0, f"a period of time in more than {_LONGEST} characters")
+    if text.startswith("P"):
+        return _iso_period(text)
     total, at = 0, 0
-    while at < len(text) and (word := _WORD.match(text, at)) is not None:
-        unit = unit_s if not word[2] else _WORDS.get(word[2].lower())
+    while (match := _COUNTED.search(text, at)) is not None:
+        unit = _UNITS.get(match[1].lower())
+        if match[1] and unit is None:
+            return Period(0, f"{match[1]!r} is no unit of time: w, d, h, m or s")
+        digits = _as_arc_counts(match[0].removesuffix(match[1]))
         if unit is None:
-            break
-        total, at = total + int(word[1]) * unit, word.end()
-    if not text or at < len(text):
-        raise ValueError(f"not a period of time: {text[:80]!r}")
-    return total
+            return _with_rest(total, digits, unit_s, text)
+        total += _product(digits, unit[0])
+        unit_s, at = unit[1], match.end()
+    fault = "" if total or "0" in text else f"not a period of time: {text[:80]!r}"
+    return Period(wrap(total, LONG), fault)
+
+
+def _as_arc_counts(counted: str) -> str:
+    """ARC keeps as many characters as there are digits, from the first on, whatever stands between."""
+    return counted[: sum(map(str.isdigit, counted))]
+
+
+def _product(digits: str, unit_s: int) -> int:
+    try:
+        number = leading_number(digits)
+    except ValueError:
+        return 0
+    return wrap(number * unit_s) if unit_s == MINUTE else number * unit_s
+
+
+def _with_rest(total: int, digits: str, unit_s: int, text: str) -> Period:
+    try:
+        rest = whole_number(digits, LONG, signed=False)
+    except ValueError:
+        return Period(wrap(total, LONG), f"not a period of time: {text[:80]!r}")
+    return Period(wrap(total + (rest * unit_s if unit_s else rest // 1000), LONG))
+
+
+def _iso_period(text: str) -> Period:
+    if _ISO.fullmatch(text) is None:
+        return Period(0, f"not a period of time: {text[:80]!r}")
+    total, clock = 0, False
+    for tee, digits, unit in _ISO_PART.findall(text):
+        if tee:
+            clock = True
+            continue
+        if unit == "M":
+            total += _product(digits, MINUTE if clock else 30 * _DAY)
+        else:
+            total += _product(digits, _ISO_UNITS[unit])
+        clock = clock or unit in "WDM"
+    return Period(wrap(total, LONG), "" if len(text) > 1 else "not a period of time: 'P'")
 
 
 def format_period(seconds: int) -> str:
@@ -71,30 +111,110 @@ def format_period(seconds: int) -> str:
     return f"PT{''.join(parts) or '0S'}"
 
 
+# --- points in time -------------------------------------------------------------------------------------------------
+
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_FIELD: Final = re.compile(r"[ \t\n\v\f\r]*", re.ASCII)
+_SIGNED: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_FRACTION: Final = re.compile(r"\.[0-9]*", re.ASCII)
+_C_TIME: Final = r"(\S{1,3})\s*(\S{1,3})\s*(\d{1,2})\s*(\d{1,2}):\s*(\d{1,2}):\s*(\d{1,2})\s*(\d{1,4})"
+_MAIL_TIME: Final = r"(\S{1,3}),\s*(\d{1,2})\s*(\S{1,3})\s*(\d{1,4})\s*(\d{1,2}):\s*(\d{1,2}):\s*(\d{1,2})"
+
+
 def parse_time(text: str) -> datetime:
     """
-    A point in time, as UTC; without a zone it is local time.
+    A point in time, as UTC; without a zone it is local time. A thirteenth month is the first of the next year.
 
     Raises:
         ValueError: it is no time in a format that ARC knows.
     """
-    text = text.strip()
-    match = _MDS.fullmatch(text) or _STAMP.fullmatch(text)
-    if match is None:
+    if text[:1].isdigit() and text.isascii():
+        return _numeric_time(text)
+    if len(text) == 24 and (match := re.match(_C_TIME, text, re.ASCII)):
+        month = _month(match[2])
+        return _moment((int(match[7]), month, *(int(match[number]) for number in (3, 4, 5, 6))), None, text)
+    if len(text) == 29 and (match := re.match(_MAIL_TIME, text, re.ASCII)):
+        month = _month(match[3])
+        return _moment((int(match[4]), month, *(int(match[number]) for number in (2, 5, 6, 7))), 0, text)
+    raise ValueError(f"not a time: {text[:80]!r}")
+
+
+def _month(name: str) -> int:
+    if name not in _MONTHS:
+        raise ValueError(f"not a month: {name!r}")
+    return _MONTHS.index(name) + 1
+
+
+def _numeric_time(text: str) -> datetime:
+    """Dates with or without dashes, times with or without colons, and nothing, ``Z`` or an offset."""
+    if date := _scan(text[:10], "4-2-2"):
+        at = 10
+    elif date := _scan(text[:8], "422"):
+        at = 8
+    else:
         raise ValueError(f"not a time: {text[:80]!r}")
-    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
-    if not 1970 <= year < 9000:  # near the ends of what a datetime can hold, a zone or a period leads beyond
-        raise ValueError(f"not a time between 1970 and 9000: {text[:80]!r}")
-    return datetime(year, month, day, hour, minute, second, tzinfo=_zone(match[7] or "")).astimezone(UTC)
+    at += text[at : at + 1] in {"T", " "}
+    if clock := _scan(text[at : at + 8], "2:2:2"):
+        at += 8
+    elif clock := _scan(text[at : at + 6], "222"):
+        at += 6
+    else:
+        raise ValueError(f"not a time: {text[:80]!r}")
+    if fraction := _FRACTION.match(text, at):
+        at = fraction.end()
+    # what follows is ignored, as ARC does
+    return _moment((*date, *clock), _offset(text, at), text)
 
 
-def _zone(text: str) -> timezone | None:
-    if not text:
+def _offset(text: str, at: int) -> int | None:
+    """Seconds east of Greenwich; None for local time."""
+    sign = text[at : at + 1]
+    if sign == "Z":
+        return 0
+    if sign not in {"+", "-"}:
         return None
-    if text == "Z":
-        return UTC
-    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
-    return timezone(-offset if text[0] == "-" else offset)
+    zone = _scan(text[at + 1 : at + 6], "2:2") or _scan(text[at + 1 : at + 5], "22")
+    if not zone:
+        raise ValueError(f"not a time: {text[:80]!r}")
+    return (1 if sign == "+" else -1) * (zone[0] * 3600 + zone[1] * 60)
+
+
+def _scan(text: str, form: str) -> tuple[int, ...]:
+    """Numbers of at most so many characters each, in C's manner; nothing if they are not there."""
+    numbers, at = [], 0
+    for mark in form:
+        if not mark.isdigit():
+            if text[at : at + 1] != mark:
+                return ()
+            at += 1
+            continue
+        blank = _FIELD.match(text, at)
+        at = at if blank is None else blank.end()
+        match = _SIGNED.match(text, at, at + int(mark))
+        if match is None:
+            return ()
+        numbers.append(int(match[0]))
+        at = match.end()
+    return tuple(numbers)
+
+
+def _moment(fields: tuple[int, ...], offset: int | None, text: str) -> datetime:
+    """
+    A point in time from year, month, day, hour, minute and second, any of which may run over.
+
+    Raises:
+        ValueError: no calendar has it.
+    """
+    year, month, day, hour, minute, second = fields
+    try:
+        if offset is None:
+            seconds = int(time.mktime((year, month, day, hour, minute, second, 0, 0, -1)))
+        else:
+            first = calendar.timegm((year + (month - 1) // 12, (month - 1) % 12 + 1, 1, 0, 0, 0))
+            seconds = first + (day - 1) * _DAY + hour * 3600 + minute * 60 + second - offset
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    except (OverflowError, ValueError) as exc:
+        raise ValueError(f"not a time that a calendar has: {text[:80]!r}") from exc
 
 
 def format_mds(when: datetime) -> str:

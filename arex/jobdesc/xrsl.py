@@ -1,369 +1,402 @@
-"""xRSL to the model: what each attribute means. The grammar is in ``rsl``, the way back in ``xrsl_writer``."""
+"""xRSL to the model: what attributes mean to ARC 6.17. The grammar is in ``rsl``, the way back in ``xrsl_writer``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Final
 
 from arex.jobdesc.attribute import Attribute
-from arex.jobdesc.model import (
-    Dialect,
-    InputFile,
-    JobDescription,
-    Location,
-    Notification,
-    OutputFile,
-    RemoteLogging,
-    Resources,
-    Software,
-    Target,
-)
-from arex.jobdesc.rsl import Relation, Source, Substitution, jobs
-from arex.jobdesc.times import parse_period, parse_time
-from arex.jobdesc.urls import is_remote, local_path, sort_options, split_url
+from arex.jobdesc.draft import Draft
+from arex.jobdesc.finish import finish
+from arex.jobdesc.hints import closest
+from arex.jobdesc.model import Dialect, JobDescription, RemoteLogging
+from arex.jobdesc.numbers import wrap
+from arex.jobdesc.rsl import Branch, Group, Relation, Source, Text, Variables, requests
+from arex.jobdesc.software import software
+from arex.jobdesc.times import parse_time
+from arex.jobdesc.transfers import read_input, read_output
+from arex.jobdesc.urls import full_url
 
-_VERSION: Final = re.compile(r"-(?=[0-9])")
-_XML_DECLARATION: Final = re.compile(r"\s*<\?xml[^>]*\?>\s*")
-_FLAGS: Final = re.compile(r"[bqfecd]+")
-_ANNOUNCED: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+|\*\.\*)")
+#: Alternatives of one job.
+MAX_ALTERNATIVES: Final = 100
+#: Bound on the relations of one job over all its alternatives.
+MAX_RELATIONS: Final = 300_000
 
-#: What is worked out from several attributes at the end.
-_LATE: Final = frozenset({"join", "gridtime", "executables", "cache", "ftpthreads", "action"})
-_REPEATABLE: Final = frozenset({"runtimeenvironment", "opsys", "middleware", "queue"})
+_FLOAT: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_GLOBUS: Final = frozenset({
+    *("resourcemanagercontact", "directory", "maxcputime", "maxwalltime", "maxtime", "maxmemory", "minmemory"),
+    *("grammyjob", "project", "hostcount", "label", "subjobcommstype", "subjobstarttype", "filecleanup"),
+    *("filestagein", "filestageinshared", "filestageout", "gasscache", "jobtype", "librarypath", "remoteiourl"),
+    "scratchdir",
+})  # fmt: skip
 
-
-_Rule = Callable[[JobDescription, Attribute], JobDescription]
-
-
-def _executable(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, executable=a.text())
+#: An attribute speaks to a job and to the alternatives that it has by then; the job is the first of them.
+_Rule = Callable[[list[Draft], Attribute], None]
 
 
-def _arguments(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, arguments=a.texts())
+def _once(field: str) -> _Rule:
+    """A string that is given once, unless it was empty."""
+
+    def rule(drafts: list[Draft], a: Attribute) -> None:
+        text = a.text()
+        for draft in drafts:
+            if getattr(draft, field):
+                a.fail(f"Attribute '{a.name}' multiply defined")
+            setattr(draft, field, text)
+
+    return rule
 
 
-def _environment(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, environment=a.pairs())
+def _set(field: str, read: Callable[[Attribute], object]) -> _Rule:
+    """A value of which the last counts."""
+
+    def rule(drafts: list[Draft], a: Attribute) -> None:
+        value = read(a)
+        for draft in drafts:
+            setattr(draft, field, value)
+
+    return rule
 
 
-def _starttime(job: JobDescription, a: Attribute) -> JobDescription:
-    try:
-        return replace(job, start_time=parse_time(a.text()))
-    except ValueError as exc:
-        a.fail(f"Value of '{a.name}' attribute is {exc}")
+def _arguments(drafts: list[Draft], a: Attribute) -> None:
+    words = a.texts()
+    for draft in drafts:
+        if draft.arguments:
+            a.fail(f"Attribute '{a.name}' multiply defined")
+        draft.arguments = list(words)
 
 
-def _rerun(job: JobDescription, a: Attribute) -> JobDescription:
+def _environment(drafts: list[Draft], a: Attribute) -> None:
+    # as ARC does: alternatives before this attribute do not hear of it
+    drafts[0].environment.extend((row[0], row[1]) for _, row in a.rows(2))
+
+
+def _inputfiles(drafts: list[Draft], a: Attribute) -> None:
+    files = [read_input(a, at, row) for at, row in a.files()]
+    for draft in drafts:
+        draft.inputs.extend(files)
+
+
+def _outputfiles(drafts: list[Draft], a: Attribute) -> None:
+    files = [read_output(a, at, row) for at, row in a.files()]
+    for draft in drafts:
+        draft.outputs.extend(files)
+
+
+def _period(field: str, bits: int) -> _Rule:
+    def rule(drafts: list[Draft], a: Attribute) -> None:
+        seconds = wrap(a.period(), bits)
+        # as ARC does: only clients tell the alternatives before this attribute
+        for draft in drafts if a.dialect is Dialect.USER else drafts[:1]:
+            setattr(draft, field, None if seconds == -1 else seconds)
+
+    return rule
+
+
+def _benchmarks(drafts: list[Draft], a: Attribute) -> None:
+    """The first that can be read counts, and only its time; alternatives do not hear of it."""
+    for _, row in a.rows(3):
+        if _FLOAT.fullmatch(row[1]):
+            drafts[0].cputime_s = wrap(a.seconds(row[2]))
+            return
+    a.remark("No benchmark has a number for its value")
+
+
+def _amount(a: Attribute) -> int | None:
+    number = a.number()
+    return None if number == -1 else number
+
+
+def _natural(a: Attribute) -> int | None:
+    number = a.number()
+    return None if number < 0 else number
+
+
+def _count(a: Attribute) -> int | None:
     number = a.integer()
-    return replace(job, rerun=None if number < 0 else number)
+    return None if number == -1 else number
 
 
-def _priority(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, priority=min(max(a.integer(), 1), 100))
+def _priority(a: Attribute) -> int | None:
+    number = a.number()
+    if number > 100:
+        a.remark("priority is too large: it counts as 100")
+    return None if number < 0 else min(number, 100)
 
 
-def _acl(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, acl=_XML_DECLARATION.sub("", a.text(), count=1).strip())
+def _flag(a: Attribute) -> bool:
+    text = a.text().lower()
+    if text not in {"yes", "true", "no", "false"}:
+        a.fail(f"Value of '{a.name}' attribute must either be 'yes' or 'no'")
+    return text in {"yes", "true"}
 
 
-def _notify(job: JobDescription, a: Attribute) -> JobDescription:
-    found: list[Notification] = []
+def _dryrun(a: Attribute) -> bool:
+    text = a.text().lower()
+    if text not in {"yes", "no"}:
+        a.remark(f"Value of '{a.name}' attribute counts as 'no': it is neither 'yes' nor 'no'")
+    return text == "yes"
+
+
+def _starttime(drafts: list[Draft], a: Attribute) -> None:
+    try:
+        when = parse_time(a.text())
+    except ValueError as exc:
+        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}")
+        when = None
+    for draft in drafts:
+        draft.start_time = when
+
+
+def _acl(drafts: list[Draft], a: Attribute) -> None:
+    from arex.jobdesc.acl import normal_acl  # noqa: PLC0415 - few jobs have one, and it needs an XML library
+
+    try:
+        acl = normal_acl(a.text())
+    except ValueError as exc:
+        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}")
+        return
+    for draft in drafts:
+        draft.acl = acl
+
+
+def _notify(drafts: list[Draft], a: Attribute) -> None:
+    states = drafts[0].notifications
     for text in a.texts():
-        words = text.split()
-        states = "be" if words and "@" in words[0] else words.pop(0) if words else ""
+        words = text.replace("\t", " ").split(" ")
+        words = [word for word in words if word]
+        wanted = words.pop(0) if words and "@" not in words[0] else "be"
         if not words:
             a.fail(f"Syntax error in 'notify' attribute value ('{text}'), it must contain an email address")
-        if _FLAGS.fullmatch(states) is None:
-            a.fail(f"Syntax error in 'notify' attribute value ('{text}'), it contains unknown state flags")
+        if wrong := set(wanted) - set("bqfecd"):
+            a.fail(f"Syntax error in 'notify' attribute value ('{text}'), unknown state flag '{min(wrong)}'")
         for word in words:
             if "@" not in word:
-                a.fail(f"Syntax error in 'notify' attribute value ('{text}'), it must only contain email addresses")
-            found.append(Notification(recipient=word, states=states))
-    return replace(job, notifications=tuple(found))
+                a.fail(f"Syntax error in 'notify' attribute value ('{text}'), '{word}' is no email address")
+            states[word] = "".join(dict.fromkeys(states.get(word, "") + wanted))
+    for draft in drafts:
+        draft.notifications = states  # the same for all, and none of the others is ever the first
 
 
-def _jobreport(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, remote_logging=tuple(RemoteLogging(url=split_url(text)[0]) for text in a.texts()))
+def _url(a: Attribute) -> str:
+    """A URL, or nothing with a remark."""
+    try:
+        return full_url(a.text())
+    except ValueError as exc:
+        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}")
+        return ""
 
 
-def _credentialserver(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, credential_services=(split_url(a.text())[0],))
+def _jobreport(drafts: list[Draft], a: Attribute) -> None:
+    if url := _url(a):
+        for draft in drafts:
+            draft.remote_logging.append(RemoteLogging(url=url))
 
 
-def _queue(job: JobDescription, a: Attribute) -> JobDescription:
-    if a.operator == "=":
-        if job.resources.queue:
-            a.fail("Attribute 'queue' multiply defined")
-        return replace(job, resources=replace(job.resources, queue=a.text()))
-    if a.operator != "!=" or a.dialect is not Dialect.USER:
-        a.fail(f"Operator '{a.operator}' can't be used with attribute 'queue'")
-    excluded = (*job.resources.excluded_queues, a.text())
-    return replace(job, resources=replace(job.resources, excluded_queues=excluded))
+def _credentialserver(drafts: list[Draft], a: Attribute) -> None:
+    if url := _url(a):
+        for draft in drafts:
+            draft.credential_services.append(url)
 
 
-def _software(a: Attribute) -> Software:
+def _delegationid(drafts: list[Draft], a: Attribute) -> None:
+    text = a.text()
+    if a.operator != "=":
+        a.fail(f"Invalid comparison operator '{a.operator}' used at 'delegationid' attribute, only \"=\" is allowed")
+    for draft in drafts:
+        draft.delegationid = text
+
+
+def _queue(drafts: list[Draft], a: Attribute) -> None:
+    text = a.text()
+    if a.operator not in ({"=", "!="} if a.dialect is Dialect.USER else {"="}):
+        a.fail(f"Invalid comparison operator '{a.operator}' used at 'queue' attribute")
+    for draft in drafts:
+        if a.operator == "=":
+            draft.queue = text
+        else:
+            draft.excluded_queues.append(text)
+
+
+def _runtime(drafts: list[Draft], a: Attribute) -> None:
     if not a.values:
-        a.fail(f"Value of attribute '{a.name}' expected to be single value")
-    full_name, *options = a.texts()
-    # the version starts behind the first dash that a digit follows
-    name, *version = _VERSION.split(full_name, maxsplit=1)
-    return Software(name=name, version="".join(version), relation=a.operator, options=tuple(options))
+        a.fail(f"Value of attribute '{a.name}' expected not to be empty")
+    name, *options = a.texts()
+    wanted = software(name, a.operator, options)
+    for draft in drafts:
+        if wanted.name:
+            draft.runtimes.append(wanted)
 
 
-def _runtime(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, resources=replace(job.resources, runtimes=(*job.resources.runtimes, _software(a))))
+def _opsys(drafts: list[Draft], a: Attribute) -> None:
+    wanted = software(a.text(), a.operator)
+    for draft in drafts:
+        if wanted.name:
+            draft.systems.append(wanted)
 
 
-def _opsys(job: JobDescription, a: Attribute) -> JobDescription:
-    systems = (*job.resources.operating_systems, _software(a))
-    return replace(job, resources=replace(job.resources, operating_systems=systems))
+def _middleware(drafts: list[Draft], a: Attribute) -> None:
+    wanted = software(a.text(), a.operator)
+    for draft in drafts:
+        if wanted.name:
+            draft.middleware.append(wanted)
 
 
-def _middleware(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, resources=replace(job.resources, middleware=(*job.resources.middleware, _software(a))))
+def _nodeaccess(drafts: list[Draft], a: Attribute) -> None:
+    draft = drafts[0]  # as ARC does: alternatives before this attribute do not hear of it
+    for word in a.texts():
+        if word not in {"inbound", "outbound"}:
+            a.remark(f"Value '{word[:80]}' of '{a.name}' and what follows is ignored: neither inbound nor outbound")
+            return
+        draft.node_access = word if draft.node_access in {"", word} else "inoutbound"
 
 
-def _nodeaccess(job: JobDescription, a: Attribute) -> JobDescription:
-    words = set(a.texts())
-    access = "inoutbound" if words >= {"inbound", "outbound"} else next(iter(words), "")
-    if access not in {"inbound", "outbound", "inoutbound"}:
-        a.fail("Value of 'nodeaccess' attribute must be inbound or outbound")
-    return replace(job, resources=replace(job.resources, node_access=access))
+def _action(drafts: list[Draft], a: Attribute) -> None:
+    text = a.text()
+    if text not in {"request", "cancel", "clean", "renew", "restart"}:
+        a.remark(f"Value of '{a.name}' attribute is ignored")
+        return
+    for draft in drafts:
+        draft.action = text
+        draft.late["action"] = a
 
 
-def _benchmarks(job: JobDescription, a: Attribute) -> JobDescription:
-    for row in a.rows():
-        if len(row) == 3:
-            try:
-                seconds = parse_period(row[2], 60 if a.dialect is Dialect.USER else 1)
-            except ValueError:
-                continue  # the first that can be read counts
-            return replace(job, resources=replace(job.resources, cputime_s=seconds))
-    return job
+def _internal(_: list[Draft], a: Attribute) -> None:
+    a.text()
 
 
-def _options(row: Sequence[str]) -> tuple[list[tuple[str, str]], str]:
-    """URL options of one file, and its delegation."""
-    pairs = [(name, value) for name, _, value in (option.partition("=") for option in row)]
-    delegationid = dict(pairs).get("delegationid", "")
-    return [pair for pair in pairs if pair[0] not in {"location", "delegationid"}], delegationid
+def _nothing(_: list[Draft], a: Attribute) -> None:
+    """Said elsewhere."""
 
 
-def _inputfiles(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, inputs=tuple(_input(a, *row) for row in a.files()))
-
-
-def _input(a: Attribute, name: str, where: str, *row: str) -> InputFile:
-    if is_remote(where):
-        url, own = split_url(where)
-        more, delegationid = _options(row)
-        location = Location(url=url, options=sort_options((*own, *more)), delegationid=delegationid)
-        return InputFile(name=name, sources=(location,))
-    if a.dialect is Dialect.USER:
-        # an empty source is the file of the same name in the current directory
-        return InputFile(name=name, sources=(Location(url=local_path(where) or name),))
-    if where and _ANNOUNCED.fullmatch(where) is None and not where.startswith("file:"):
-        a.fail(f"Source of input file '{name}' is neither a URL nor a size: '{where}'")
-    if where.startswith("file:"):
-        return InputFile(name=name, sources=(Location(url=split_url(where)[0]),))
-    return InputFile(name=name, announced=where)
-
-
-def _outputfiles(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, outputs=tuple(_output(*row) for row in a.files()))
-
-
-def _output(name: str, where: str, *row: str) -> OutputFile:
-    if not is_remote(where):
-        return OutputFile(name=name)
-    url, own = split_url(where)
-    more, delegationid = _options(row)
-    return OutputFile(
-        name=name, targets=(Target(url=url, options=sort_options((*own, *more)), delegationid=delegationid),)
-    )
-
-
-def _plain(field: str) -> _Rule:
-    return lambda job, a: replace(job, **{field: a.text()})  # type: ignore[arg-type]
-
-
-def _amount(field: str) -> _Rule:
-    return lambda job, a: replace(job, resources=replace(job.resources, **{field: a.natural()}))  # type: ignore[arg-type]
-
-
-def _time(field: str) -> _Rule:
-    return lambda job, a: replace(job, resources=replace(job.resources, **{field: a.period()}))  # type: ignore[arg-type]
-
-
-def _lifetime(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, lifetime_s=a.period())
-
-
-def _dryrun(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, dryrun=a.flag())
-
-
-def _exclusive(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, resources=replace(job.resources, exclusive=a.flag()))
-
-
-def _architecture(job: JobDescription, a: Attribute) -> JobDescription:
-    return replace(job, resources=replace(job.resources, platform=a.text()))
+def _unsupported(_: list[Draft], a: Attribute) -> None:
+    a.remark(f"Attribute '{a.name}' is not supported: it is ignored")
 
 
 _RULES: Final[dict[str, _Rule]] = {
-    "executable": _executable,
+    "executable": _once("executable"),
     "arguments": _arguments,
-    "stdin": _plain("stdin"),
-    "stdout": _plain("stdout"),
-    "stderr": _plain("stderr"),
-    "gmlog": _plain("gmlog"),
-    "jobname": _plain("name"),
-    "delegationid": _plain("delegationid"),
+    "stdin": _once("stdin"),
+    "stdout": _once("stdout"),
+    "stderr": _once("stderr"),
+    "gmlog": _once("gmlog"),
+    "jobname": _once("name"),
+    "architecture": _once("platform"),
+    "delegationid": _delegationid,
     "environment": _environment,
     "inputfiles": _inputfiles,
     "outputfiles": _outputfiles,
-    "cputime": _time("cputime_s"),
-    "walltime": _time("walltime_s"),
+    "cputime": _period("cputime_s", 32),
+    "walltime": _period("walltime_s", 32),
+    "lifetime": _period("lifetime_s", 64),
     "benchmarks": _benchmarks,
-    "memory": _amount("memory_mb"),
-    "disk": _amount("disk_mb"),
-    "count": _amount("slots"),
-    "countpernode": _amount("slots_per_host"),
-    "exclusiveexecution": _exclusive,
+    "memory": _set("memory_mb", _amount),
+    "disk": _set("disk_mb", _amount),
+    "count": _set("slots", _count),
+    "exclusiveexecution": _set("exclusive", _flag),
     "runtimeenvironment": _runtime,
     "opsys": _opsys,
     "middleware": _middleware,
-    "architecture": _architecture,
     "nodeaccess": _nodeaccess,
     "queue": _queue,
     "starttime": _starttime,
-    "lifetime": _lifetime,
-    "rerun": _rerun,
-    "priority": _priority,
+    "rerun": _set("rerun", _natural),
+    "priority": _set("priority", _priority),
     "notify": _notify,
-    "dryrun": _dryrun,
+    "dryrun": _set("dryrun", _dryrun),
     "acl": _acl,
     "jobreport": _jobreport,
     "credentialserver": _credentialserver,
+    "action": _action,
+    "rslsubstitution": _nothing,
+    "cluster": _unsupported,
+    "replicacollection": _internal,
+    **dict.fromkeys(("hostname", "jobid", "clientxrsl", "clientsoftware", "savestate"), _internal),
 }
+#: What is worked out from several attributes at the end; the last of each counts.
+_LATE: Final = frozenset({"executables", "ftpthreads", "cache", "countpernode", "join", "gridtime"})
+_RELATIONAL: Final = frozenset({"queue", "delegationid", "runtimeenvironment", "opsys", "middleware"})
 
 
 def parse_xrsl(text: str, dialect: Dialect) -> list[JobDescription]:
     """
     Read the jobs of one xRSL text, in its order.
 
-    Unknown attributes are skipped. Alternatives (``|``) of a job are in its ``alternatives``.
+    Unknown attributes are skipped, with a warning. Alternatives (``|``) of a job are in its ``alternatives``.
 
     Raises:
         JobDescriptionError: with line and column.
     """
     source = Source(text)
-    found = []
-    for choices in jobs(source):
-        first, *others = (_job(source, relations, dialect) for relations in choices)
-        found.append(replace(first, alternatives=tuple(others)))
-    return found
+    return [_Reader(source, dialect).job(request) for request in requests(source)]
 
 
-def _job(source: Source, relations: list[Relation], dialect: Dialect) -> JobDescription:
-    variables = Substitution(source, relations)
-    job, late = JobDescription(), dict[str, Attribute]()
-    seen: set[str] = set()
-    for relation in relations:
-        name = relation.name
-        rule = _RULES.get(name)
-        if rule is None and name not in _LATE:
-            continue
-        if name in seen and name not in _REPEATABLE:
-            source.fail(f"Attribute '{name}' multiply defined", relation.at)
-        seen.add(name)
-        values = tuple(variables.apply(value) for value in relation.values)
-        attribute = Attribute(source, dialect, relation.at, name, relation.operator, values)
-        if rule is None:
-            late[name] = attribute
+class _Reader:
+    """Goes through the tree of one job."""
+
+    def __init__(self, source: Source, dialect: Dialect) -> None:
+        self._source, self._dialect = source, dialect
+        self._work = 0
+        source.remarks.clear()
+
+    def job(self, request: Branch | Relation) -> JobDescription:
+        drafts = [Draft()]
+        self._read(Variables(self._source).resolve(request), drafts)
+        for draft in drafts:
+            finish(draft)
+        if self._dialect is Dialect.USER and (action := drafts[0].late.get("action")):
+            action.fail("'action' attribute not allowed in user-side job description")
+        warnings = tuple(self._source.remarks)
+        return drafts[0].finish(tuple(one.finish((), ()) for one in drafts[1:]), warnings)
+
+    def _read(self, item: Branch | Relation, drafts: list[Draft]) -> None:
+        if isinstance(item, Relation):
+            self._count(len(drafts), item)
+            self._apply(item, drafts)
+        elif item.operator == "&":
+            for part in item.items:
+                self._read(part, drafts)
         else:
-            job = rule(job, attribute)
-    return _complete(job, late, seen, dialect)
+            self._choose(item, drafts)
 
+    def _choose(self, item: Branch, drafts: list[Draft]) -> None:
+        """The first way is the job's own; the others start from what was said of it so far, and are added."""
+        start = drafts[0].copy()
+        first, *others = item.items
+        self._read(first, drafts)
+        for other in others:
+            more = [start.copy()]
+            self._count(len(start.inputs) + len(start.outputs), item)
+            self._read(other, more)
+            drafts.extend(more)
+            if len(drafts) > MAX_ALTERNATIVES:
+                self._source.fail(f"More than {MAX_ALTERNATIVES} alternatives", item.at)
 
-def _complete(job: JobDescription, late: dict[str, Attribute], seen: set[str], dialect: Dialect) -> JobDescription:
-    if "action" in late:
-        _check_action(late["action"], dialect)
-    if "executables" in late:
-        job = _mark_executables(job, late["executables"])
-    job = _transfer_options(job, late)
-    if dialect is Dialect.USER and "join" in late:
-        job = _join(job, late["join"])
-    if dialect is Dialect.USER and "gridtime" in late:
-        job = _gridtime(job, late["gridtime"], seen)
-    return job
+    def _count(self, number: int, item: Branch | Relation) -> None:
+        self._work += number
+        if self._work > MAX_RELATIONS:
+            self._source.fail(f"More than {MAX_RELATIONS} relations", item.at)
 
+    def _apply(self, item: Relation, drafts: list[Draft]) -> None:
+        values = tuple(value for value in item.values if isinstance(value, Text | Group))
+        a = Attribute(self._source, self._dialect, item.at, item.name, item.operator, values)
+        if item.operator != "=" and item.name not in _RELATIONAL:
+            a.remark(f"'{item.operator}' counts as '=' at attribute '{item.name[:80]}'")
+        if item.name in _LATE:
+            self._postpone(a, drafts)
+        elif rule := _RULES.get(item.name):
+            rule(drafts, a)
+        elif item.name in _GLOBUS:
+            a.remark(f"The Globus attribute '{item.name}' is not supported: it is ignored")
+        else:
+            hint = "" if self._source.full else closest(item.name, (*_RULES, *_LATE))
+            a.remark(f"Unknown attribute '{item.written[:80]}': it is ignored", hint)
 
-def _check_action(action: Attribute, dialect: Dialect) -> None:
-    if dialect is Dialect.USER:
-        action.fail("'action' attribute not allowed in user-side job description")
-    if action.text() != "request":
-        action.fail("'action' attribute must be 'request'")
-
-
-def _mark_executables(job: JobDescription, a: Attribute) -> JobDescription:
-    names = set(a.texts())
-    known = {file.name for file in job.inputs} | {job.executable}
-    for name in a.texts():
-        if name not in known:
-            a.fail(f"File '{name}' in the 'executables' attribute is not present in the 'inputfiles' attribute")
-    return replace(job, inputs=tuple(replace(f, executable=f.executable or f.name in names) for f in job.inputs))
-
-
-def _transfer_options(job: JobDescription, late: dict[str, Attribute]) -> JobDescription:
-    """``cache`` for what is fetched and not run, ``ftpthreads`` for all URLs."""
-    cache = (("cache", late["cache"].text()),) if "cache" in late else ()
-    threads: tuple[tuple[str, str], ...] = ()
-    if "ftpthreads" in late:
-        number = late["ftpthreads"].integer()
-        if not 1 <= number <= 10:
-            late["ftpthreads"].fail("The value of the ftpthreads attribute must be a number from 1 to 10")
-        threads = (("threads", str(number)),)
-    if not cache and not threads:
-        return job
-    inputs = tuple(
-        replace(
-            file,
-            sources=tuple(
-                replace(s, options=sort_options((*s.options, *(() if file.executable else cache), *threads)))
-                if is_remote(s.url)
-                else s
-                for s in file.sources
-            ),
-        )
-        for file in job.inputs
-    )
-    outputs = tuple(
-        replace(f, targets=tuple(replace(t, options=sort_options((*t.options, *threads))) for t in f.targets))
-        for f in job.outputs
-    )
-    return replace(job, inputs=inputs, outputs=outputs)
-
-
-def _join(job: JobDescription, a: Attribute) -> JobDescription:
-    if not a.flag():
-        return job
-    if not job.stdout:
-        a.fail("'stdout' attribute must be specified when 'join' attribute is specified")
-    if job.stderr and job.stderr != job.stdout:
-        a.fail("Attribute 'join' cannot be specified when both 'stdout' and 'stderr' attributes is specified")
-    return replace(job, stderr=job.stdout)
-
-
-def _gridtime(job: JobDescription, a: Attribute, seen: set[str]) -> JobDescription:
-    for other in ("cputime", "walltime"):
-        if other in seen:
-            a.fail(f"Attributes 'gridtime' and '{other}' cannot be specified together")
-    resources: Resources = job.resources
-    seconds = a.period()
-    times = replace(resources, cputime_s=seconds, walltime_s=seconds * (resources.slots or 1))
-    return replace(job, resources=times)
+    def _postpone(self, a: Attribute, drafts: list[Draft]) -> None:
+        if a.name == "join" and a.dialect is Dialect.GRIDMANAGER:
+            return
+        if a.name != "executables":
+            a.text()
+        for draft in drafts:
+            draft.late[a.name] = a

@@ -25,7 +25,7 @@ def write_xrsl(job: JobDescription) -> str:
     Lost, since xRSL has no word for it: the expected exit code, virtual memory, the parallel environment,
     ends other than success, and names of ADL that only people read.
     """
-    return "&" + "".join(f"( {piece} )" for piece in _pieces(job))
+    return "&" + ("".join(f"( {piece} )" for piece in _pieces(job)) or '( executable = "" )')
 
 
 def _pieces(job: JobDescription) -> _Pieces:
@@ -55,8 +55,11 @@ def _pieces(job: JobDescription) -> _Pieces:
     yield from _text("gmlog", job.gmlog)
     yield from _text("jobname", job.name)
     yield from _text("acl", job.acl)
-    yield from _list("notify", [f"{one.states} {one.recipient}".strip() for one in job.notifications])
-    yield from _list("jobreport", [report.url for report in job.remote_logging])
+    told = (
+        ("".join(letter for letter in one.states if letter in "bqfecd"), one.recipient) for one in job.notifications
+    )
+    yield from _list("notify", [f"{states} {recipient}" for states, recipient in told if states and "@" in recipient])
+    yield from (f"jobreport = {quote(report.url)}" for report in job.remote_logging)
     yield from (f"credentialserver = {quote(url)}" for url in job.credential_services[:1])
     if job.dryrun:
         yield 'dryrun = "yes"'

@@ -10,7 +10,7 @@ import pytest
 from arex.errors import JobRefused
 from arex.jobdesc import Dialect, parse
 from arex.jobdesc.check import check
-from arex.jobdesc.model import Creation, InputFile, JobDescription, OutputFile, Resources, Software, Target
+from arex.jobdesc.model import Creation, InputFile, JobDescription, OutputFile, Program, Resources, Software, Target
 
 FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
 CLIENTS = sorted(FIXTURES.glob("[!h]*/ctl/*.description"))
@@ -30,9 +30,9 @@ def test_nothing_that_a_real_service_ran_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        (replace(JOB, unsupported=("PreExecutable",)), "Pre-executables are not supported by this service"),
-        (replace(JOB, unsupported=("PostExecutable",)), "Post-executables are not supported by this service"),
-        (replace(JOB, unsupported=("Coprocessor",)), "Coprocessor is not supported yet."),
+        (replace(JOB, before=(Program(path="x"),)), "Pre-executables are not supported by this service"),
+        (replace(JOB, after=(Program(path="x"),)), "Post-executables are not supported by this service"),
+        (replace(JOB, resources=Resources(coprocessor="x")), "Coprocessor is not supported yet."),
         (of(Resources(slots=4, slots_per_host=3)), "SlotsPerHost exceeding NumberOfSlots is not supported"),
         (of(Resources(slots=2, slots_per_host=4)), "SlotsPerHost exceeding NumberOfSlots is not supported"),
         (of(Resources(slots=4, slots_per_host=0)), "SlotsPerHost must be at least 1, not 0"),

@@ -166,7 +166,7 @@ def test_preserve_is_for_every_end() -> None:
 
     entries = [output_entries(description, ending, nobody) for ending in Ending]
 
-    assert [[FileEntry("/o", "http://h:80;preserve=yes/o")]] * 3 == entries
+    assert [[FileEntry("/o", "http://h:80/o")]] * 3 == entries
 
 
 def test_client_data_push_is_a_bare_slash() -> None:

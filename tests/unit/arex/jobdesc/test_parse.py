@@ -15,17 +15,28 @@ ADL = '<ActivityDescription xmlns="http://www.eu-emi.eu/es/2010/12/adl"><Applica
     [
         "&(executable=x)",
         "  \n&(executable=x)",
-        "(executable=x)",
         "|(executable=x)(executable=y)",
         b"\xef\xbb\xbf&(executable=x)",
         b"+(&(executable=x))",
+        "(* a comment *) & (executable=x)",
+        "executable=x",
     ],
 )
-def test_rsl_starts_with_an_operator_or_a_parenthesis(text: str | bytes) -> None:
+def test_rsl_starts_with_an_operator_or_a_name(text: str | bytes) -> None:
     assert parse(text, Dialect.USER)[0].executable == "x"
 
 
-@pytest.mark.parametrize("text", [ADL, "\n " + ADL, '<?xml version="1.0" encoding="UTF-8"?>' + ADL, ADL.encode()])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ADL,
+        "\n " + ADL,
+        "\ufeff" + ADL,
+        b"\xef\xbb\xbf" + ADL.encode(),
+        '<?xml version="1.0" encoding="UTF-8"?>' + ADL,
+        ADL.encode(),
+    ],
+)
 def test_adl_starts_with_an_angle_bracket(text: str | bytes) -> None:
     assert parse(text, Dialect.GRIDMANAGER)[0].executable == ""
 
@@ -35,7 +46,9 @@ def test_adl_starts_with_an_angle_bracket(text: str | bytes) -> None:
     [
         ("", "is empty"),
         (" \n", "is empty"),
-        ("garbage", "neither"),
+        ("garbage", "neither xRSL nor ADL: Relation operator expected"),
+        ("(executable=x)", "Attribute name expected"),
+        ("&(executable=x\0)", "line 1, column 15: a NUL character"),
         ("[ executable = x; ]", "JDL are not supported yet"),
         (b"&(executable=\xff)", "line 1, column 14: not UTF-8"),
         ("\n\n<a>", "line 3, column 4"),

@@ -21,11 +21,22 @@ from arex.jobdesc.urls import is_remote, join_url, local_path, split_url
         ("rucio://h/x", "rucio://h/x"),
         ("http://h/p;x=y", "http://h:80/p;x=y"),
         ("file:///tmp/x", "file:/tmp/x"),
-        ("plain", "plain"),
     ],
 )
 def test_a_url_gets_the_port_that_arc_adds(text: str, expected: str) -> None:
     assert (expected, ()) == split_url(text)
+
+
+@pytest.mark.parametrize("text", ["", "#x", "x:y", "http:", "http:a", "http://[::1/a", "http://[::1]a/b"])
+def test_what_is_no_url_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        split_url(text)
+
+
+def test_locations_are_before_the_host() -> None:
+    location = Location(url="lfc://h:5010/a", locations=("http://x:80/a", "ftp://y:21;b=c/a"))
+
+    assert "lfc://http://x:80/a|ftp://y:21;b=c/a@h:5010/a" == join_url(location)
 
 
 def test_options_are_in_the_host_part_in_order_of_name() -> None:
@@ -36,7 +47,8 @@ def test_options_are_in_the_host_part_in_order_of_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "remote"), [("http://h/x", True), ("file:///x", False), ("/x", False), ("a:b", False), ("", False)]
+    ("text", "remote"),
+    [("http://h/x", True), ("file:///x", False), ("/x", False), ("a:b", True), ("@list", True), ("", False)],
 )
 def test_a_url_of_another_machine_is_remote(text: str, remote: bool) -> None:
     assert remote is is_remote(text)

@@ -1,0 +1,46 @@
+"""Arguments in one string, as a shell reads them: words, quotes and backslashes, and nothing is expanded."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_PIECE: Final = re.compile(
+    r"""(?P<blank>[ \t\n\r\v\f]+)|(?P<bare>[^ \t\n\r\v\f"'\\]+)|'(?P<single>[^']*)'"""
+    r"""|"(?P<double>[^"\\]*(?:\\.[^"\\]*)*)"|\\(?P<escaped>.)""",
+    re.DOTALL,
+)
+_IN_QUOTES: Final = re.compile(r'\\(["\\$`])')
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+
+
+def split(text: str) -> list[str]:
+    """
+    Raises:
+        ValueError: a quote is not closed.
+    """
+    words: list[str] = []
+    parts: list[str] | None = None
+    at = 0
+    while at < len(text):
+        match = _PIECE.match(text, at)
+        if match is None:
+            raise ValueError(f"nothing ends what begins at character {at + 1}: {text[at : at + 40]}")
+        at = match.end()
+        if match.lastgroup == "blank":
+            words += [] if parts is None else ["".join(parts)]
+            parts = None
+            continue
+        piece = match[match.lastgroup or 0]
+        parts = [] if parts is None else parts
+        parts.append(_IN_QUOTES.sub(r"\1", piece) if match.lastgroup == "double" else piece)
+    return words if parts is None else [*words, "".join(parts)]
+
+
+def quoted(word: str) -> str:
+    """One word as a shell reads it back, whatever is in it."""
+    return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
+
+
+def join(words: tuple[str, ...]) -> str:
+    return " ".join(map(quoted, words))

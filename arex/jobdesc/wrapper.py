@@ -1,0 +1,94 @@
+"""
+A script around a job, for what runs before and after it: services of ARC know neither.
+
+It is an input that the client writes. What it runs is in it word by word, so nothing expands an argument on its way.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from arex.errors import JobDescriptionError
+from arex.jobdesc.model import InputFile, JobDescription, Program
+
+_NAME: Final = "arex-wrapper"
+_VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z_0-9]*)", re.ASCII)
+_FAIL: Final = """\
+failed() {{ # program, exit code: say so, and end with a code that does not count as success
+  echo "$1 failed with exit code $2" >&2
+  code=$2
+  [ "$code" -ne {success} ] || code={other}
+}}
+"""
+
+
+def wrapped(job: JobDescription) -> tuple[JobDescription, InputFile, bytes]:
+    """
+    The same job with the script in place of its executable; the script as an input file, and its text.
+
+    The job is not started if a program before it fails. The programs after it run however it ended, and if one of them
+    fails after a success, the job fails with its exit code. A program fails with any exit code but the one that is
+    asked for; one that asks for none can't.
+
+    Raises:
+        JobDescriptionError: a word holds a NUL character.
+    """
+    name = _free_name({file.name for file in job.inputs} | {file.name for file in job.outputs})
+    file = InputFile(name=name, executable=True)
+    return replace(job, executable=name, arguments=(), before=(), after=()), file, script(job).encode()
+
+
+def _free_name(taken: set[str]) -> str:
+    names = (f"{_NAME}{number or ''}.sh" for number in range(len(taken) + 1))
+    return next(name for name in names if name not in taken)
+
+
+def script(job: JobDescription) -> str:
+    """For any POSIX shell; the standard input is the job's alone."""
+    success = job.exit_code or 0
+    parts = ["#!/bin/sh\n", _FAIL.format(success=success, other=1 if success != 1 else 2)]
+    parts += [_before(program) for program in job.before]
+    main = Program(path=job.executable, arguments=job.arguments)
+    parts.append(f"{_command(main)}\ncode=$?\n" if job.executable else f"code={success}\n")
+    parts += [_after(program, success) for program in job.after]
+    parts.append('exit "$code"\n')
+    return "".join(parts)
+
+
+def _before(program: Program) -> str:
+    if program.exit_code is None:
+        return f"{_command(program)} </dev/null\n"
+    return (
+        f"{_command(program)} </dev/null\nresult=$?\n"
+        f'[ "$result" -eq {program.exit_code} ] || {{ failed {_quoted(program.path)} "$result"; exit "$code"; }}\n'
+    )
+
+
+def _after(program: Program, success: int) -> str:
+    if program.exit_code is None:
+        return f"{_command(program)} </dev/null\n"
+    return (
+        f"{_command(program)} </dev/null\nresult=$?\n"
+        f'[ "$result" -eq {program.exit_code} ] || [ "$code" -ne {success} ] || '
+        f'failed {_quoted(program.path)} "$result"\n'
+    )
+
+
+def _command(program: Program) -> str:
+    return " ".join((_path(program.path), *map(_quoted, program.arguments)))
+
+
+def _path(path: str) -> str:
+    """As the job script of ARC finds it: in the session directory, unless it begins with a slash or a variable."""
+    path = path.strip(" \t\n\r")
+    if (match := _VARIABLE.match(path)) is not None:
+        return f'"${{{match[1]}}}"{_quoted(path[match.end() :])}'
+    return _quoted(path if path.startswith(("/", "./")) else f"./{path}")
+
+
+def _quoted(word: str) -> str:
+    if "\0" in word:
+        raise JobDescriptionError(f"a NUL character is not allowed: {word[:80]!r}")
+    return "'" + word.replace("'", "'\\''") + "'"

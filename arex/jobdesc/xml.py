@@ -1,0 +1,56 @@
+"""XML without surprises: no document types, no entities, nothing from outside the text."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from lxml import etree
+
+from arex.errors import JobDescriptionError
+
+_PROLOG: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:\s|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
+_DOCTYPE: Final = b"<!DOCTYPE"
+_TAG: Final = re.compile(r"<[^!?][^>]*>")
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+
+
+def read_xml(text: str | bytes, *, sections: bool = False) -> etree._Element:
+    """
+    The root element; bytes are in the encoding that they declare. CDATA sections stay so if wanted.
+
+    Raises:
+        JobDescriptionError: with line and column; not XML, or it has a document type.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    prolog = _PROLOG.match(data)
+    at = 0 if prolog is None else prolog.end()
+    if data.startswith(_DOCTYPE, at):
+        line, column = data.count(b"\n", 0, at) + 1, at - data.rfind(b"\n", 0, at)
+        raise JobDescriptionError("a document type is not allowed", line, column)
+    parser = etree.XMLParser(
+        encoding="utf-8" if isinstance(text, str) else None,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        strip_cdata=not sections,
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as exc:
+        line, column = exc.position
+        raise JobDescriptionError(exc.msg or "not XML", max(line, 1), max(column, 1)) from exc
+    if root.getroottree().docinfo.internalDTD is not None:  # hidden from us by an encoding
+        raise JobDescriptionError("a document type is not allowed", 1)
+    return root
+
+
+def write_xml(element: etree._Element, *, escape: bool) -> str:
+    """The element alone; ``escape`` what is not ASCII in its attributes, as libxml does where no encoding is known."""
+    text = etree.tostring(element, encoding="unicode", with_tail=False)
+    return _TAG.sub(lambda match: _NOT_ASCII.sub(_reference, match[0]), text) if escape else text
+
+
+def _reference(match: re.Match[str]) -> str:
+    return f"&#x{ord(match[0]):X};"
