@@ -9,10 +9,11 @@ STAMP := $(VENV)/.installed
 PACKAGES := arex plugins lrms infoprovider
 SOURCES := $(PACKAGES) tests benchmarks tools
 SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh)
+RTES := $(shell find lrms/rte -type f)
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint slurm sge condor interop faults bench docs wheel generated clean
+.PHONY: help venv demo test check lint slurm sge condor interop faults fuzz bench docs wheel generated clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,8 +29,8 @@ demo: $(STAMP) ## Run a real job on this machine, in ./demo-run, and show what h
 
 test: $(STAMP) ## Run all tests; installs the programs that they need
 	sh tools/test-programs.sh
-	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension
-	$(PYTEST) tests/integration
+	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension tests/fuzz
+	$(PYTEST) tests/integration tests/staging
 	$(PYTEST) -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) tests/faults
 
@@ -46,6 +47,7 @@ lint: $(STAMP) ## Style, types, imports, spelling, shell
 	$(BIN)/yamllint --strict .
 	sh tools/test-programs.sh shellcheck
 	shellcheck $(SCRIPTS)
+	shellcheck --shell=sh $(RTES)
 
 slurm: $(STAMP) ## Real SLURM, installed and started here as root: contract, ends, faults; again with slurmdbd
 	sh tools/test-batch.sh slurm "$(VENV)"
@@ -63,6 +65,9 @@ interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and
 faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length
 	sh tools/test-programs.sh
 	$(PYTEST) tests/faults
+
+fuzz: $(STAMP) ## A million mutated texts for all readers, or twenty minutes
+	$(BIN)/python tests/fuzz/run.py
 
 bench: $(STAMP) ## Latency, throughput and memory, beside a real A-REX; SLURM beside bare sbatch, as root
 	sh tools/test-programs.sh

@@ -29,11 +29,15 @@ from arex.gm.lane import Lane
 from arex.gm.limits import Limits
 from arex.gm.loop import GridManager, Rhythm
 from arex.gm.pace import Pace
+from arex.gm.quota import Quotas
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.check import check
+from arex.jobdesc.software import resolve_runtimes
 from arex.model.ids import JobId, LocalId
 from arex.ports import Backend, Capacity, Stager
-from arex.staging.local import LocalStager
+from arex.rte import installed
+from arex.staging.cleaning import Cleaner
+from arex.staging.engine import Engine
 from infoprovider.publish import Publisher
 from lrms import load as load_backend
 
@@ -45,6 +49,8 @@ _LOOK_LOCAL_S = 0.1
 _LOOK_REMOTE_S = 1.0
 _BATCH = 200
 _STRAYS_AGAIN_S = 60.0
+#: Time between looks at the cache. Source: ARC 6.17.
+_CACHE_ROUND_S = 3600.0
 #: Between two questions to a batch system, whatever the reason.
 _GAP_S = 2.0
 
@@ -64,11 +70,13 @@ class Service:
         self._config = config
         self._clock = clock or SystemClock()
         self._backends = backends
-        self._stager = stager or LocalStager()
+        self._stager = stager or Engine.from_config(config, self._clock, self._note)
         self._ready = ready
         self._stop = asyncio.Event()
         self._reread = asyncio.Event()
         self._lock = daemon.Lock(config.arex.controldir)
+        layout = LAYOUTS[config.service.layout](config.arex.controldir)
+        self._store = ControlDir(layout, durable=config.service.fsync)
         self._wakeups = ""
         self._strays = 0
 
@@ -80,7 +88,7 @@ class Service:
             AlreadyRunning, ControlDirError, ConfigError, ServiceError: it can't start here.
         """
         config = self._config
-        store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir), durable=config.service.fsync)
+        store = self._store
         fix = config.arex.fixdirectories
         await asyncio.to_thread(
             store.prepare, user_name(), create=fix is not FixDirectories.NO, correct=fix is FixDirectories.YES
@@ -103,16 +111,23 @@ class Service:
             await asyncio.to_thread(daemon.remove_pidfile, config.arex.pidfile)
             self._lock.release()
 
+    def _note(self, job: JobId, text: str) -> None:
+        """A line about its files in a job's log; called in worker threads."""
+        self._store.note(job, f"{codec.iso_time(self._clock.now())} {text}")
+
     async def _serve(self, store: ControlDir, fifo: Fifo, backends: Mapping[str, Backend]) -> None:
         config = self._config
         capacities = {name.lower(): backend.capacity() for name, backend in backends.items()}
         slots = [capacity.slots for capacity in capacities.values() if capacity.slots is not None]
+        roots = [entry.path for entry in config.arex.sessiondir]
+        quotas = Quotas(config.service, roots, store, self._clock)
         world = World(
             store=store,
             settings=_settings(config, next(iter(backends))),
             limits=Limits(config.arex.maxjobs, sum(slots) if slots else None),
             clock=self._clock,
             describe=_describer(config),
+            room=quotas.room,
             fragile=frozenset(name for name, capacity in capacities.items() if not capacity.outlives_host),
         )
         lanes: dict[str, Lane] = {}
@@ -139,6 +154,9 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(manager.run(), name="grid manager"),
+                    tasks.create_task(self._stager.run(), name="stager"),
+                    tasks.create_task(self._cleaning(store), name="cache cleaner"),
+                    tasks.create_task(quotas.run(lambda: manager.jobs, manager.look), name="quotas"),
                     tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
                     tasks.create_task(self._snapshots(store, manager, lanes, started), name="status file"),
                     tasks.create_task(self._reloading(world, manager), name="reload"),
@@ -225,6 +243,20 @@ class Service:
                 log.info("%s is not asked for strays yet: %s", name, exc, extra={"event": "lrms.silent"})
                 await self._clock.sleep(_STRAYS_AGAIN_S)
 
+    async def _cleaning(self, store: ControlDir) -> None:
+        """The cache, every hour as ARC does it."""
+        cleaner = Cleaner(self._config, self._clock, is_live=store.is_live)
+        while cleaner.roots:
+            try:
+                cleaned = await cleaner.clean()
+            except OSError as exc:
+                log.warning("the cache can't be cleaned: %s", exc, extra={"event": "cache.trouble"})
+            else:
+                if cleaned.files:
+                    what = {"event": "cache.cleaned"}
+                    log.info("removed %d files (%d bytes) from the cache", len(cleaned.files), cleaned.size, extra=what)
+            await self._clock.sleep(_CACHE_ROUND_S)
+
     # --- what "arex status" shows ---------------------------------------------------------------------------------
 
     async def _snapshots(
@@ -236,7 +268,8 @@ class Service:
             health = {name: lane.words() for name, lane in lanes.items()}
             calls = {name: dict(lane.backend.figures()) for name, lane in lanes.items()}
             unsure = {name: lane.unsure for name, lane in lanes.items() if lane.unsure}
-            facts = (states, health, manager.waiting_outside, calls, unsure, self._strays)
+            staging = dict(self._stager.figures())
+            facts = (states, health, manager.waiting_outside, calls, unsure, staging, self._strays)
             if facts != last:
                 last = facts
                 snapshot = daemon.Snapshot(
@@ -251,6 +284,7 @@ class Service:
                     lrms=health,
                     calls=calls,
                     unsure=unsure,
+                    staging=staging,
                     strays=self._strays,
                 )
                 await asyncio.to_thread(_write_snapshot, store, snapshot)
@@ -338,6 +372,8 @@ def _describer(config: Configuration) -> Callable[[bytes], JobDescription]:
     def describe(data: bytes) -> JobDescription:
         [description, *more] = parse(data, Dialect.GRIDMANAGER, max_size=config.ws_jobs.maxjobdesc)
         del more  # alternatives are for brokers
+        if any(runtime.relation != "=" for runtime in description.resources.runtimes):
+            description = resolve_runtimes(description, installed(config.arex.controldir))
         check(description, queues=queues or None)
         return description
 

@@ -156,6 +156,7 @@ class Snapshot:
     lrms: Mapping[str, str]  #: batch system to "ok" or "down since ...: why"
     calls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: commands run since the start
     unsure: Mapping[str, int] = field(default_factory=dict)  #: submissions that are being looked up
+    staging: Mapping[str, int] = field(default_factory=dict)  #: counters of transfers since the start
     strays: int = 0  #: jobs with tags of ours that this control directory did not know at start
 
 

@@ -8,6 +8,7 @@ through ``asyncio.to_thread``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -20,18 +21,20 @@ from arex.config.model import Configuration
 from arex.controldir import atomic, codec, fifo
 from arex.controldir.layout import Mark, Place
 from arex.controldir.store import SessionFiles
-from arex.errors import ArexError, ControlDirError, CredentialError, JobRefused
+from arex.errors import ArexError, ControlDirError, CorruptFile, CredentialError, JobRefused
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.complete import Upload, complete
-from arex.model.ids import JobId
+from arex.model.ids import JobId, is_job_id
+from arex.model.state import State
 from plugins import follow
 from plugins.status import ClientState, read_local
 from plugins.submission import Refused, Submitted, Writer
 from plugins.view import View, session_of
 
 if TYPE_CHECKING:
-    from arex.credentials import Credential
-    from plugins.delegation import Delegations
+    from arex.credentials import Credential, Token
+    from arex.credentials.store import Store
+    from plugins.delegation import Delegated, Delegations
 
 Description = str | bytes | JobDescription
 #: What became of one description: a job, or why there is none.
@@ -49,10 +52,21 @@ class LocalPlugin(View):
         subject: str = "",
         clock: Clock | None = None,
         pause: follow.Sleep = follow.sleep,
+        credential: Path | None = None,
     ) -> None:
-        """``subject``: owner of new jobs, in place of what the user's credential or account says."""
+        """
+        ``subject``: owner of new jobs, in place of what the user's credential or account says.
+
+        ``credential``: file with a proxy and its key, or with a token, that every new job gets and that ``renew``
+        takes. Otherwise a job that needs one gets the user's own: a certificate with its key, else a token.
+
+        Raises:
+            CredentialError: the file can't be used.
+        """
         super().__init__(config, clock=clock, pause=pause)
         self._subject = subject
+        self._brought = None if credential is None else self._bring(credential)
+        self._renewed: dict[str, tuple[JobId, ...]] = {}
 
     @classmethod
     def from_config(cls, config: Configuration) -> Self:
@@ -60,10 +74,30 @@ class LocalPlugin(View):
 
     # --- who -----------------------------------------------------------------------------------------------------
 
+    def _bring(self, path: Path) -> Credential | Token:
+        from arex.credentials import file, kept, token  # noqa: PLC0415 - most users have none
+
+        data = file.content(path)
+        if not kept.is_certificate(data):
+            brought: Credential | Token = token.from_bytes(data, f"the file {path}")
+        else:
+            brought = file.from_pem(path, data)
+            if not brought.has_key:
+                raise CredentialError(f"the credential {path} has no private key: nobody could act with it")
+        self._still_good(brought)
+        return brought
+
+    def _still_good(self, given: Credential | Token) -> None:
+        if given.expires <= self._clock.now():
+            end = codec.iso_time(given.expires)
+            raise CredentialError(f"the credential {_source(given)} ended at {end}: make or fetch a new one first")
+
     @cached_property
     def _found(self) -> tuple[Credential | None, str]:
         from arex import credentials  # noqa: PLC0415 - most users have none
 
+        if isinstance(self._brought, credentials.Credential):
+            return self._brought, ""
         path = credentials.find()
         try:
             return None if path is None else credentials.read(path), ""
@@ -77,8 +111,17 @@ class LocalPlugin(View):
 
     @property
     def credential_fault(self) -> str:
-        """What is wrong with the user's certificate or proxy; empty if nothing is, or there is none."""
-        return self._found[1]
+        """What is wrong with the user's certificate, proxy or token; empty if nothing is, or there is none."""
+        return self._found[1] or self._found_token[1]
+
+    @cached_property
+    def _found_token(self) -> tuple[Token | None, str]:
+        from arex.credentials import token  # noqa: PLC0415 - most users have none
+
+        try:
+            return token.find(), ""
+        except CredentialError as exc:
+            return None, str(exc)
 
     @cached_property
     def subject(self) -> str:
@@ -89,13 +132,23 @@ class LocalPlugin(View):
 
     @cached_property
     def _delegations(self) -> Delegations | None:
-        credential = self.credential
-        if credential is None or not credential.has_key:
-            return None
+        given = self._brought or self._own_proxy or self._found_token[0]
+        return None if given is None else self._delegations_of(given)
+
+    @property
+    def _own_proxy(self) -> Credential | None:
+        return self.credential if self.credential is not None and self.credential.has_key else None
+
+    def _delegations_of(self, given: Credential | Token) -> Delegations:
         from plugins.delegation import Delegations  # noqa: PLC0415 - it needs sqlite3
 
-        name = f"delegations.{user_name()}" if os.geteuid() else "delegations"
-        return Delegations(self.store.root / name, credential)
+        return Delegations(self._credentials, self.subject, given)
+
+    @cached_property
+    def _credentials(self) -> Store:
+        from arex.credentials.store import Store  # noqa: PLC0415 - it needs sqlite3
+
+        return Store(self.store.root / (f"delegations.{user_name()}" if os.geteuid() else "delegations"))
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -113,7 +166,7 @@ class LocalPlugin(View):
         A text may hold several jobs, each has its own outcome. 1000 small jobs take one or two seconds.
 
         Args:
-            descriptions: xRSL or ADL texts in the user's dialect, or values; one or many.
+            descriptions: xRSL, ADL or JDL texts in the user's dialect, or values; one or many.
             cwd: where relative names of input files start; None is the current directory.
             queue: for jobs that name none.
             dryrun: take the jobs in, but run nothing.
@@ -170,19 +223,31 @@ class LocalPlugin(View):
 
     @cached_property
     def _writer(self) -> Writer:
-        return Writer(self.store, self.config, self._clock, subject=self.subject, delegations=self._delegations)
+        return Writer(
+            self.store, self.config, self._clock, subject=self.subject, delegations=lambda: self._delegations,
+            always=self._brought is not None,
+        )  # fmt: skip
 
     def _submit(self, source: int, job: JobDescription, cwd: Path) -> Outcome:
         refusal: ArexError | None = None
         for candidate in (replace(job, alternatives=()), *job.alternatives):
             try:
-                return self._writer.write(source, complete(candidate, cwd))
+                return self._writer.write(source, complete(self._resolved(candidate), cwd))
             except ControlDirError as exc:
                 return Refused(source=source, error=exc)
             except ArexError as exc:
                 refusal = refusal or exc
         assert refusal is not None
         return Refused(source=source, error=refusal)
+
+    def _resolved(self, job: JobDescription) -> JobDescription:
+        """With runtime environments named exactly where a relation such as ``>=`` was given: ADL has only names."""
+        if all(runtime.relation == "=" for runtime in job.resources.runtimes):
+            return job
+        from arex.jobdesc.software import resolve_runtimes  # noqa: PLC0415 - for few descriptions
+        from arex.rte import installed  # noqa: PLC0415 - the same
+
+        return resolve_runtimes(job, installed(self.store.root))
 
     def describe(self, text: Description, *, cwd: Path | None = None, queue: str = "") -> list[str]:
         """
@@ -195,7 +260,7 @@ class LocalPlugin(View):
         for job in self._jobs(text):
             if isinstance(job, ArexError):
                 raise job
-            ready = complete(_adjusted(job, queue, dryrun=False), Path.cwd() if cwd is None else cwd)
+            ready = complete(self._resolved(_adjusted(job, queue, dryrun=False)), Path.cwd() if cwd is None else cwd)
             self._writer.admit(ready.description)
             documents.append(self._writer.adl(ready.description).decode())
         return documents
@@ -301,23 +366,67 @@ class LocalPlugin(View):
         finally:
             fifo.ring(self.store.root, status.id)
 
-    def renew(self, job: str) -> None:
+    def renew(self, job: str) -> tuple[JobId, ...]:
         """
-        Put the user's present credential in place of the one that a job was given.
+        Put the user's present credential in place of the one that a job was given, for all jobs that share it.
+
+        Those that were held for it go on. A second job with the same credential costs nothing.
+
+        Returns:
+            the jobs that have it now, this one first.
 
         Raises:
             NoSuchJob, NotYourJob
             JobRefused: the job has no credential: there is nothing to renew.
-            CredentialError: the user has none that could be used.
+            CredentialError: the user has none of the same kind that could be used.
         """
         status = self.one(job)
         if not status.delegationid:
             raise JobRefused("Job has no delegated credential: there is nothing to renew")
-        if self._delegations is None:
-            raise CredentialError(self.credential_fault or "there is no proxy with a private key to renew from")
-        given = self._delegations.renew(status.delegationid)
-        self.store.put(status.id, "proxy", given.pem)
+        if status.delegationid not in self._renewed:
+            given = self._fresh(status.delegationid)
+            delegated, jobs = self._delegations_of(given).renew(status.delegationid, status.id)
+            for holder in filter(is_job_id, jobs):
+                self._pass_on(JobId(holder), delegated)
+            self._renewed[status.delegationid] = tuple(jobs)
         fifo.ring(self.store.root, status.id)
+        return self._renewed[status.delegationid]
+
+    def _fresh(self, id_: str) -> Credential | Token:
+        """What is there to renew a credential from; a token does not take the place of a proxy."""
+        from arex.credentials import Token, kept  # noqa: PLC0415 - few clients do this
+
+        old = self._credentials.read(id_)
+        token = old is not None and not kept.is_certificate(old)
+        given: Credential | Token | None
+        if self._brought is not None and isinstance(self._brought, Token) is token:
+            given = self._brought
+        else:
+            given = self._found_token[0] if token else self._own_proxy
+        if given is None:
+            fault = self._found_token[1] if token else self._found[1]
+            lacks = "there is no token" if token else "there is no proxy with a private key"
+            raise CredentialError(fault or f"{lacks} to renew from")
+        self._still_good(given)
+        return given
+
+    def _pass_on(self, job: JobId, given: Delegated) -> None:
+        """What a job says of its credential, and its copies; the service puts right what is busy now."""
+        from arex.credentials import kept  # noqa: PLC0415 - few clients do this
+
+        found = self.store.read_status(job)
+        if found is None:
+            return
+        session = None
+        with contextlib.suppress(BlockingIOError, CorruptFile):
+            local = self.store.read_local(job)
+            if local is not None:
+                session = local.sessiondir
+                self.store.put_local(job, replace(local, delegexpiretime=given.expires))
+        if given.proxy is not None and (found.status is None or found.status.state is not State.DELETED):
+            kept.hand_out(self.store, job, session, given.proxy)
+        if found.status is not None and found.status.pending:
+            fifo.ring(self.store.root, job)
 
 
 def _adjusted(job: JobDescription, queue: str, *, dryrun: bool) -> JobDescription:
@@ -328,6 +437,10 @@ def _adjusted(job: JobDescription, queue: str, *, dryrun: bool) -> JobDescriptio
         resources=resources,
         alternatives=tuple(_adjusted(other, queue, dryrun=dryrun) for other in job.alternatives),
     )
+
+
+def _source(given: Credential | Token) -> str:
+    return str(getattr(given, "path", "")) or getattr(given, "source", "")
 
 
 def user_name() -> str:

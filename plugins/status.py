@@ -15,9 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import codec
+from arex.controldir import codec, progress
 from arex.controldir.layout import Place
-from arex.controldir.store import ControlDir, Found
+from arex.controldir.store import ControlDir, Found, SessionFiles
 from arex.errors import CorruptFile, NoSuchJob, NotYourJob
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
@@ -88,6 +88,7 @@ class JobStatus:
     exit_code: int | None = None
     failure: str = ""  #: reasons, one a line
     waiting: str = ""  #: why it does not go on
+    staging: str = ""  #: how far its transfers are, while they take more than a moment
     position: int | None = None  #: among the jobs that wait to be taken up, from 1
     reruns: int = 0  #: left
     restartable: bool = False
@@ -142,6 +143,7 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
         exit_code=_exit_code(diag, facts) if ended else None,
         failure=failure,
         waiting=_waiting(store, job, found.status, local, now),
+        staging=_staging(found.status, local.sessiondir),
         reruns=local.rerun or 0,
         restartable=state in {ClientState.FAILED, ClientState.KILLED}
         and local.failedstate is not None
@@ -271,6 +273,17 @@ def _waiting(store: ControlDir, job: JobId, status: Status | None, local: JobLoc
     if status.state is State.ACCEPTED and local.processtime is not None and local.processtime > now:
         return f"It starts at {codec.iso_time(local.processtime)}, as its description asks"
     return _last_reason(store, job) if status.pending else ""
+
+
+def _staging(status: Status | None, session: Path | None) -> str:
+    """Of a job whose files are under way; the record is the service's and may be half a minute old, or strange."""
+    if status is None or session is None or status.state not in {State.PREPARING, State.FINISHING}:
+        return ""
+    try:
+        known = progress.read(SessionFiles(session).staging)
+    except (CorruptFile, OSError):
+        return ""
+    return "" if known is None else str(known)
 
 
 def _last_reason(store: ControlDir, job: JobId) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.controldir import atomic, beneath, codec, fifo
 from arex.controldir.store import ControlDir, SessionFiles
-from arex.errors import ArexError, ControlDirError, JobDescriptionError, JobRefused
+from arex.errors import ArexError, ControlDirError, CredentialError, JobDescriptionError, JobRefused
 from arex.jobdesc.acl import acl_document
 from arex.jobdesc.adl_writer import write_adl
 from arex.jobdesc.check import check
@@ -40,6 +40,8 @@ INTERFACE: Final = "org.nordugrid.internal"
 _ATTEMPTS: Final = 100
 _CHUNK: Final = 1024 * 1024
 _ACL_MODE: Final = 0o644
+#: The runtime environment that gives a job its credential.
+_WITH_PROXY: Final = "ENV/PROXY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +73,25 @@ class Writer:
     """Writes jobs of one owner into one control directory; it has no state, so threads may share it."""
 
     def __init__(
-        self, store: ControlDir, config: Configuration, clock: Clock, *, subject: str, delegations: Delegations | None
+        self,
+        store: ControlDir,
+        config: Configuration,
+        clock: Clock,
+        *,
+        subject: str,
+        delegations: Callable[[], Delegations | None],
+        always: bool = False,
     ) -> None:
+        """
+        ``subject`` is the owner of the jobs. ``delegations`` gives the user's credential to a job that needs it, and
+        is asked for such a job only; with ``always``, every job needs it.
+        """
         self._store = store
         self._config = config
         self._clock = clock
         self._subject = subject
         self._delegations = delegations
+        self._always = always
 
     def admit(self, job: JobDescription) -> None:
         """
@@ -107,7 +121,7 @@ class Writer:
             JobDescriptionError: it can't be written as ADL.
             JobRefused: it is larger than the service reads.
         """
-        data = codec.encode(write_adl(job))
+        data = codec.encode(write_adl(job, whole=True))
         limit = self._config.ws_jobs.maxjobdesc
         if limit and len(data) > limit:
             raise JobRefused(f"Job description is too big: {len(data)} bytes, allowed are {limit}")
@@ -124,6 +138,7 @@ class Writer:
         Raises:
             JobRefused, JobDescriptionError: nothing was written.
             ControlDirError: the control or session directory can't be written; what was written is gone again.
+            CredentialError: the credential that the job needs can't be kept for it; likewise.
         """
         self.admit(ready.description)
         data = self.adl(ready.description)
@@ -136,10 +151,10 @@ class Writer:
         try:
             submitted_s = self._fill(job, SessionFiles(session), ready)
         except OSError as exc:
-            self._undo(job, session)
+            self._undo(job, session, ready)
             raise _unwritable(exc.filename or session, exc) from exc
         except BaseException:
-            self._undo(job, session)
+            self._undo(job, session, ready)
             raise
         return Submitted(
             source=source,
@@ -172,10 +187,11 @@ class Writer:
             delegexpiretime=now,
             sessiondir=session.path,
         )
-        if self._delegations is not None and ready.needs_delegation:
-            given = self._delegations.keep(job)
+        if self._needs(ready) and (delegations := self._delegations()) is not None:
+            given = delegations.keep(job)
             base = replace(base, delegationid=given.id, delegexpiretime=given.expires)
-            store.put(job, "proxy", given.pem)
+            if given.proxy is not None:
+                store.put(job, "proxy", given.proxy)
         local = local_from(description, base)
         store.put_local(job, local)
         if description.acl:
@@ -189,13 +205,17 @@ class Writer:
         store.put_status(job, Status(State.ACCEPTED), None)
         return int(now.timestamp())
 
-    def _undo(self, job: JobId, session: Path) -> None:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
+    def _needs(self, ready: Completed) -> bool:
+        runtimes = ready.description.resources.runtimes
+        return self._always or ready.needs_delegation or any(each.full_name == _WITH_PROXY for each in runtimes)
+
+    def _undo(self, job: JobId, session: Path, ready: Completed) -> None:
+        with contextlib.suppress(OSError, CredentialError):  # the first error is the one to tell
             if self._store.read_status(job) is None:
                 SessionFiles(session).remove()
                 self._store.forget(job)
-                if self._delegations is not None:
-                    self._delegations.release(job)
+                if self._needs(ready) and (delegations := self._delegations()) is not None:
+                    delegations.release(job)
 
     def _session_root(self) -> Path:
         roots = [entry.path for entry in self._config.arex.sessiondir if not entry.drain]
@@ -221,22 +241,28 @@ def copy_in(upload: Upload, session: Path) -> None:
         JobDescriptionError: the file can't be read.
         UnsafePath: the name leads out, or is taken.
     """
+    if upload.content is not None:
+        _create(session, upload, [upload.content], executable=upload.executable)
+        return
     try:
         source = os.open(upload.path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as exc:
         raise JobDescriptionError(f"Failed to copy input file: {upload.path} to {upload.name}: {exc.strerror}") from exc
     try:
-        executable = upload.executable or os.fstat(source).st_mode & 0o100
-        mode = 0o700 if executable else 0o600
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        target = beneath.open_file(session, upload.name, flags, mode, create_parents=True)
-        try:
-            for data in chunks(source):
-                atomic.write_all(target, data)
-        finally:
-            os.close(target)
+        executable = upload.executable or bool(os.fstat(source).st_mode & 0o100)
+        _create(session, upload, chunks(source), executable=executable)
     finally:
         os.close(source)
+
+
+def _create(session: Path, upload: Upload, pieces: Iterable[bytes], *, executable: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    target = beneath.open_file(session, upload.name, flags, 0o700 if executable else 0o600, create_parents=True)
+    try:
+        for data in pieces:
+            atomic.write_all(target, data)
+    finally:
+        os.close(target)
 
 
 def chunks(fd: int) -> Iterator[bytes]:

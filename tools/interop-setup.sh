@@ -63,6 +63,16 @@ if ! openssl x509 -checkend 86400 -noout -in "$certificate" >/dev/null 2>&1; the
     chmod 600 "$place/ca/userkey.pem"
 fi
 
+# for servers of the tests on this host
+if ! openssl x509 -checkend 86400 -noout -in "$place/ca/hostcert.pem" >/dev/null 2>&1; then
+    authority=$place/ca/certificates/ARC-TestCA-interop
+    openssl req -new -newkey rsa:2048 -nodes -keyout "$place/ca/hostkey.pem" -out "$place/ca/host.csr" \
+        -subj /DC=org/DC=nordugrid/DC=ARC/O=TestCA/CN=localhost 2>/dev/null
+    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' >"$place/ca/host.ext"
+    openssl x509 -req -days 30 -in "$place/ca/host.csr" -CA "$authority.pem" -CAkey "$authority-key.pem" \
+        -set_serial "$(date +%s)" -extfile "$place/ca/host.ext" -out "$place/ca/hostcert.pem" 2>/dev/null
+fi
+
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels"' EXIT
 "$builder/bin/python" -m build --wheel --no-isolation --outdir "$wheels" "$checkout" >"$wheels/log" 2>&1 ||

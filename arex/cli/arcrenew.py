@@ -8,12 +8,16 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, report
+from arex.cli.given import credential_options, use
+from arex.cli.output import say
 from arex.cli.select import Chosen, Wanted, choose
 from arex.cli.site import Site
+from arex.model.ids import JobId
 
 
 @click.command(context_settings=options.CONTEXT)
 @options.selection
+@credential_options
 @options.common
 def command(
     *,
@@ -22,16 +26,29 @@ def command(
     timeout: int | None,
     debug: int,
     joblist: Path | None,
+    proxy: Path | None,
+    token: Path | None,
     **wanted: object,
 ) -> int:
-    """Give jobs the present proxy in place of the one that they were submitted with."""
+    """
+    Give jobs the present proxy, or token, in place of the one that they were submitted with.
+
+    Jobs that share it get it too, and those that waited for it go on.
+    """
     del timeout
     site = Site(config, joblist, debug)
+    use(site, proxy, token)
     jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
 
+    sharing: set[JobId] = set()
+
     def renew(job: Chosen) -> None:
-        site.plugin.renew(job.id)
+        sharing.update(site.plugin.renew(job.id))
 
     tally = each(site, jobs, renew)
-    report(tally, f"Jobs processed: {tally.processed}, renewed: {len(tally.done)}", as_json=as_json)
+    others = len(sharing - {job.id for job in tally.done})
+    summary = f"Jobs processed: {tally.processed}, renewed: {len(tally.done)}"
+    report(tally, summary, as_json=as_json, **({"sharing": sorted(sharing)} if as_json else {}))
+    if others and not as_json:
+        say(f"Other jobs that share the credential and have the new one, too: {others}")
     return tally.exit_code

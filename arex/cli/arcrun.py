@@ -14,7 +14,7 @@ from arex.cli import arcsub, options
 from arex.cli.output import document, remark
 from arex.cli.progress import describe
 from arex.cli.site import Site
-from arex.errors import ArexError, JobRefused
+from arex.errors import ArexError, JobDescriptionError, JobRefused
 from arex.jobdesc import Dialect, JobDescription, parse
 from plugins.follow import Pace, Tail
 from plugins.status import ClientState, JobStatus
@@ -56,7 +56,12 @@ def command(
     Interrupt it (Ctrl-C) to end the job.
     """
     site = Site(config, joblist, debug)
-    job = _submit(site, _description(file, string), queue)
+    try:
+        description = _description(file, string)
+    except JobDescriptionError as exc:
+        arcsub.tell(site.error, "arcrun", exc)
+        return exc.exit_code
+    job = _submit(site, description, queue)
     if not as_json:
         remark(f"Job submitted with jobid: {job}")
     bare = job.rpartition("/")[2]

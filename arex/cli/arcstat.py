@@ -138,6 +138,8 @@ def facts(name: str, status: JobStatus, *, long: bool) -> Iterator[tuple[str, st
     yield "State", str(status.state)
     if status.waiting:
         yield "Waiting for", status.waiting
+    if status.staging:
+        yield "Data staging", status.staging
     if status.position is not None:
         yield "Waiting Position", str(status.position)
     if status.exit_code is not None:

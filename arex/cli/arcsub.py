@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from arex.cli import options
+from arex.cli.given import credential_options, use
 from arex.cli.output import document, printable, say
 from arex.cli.site import Site
-from arex.errors import ArexError
+from arex.errors import ArexError, JobDescriptionError
 from plugins.submission import Submitted
 
 if TYPE_CHECKING:
-    from arex.jobdesc import JobDescription
+    from arex.jobdesc import JobDescription, Remark
+    from arex.jobdesc.convert import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,17 @@ class Source:
     text: bytes | JobDescription
 
 
+def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> Language | None:
+    if value is None:
+        return None
+    from arex.jobdesc.convert import Language  # noqa: PLC0415 - only when asked
+
+    try:
+        return Language.named(value)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
+
+
 @click.command(context_settings=options.CONTEXT)
 @click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
 @click.option("-e", "--jobdescrstring", "strings", multiple=True, help="A description.")
@@ -35,8 +48,13 @@ class Source:
 @click.option("-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job ids to it.")
 @click.option("-D", "--dryrun", is_flag=True, help="Let the service take the job in, but not run it.")
 @click.option("-x", "--dumpdescription", is_flag=True, help="Print what would be sent, and send nothing.")
+@click.option(
+    "--dump-format", "language", metavar="LANGUAGE", callback=_language,
+    help="Print the description in xrsl, adl or jdl, and send nothing.",
+)  # fmt: skip
 @click.option("-q", "--queue", default="", help="Queue of jobs that name none.")
 @click.option("-w", "--wait", is_flag=True, help="Wait until the jobs have ended.")
+@credential_options
 @options.joblist
 @options.endpoint
 @options.common
@@ -48,8 +66,11 @@ def command(
     id_file: Path | None,
     dryrun: bool,
     dumpdescription: bool,
+    language: Language | None,
     queue: str,
     wait: bool,
+    proxy: Path | None,
+    token: Path | None,
     joblist: Path | None,
     as_json: bool,
     config: Path | None,
@@ -58,17 +79,18 @@ def command(
     **where: object,
 ) -> int:
     """
-    Submit jobs to this host: descriptions in xRSL or ADL, from files, - for standard input, or -e.
+    Submit jobs to this host: descriptions in xRSL, ADL or JDL, from files, - for standard input, or -e.
 
     Exit code 0 if all were submitted; with --wait, if all of them also ended well.
     """
     site = Site(config, joblist, debug)
     check_endpoint(site, where)
+    use(site, proxy, token)
     sources = [*_from_files((*files, *more_files)), *(Source("-e", text.encode()) for text in strings)]
     if not sources:
         raise click.UsageError("No job description input specified")
-    if dumpdescription:
-        return dump(site, sources, queue)
+    if dumpdescription or language is not None:
+        return dump(site, sources, queue, language)
     jobs, refused = submit(site, sources, queue=queue, dryrun=dryrun, id_file=id_file, quiet=as_json)
     if as_json:
         document({
@@ -111,12 +133,52 @@ def _from_files(names: tuple[str, ...]) -> Iterator[Source]:
             raise click.ClickException(f"Can not open job description file: {name}: {exc.strerror}") from exc
 
 
-def dump(site: Site, sources: list[Source], queue: str = "") -> int:
+def dump(site: Site, sources: list[Source], queue: str = "", language: Language | None = None) -> int:
+    """Print what would be sent; or the same jobs in another language, and what is lost on the way."""
     for source in sources:
-        for text in site.plugin.describe(source.text, queue=queue):
-            say("Job description to be sent to this host:")
-            say(text)
+        try:
+            jobs = _parsed(site, source)
+        except JobDescriptionError as exc:
+            tell(site.error, source.label, exc)
+            return exc.exit_code
+        mention_warnings(site, source.label, jobs)
+        for job in jobs:
+            if language is not None:
+                _converted(site, source, job, language)
+                continue
+            for text in site.plugin.describe(job, queue=queue):
+                say("Job description to be sent to this host:")
+                say(text)
     return 0
+
+
+def _parsed(site: Site, source: Source) -> list[JobDescription]:
+    from arex.jobdesc import Dialect, JobDescription, parse  # noqa: PLC0415 - only when asked
+
+    if isinstance(source.text, JobDescription):
+        return [source.text]
+    return parse(source.text, Dialect.USER, max_size=site.config.ws_jobs.maxjobdesc)
+
+
+def _converted(site: Site, source: Source, job: JobDescription, language: Language) -> None:
+    from arex.jobdesc.convert import convert  # noqa: PLC0415 - only when asked
+
+    found = convert(job, language)
+    say(found.text.rstrip("\n"))
+    for what in found.lost:
+        site.warn(f"{source.label}: {what}")
+
+
+def tell(how: Callable[..., None], label: str, what: JobDescriptionError | Remark) -> None:
+    """An error or a warning about a description, with the place in its text."""
+    first, *more = what.explained().split("\n")
+    how(f"{label}: {first}", *more)
+
+
+def mention_warnings(site: Site, label: str, jobs: Iterable[JobDescription]) -> None:
+    """What does not have the effect that was meant; once, though a text may make many jobs."""
+    for remark in dict.fromkeys(one for job in jobs for one in job.warnings):
+        tell(site.warn, label, remark)
 
 
 def submit(
@@ -125,16 +187,24 @@ def submit(
     """Submit all, tell of each, and put into the list of jobs whatever became one, also when interrupted."""
     jobs: list[Submitted] = []
     refused: list[tuple[str, ArexError]] = []
+    told: set[tuple[int, Remark]] = set()
     try:
         for outcome in site.plugin.submitting([source.text for source in sources], queue=queue, dryrun=dryrun):
             if isinstance(outcome, Submitted):
                 jobs.append(outcome)
+                for remark in outcome.record.warnings:
+                    if (outcome.source, remark) not in told:
+                        told.add((outcome.source, remark))
+                        tell(site.warn, sources[outcome.source].label, remark)
                 if not quiet:
                     say(f"Job submitted with jobid: {outcome.url}")
             else:
                 label = sources[outcome.source].label
                 refused.append((label, outcome.error))
-                site.error(f"{label}: {outcome.error}")
+                if isinstance(outcome.error, JobDescriptionError):
+                    tell(site.error, label, outcome.error)
+                else:
+                    site.error(f"{label}: {outcome.error}")
     finally:
         _remember(site, jobs, id_file)
     if site.plugin.credential_fault:

@@ -51,13 +51,14 @@ class Site:
         context = click.get_current_context(silent=True)
         return context.info_name or "arcsub" if context else "arcsub"
 
-    def error(self, text: str) -> None:
+    def error(self, text: str, *more: str) -> None:
+        """``more`` are lines below it."""
         if self._debug >= _ERROR:
-            remark(f"ERROR: {printable(text)}")
+            remark("\n".join((f"ERROR: {printable(text)}", *map(printable, more))))
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, *more: str) -> None:
         if self._debug > _ERROR:
-            remark(f"WARNING: {printable(text)}")
+            remark("\n".join((f"WARNING: {printable(text)}", *map(printable, more))))
 
     def mention_daemon(self) -> None:
         """Say that nobody works on the jobs here, if so."""

@@ -9,23 +9,25 @@ A handler looks at one ``Case``, decides, and returns one ``Step``. It may make 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from arex.clock import Clock
+from arex.controldir import beneath
 from arex.controldir.layout import Place
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.errors import CorruptFile
 from arex.gm.limits import Limits
 from arex.jobdesc.model import JobDescription
+from arex.jobdesc.sources import changeable, replicas
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
 from arex.model.report import Report
 from arex.model.state import State, Status
-from arex.ports import LocalJob, Staged, Submission
+from arex.ports import LocalJob, Staged, Staging, Submission
 
 log = logging.getLogger(__name__)
 
@@ -168,8 +170,7 @@ class AskHold:
 class AskStage:
     """Bring remote files in or out."""
 
-    session: Path
-    files: tuple[FileEntry, ...]
+    staging: Staging
     out: bool
 
 
@@ -207,6 +208,7 @@ class World:
     clock: Clock
     describe: Callable[[bytes], JobDescription]
     fragile: frozenset[str] = frozenset()  #: batch systems, in lower case, whose jobs die with this host
+    room: Callable[[Path, str], str] = lambda _root, _owner: ""  #: why a session root takes no job of an owner now
     phases: Mapping[JobId, str] = field(default_factory=dict)  #: letters of jobs in a batch system
 
 
@@ -256,14 +258,36 @@ class Case:
             )
         return session
 
+    def staging(self, files: Sequence[FileEntry]) -> Staging:
+        """What a stager has to know to move these files of the job."""
+        local = self.job.local
+        return Staging(
+            job=self.job.id,
+            session=self.session.path,
+            files=tuple(files),
+            owner=local.subject or "",
+            share=local.transfershare or "_default",
+            priority=local.priority or 50,
+            copied=changeable(self.description),
+            replicas=replicas(self.description),
+        )
+
     def remove_session(self) -> None:
         """Remove the session directory and what lies beside it; what can't be the job's own stays, with a warning."""
+        if (session := self._own_session()) is not None:
+            session.remove()
+
+    def remove_staging(self) -> None:
+        """Remove what staging had beside the session directory."""
+        if (session := self._own_session()) is not None:
+            beneath.remove_tree(session.staging)
+
+    def _own_session(self) -> SessionFiles | None:
         try:
-            session = self.session
+            return self.session
         except CorruptFile as exc:
             log.warning("the session directory is left alone: %s", exc, extra={"event": "session.strange"})
-            return
-        session.remove()
+            return None
 
     @property
     def lrms(self) -> str:

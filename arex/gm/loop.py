@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from arex.errors import ControlDirError, CorruptFile
+from arex.errors import ControlDirError, CorruptFile, StagingError
 from arex.gm import activity, evidence, scan
 from arex.gm.case import (
     Answer,
@@ -90,6 +90,7 @@ class GridManager:
         self._to_publish: dict[JobId, None] = {}
         self._publish_now = asyncio.Event()
         self._staging: dict[JobId, asyncio.Task[None]] = {}
+        self._left: asyncio.Queue[JobId] = asyncio.Queue()  #: they stage and run no more
         self._lifetimes = Lifetimes(world, self.look)
         self._tasks: asyncio.TaskGroup | None = None
         self._rescan = asyncio.Event()
@@ -201,6 +202,11 @@ class GridManager:
         return len(self._jobs) - self._counts[State.CANCELING]
 
     @property
+    def jobs(self) -> list[Job]:
+        """All jobs that have not ended, as they were left by their last move."""
+        return list(self._jobs.values())
+
+    @property
     def counts(self) -> Mapping[str, int]:
         return {str(state): count for state, count in self._counts.items() if count > 0}
 
@@ -220,6 +226,7 @@ class GridManager:
             tasks.create_task(self._scanning(), name="scan")
             tasks.create_task(self._lifetimes.run(), name="lifetimes")
             tasks.create_task(self._publishing(), name="publish")
+            tasks.create_task(self._letting_go(), name="release")
             if self._rhythm.accepting_s is not None:
                 tasks.create_task(self._polling_accepting(self._rhythm.accepting_s), name="scan accepting")
 
@@ -346,6 +353,7 @@ class GridManager:
         before = self._jobs.pop(job.id, None)
         if before is not None:
             self._counts[before.state] -= 1
+            self._left.put_nowait(job.id)
         localid = job.local.localid
         if localid is not None and (lane := self._lane(job.local.lrms or self._world.settings.lrms)) is not None:
             lane.forget(LocalId(localid), job.id)
@@ -379,7 +387,7 @@ class GridManager:
     async def _staged(self, job: JobId, ask: AskStage) -> None:
         call = self._stager.stage_out if ask.out else self._stager.stage_in
         try:
-            staged: Staged = await call(job, ask.session, ask.files)
+            staged: Staged = await call(ask.staging)
         except asyncio.CancelledError:
             await self._stager.cancel(job)
             raise
@@ -387,11 +395,20 @@ class GridManager:
             log.exception("staging failed, this is a fault of arex", extra={"event": "stage.bug", "job": job})
             staged = Staged(done=False, failure=f"Internal error: {exc}")
         self._staging.pop(job, None)
-        if staged.done or staged.failure:
+        if staged.done or staged.failure or staged.waits:
             self.answer(job, staged)
         else:
             self._asked.pop(job, None)
             self._after(job, 1.0)
+
+    async def _letting_go(self) -> None:
+        """What is missed here, the next cleaning of the cache finds."""
+        while True:
+            job = await self._left.get()
+            try:
+                await self._stager.release(job)
+            except (StagingError, OSError) as exc:
+                log.warning("files that were kept for it stay: %s", exc, extra={"event": "stage.release", "job": job})
 
     # --- scans --------------------------------------------------------------------------------------------------
 

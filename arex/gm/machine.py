@@ -121,6 +121,8 @@ def advance(case: Case, step: Step) -> None:
             _move(case, step)
         case Wait(why=why):
             _mark_pending(case, why)
+        case AskStage():
+            _mark_pending(case, "")  # what it was held for may be over
         case Fail():
             _fail(case, step)
         case Wreck():
@@ -129,7 +131,7 @@ def advance(case: Case, step: Step) -> None:
             _stop(case)
         case Forget():
             _forget(case)
-        case AskSubmit() | AskStatus() | AskCancel() | AskHold() | AskStage():
+        case AskSubmit() | AskStatus() | AskCancel() | AskHold():
             return
 
 
@@ -223,6 +225,7 @@ def _entered_final(case: Case, to: Status, line: str) -> None:
     job = case.job.id
     if to.state is State.FINISHED:
         case.store.remove(job, AT_FINISHED)
+        case.remove_staging()
         return
     case.remove_session()
     case.store.remove(job, AT_DELETED)

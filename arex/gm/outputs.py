@@ -130,7 +130,7 @@ def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
         if entry.pfn.startswith("/@"):
             found.append(FileEntry(f"/{entry.pfn[2:]}"))
             found += _dynamic(session, entry)
-        elif entry.pfn.endswith("/") and entry.lfn and entry.pfn != "/":
+        elif is_tree(entry) and entry.lfn:
             found += _walk(session, entry)
         else:
             found.append(entry)
@@ -146,6 +146,23 @@ def delivered(case: Case, listed: Sequence[FileEntry], sent: Sequence[FileEntry]
     fresh = [entry for entry in sent if entry not in before]
     case.store.put_entries(case.job.id, "output_status", [*before, *fresh])
     case.store.put_entries(case.job.id, "output", [entry for entry in listed if entry not in sent])
+
+
+def is_tree(entry: FileEntry) -> bool:
+    """Whether all files below a directory are meant; ``/`` is everything."""
+    return entry.pfn.endswith("/")
+
+
+def keep(session: Path, entries: Sequence[FileEntry]) -> None:
+    """
+    Remove everything but these from a session directory.
+
+    Raises:
+        UnsafePath: a name that leads out of it.
+        OSError: something could not be removed.
+    """
+    if all(entry.pfn != "/" for entry in entries):
+        beneath.keep_only(session, [entry.pfn for entry in entries])
 
 
 def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
@@ -165,7 +182,7 @@ def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
 
 def _walk(session: Path, entry: FileEntry) -> list[FileEntry]:
     """All regular files below a directory, each to the same name below the target."""
-    top = session.joinpath(*beneath.parts_of(entry.pfn))
+    top = session if entry.pfn == "/" else session.joinpath(*beneath.parts_of(entry.pfn))
     target = entry.lfn.rstrip("/")
     found = []
     for directory, _, names in os.walk(top):

@@ -28,8 +28,18 @@ HOMES: Final = {
     "click": {"arex/cli/"},
     "yaml": {"arex/config/yamlconf.py"},
     "watchdog": {"arex/controldir/watch.py"},
-    "lxml": {"arex/jobdesc/adl.py", "infoprovider/xml.py", "arex/cli/arcinfo.py"},  # ADL; info.xml out and in
+    # ADL; info.xml out and in
+    "lxml": {
+        "arex/jobdesc/adl.py",
+        "arex/jobdesc/node.py",
+        "arex/jobdesc/xml.py",
+        "infoprovider/xml.py",
+        "arex/cli/arcinfo.py",
+    },
     "aiofiles": {"arex/staging/"},
+    "aiohttp": {"arex/staging/"},
+    "cryptography": {"arex/credentials/"},
+    "classad2": {"arex/jobdesc/jdl.py"},
 }
 ERRORS: Final = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]
 

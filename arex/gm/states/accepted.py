@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from arex.gm import outputs
+from arex.gm import credentials, outputs
 from arex.gm.case import Case, Fail, Move, Step, Wait
 from arex.model.local import JobLocal
 from arex.model.state import State
@@ -14,6 +14,7 @@ _LOOK_AGAIN_S = 60.0
 
 
 def decide(case: Case) -> Step:
+    credentials.refresh(case)
     local = _accept(case)
     if local.dryrun:
         case.store.put_local(case.job.id, local)

@@ -9,13 +9,17 @@ from typing import Final
 from arex.controldir import beneath, codec
 from arex.controldir.cksum import cksum
 from arex.controldir.layout import Mark
+from arex.gm import credentials
 from arex.gm.case import AskStage, Case, Fail, Move, Step, Wait
+from arex.gm.transfers import unfinished
 from arex.model.files import FileEntry
 from arex.model.state import State
 from arex.ports import Staged
 
 #: Clients ring after each upload; this is for those that only write files.
 _UPLOAD_LOOK_S = 2.0
+#: Nobody tells when a disk has room again.
+_ROOM_LOOK_S = 30.0
 #: ``SIZE``, ``SIZE.CRC`` or ``.CRC``, decimal; empty for a file without either.
 _ANNOUNCED: Final = re.compile(r"(?:[0-9]{1,18})?(?:\.[0-9]{1,10})?")
 
@@ -23,16 +27,20 @@ _ANNOUNCED: Final = re.compile(r"(?:[0-9]{1,18})?(?:\.[0-9]{1,10})?")
 def decide(case: Case) -> Step:
     if not case.session.exists():
         return Fail("Failed to clean up session dir before downloading inputs")
+    if why := case.world.room(case.session.path.parent, case.job.local.subject or ""):
+        return Wait(_ROOM_LOOK_S, why)
+    credentials.refresh(case)
     inputs = case.store.read_entries(case.job.id, "input") or []
     if any(entry.remote for entry in inputs):
-        match case.answer:
-            case Staged(done=True):
-                inputs = [entry for entry in inputs if not entry.remote]
-                case.store.put_entries(case.job.id, "input", inputs)
-            case Staged(failure=why) if why:
-                return Fail(f"Failed in data staging: {why}")
-            case _:
-                return AskStage(case.session.path, tuple(entry for entry in inputs if entry.remote), out=False)
+        answer = case.answer
+        if not isinstance(answer, Staged):
+            remote = [entry for entry in inputs if entry.remote]
+            return credentials.hold_transfers(case, remote) or AskStage(case.staging(remote), out=False)
+        # what is here is not fetched again, whatever became of the rest
+        inputs = [entry for entry in inputs if not (entry.remote and (answer.done or entry in answer.moved))]
+        case.store.put_entries(case.job.id, "input", inputs)
+        if not answer.done:
+            return unfinished(answer)
     return _uploads(case, inputs) or _pass_on(case)
 
 
@@ -98,6 +106,9 @@ def _pass_on(case: Case) -> Step:
         return Move(State.FINISHING, "Job does NOT define executable. Going directly to post-staging.")
     if _is_held(case):
         return Wait(why="Request to hold job")
+    if (held := credentials.hold_start(case)) is not None:
+        case.world.limits.left_batch(case.job.id)
+        return held
     slots = case.description.resources.slots or 1
     if not case.world.limits.may_run(case.job.id, slots, case.job.local.priority or 50):
         return Wait(why="Limit of RUNNING jobs is reached")

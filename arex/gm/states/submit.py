@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from arex.controldir import atomic, beneath
-from arex.gm import attempt
+from arex.gm import attempt, credentials
 from arex.gm.case import AskSubmit, Case, Fail, Move, Refused, Step, Submitted
 from arex.jobdesc.grami import build_grami, dump_grami, parse_grami
 from arex.jobdesc.model import JobDescription
@@ -38,6 +38,7 @@ def _submit(case: Case) -> Step:
         return _submitted(case, known.localid)
     if (localid := _noted_localid(case)) is not None:
         return _to_inlrms(case, localid) if known is None else _submitted(case, localid)
+    credentials.refresh(case)
     grami = _make_ready(case)
     if known is None and (tag := attempt.left_behind(case.session, case.job.changed)) is not None:
         known = attempt.adopt(case.store, job.id, tag, case.lrms)

@@ -19,7 +19,7 @@ from arex.model.state import State, Status
 from plugins import load
 from plugins.local import LocalPlugin
 from plugins.status import ClientState
-from plugins.submission import Submitted
+from plugins.submission import Refused, Submitted
 from plugins.view import Output
 from tests.unit.plugins.conftest import SUBJECT
 
@@ -274,3 +274,19 @@ def test_every_name_of_the_local_interface_finds_the_plugin(name: str, config: C
 def test_an_unknown_submitter_is_answered_with_the_nearest_name(config: Configuration) -> None:
     with pytest.raises(ConfigError, match="did you mean local"):
         load("locla", config)
+
+
+def test_a_relation_on_a_runtime_environment_becomes_the_latest_that_fits(plugin: LocalPlugin) -> None:
+    """ADL has names only, so the client chooses, as ARC's broker does."""
+    enabled = plugin.store.root / "rte" / "enabled" / "APPS"
+    enabled.mkdir(parents=True)
+    for version in ("1.0", "2.0", "10.0"):
+        (enabled / f"X-{version}").write_text(":")
+
+    [text] = plugin.describe('&(executable=/bin/true)(runtimeenvironment>="APPS/X-1.5")')
+
+    assert "<Name>APPS/X</Name>" in text.replace("-10.0", "")
+    assert "10.0" in text
+    [refused] = plugin.submit(['&(executable=/bin/true)(runtimeenvironment>"APPS/X-10.0")'])
+    assert isinstance(refused, Refused)
+    assert "APPS/X" in str(refused.error)

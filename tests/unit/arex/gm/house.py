@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
+from arex.clock import SystemClock
+from arex.config.model import Configuration
 from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
@@ -22,7 +24,7 @@ from arex.model.local import JobLocal
 from arex.model.report import EndCause, Report
 from arex.model.state import State, Status
 from arex.ports import Stager
-from arex.staging.local import LocalStager
+from arex.staging.engine import Engine
 from tests.fakes.batch import FakeBackend, FakeCluster, ended
 from tests.fakes.clock import FakeClock
 
@@ -75,7 +77,9 @@ class House:
         self.limits = Limits(maxjobs)
         self.world = World(store=self.store, settings=settings, limits=self.limits, clock=self.clock, describe=describe)
         self.lanes: dict[str, Lane] = {}
-        self.manager = GridManager(self.world, self.lanes, stager or LocalStager(), Rhythm())
+        self.manager = GridManager(
+            self.world, self.lanes, stager or Engine.from_config(Configuration(), SystemClock()), Rhythm()
+        )
         self.lane = Lane(FakeBackend(self.cluster), self.clock, PACE, self.manager.answer, self.manager.reported)
         self.lanes["fake"] = self.lane
 

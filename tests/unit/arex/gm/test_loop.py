@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,8 @@ from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
 from arex.model.report import EndCause, Phase, Report
 from arex.model.state import State
-from arex.ports import Staged
+from arex.ports import Staged, Staging
+from tests.fakes.staging import UnusedStager
 from tests.unit.arex.gm.house import TRUE, House, housed, until
 
 
@@ -514,15 +515,11 @@ async def test_files_come_in_and_go_out(house: House, tmp_path: Path) -> None:
     assert ["/x"] == [entry.pfn for entry in house.store.read_entries(job, "output_status") or []]
 
 
-class Broken:
+class Broken(UnusedStager):
     """A stager with a fault."""
 
-    async def stage_in(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged:
-        raise ValueError(f"{job} {session} {files}")
-
-    stage_out = stage_in
-
-    async def cancel(self, job: JobId) -> None: ...
+    async def stage_in(self, staging: Staging) -> Staged:
+        raise ValueError(staging)
 
 
 async def test_a_fault_of_the_stager_fails_its_job_and_not_the_service(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,12 @@ from arex.controldir.layout import Mark, Place
 from arex.gm import activity
 from arex.gm.case import Case
 from arex.jobdesc import JobDescription
-from arex.model.files import FileEntry
 from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
 from arex.model.report import Phase, Report
 from arex.model.state import State, Status
-from arex.ports import Staged
+from arex.ports import Staged, Staging
+from tests.fakes.staging import UnusedStager
 from tests.unit.arex.gm.house import House, housed, until
 
 
@@ -276,17 +276,12 @@ async def test_a_job_cancelled_in_the_line_of_its_owner_lets_the_next_one_pass(t
         await house.runs(third)
 
 
-class Stuck:
+class Stuck(UnusedStager):
     """A stager that never comes to an end."""
 
-    async def stage_in(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged:
-        raise AssertionError(f"nothing to fetch: {job} {session} {files}")
-
-    async def stage_out(self, job: JobId, session: Path, files: Sequence[FileEntry]) -> Staged:
+    async def stage_out(self, staging: Staging) -> Staged:
         await asyncio.Event().wait()
-        raise AssertionError(f"{job} {session} {files}")
-
-    async def cancel(self, job: JobId) -> None: ...
+        raise AssertionError(staging)
 
 
 async def test_a_job_cancelled_in_line_whose_outputs_take_long_holds_up_nobody(tmp_path: Path) -> None:

@@ -1,0 +1,231 @@
+"""``arcproxy``: make a proxy from a certificate and its key, and tell what is in one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from arex.cli import options
+from arex.cli.output import document, local_time, printable, remark, say
+from arex.clock import SystemClock
+from arex.errors import ArexError, CredentialError
+
+if TYPE_CHECKING:
+    from arex.credentials.chain import Finding
+
+_AUTHORITIES: Final = "/etc/grid-security/certificates"
+_PLACES: Final = (".arc/usercert.pem", ".globus/usercert.pem", ".arc/usercred.p12", ".globus/usercred.p12")
+_ELSEWHERE: Final = (
+    "attributes of a VO are not fetched here: make the proxy with 'voms-proxy-init -voms VO' (package voms-clients), "
+    "which arex and this command then read"
+)
+_NO_MYPROXY: Final = "MyProxy servers are not asked here: use 'myproxy-logon' or ARC's own arcproxy"
+_EPILOG: Final = """\b
+Constraints (-c NAME=VALUE): validityStart, validityEnd (2026-11-20T10:20:30Z), validityPeriod (43200, 12h),
+proxyPolicy, proxyPolicyFile, keybits (or inherit), signingAlgorithm (sha256 and so on, or inherit); and besides
+those of ARC: policyLanguage (inheritAll, limited, independent, or a number), pathLength, curve (256, 384, 521).
+\b
+Items (-i NAME): subject, identity, issuer, ca, path, type, validityStart, validityEnd, validityPeriod,
+validityLeft, vomsVO, vomsSubject, vomsIssuer, vomsACvalidityStart, vomsACvalidityEnd, vomsACvalidityPeriod,
+vomsACvalidityLeft, proxyPolicy, keybits, signingAlgorithm.
+"""
+
+
+class Elsewhere(ArexError):
+    """Something of ARC's that another program does."""
+
+
+@click.command(context_settings=options.CONTEXT, epilog=_EPILOG)
+@click.option("-P", "--proxy", "path", type=click.Path(path_type=Path), help="The proxy file.")
+@click.option("-C", "--cert", type=click.Path(path_type=Path), help="The certificate: PEM, DER or PKCS#12.")
+@click.option("-K", "--key", type=click.Path(path_type=Path), help="Its private key, if it is in another file.")
+@click.option("-T", "--cadir", type=click.Path(path_type=Path), help="Directory of trusted authorities, for --check.")
+@click.option("-I", "--info", is_flag=True, help="Print all about the proxy.")
+@click.option("-i", "--infoitem", "items", multiple=True, metavar="NAME", help="Print one item about it; see below.")
+@click.option("-c", "--constraint", "constraints", multiple=True, metavar="NAME=VALUE", help="What it shall be like.")
+@click.option("-p", "--passwordsource", "sources", multiple=True, metavar="key=SOURCE",
+              help="Where its passphrase comes from: int (the terminal), stdin, file:NAME, stream:0.")  # fmt: skip
+@click.option("-r", "--remove", is_flag=True, help="Remove the proxy.")
+@click.option("--check", is_flag=True, help="Say what is wrong with the proxy, up to its authority.")
+@click.option("-S", "--voms", multiple=True, help="Not here: see voms-proxy-init.")
+@click.option("-L", "--myproxysrv", hidden=True)
+@click.option("-M", "--myproxycmd", hidden=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("-z", "--conffile", type=click.Path(), expose_value=False,
+              help="Taken for compatibility: no client file is needed.")  # fmt: skip
+@click.option("-t", "--timeout", type=int, expose_value=False, help="Taken for compatibility: nobody is asked.")
+@click.option("-d", "--debug", expose_value=False, help="Taken for compatibility.")
+@click.version_option(None, "-v", "--version", package_name="arex", message="%(prog)s %(version)s")
+def command(
+    *,
+    path: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    cadir: Path | None,
+    info: bool,
+    items: tuple[str, ...],
+    constraints: tuple[str, ...],
+    sources: tuple[str, ...],
+    remove: bool,
+    check: bool,
+    voms: tuple[str, ...],
+    myproxysrv: str | None,
+    myproxycmd: str | None,
+    as_json: bool,
+) -> int:
+    """
+    Make a proxy: a short-lived certificate that others may act with in your name.
+
+    Without -C and -K the certificate is $X509_USER_CERT with $X509_USER_KEY, or the one in ~/.arc or ~/.globus. The
+    proxy goes to $X509_USER_PROXY, or /tmp/x509up_u<uid>.
+    """
+    from arex.credentials.file import proxy_path  # noqa: PLC0415 - help needs none of it
+
+    where = path or proxy_path()
+    if any(voms):
+        raise Elsewhere(_ELSEWHERE)
+    if myproxysrv or myproxycmd:
+        raise Elsewhere(_NO_MYPROXY)
+    if remove:
+        return _remove(where)
+    now = SystemClock().now()
+    if info or items or check:
+        return _tell(where, items, cadir, now, info=info, check=check, as_json=as_json)
+    return _make(where, _certificate(cert, key), constraints, sources, now, as_json=as_json)
+
+
+def _remove(path: Path) -> int:
+    try:
+        path.unlink()
+    except FileNotFoundError as exc:
+        raise CredentialError(f"Cannot remove proxy file at {path}, because it's not there") from exc
+    return 0
+
+
+# --- what is there --------------------------------------------------------------------------------------------------
+
+
+def _tell(
+    path: Path, items: Sequence[str], cadir: Path | None, now: datetime, *, info: bool, check: bool, as_json: bool
+) -> int:
+    from arex.cli import proxyinfo  # noqa: PLC0415 - it needs cryptography
+    from arex.credentials.file import content  # noqa: PLC0415
+
+    if not path.exists():
+        raise CredentialError(f"Cannot find file at {path} for getting the proxy. Please make sure this file exists.")
+    shown = proxyinfo.load(path, content(path))
+    unknown = [item for item in items if item not in proxyinfo.ITEMS]
+    findings = _findings(path, shown.credential.pem, cadir, now) if check else []
+    if as_json:
+        facts = proxyinfo.document(shown, now)
+        document({**facts, "findings": [{"subject": each.subject, "what": each.what} for each in findings]}
+                 if check else facts)  # fmt: skip
+    else:
+        texts = list(proxyinfo.lines(shown, now)) if info else []
+        texts += [proxyinfo.ITEMS[item](shown, now) for item in items if item not in unknown]
+        for text in texts:
+            say(text)
+        for finding in findings:
+            say(f"Trouble: {printable(str(finding))}")
+        if check and not findings:
+            say("Nothing is wrong with this proxy.")
+    for item in unknown:
+        remark(f"ERROR: Information item '{printable(item)}' is not known")
+    return 1 if unknown or findings else 0
+
+
+def _findings(path: Path, pem: bytes, cadir: Path | None, now: datetime) -> list[Finding]:
+    from arex.credentials import chain  # noqa: PLC0415 - it needs cryptography
+
+    return chain.check(path, pem, cadir or Path(os.environ.get("X509_CERT_DIR") or _AUTHORITIES), now)
+
+
+# --- a new one ------------------------------------------------------------------------------------------------------
+
+
+def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path | None]:
+    """Certificate and key of this user, as named or where ARC looks."""
+    if cert is not None:
+        return cert, key
+    if named := os.environ.get("X509_USER_CERT"):
+        other = os.environ.get("X509_USER_KEY")
+        return Path(named), key or (Path(other) if other else None)
+    home = Path(os.environ.get("HOME") or "~").expanduser()
+    for place in _PLACES:
+        if (found := home / place).exists():
+            beside = found.with_name("userkey.pem")
+            return found, key or (beside if found.suffix == ".pem" and beside.exists() else None)
+    raise CredentialError(
+        f"there is no certificate in {home}/.arc or {home}/.globus: name it with -C and its key with -K"
+    )
+
+
+def _make(
+    path: Path,
+    given: tuple[Path, Path | None],
+    constraints: Sequence[str],
+    sources: Sequence[str],
+    now: datetime,
+    *,
+    as_json: bool,
+) -> int:
+    from arex.cli.constraints import parse  # noqa: PLC0415 - it needs cryptography
+    from arex.credentials import proxy, signer  # noqa: PLC0415
+    from arex.credentials.file import from_pem  # noqa: PLC0415
+
+    wish = parse(constraints, now)
+    by = signer.read(*given, _Passphrase(sources))
+    if by.certificate.not_valid_after_utc <= now:
+        raise CredentialError(f"the certificate {given[0]} ended at {local_time(by.certificate.not_valid_after_utc)}")
+    pem = proxy.make(by, wish)
+    made = from_pem(path, pem)
+    if wish.ends < now:
+        remark("WARNING: the end that you set has passed: nobody will take this proxy")
+    proxy.write(path, pem)
+    if as_json:
+        document({"identity": made.identity, "path": path, "subject": made.subject, "validityEnd": made.expires})
+        return 0
+    say(f"Your identity: {made.identity}")
+    say("Proxy generation succeeded")
+    say(f"Your proxy is valid until: {local_time(made.expires)}")
+    return 0
+
+
+class _Passphrase:
+    """Asked for the passphrase of the key when there is need of it."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._source = "int"
+        for text in sources:
+            to, _, source = text.partition("=")
+            if to not in {"key", "all", "myproxy", "myproxynew"}:
+                raise click.UsageError(f"a password is for key or all, not for {to!r}")
+            if to in {"key", "all"}:
+                self._source = source
+
+    def __call__(self) -> bytes:
+        source = self._source
+        if source == "int":
+            return self._asked()
+        if source in {"stdin", "stream:0"}:
+            return sys.stdin.buffer.readline().rstrip(b"\r\n")
+        if source.startswith("file:"):
+            return Path(source.removeprefix("file:")).read_bytes().partition(b"\n")[0].rstrip(b"\r")
+        if source.startswith('"'):
+            raise CredentialError(
+                "a passphrase on a command line is seen by everybody here: use -p key=stdin or -p key=file:NAME"
+            )
+        raise click.UsageError(f"the password source {source!r} is none of int, stdin, file:NAME, stream:0")
+
+    @staticmethod
+    def _asked() -> bytes:
+        if not sys.stdin.isatty():
+            raise CredentialError("the key has a passphrase and there is no terminal to ask at: use -p key=stdin")
+        answer: str = click.prompt("Enter pass phrase for private key", hide_input=True, err=True)
+        return answer.encode()

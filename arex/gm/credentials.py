@@ -1,0 +1,247 @@
+"""
+Credentials of jobs while they are here: copies follow a renewal, owners are warned in time, nobody fails for it.
+
+A job whose credential has ended is held where it needs it, and goes on when it has been renewed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from arex.controldir import atomic, codec
+from arex.credentials.file import LARGEST
+from arex.credentials.kept import Kept, hand_out, look, path_of
+from arex.errors import ArexError, CorruptFile, CredentialError
+from arex.gm.case import Case, Job, Wait, World
+from arex.model.files import FileEntry
+from arex.model.ids import JobId, is_job_id
+from arex.model.state import State
+
+log = logging.getLogger(__name__)
+
+#: The runtime environment that gives a job its credential.
+WITH_PROXY: Final = "ENV/PROXY"
+#: A renewal rings; this is for one that nobody announces.
+_LOOK_AGAIN_S: Final = 60.0
+_ROUND_S: Final = 30.0
+_TIDY: Final = timedelta(minutes=2)
+#: Ways on which no certificate is shown.
+_PLAIN: Final = frozenset({"http", "ftp", "file"})
+_BEFORE_THE_END: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMIT, State.INLRMS})
+
+# --- for the states -------------------------------------------------------------------------------------------------
+
+
+def refresh(case: Case) -> None:
+    """
+    Let ``.local`` and the job's copies say what the store says now.
+
+    Raises:
+        OSError: something could not be written; try again later.
+    """
+    path = _path(case.world, case.job)
+    known = None if path is None else look(str(path))
+    if path is None or known is None:
+        return
+    local = case.job.local
+    if local.delegexpiretime != known.expires:
+        local = replace(local, delegexpiretime=known.expires)
+        case.store.put_local(case.job.id, local)
+        case.job = replace(case.job, local=local)
+    if known.certificate and _older(case.store.layout.job_file(case.job.id, "proxy"), known):
+        _hand_out(case, path)
+
+
+def _path(world: World, job: Job) -> Path | None:
+    try:
+        return path_of(world.settings.delegations, job.local.delegationid or "")
+    except CredentialError:
+        return None  # it has none, or what a description invented
+
+
+def _older(path: str, known: Kept) -> bool:
+    try:
+        return os.lstat(path).st_mtime_ns <= known.version[0]
+    except FileNotFoundError:
+        return True
+
+
+def _hand_out(case: Case, path: Path) -> None:
+    pem = atomic.read(str(path), limit=LARGEST)
+    if pem:
+        hand_out(case.store, case.job.id, case.job.local.sessiondir, pem)
+
+
+def hold_transfers(case: Case, entries: Iterable[FileEntry]) -> Wait | None:
+    """Why these files can't be moved now: the credential that they need has ended."""
+    return _held(case, [end for entry in entries if (end := _end_of(entry, case)) is not None])
+
+
+def _end_of(entry: FileEntry, case: Case) -> datetime | None:
+    """When a remote file's credential ended, if it has, and if it is of any use there."""
+    known = look(entry.credential) if entry.remote and entry.credential else None
+    if known is None or known.expires > case.world.clock.now():
+        return None
+    scheme = entry.lfn.partition(":")[0].lower()
+    return None if known.certificate and scheme in _PLAIN else known.expires
+
+
+def hold_start(case: Case) -> Wait | None:
+    """Why the job can't be started now: it has asked for a credential, which has ended."""
+    path = _path(case.world, case.job) if case.job.local.delegationid else None
+    known = None if path is None else look(str(path))
+    if known is None or known.expires > case.world.clock.now() or not wants_proxy(case):
+        return None
+    return _held(case, [known.expires])
+
+
+def wants_proxy(case: Case) -> bool:
+    """
+    Raises:
+        JobDescriptionError, JobRefused, CorruptFile: the description does not read.
+    """
+    return any(runtime.full_name == WITH_PROXY for runtime in case.description.resources.runtimes)
+
+
+def _held(case: Case, ends: Sequence[datetime]) -> Wait | None:
+    if not ends:
+        return None
+    when = codec.iso_time(min(ends))
+    return Wait(_LOOK_AGAIN_S, f"The credential of the job has ended at {when}; renew it: arcrenew {case.job.id}")
+
+
+# --- for the service ------------------------------------------------------------------------------------------------
+
+
+class Credentials:
+    """Looks after the store from time to time; costs a ``stat`` for each credential that an active job holds."""
+
+    def __init__(self, world: World, warning: timedelta) -> None:
+        """``warning``: how long before the end of a credential the owners of its jobs are told."""
+        self._world = world
+        self._warning = warning
+        self._versions: dict[Path, tuple[int, int]] = {}
+        self._warned: dict[JobId, datetime] = {}
+        self._suspects: frozenset[JobId] = frozenset()
+        self._tidied: datetime | None = None
+
+    async def run(self, jobs: Callable[[], Iterable[Job]], wake: Callable[[JobId], None]) -> None:
+        """Until cancelled; ``jobs`` gives all jobs that have not ended."""
+        while True:
+            await self.round(jobs(), wake)
+            await self._world.clock.sleep(_ROUND_S)
+
+    async def round(self, jobs: Iterable[Job], wake: Callable[[JobId], None]) -> None:
+        """One look; jobs that waited for a credential that has changed are woken."""
+        active = list(jobs)
+        holders: dict[Path, list[Job]] = defaultdict(list)
+        for job in active:
+            if job.local.delegationid and (path := _path(self._world, job)) is not None:
+                holders[path].append(job)
+        for path, members in holders.items():
+            for woken in await asyncio.to_thread(self._look, path, members):
+                wake(woken)
+        self._versions = {path: seen for path, seen in self._versions.items() if path in holders}
+        names = frozenset(job.id for job in active)
+        self._warned = {job: end for job, end in self._warned.items() if job in names}
+        now = self._world.clock.now()
+        if self._tidied is None or now - self._tidied >= _TIDY:
+            self._tidied = now
+            await asyncio.to_thread(self._tidy, names)
+
+    def _look(self, path: Path, jobs: Sequence[Job]) -> list[JobId]:
+        known = look(str(path))
+        if known is None:
+            return []
+        woken = []
+        if self._versions.get(path) != known.version:
+            self._versions[path] = known.version
+            woken = [job.id for job in jobs if self._renewed(job, path, known)]
+        if known.expires - self._world.clock.now() <= self._warning:
+            for job in jobs:
+                self._warn(job, known.expires)
+        return woken
+
+    def _renewed(self, job: Job, path: Path, known: Kept) -> bool:
+        """Bring a job's copies up to date; whether it should be looked at."""
+        try:
+            if known.certificate:
+                _hand_out(Case(job=job, world=self._world), path)
+        except (CorruptFile, OSError) as exc:
+            log.warning(
+                "its copy stays as it was: %s", exc, extra={"event": "credential.copy", "job": job.id}
+            )  # its next move tries again
+        return job.status.pending
+
+    # --- warnings ------------------------------------------------------------------------------------------------
+
+    def _warn(self, job: Job, end: datetime) -> None:
+        """Once a job and end; the log itself remembers, over restarts."""
+        if self._warned.get(job.id) == end:
+            return
+        self._warned[job.id] = end
+        now, store = self._world.clock.now(), self._world.store
+        at = f"at {codec.iso_time(end)}; renew it with arcrenew {job.id}"
+        try:
+            told = f"The credential of this job ends {at}".encode() in (store.read(job.id, "errors") or b"")
+            if not told and end > now and self._needs(job):
+                store.note(job.id, f"{codec.iso_time(now)} The credential of this job ends {at}")
+        except (ArexError, OSError) as exc:
+            log.warning("the owner can't be warned: %s", exc, extra={"event": "credential.warning", "job": job.id})
+
+    def _needs(self, job: Job) -> bool:
+        """Whether the credential is of any use to the job from now on."""
+        lists = ("input", "output") if job.state in _BEFORE_THE_END else ("output",)
+        if any(entry.remote for name in lists for entry in self._world.store.read_entries(job.id, name) or []):
+            return True
+        return job.state in _BEFORE_THE_END and wants_proxy(Case(job=job, world=self._world))
+
+    # --- the store -----------------------------------------------------------------------------------------------
+
+    def _tidy(self, active: frozenset[JobId]) -> None:
+        """
+        Release what jobs held that are cleaned or DELETED, and drop what nobody has used for a day.
+
+        A client may take its lock before there is a status file: a job that has as much as a description, but no
+        status, is gone only when it is found so a second time.
+        """
+        from arex.credentials.store import Store  # noqa: PLC0415 - it needs sqlite3, of no use elsewhere here
+
+        store = Store(self._world.settings.delegations)
+        try:
+            others = [job for job in store.held() if job not in active]
+            states = {job: self._state(job) for job in others}
+            absent = frozenset(job for job in others if states[job] is None and self._may_come(job))
+            gone = [
+                job for job in others
+                if states[job] is State.DELETED
+                or (states[job] is None and (job not in absent or job in self._suspects))
+            ]  # fmt: skip
+            self._suspects = absent
+            done = store.tidy(gone, self._world.clock.now())
+        except (CredentialError, OSError) as exc:
+            log.info("the store waits for another time: %s", exc, extra={"event": "credential.busy"})
+            return
+        if done.locks or done.credentials:
+            what = {"event": "credential.tidied"}
+            log.info("released for %d jobs, removed %d that nobody used", done.locks, done.credentials, extra=what)
+
+    def _may_come(self, job: JobId) -> bool:
+        return is_job_id(job) and self._world.store.exists(job, "description")
+
+    def _state(self, job: JobId) -> State | None:
+        """None for a job without a status file; one that does not read is no end."""
+        if not is_job_id(job):
+            return None
+        found = self._world.store.read_status(job)
+        if found is None:
+            return None
+        return State.ACCEPTED if found.status is None else found.status.state

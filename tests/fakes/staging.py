@@ -1,0 +1,30 @@
+"""A stager that is never called, to build others on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from arex.model.ids import JobId
+from arex.ports import Staged, Stager, Staging
+
+
+class UnusedStager:
+    async def stage_in(self, staging: Staging) -> Staged:
+        raise AssertionError(f"nothing to fetch: {staging}")
+
+    async def stage_out(self, staging: Staging) -> Staged:
+        raise AssertionError(f"nothing to send: {staging}")
+
+    async def cancel(self, job: JobId) -> None: ...
+
+    async def release(self, job: JobId) -> None: ...
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def figures(self) -> Mapping[str, int]:
+        return {}
+
+
+_: type[Stager] = UnusedStager

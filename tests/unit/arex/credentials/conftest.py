@@ -1,0 +1,25 @@
+"""One authority for all tests that do not change it, and one of their own for those that do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.arex.credentials.authority import Authority
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = Authority(tmp_path_factory.mktemp("authority"))
+    made.build()
+    return made
+
+
+@pytest.fixture
+def own_authority(tmp_path: Path) -> Authority:
+    directory = tmp_path / "own"
+    directory.mkdir()
+    made = Authority(directory)
+    made.build()
+    return made
