@@ -25,6 +25,7 @@ from arex.controldir.store import ControlDir
 from arex.controldir.watch import Mode, Watch
 from arex.errors import BatchUnavailable, ConfigError, ServiceError
 from arex.gm.case import Settings, World
+from arex.gm.credentials import Credentials
 from arex.gm.lane import Lane
 from arex.gm.limits import Limits
 from arex.gm.loop import GridManager, Rhythm
@@ -150,12 +151,14 @@ class Service:
             lanes[name.lower()] = Lane(backend, self._clock, pace, manager.answer, manager.reported)
         started = codec.iso_time(self._clock.now())
         publisher = Publisher(config, self._clock)
+        watched = Credentials(world, config.service.credential_warning)
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [
                     tasks.create_task(manager.run(), name="grid manager"),
                     tasks.create_task(self._stager.run(), name="stager"),
                     tasks.create_task(self._cleaning(store), name="cache cleaner"),
+                    tasks.create_task(watched.run(lambda: manager.jobs, manager.look), name="credentials"),
                     tasks.create_task(quotas.run(lambda: manager.jobs, manager.look), name="quotas"),
                     tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
                     tasks.create_task(self._snapshots(store, manager, lanes, started), name="status file"),

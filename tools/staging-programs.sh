@@ -8,7 +8,10 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # a program, and the Debian package that has it
 programs='nginx nginx-light
-openssl openssl'
+openssl openssl
+sshd openssh-server
+ssh-keygen openssh-client
+xrootd xrootd-server'
 
 # "program package" lines of what is not here
 missing() {

@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "arcresume": "arex.cli.arcresume:command",
     "arcsync": "arex.cli.arcsync:command",
     "arcinfo": "arex.cli.arcinfo:command",
+    "arcproxy": "arex.cli.arcproxy:command",
     "arctest": "arex.cli.arctest:command",
     "arcrun": "arex.cli.arcrun:command",
 }
@@ -165,6 +166,10 @@ def arcsync() -> None:
 
 def arcinfo() -> None:
     _program("arcinfo")
+
+
+def arcproxy() -> None:
+    _program("arcproxy")
 
 
 def arctest() -> None:

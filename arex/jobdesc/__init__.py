@@ -16,9 +16,9 @@ __all__ = ["MAX_SIZE", "Dialect", "JobDescription", "Remark", "parse"]
 MAX_SIZE: Final = 5242880
 
 #: What may stand before the first bracket of JDL, and before a JDL that has left its brackets out.
-_COMMENTS: Final = r"(?:[ \t\n\v\f\r]+|(?:#|//)[^\n]*|/\*.*?\*/)*"
+_COMMENTS: Final = r"(?:[ \t\n\v\f\r]++|(?:#|//)[^\n]*+|/\*(?>.*?\*/))*+"
 _JDL: Final = re.compile(rf"{_COMMENTS}\[", re.DOTALL)
-_BARE_JDL: Final = re.compile(rf"{_COMMENTS}[A-Za-z_]\w*[ \t]*=(?!=)[^;]*;", re.DOTALL)
+_BARE_JDL: Final = re.compile(rf"{_COMMENTS}[A-Za-z_]\w*+[ \t]*+=(?!=)[^;]*+;", re.DOTALL)
 
 
 def parse(text: str | bytes, dialect: Dialect, *, max_size: int = MAX_SIZE, source: str = "") -> list[JobDescription]:
@@ -96,7 +96,7 @@ def _xrsl(text: str, dialect: Dialect) -> list[JobDescription]:
             raise
         if dialect is Dialect.USER and _BARE_JDL.match(text) is not None:
             return _jdl(text, dialect, bare=True)
-        what = f"the job description is neither xRSL nor ADL nor JDL: {exc.what}"
+        what = f"the job description is none of xRSL, ADL and JDL: {exc.what}"
         raise JobDescriptionError(what, exc.line, exc.column) from exc
 
 

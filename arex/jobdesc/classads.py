@@ -227,8 +227,6 @@ class _Reader:
     def _value(self, entry: _Entry, closing: str | None, depth: int) -> None:
         """To the end of a value, or of what is in a bracket."""
         operators = 0
-        if depth > MAX_NESTING:
-            self._page.fail(f"Brackets are nested more than {MAX_NESTING} levels deep", entry.at)
         while (token := self._peek()) is not None:
             if token.kind == "mark":
                 if token.text in {";", closing} or (closing is None and token.text in {"]", ";"}):
@@ -243,9 +241,9 @@ class _Reader:
                 self._bracket(entry, token, depth)
 
     def _bracket(self, entry: _Entry, opening: Token, depth: int) -> None:
+        if depth > MAX_NESTING:
+            self._page.fail(f"Brackets are nested more than {MAX_NESTING} levels deep", opening.at)
         if opening.text == "[" and self._is_ad(opening):
-            if depth > MAX_NESTING:
-                self._page.fail(f"Brackets are nested more than {MAX_NESTING} levels deep", opening.at)
             entry.inner.append(self._entries(opening.at, "]", depth + 1))
             return
         closing = _CLOSING[opening.text]

@@ -99,7 +99,7 @@ def _inputs(job: JobDescription, directory: Path) -> list[InputFile]:
 
 def _matching(file: InputFile, directory: Path) -> Iterator[InputFile]:
     """The files of the client that a wildcard stands for, in order of name; or the one that is named just so."""
-    pattern = file.sources[0].url
+    pattern = local_path(file.sources[0].url)
     paths = [pattern] if _is_file(directory / pattern) else sorted(glob(pattern, root_dir=directory))  # noqa: PTH207
     found = [path for path in paths if _is_file(directory / path)]
     if not found:

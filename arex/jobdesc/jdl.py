@@ -1,10 +1,11 @@
-"""JDL to the model: jobs, collections and parametric jobs of gLite's WMS and of CREAM. The grammar is in ``classads``."""
+"""JDL to the model: jobs, collections and parametric jobs of gLite and CREAM. ``classads`` has the grammar."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from arex.jobdesc.classads import Ad, Attribute, Expression, Page, Value, read_ad
@@ -15,7 +16,7 @@ from arex.jobdesc.model import JobDescription
 from arex.jobdesc.rsl import MAX_JOBS
 
 #: Bound on the text that all jobs of one description have together, in characters.
-MAX_EXPANSION: Final = 32 * 1024 * 1024
+MAX_EXPANSION: Final = 16 * 1024 * 1024
 
 _PARAM: Final = "_PARAM_"
 _SHARED: Final = re.compile(r"root\.(\w+)(?:\[([0-9]{1,6})\])?", re.IGNORECASE)
@@ -226,6 +227,12 @@ def _job(page: Page, attributes: Mapping[str, Attribute]) -> JobDescription:
     return reading.finish()
 
 
+@lru_cache(maxsize=256)
+def _meant(name: str) -> str:
+    """Thousands of jobs may make the same mistake."""
+    return closest(name, (rule.name for rule in RULES.values()))
+
+
 def _unknown(reading: Reading, attribute: Attribute) -> None:
-    hint = "" if reading.page.full else closest(attribute.name, (rule.name for rule in RULES.values()))
+    hint = "" if reading.page.full else _meant(attribute.name)
     reading.keep(attribute, f"Unknown attribute '{attribute.name[:80]}': it is kept, without effect here", hint)

@@ -10,7 +10,7 @@ from arex.jobdesc.classads import Attribute
 from arex.jobdesc.hints import closest
 from arex.jobdesc.jdl_job import Reading
 from arex.jobdesc.model import InputFile, Location, OutputFile, Target
-from arex.jobdesc.urls import SCHEMES, Url, local_path, parse_url, sort_options
+from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
 _REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -43,18 +43,15 @@ def _input(job: Reading, a: Attribute, text: str, base: str) -> InputFile:
     if _REMOTE.match(text) is None and not text.startswith("/"):
         where = base + text
     local = _REMOTE.match(where) is None or where.lower().startswith("file:")
-    path = local_path(where) if local else parse_path(job, a, where)
+    path = local_path(where) if local else _url(job, a, where).path
     name = path.rpartition("/")[2]
     if not name:
         job.fail(f"InputSandbox: {text[:80]!r} does not name a file", a)
     if local:
-        return InputFile(name=name, sources=(Location(url=path),), pattern=_WILDCARD.search(path) is not None)
+        source = Location(url=f"file:{path}" if is_remote(path) else path)
+        return InputFile(name=name, sources=(source,), pattern=_WILDCARD.search(path) is not None)
     url = _url(job, a, where)
     return InputFile(name=name, sources=(_location(url),))
-
-
-def parse_path(job: Reading, a: Attribute, text: str) -> str:
-    return _url(job, a, text).path
 
 
 def _location(url: Url) -> Location:

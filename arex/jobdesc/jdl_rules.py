@@ -110,8 +110,8 @@ def _retries(job: Reading, a: Attribute) -> None:
     job.fields["rerun"] = max(0, *counts)
     if name == "shallowretrycount" and max(counts) > 0:
         job.remark(
-            "There is one counter of attempts (rerun): the larger of RetryCount and ShallowRetryCount counts, and it is "
-            "used when the job is resumed (arcresume)",
+            "There is one counter of attempts: the larger of RetryCount and ShallowRetryCount, for those who resume "
+            "the job (arcresume)",
             a,
         )
 
@@ -255,7 +255,7 @@ _ALL: Final = (
          "`.output`"),
     Rule("JobName", _name, "name of the job", "", "`jobname`", "not in gLite"),
     Rule("NodeName", _node_name, "name of a job in a collection", "", "`jobname`"),
-    Rule("UserTags", _user_tags, "`[ jobname = \"...\" ]` names the job", "", "`jobname`", "other tags are kept"),
+    Rule("UserTags", _user_tags, '`[ jobname = "..." ]` names the job', "", "`jobname`", "other tags are kept"),
     Rule("QueueName", _queue, "queue", "", "`queue`"),
     Rule("RetryCount", _retries, "attempts more after a failure", "", "`rerun`"),
     Rule("ShallowRetryCount", _retries, "attempts more if the job had not started", "", "`rerun`",

@@ -126,9 +126,8 @@ def whole(job: JobDescription) -> str:
         if number is not None and field not in written:
             written.add(field)
             parts.append(f"other.{name} >= {_decimal(number, unit)}")
-    for runtime in job.resources.runtimes:
-        if runtime.relation == "=" and not set('"\\').intersection(runtime.full_name):
-            parts.append(f'Member("{runtime.full_name}", other.{RUNTIMES})')
+    names = [one.full_name for one in job.resources.runtimes if one.relation == "="]
+    parts += [f'Member("{name}", other.{RUNTIMES})' for name in names if not set('"\\').intersection(name)]
     return " && ".join(parts)
 
 

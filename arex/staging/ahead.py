@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from arex.staging.mover import Trouble, Verdict
@@ -12,7 +12,7 @@ from arex.staging.mover import Trouble, Verdict
 
 async def read_ahead(
     read: Callable[[int, int], Awaitable[bytes]], start: int, end: int, *, piece: int, depth: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """
     What ``read(offset, size)`` has between two offsets, in order, with at most ``depth`` pieces asked for or in memory.
 
@@ -48,10 +48,10 @@ async def write_behind(
             offset += len(data)
             while len(waiting) >= depth:
                 await waiting[0]
-                waiting.popleft()
+                del waiting[0]
         while waiting:
             await waiting[0]
-            waiting.popleft()
+            del waiting[0]
     finally:
         await _drop(waiting)
     return offset

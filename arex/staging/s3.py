@@ -44,7 +44,13 @@ _DEFAULT_REGION: Final = "us-east-1"
 _MD5: Final = re.compile(r'"([0-9a-f]{32})"')
 _TAGS: Final = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload"}
 _FULL: Final = {"QuotaExceeded", "EntityTooLarge", "XMinioStorageFull"}
-_KEYS_REFUSED: Final = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+_KEYS_REFUSED: Final = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +119,7 @@ class S3Mover:
             )
             body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
             end = _ask("POST", place, {**only_new, "Content-Type": "application/xml"}, upload, body)
-            answer = await self._plain(end)
-            if (code := _text(answer, "Code")) and not _text(answer, "ETag"):  # 200, and then an error
-                raise Trouble(Verdict.TEMPORARY, f"the parts were not put together: {code}")
+            _must_be_whole(await self._plain(end))
         except BaseException:
             with contextlib.suppress(Trouble, TimeoutError):  # what stays there costs money
                 async with asyncio.timeout(10):
@@ -153,7 +157,9 @@ class S3Mover:
             return await answer.read()
 
     @contextlib.asynccontextmanager
-    async def _answer(self, ask: _Ask, also: frozenset[int] | set[int] = frozenset()) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(
+        self, ask: _Ask, also: frozenset[int] | set[int] = frozenset()
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A good answer, or one with a status of ``also``; everything else is Trouble."""
         keys = await self._keyring.of(ask.place.credential)
         url = _target(ask.place.url, ask.query)
@@ -279,6 +285,12 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + _SMALL]
 
 
+def _must_be_whole(answer: bytes) -> None:
+    """A service may say 200 at once, and later what went wrong."""
+    if (code := _text(answer, "Code")) and not _text(answer, "ETag"):
+        raise Trouble(Verdict.TEMPORARY, f"the parts were not put together: {code}")
+
+
 def _md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
@@ -314,8 +326,14 @@ def _refused(answer: aiohttp.ClientResponse, body: bytes, ask: _Ask, keys: Keys)
         return Trouble(Verdict.TEMPORARY, f"Resource temporarily unavailable: {code}")
     if answer.status == 404 or code in _TAGS:
         return refusal(404, reason, "", None)
-    if answer.status in {301, 307, 400} and code in {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"}:
-        return Trouble(Verdict.PERMANENT, f"the bucket is elsewhere: {code}", cure="name its host, or its region as ;region=")
+    if answer.status in {301, 307, 400} and code in {
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+    }:
+        return Trouble(
+            Verdict.PERMANENT, f"the bucket is elsewhere: {code}", cure="name its host, or its region as ;region="
+        )
     wait = answer.headers.get("Retry-After", "")
     return refusal(answer.status, reason, "", float(wait) if wait.isascii() and wait.isdigit() else None)
 

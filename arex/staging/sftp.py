@@ -16,7 +16,7 @@ import stat
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote
 
 from arex.staging.ahead import read_ahead, write_behind
@@ -36,7 +36,13 @@ _ANSWER_S: Final = 300.0
 _PARTING_S: Final = 3.0
 _ALIVE_S: Final = 30.0
 #: The first is quickest on what has AES in hardware.
-_CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr", "aes128-ctr")
+_CIPHERS: Final = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes256-ctr",
+    "aes128-ctr",
+)
 #: What may get into the ssh configuration's commands.
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
@@ -125,7 +131,10 @@ class SftpMover:
         """All of it, unless the file ends; servers may send less at one time."""
         found = b""
         async with asyncio.timeout(self._limit):
-            while len(found) < size and (data := bytes(await file.read(size - len(found), offset + len(found)))):
+            while len(found) < size:
+                data = cast("bytes", await file.read(size - len(found), offset + len(found)))  # no encoding, no str
+                if not data:
+                    break
                 found = found + data if found else data
         return found
 

@@ -128,7 +128,8 @@ class Stage:
         return list({entry: (entry, urls) for entry, urls in found}.values())
 
     def _of(self, entry: FileEntry) -> tuple[Url, ...]:
-        urls = parse(entry.lfn)
+        more = () if self.out else self.staging.replicas.get(entry.pfn, ())
+        urls = tuple(url for text in (entry.lfn, *more) for url in parse(text))
         for url in urls:
             if not self._shop.movers.speaks(url.scheme):
                 raise StagingError(f"{url.shown}: no transfer method for {url.scheme}: here")

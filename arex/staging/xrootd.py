@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -43,6 +43,10 @@ _MODE: Final = AccessMode.UR | AccessMode.UW | AccessMode.GR | AccessMode.OR
 #: What a URL of a job may not set: whose credential is shown, and where the library looks.
 _RESERVED: Final = re.compile(r"(?:^|[?&])xrd(?:cl)?\.", re.IGNORECASE)
 _NOWHERE: Final = "/dev/null"
+_GSI: Final = ("xrd.gsiusrpxy", "xrd.gsiusrcrt", "xrd.gsiusrkey")
+#: It is the engine who tries again, and looks whether it is the same file. File.set_property is no way to say so: in
+#: the library's Python part each call of it gives away a reference to True.
+_NO_RECOVERY: Final = {"xrdcl.recover-reads": "false", "xrdcl.recover-writes": "false"}
 _AUTHENTICATION: Final = frozenset({203, 204})  # login, authentication; of the library
 _ANSWERED: Final = 400
 _MEANING: Final[Mapping[int, tuple[Verdict, str]]] = {
@@ -99,12 +103,13 @@ class XrootdMover:
 
     async def stat(self, place: Place) -> Facts:
         far = await self._far(place)
-        return await self._facts(far, ())
+        return await self._facts(far)
 
     async def fetch(self, place: Place, sink: Sink, resume: Resume | None) -> None:
         far = await self._far(place)
-        sums = () if place.url.checksum is not None else await self._checksums(far)
-        facts = await self._facts(far, sums)
+        facts = await self._facts(far)
+        if place.url.checksum is None:
+            facts = replace(facts, checksums=await self._checksums(far))
         start = 0 if resume is None or not _same(resume.facts, facts) else resume.offset
         async with self._opened(far, far.url, OpenFlags.READ) as file:
             _must_be_far(file)
@@ -152,27 +157,25 @@ class XrootdMover:
         if place.credential is not None and (who.path is not None or who.token):
             version = f"{self._salt}{place.credential}{who.version}"
             name = hashlib.sha256(version.encode()).hexdigest()[:16] + "@"
-            # the other kind is given as well, or the library would look for one of the account
+            # the other kinds are given as well, or the library would look for those of the account
             proxy, token = (who.path, _NOWHERE) if who.path is not None else (_NOWHERE, place.credential)
-            shown = {"xrd.gsiusrpxy": str(proxy), "xrd.ztn": str(token)}
-        words = "&".join(f"{key}={quote(value, safe='/')}" for key, value in shown.items())
+            shown = dict.fromkeys(_GSI, _NOWHERE) | {"xrd.gsiusrpxy": str(proxy), "xrd.ztn": str(token)}
+        words = "&".join(f"{key}={quote(value, safe='/')}" for key, value in {**shown, **_NO_RECOVERY}.items())
         lacking = who.trouble(self._clock.now())
         return _Far(f"{scheme}://{name}{place.url.host}/", f"{path}{mark}{query}", words, lacking)
 
-    async def _facts(self, far: _Far, sums: tuple[Checksum, ...]) -> Facts:
+    async def _facts(self, far: _Far) -> Facts:
         found = await _done(far, far.system().stat, far.path, self._limit, threaded=True)
         if found.flags & (StatInfoFlags.IS_DIR | StatInfoFlags.OTHER):
             raise Trouble(Verdict.PERMANENT, "not a regular file")
-        return Facts(size=found.size, modified=datetime.fromtimestamp(found.modtime, UTC), checksums=sums)
+        return Facts(size=found.size, modified=datetime.fromtimestamp(found.modtime, UTC))
 
     async def _checksums(self, far: _Far) -> tuple[Checksum, ...]:
-        """What the server computes or knows; many compute nothing, and say so with any error."""
+        """What the server computes or knows; many compute nothing and say so with any error, some take for ever."""
         limit = min(_CHECKSUM_S, self._limit)
         try:
             said = await _done(far, far.system().query, QueryCode.CHECKSUM, far.path, limit, threaded=True)
-        except _Refused as exc:
-            if exc.number in {0, 3010, 3011}:
-                raise
+        except _Refused:
             return ()
         kind, _, value = bytes(said).rstrip(b"\0\n ").decode("ascii", "replace").partition(" ")
         found = checksum(kind, value)
@@ -217,8 +220,6 @@ class XrootdMover:
     @contextlib.asynccontextmanager
     async def _opened(self, far: _Far, url: str, flags: int) -> AsyncIterator[Any]:
         file = client.File()
-        for each in ("ReadRecovery", "WriteRecovery"):  # the engine tries again, and looks whether it is the same file
-            file.set_property(each, "false")
         try:
             await _done(far, file.open, url, flags, _MODE, self._limit, threaded=True, late=lambda: _part(file))
             yield file
@@ -228,8 +229,7 @@ class XrootdMover:
 
 def _set_up(means: Means, limit: int) -> None:
     """Patience of the library; what the environment says comes first. Whole seconds."""
-    if means.cert_dir.is_dir():
-        os.environ.setdefault("X509_CERT_DIR", str(means.cert_dir))
+    os.environ.setdefault("X509_CERT_DIR", str(means.cert_dir))
     for name, value in {
         "ConnectionWindow": _CONNECT_S,
         "ConnectionRetry": 1,
@@ -248,7 +248,7 @@ def _same(before: Facts, now: Facts) -> bool:
 
 def _must_be_far(file: Any) -> None:  # noqa: ANN401
     """A server may send its clients to a file of their own host, which is not for the job."""
-    if str(file.get_property("LastURL")).startswith("file:"):
+    if str(file.get_property("LastURL")).startswith("file:"):  # an open file has one
         raise Trouble(Verdict.PERMANENT, "the server sends us to a file of this host")
 
 
@@ -261,13 +261,13 @@ def _part(file: Any) -> None:  # noqa: ANN401
 # --- the library's threads, and what it says --------------------------------------------------------------------
 
 
-async def _done(  # noqa: ANN401 - the library has no types
+async def _done(
     far: _Far,
     call: Callable[..., Any],
     *args: object,
     threaded: bool = False,
     late: Callable[[], None] = lambda: None,
-) -> Any:
+) -> Any:  # noqa: ANN401 - the library has no types
     """
     The answer to a request; ``late`` is for one that comes when nobody waits any more.
 

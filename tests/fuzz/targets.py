@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,12 +13,24 @@ from arex.errors import ArexError
 from arex.jobdesc import Dialect, JobDescription, parse
 from arex.jobdesc.adl_writer import write_adl
 from arex.jobdesc.check import check
+from arex.jobdesc.convert import Language, convert
 from arex.jobdesc.grami import build_grami, dump_grami, parse_grami
 from arex.jobdesc.lists import Ending, input_entries, local_from, output_entries
 from arex.model.ids import JobId
 from tests.interop.corpus import corpus
 
 DATA: Final = Path(__file__).parents[1] / "data"
+
+
+#: More than one job, and without its brackets.
+JDL: Final = (
+    (
+        b'# two\n[ Type = "Collection"; InputSandbox = {"a"}; Executable = "x"; Nodes = { [ Arguments = "1 \'2 3\'"; ],'
+        b' [ InputSandbox = {root.InputSandbox[0], "gsiftp://h/b"}; JobType = "Parametric"; Parameters = {1, "u"};'
+        b' StdOutput = "o_PARAM_"; ] }; ]'
+    ),
+    b'Executable = "/bin/echo"; Arguments = "\\"a b\\" c"; // end\nOutputSandbox = {"o", "e"};\n',
+)
 
 
 class Broken(AssertionError):
@@ -38,6 +50,20 @@ def job(data: bytes, dialect: Dialect) -> None:
         with contextlib.suppress(ArexError):
             check(one)
             accepted(one)
+
+
+def jdl(data: bytes) -> None:
+    """As for other languages; and what is written as JDL again says the same, or tells what it leaves out."""
+    jobs = parse(data, Dialect.USER)
+    for one in jobs[:20]:
+        with contextlib.suppress(ArexError):
+            check(replace(one, before=(), after=()))
+            accepted(one)
+        with contextlib.suppress(ArexError):
+            found = convert(one, Language.JDL)
+            again = convert(parse(found.text, Dialect.USER)[0], Language.JDL)
+            if again.text != found.text:
+                raise Broken("what is written as JDL changes when it is written again")
 
 
 def accepted(one: JobDescription) -> None:
@@ -82,6 +108,7 @@ def targets() -> list[Target]:
         Target("xrsl of a user", lambda data: job(data, Dialect.USER), xrsl),
         Target("xrsl at the service", lambda data: job(data, Dialect.GRIDMANAGER), xrsl),
         Target("adl", lambda data: job(data, Dialect.GRIDMANAGER), adl),
+        Target("jdl of a user", jdl, [*descriptions(b"["), *JDL]),
         Target(".local", local, fixtures("local")),
         Target(".grami", parse_grami, fixtures("grami")),
         Target(".input and .output", entries, [*fixtures("input"), *fixtures("output"), b"/a http://h/b /c\n"]),

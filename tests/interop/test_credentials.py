@@ -175,6 +175,19 @@ def test_a_job_that_needs_no_credential_runs_with_an_ended_one(here: Site) -> No
     assert "PENDING" not in here.text(job, "errors")
 
 
+def test_an_owner_is_warned_before_the_end(here: Site, server: Web) -> None:
+    """Two hours before, unless the configuration says otherwise; the service looks twice a minute."""
+    make_proxy(here, 3600)
+    [job] = here.submit(sending(server, "warned.txt", 300))
+    here.wait(job, "INLRMS")
+
+    warning = f"; renew it with arcrenew {job.id}\n"
+    until(lambda: warning in here.text(job, "errors"), LONG, lambda: here.tell(job))
+
+    assert 1 == here.text(job, "errors").count(warning)
+    here.arex("arckill", job.url).good()
+
+
 # --- the service of ARC ---------------------------------------------------------------------------------------------
 
 

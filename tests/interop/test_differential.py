@@ -65,6 +65,7 @@ WANTED: Final[Mapping[str, str]] = {
         "6.17 crashes",
     ),
     "xrsl-times: starttime year zero": "a year that our calendar does not have",
+    **{name: "6.17 has lost the JDL that its forerunners read" for name in corpus() if name.startswith("jdl: ")},
 }
 
 _RELATION: Final = re.compile(r'\( ((?:runtimeenvironment|opsys|middleware) [!<>=]+ (?:"(?:[^"]|"")*" ?)+)\)')

@@ -17,7 +17,7 @@ class Relay:
     limit: int | None = None  #: of the next bytes from the server
     up_limit: int | None = None
     silent: bool = False  #: at the limit: silence instead of a cut
-    at_limit: Callable[[], None] = lambda: None  #: called once, before the cut
+    at_limit: Callable[[], object] = lambda: None  #: called once, before the cut
     change: tuple[bytes, bytes] | None = None  #: in what the server sends
     down: int = 0
     up: int = 0

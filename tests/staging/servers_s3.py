@@ -15,14 +15,6 @@ from tests.staging.servers import free_port
 from tests.staging.servers_process import Server
 
 BUCKET = "box"
-#: Connections are kept, as by real services.
-_PROGRAM = """
-import sys
-from moto.server import main
-from werkzeug.serving import WSGIRequestHandler
-WSGIRequestHandler.protocol_version = "HTTP/1.1"
-main(sys.argv[1:])
-"""
 _READ_ONLY = ["s3:GetObject", "s3:ListBucket", "s3:HeadObject"]
 
 
@@ -32,7 +24,7 @@ class S3:
     def __init__(self, root: Path) -> None:
         self.root = root
         port = free_port()
-        argv = [sys.executable, "-W", "ignore", "-c", _PROGRAM, "-H", "127.0.0.1", "-p", str(port)]
+        argv = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
         self.server = Server(argv, port, root / "log", {"INITIAL_NO_AUTH_ACTION_COUNT": "1000000"})
         self.writer, self.reader = root / "writer", root / "reader"
         try:
@@ -77,7 +69,7 @@ class S3:
 
     def _client(self, service: str, access: str = "any", secret: str = "any") -> Any:
         return boto3.client(
-            service,  # type: ignore[call-overload]
+            service,
             endpoint_url=f"http://127.0.0.1:{self.server.port}",
             region_name="us-east-1",
             aws_access_key_id=access,

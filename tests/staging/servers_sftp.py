@@ -33,9 +33,7 @@ class Sshd:
             "MaxStartups 100\nSubsystem sftp internal-sftp\n"
         )
         # -D -e: in the foreground, with its words on stderr
-        self.server = Server(
-            [program("sshd"), "-D", "-e", "-f", f"{root}/sshd_config"], port, root / "log"
-        )
+        self.server = Server([program("sshd"), "-D", "-e", "-f", f"{root}/sshd_config"], port, root / "log")
         self.know(port)
 
     def know(self, port: int) -> None:

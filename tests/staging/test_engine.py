@@ -309,6 +309,18 @@ async def test_copyurl_and_linkurl_and_preferences(site: Site, nginx: Nginx, tmp
     assert not [note for note in site.notes if "going on with" in note]
 
 
+async def test_a_further_source_of_the_description_is_asked_when_the_first_has_not_got_it(
+    site: Site, nginx: Nginx
+) -> None:
+    staging = site.staging(FileEntry("/0", nginx.http("/files/none")))
+    more = (nginx.http("/denied"), nginx.http("/files/small"))
+
+    staged = await site.engine().stage_in(replace(staging, replicas={"/0": more}))
+
+    assert staged.done
+    assert [note for note in site.notes if "going on with" in note]
+
+
 async def test_progress_and_the_list_of_transfers_are_there_for_a_long_staging(site: Site, nginx: Nginx) -> None:
     (nginx.files / "long").write_bytes(bytes(400_000))
     engine = site.engine()

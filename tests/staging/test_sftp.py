@@ -8,7 +8,6 @@ import sys
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -120,7 +119,7 @@ async def test_a_server_that_is_killed_is_gone_on_with(site: Site, sshd: Sshd, r
 async def test_what_changed_meanwhile_is_fetched_from_the_start(site: Site, sshd: Sshd, relay: Relay) -> None:
     path = sshd.files / "changing"
     path.write_bytes(CONTENT)
-    relay.limit, relay.at_limit = 6_000_000, lambda: path.write_bytes(CONTENT[:-1][::-1]) and None
+    relay.limit, relay.at_limit = 6_000_000, lambda: path.write_bytes(CONTENT[:-1][::-1])
     assert (await site.fetched(sshd.url(path, port=relay.port))).done
     assert CONTENT[:-1][::-1] == site.content("0")
 
@@ -165,9 +164,10 @@ async def test_a_target_that_exists_is_left_alone(site: Site, sshd: Sshd) -> Non
     old.write_text("old")
     staging = site.staging(FileEntry("/out", sshd.url(old)))
     (staging.session / "out").write_text("new")
-    assert f"Destination sftp://127.0.0.1:{sshd.server.port}{old} already exists" == (
-        await site.engine().stage_out(staging)
-    ).failure
+    assert (
+        f"Destination sftp://127.0.0.1:{sshd.server.port}{old} already exists"
+        == (await site.engine().stage_out(staging)).failure
+    )
     assert "old" == old.read_text()
 
     wanted = replace(staging, files=(FileEntry("/out", sshd.url(old, ";overwrite=yes")),))
@@ -175,7 +175,9 @@ async def test_a_target_that_exists_is_left_alone(site: Site, sshd: Sshd) -> Non
     assert "new" == old.read_text()
 
 
-async def test_a_missing_package_is_named_with_its_cure(site: Site, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_package_is_named_with_its_cure(
+    site: Site, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "asyncssh", None)
     monkeypatch.delitem(sys.modules, "arex.staging.sftp", raising=False)
     staged = await site.fetched(sshd.url(f"{sshd.files}/small"))
@@ -184,7 +186,7 @@ async def test_a_missing_package_is_named_with_its_cure(site: Site, sshd: Sshd, 
     importlib.import_module("arex.staging.sftp")
 
 
-def test_paths_of_the_home_directory(tmp_path: Path) -> None:
+def test_paths_of_the_home_directory() -> None:
     from arex.staging.sftp import _path  # noqa: PLC0415 - where the package is known to be here
     from arex.staging.url import parse_one  # noqa: PLC0415
 

@@ -15,9 +15,10 @@ import pytest
 from arex.config.values import SpeedControl
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
+from arex.ports import Staged
 from tests.staging.conftest import Site
 from tests.staging.servers_relay import Relay, relay_to
-from tests.staging.servers_xrootd import Xrootd
+from tests.staging.servers_xrootd import GsiAuthority, Xrootd
 
 LARGE = bytes(range(256)) * 100_000
 
@@ -29,6 +30,18 @@ def xrootd() -> Iterator[Xrootd]:
     made.put("large", LARGE)
     yield made
     made.close()
+
+
+@pytest.fixture
+def gsi(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[GsiAuthority, Xrootd]]:
+    authority = GsiAuthority()
+    monkeypatch.setenv("X509_CERT_DIR", str(authority.certificates))
+    monkeypatch.delenv("X509_USER_PROXY", raising=False)
+    server = Xrootd.with_gsi(authority)
+    server.put("small", b"small content")
+    yield authority, server
+    server.close()
+    authority.close()
 
 
 @pytest.fixture
@@ -109,6 +122,24 @@ async def test_each_credential_has_a_connection_of_its_own(site: Site, xrootd: X
     assert 2 == relay.connections
 
 
+async def test_a_proxy_of_the_job_is_shown_and_no_other(site: Site, gsi: tuple[GsiAuthority, Xrootd]) -> None:
+    """One after the other to the same server: a connection that is in does not let others in."""
+    authority, server = gsi
+    url = server.url("small").replace("127.0.0.1", "localhost")
+    common = replace(site.config.common, x509_cert_dir=authority.certificates)
+    site.config = replace(site.config, common=common)
+    engine = site.engine()
+
+    async def come(job: str, credential: str) -> Staged:
+        return await engine.stage_in(site.staging(FileEntry("/0", url, credential), job=job))
+
+    staged = await come("a", str(authority.proxy))
+    assert staged.done, staged
+    assert b"small content" == site.content("0", "a")
+    assert "Permission denied: " in (await come("b", "")).failure
+    assert "the credential has no key; renew it" in (await come("c", str(authority.keyless))).waits
+
+
 async def test_a_server_that_is_killed_is_gone_on_with(site: Site, xrootd: Xrootd, relay: Relay) -> None:
     """The bytes that came are not sent again."""
 
@@ -128,7 +159,7 @@ async def test_a_server_that_is_killed_is_gone_on_with(site: Site, xrootd: Xroot
 async def test_what_changed_meanwhile_is_fetched_from_the_start(site: Site, xrootd: Xrootd, relay: Relay) -> None:
     xrootd.put("changing", LARGE)
     relay.limit = 15_000_000
-    relay.at_limit = lambda: xrootd.put("changing", LARGE[:-1][::-1]) and None
+    relay.at_limit = lambda: xrootd.put("changing", LARGE[:-1][::-1])
     staged = await site.fetched(xrootd.url("changing", port=relay.port))
     assert staged.done, staged
     assert LARGE[:-1][::-1] == site.content("0")

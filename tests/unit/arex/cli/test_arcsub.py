@@ -90,6 +90,66 @@ def test_a_dump_is_adl_and_submits_nothing(user: User) -> None:
     assert not (user.home / "ctl").exists()
 
 
+@pytest.mark.parametrize(
+    ("language", "start"), [("xrsl", "&( executable"), ("emies:adl", "<?xml"), ("EGEE:jdl", '[\n  Type = "Job"')]
+)
+def test_a_description_is_printed_in_another_language(user: User, language: str, start: str) -> None:
+    """As a text of its own, so that it can go into a file."""
+    said = user.run("arcsub", "--dump-format", language, "-e", HELLO)
+
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith(start)
+    assert not (user.home / "ctl").exists()
+
+
+def test_what_a_language_can_not_say_is_named(user: User) -> None:
+    said = user.run("arcsub", "-x", "--dump-format", "jdl", "-e", "&(executable=/bin/true)(priority=7)")
+
+    assert said.err == "WARNING: -e: JDL can't say the priority: 7\n"
+
+
+def test_an_unknown_language_is_refused(user: User) -> None:
+    said = user.run("arcsub", "--dump-format", "jsdl", "-e", HELLO)
+
+    assert said.code == 2
+    assert "'jsdl' is none of xrsl, adl, jdl" in said.err
+
+
+@pytest.mark.parametrize("option", [[], ["-x"]])
+def test_a_mistake_is_shown_in_its_line(user: User, option: list[str]) -> None:
+    (user.home / "bad").write_text("&(executable=/bin/true)\n (wall time=5)")
+
+    said = user.run("arcsub", *option, "bad")
+
+    assert said.code == 1
+    assert said.err.startswith("ERROR: bad: line 2, column ")
+    assert "\n   (wall time=5)\n" in said.err
+    assert "^\n" in said.err
+
+
+@pytest.mark.parametrize("option", [[], ["-x"]])
+def test_what_has_no_effect_is_a_warning(user: User, option: list[str]) -> None:
+    """Once, though the text makes two jobs."""
+    said = user.run(
+        "arcsub", *option, "-e",
+        '[JobType="Parametric"; Parameters=2; Executable="/bin/true"; Arguments="_PARAM_"; Executabel="x"]',
+    )  # fmt: skip
+
+    assert said.code == 0
+    assert said.err.count("Unknown attribute 'Executabel'") == 1
+    assert "did you mean 'Executable'?" in said.err
+
+
+def test_what_runs_around_a_job_is_in_its_session_directory(user: User) -> None:
+    (user.home / "pro.sh").write_text("#!/bin/sh\n")
+
+    user.run("arcsub", "-e", '[Executable="/bin/true"; Prologue="pro.sh"; InputSandbox="pro.sh"]')
+
+    [session] = (user.home / "session").iterdir()
+    assert {path.name for path in session.iterdir()} >= {"pro.sh", "arex-wrapper.sh"}
+    assert (session / "arex-wrapper.sh").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_dry_run_is_marked_in_the_job(user: User) -> None:
     user.run("arcsub", "-D", "-e", HELLO)
 

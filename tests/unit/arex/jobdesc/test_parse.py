@@ -46,10 +46,10 @@ def test_adl_starts_with_an_angle_bracket(text: str | bytes) -> None:
     [
         ("", "is empty"),
         (" \n", "is empty"),
-        ("garbage", "neither xRSL nor ADL: Relation operator expected"),
+        ("garbage", "none of xRSL, ADL and JDL: Relation operator expected"),
         ("(executable=x)", "Attribute name expected"),
         ("&(executable=x\0)", "line 1, column 15: a NUL character"),
-        ("[ executable = x; ]", "JDL are not supported yet"),
+        ("[ executable = x; ]", "line 1, column 3: executable must be a string"),
         (b"&(executable=\xff)", "line 1, column 14: not UTF-8"),
         ("\n\n<a>", "line 3, column 4"),
         ("&(executable=x", "line 1, column 15"),
@@ -60,6 +60,26 @@ def test_anything_else_is_an_error_that_names_the_source(text: str | bytes, mess
         parse(text, Dialect.USER, source="job.xrsl")
 
     assert str(caught.value).startswith("job.xrsl: line ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[ Executable = "x"; ]',
+        b'\xef\xbb\xbf\n[executable="x"]',
+        '# a comment\n/* and ] more */ // and more\n[ Executable = "x" ]',
+        'Executable = "x";\nArguments = "a";',
+        '// without brackets\nExecutable = "x";\nStdOutput = "o";\n# end',
+    ],
+)
+def test_jdl_starts_with_a_bracket_or_leaves_both_out(text: str | bytes) -> None:
+    assert parse(text, Dialect.USER)[0].executable == "x"
+
+
+def test_a_service_reads_no_jdl() -> None:
+    """The library for it must not be in the daemon."""
+    with pytest.raises(JobDescriptionError, match="a service reads no JDL"):
+        parse('[ Executable = "x"; ]', Dialect.GRIDMANAGER)
 
 
 @pytest.mark.parametrize("text", ["&(executable=é)", "&(executable=é)".encode()])
