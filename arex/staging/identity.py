@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import json
 import re
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from arex import credentials
 from arex.clock import Clock
+from arex.credentials.token import expiry
 from arex.errors import CredentialError
 from arex.staging.mover import Trouble, Verdict
 
@@ -63,17 +61,7 @@ def read(path: Path) -> Identity:
     token = data.strip()
     if not _TOKEN.fullmatch(token):
         return Identity(version=version, lacks="the credential is neither a certificate nor a token")
-    return Identity(version=version, token=token.decode(), expires=_expiry(token.decode()))
-
-
-def _expiry(token: str) -> datetime | None:
-    """When a JWT ends; None for another kind of token. Source: RFC 7519."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return datetime.fromtimestamp(claims["exp"], UTC)
-    except (IndexError, ValueError, binascii.Error, KeyError, TypeError, OverflowError):
-        return None
+    return Identity(version=version, token=token.decode(), expires=expiry(token))
 
 
 class Identities:
@@ -88,7 +76,7 @@ class Identities:
             return ANONYMOUS
         seen = self._seen.get(path)
         now = self._clock.monotonic()
-        if seen is None or now - seen[0] > _FRESH_S:
+        if seen is None or now - seen[0] > _FRESH_S or seen[1].trouble(self._clock.now()):  # it may be renewed by now
             if len(self._seen) > 10_000:
                 self._seen.clear()
             self._seen[path] = seen = (now, await asyncio.to_thread(read, path))

@@ -113,11 +113,9 @@ async def test_each_credential_has_a_connection_of_its_own(site: Site, xrootd: X
     for number in (1, 2):
         (site.root / f"token{number}").write_text(f"just-a-token-{number}")
     engine = site.engine()
+    url = xrootd.url("small", f";checksum=adler32:{zlib.adler32(b'small content'):08x}", port=relay.port)
     for number in (1, 2, 1, 2):
-        entries = [
-            FileEntry(f"/{name}", xrootd.url("small", port=relay.port), str(site.root / f"token{number}"))
-            for name in range(5)
-        ]
+        entries = [FileEntry(f"/{name}", url, str(site.root / f"token{number}")) for name in range(5)]
         assert (await engine.stage_in(site.staging(*entries, job=f"job{os.urandom(4).hex()}"))).done
     assert 2 == relay.connections
 
@@ -157,7 +155,8 @@ async def test_a_server_that_is_killed_is_gone_on_with(site: Site, xrootd: Xroot
 
 
 async def test_what_changed_meanwhile_is_fetched_from_the_start(site: Site, xrootd: Xrootd, relay: Relay) -> None:
-    xrootd.put("changing", LARGE)
+    """The server goes by whole seconds, so the first one is of another day."""
+    os.utime(xrootd.put("changing", LARGE), (1_000_000_000, 1_000_000_000))
     relay.limit = 15_000_000
     relay.at_limit = lambda: xrootd.put("changing", LARGE[:-1][::-1])
     staged = await site.fetched(xrootd.url("changing", port=relay.port))
