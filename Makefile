@@ -30,8 +30,8 @@ demo: $(STAMP) ## Run a real job on this machine, in ./demo-run, and show what h
 test: $(STAMP) ## Run all tests; installs the programs that they need
 	sh tools/test-programs.sh
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension tests/fuzz
-	$(PYTEST) tests/integration tests/staging
-	$(PYTEST) -p no:randomly tests/interop
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging
+	$(PYTEST) -n $(JOBS) --dist loadfile -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) tests/faults
 
 check: lint ## What lint does, and unit tests
@@ -60,7 +60,7 @@ condor: $(STAMP) ## The same with a real HTCondor
 
 interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and the other way round
 	sh tools/interop-setup.sh "$(VENV)"
-	$(PYTEST) -p no:randomly tests/interop
+	$(PYTEST) -n $(JOBS) --dist loadfile -p no:randomly tests/interop
 
 faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length
 	sh tools/test-programs.sh

@@ -170,6 +170,8 @@ def _acceptable(page: Page, token: Token) -> None:
         for match in _ODD_ESCAPE.finditer(token.text):
             if match[1] is not None:
                 page.fail(f"{match[0]!r} stands for a character that a string can't hold", token.at + match.start())
+    elif token.kind == "number" and token.text.isdigit() and len(token.text) > 1 and token.text[0] == "0":
+        page.fail(f"The number {token.text[:80]} begins with 0: it would be octal", token.at)
     elif token.kind == "number" and token.text.isdigit() and (len(token.text) > 19 or int(token.text) > _LARGEST):
         page.fail(f"The number {token.text[:80]} is too large", token.at)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import sys
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -182,8 +181,6 @@ async def test_a_missing_package_is_named_with_its_cure(
     monkeypatch.delitem(sys.modules, "arex.staging.sftp", raising=False)
     staged = await site.fetched(sshd.url(f"{sshd.files}/small"))
     assert "pip install 'arex[sftp]'" in staged.failure
-    monkeypatch.undo()
-    importlib.import_module("arex.staging.sftp")
 
 
 def test_paths_of_the_home_directory() -> None:

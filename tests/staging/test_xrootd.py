@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import sys
 import zlib
@@ -221,5 +220,3 @@ async def test_a_missing_package_is_named_with_its_cure(
     monkeypatch.setitem(sys.modules, "XRootD", None)
     monkeypatch.delitem(sys.modules, "arex.staging.xrootd", raising=False)
     assert "pip install 'arex[xrootd]'" in (await site.fetched(xrootd.url("small"))).failure
-    monkeypatch.undo()
-    importlib.import_module("arex.staging.xrootd")

@@ -127,6 +127,17 @@ def test_a_mistake_is_shown_in_its_line(user: User, option: list[str]) -> None:
     assert "^\n" in said.err
 
 
+def test_arcrun_shows_a_mistake_in_its_line_too(user: User) -> None:
+    (user.home / "bad").write_text('[ Executable = "a"\n  StdOutput = "b"; ]')
+
+    said = user.run("arcrun", "bad")
+
+    assert said.code == 1
+    assert said.err == (
+        "ERROR: arcrun: bad: line 2, column 3: ';' is missing before 'StdOutput'\n    StdOutput = \"b\"; ]\n    ^\n"
+    )
+
+
 @pytest.mark.parametrize("option", [[], ["-x"]])
 def test_what_has_no_effect_is_a_warning(user: User, option: list[str]) -> None:
     """Once, though the text makes two jobs."""

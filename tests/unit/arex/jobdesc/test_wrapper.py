@@ -68,7 +68,9 @@ def test_arguments_arrive_as_they_are(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_for_the_job_alone(tmp_path: Path) -> None:
-    assert run(job("cat", before=(shell("cat"),), after=(shell("cat"),)), tmp_path, "in").stdout == "in"
+    around = (shell("cat >/dev/null"), shell("cat >/dev/null", None))
+
+    assert run(job("cat", before=around, after=around), tmp_path, "in").stdout == "in"
 
 
 def test_programs_are_found_in_the_session_directory_or_behind_a_variable(tmp_path: Path) -> None:
