@@ -82,6 +82,7 @@ docs: $(STAMP) ## Build the documentation into ./site
 generated: $(STAMP) ## Write the generated pages of the documentation anew
 	$(BIN)/python -m arex.config.explain >docs/admins/configuration.md
 	$(BIN)/python tools/gen_commands.py >docs/users/commands.md
+	PYTHONPATH=. $(BIN)/python tools/gen_attributes.py >docs/users/attributes.md
 
 wheel: $(STAMP) ## Build a wheel into ./dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

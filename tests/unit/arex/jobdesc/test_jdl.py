@@ -202,7 +202,7 @@ def test_a_number_without_quotes_may_be_the_parameter() -> None:
         ("[ A = 10K; ]", (1, 7), "'10K' is not a number"),
         ("[ A = 99999999999999999999; ]", (1, 7), "too large"),
         ("[ A = 010; ]", (1, 7), "begins with 0"),
-        ("[ '' = 1; Executable = \"x\"; ]", (1, 1), "other attributes"),
+        ("[ '' = 1; ]", (1, 3), "no meaning here"),
         ('[ A = "\\0"; ]', (1, 8), "can't hold"),
         ("[ A = ; ]", (1, 3), "'A' has no value"),
         ("[ A 1; ]", (1, 5), "'=' is missing behind 'A'"),
