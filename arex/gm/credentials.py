@@ -177,7 +177,7 @@ class Credentials:
                 _hand_out(Case(job=job, world=self._world), path)
         except (CorruptFile, OSError) as exc:
             log.warning(
-                "its copy stays as it was: %s", exc, extra={"event": "credential.copy", "job": job.id}
+                "its copy stays as it was: %s", exc, extra={"event": "delegation.copy", "job": job.id}
             )  # its next move tries again
         return job.status.pending
 
@@ -195,7 +195,7 @@ class Credentials:
             if not told and end > now and self._needs(job):
                 store.note(job.id, f"{codec.iso_time(now)} The credential of this job ends {at}")
         except (ArexError, OSError) as exc:
-            log.warning("the owner can't be warned: %s", exc, extra={"event": "credential.warning", "job": job.id})
+            log.warning("the owner can't be warned: %s", exc, extra={"event": "delegation.warning", "job": job.id})
 
     def _needs(self, job: Job) -> bool:
         """Whether the credential is of any use to the job from now on."""
@@ -228,10 +228,10 @@ class Credentials:
             self._suspects = absent
             done = store.tidy(gone, self._world.clock.now())
         except (CredentialError, OSError) as exc:
-            log.info("the store waits for another time: %s", exc, extra={"event": "credential.busy"})
+            log.info("the store waits for another time: %s", exc, extra={"event": "delegation.busy"})
             return
         if done.locks or done.credentials:
-            what = {"event": "credential.tidied"}
+            what = {"event": "delegation.tidied"}
             log.info("released for %d jobs, removed %d that nobody used", done.locks, done.credentials, extra=what)
 
     def _may_come(self, job: JobId) -> bool:

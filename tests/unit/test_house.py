@@ -28,18 +28,19 @@ HOMES: Final = {
     "click": {"arex/cli/"},
     "yaml": {"arex/config/yamlconf.py"},
     "watchdog": {"arex/controldir/watch.py"},
-    # ADL; info.xml out and in
+    # ADL; answers of S3; info.xml out and in
     "lxml": {
         "arex/jobdesc/adl.py",
         "arex/jobdesc/node.py",
         "arex/jobdesc/xml.py",
+        "arex/staging/s3.py",
         "infoprovider/xml.py",
         "arex/cli/arcinfo.py",
     },
     "aiofiles": {"arex/staging/"},
     "aiohttp": {"arex/staging/"},
     "cryptography": {"arex/credentials/"},
-    "classad2": {"arex/jobdesc/jdl.py"},
+    "classad2": {"arex/jobdesc/classads.py"},
 }
 ERRORS: Final = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]
 
