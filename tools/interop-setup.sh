@@ -81,7 +81,7 @@ trap 'rm -rf "$wheels"' EXIT
 digest=$(sha256sum "$wheels"/*.whl | cut -d ' ' -f 1)
 if [ "$digest" != "$(cat "$place/venv/wheel.sha256" 2>/dev/null)" ]; then
     [ -x "$place/venv/bin/pip" ] || "$python" -m venv "$place/venv"
-    for wheel in "$wheels"/*.whl; do "$place/venv/bin/pip" install --quiet --disable-pip-version-check "$wheel[x509]"; done
+    for wheel in "$wheels"/*.whl; do "$place/venv/bin/pip" install --quiet --disable-pip-version-check "${wheel}[x509]"; done
     "$place/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
     echo "$digest" >"$place/venv/wheel.sha256"
 fi

@@ -15,7 +15,13 @@ arcsub nordugrid-arc-client
 arcctl nordugrid-arc-arcctl
 arched nordugrid-arc-hed
 /usr/lib/arc/libaccINTERNAL.so nordugrid-arc-plugins-internal
-/usr/share/arc/submit-fork-job nordugrid-arc-arex'
+/usr/share/arc/submit-fork-job nordugrid-arc-arex
+/usr/lib/python3/dist-packages/arc/__init__.py python3-nordugrid-arc
+nginx nginx-light
+sshd openssh-server
+ssh-keygen openssh-client
+xrootd xrootd-server
+bwrap bubblewrap'
 wanted=" $* "
 
 # "program package" lines of what is not here; multi-arch Debian puts libraries one level deeper

@@ -88,8 +88,7 @@ class Part:
         await self._close()
         try:
             await in_thread(_make_room, self.path, self.facts.size, start)
-            fd = await in_thread(_open_part, self.path, start)
-            self._handle = await settled(_opened(fd))
+            await settled(self._hold(start))
             if not start:  # what lay there is gone by now, so nobody takes it for a part of this
                 await self.begun(self.facts)
             if start and self._digests:
@@ -176,18 +175,25 @@ class Part:
 
     async def stop(self) -> None:
         """The attempt is over: what came stays in the part file, for the next one."""
-        if self._writing is not None or self._pieces:
-            with contextlib.suppress(Trouble):
-                await self._pause()
-                if self._handle is not None and self._pieces:
-                    await settled(self._write(self._take()))
-        await self._close()
+        try:
+            if self._writing is not None or self._pieces:
+                with contextlib.suppress(Trouble):
+                    await self._pause()
+                    if self._handle is not None and self._pieces:
+                        await settled(self._write(self._take()))
+        finally:
+            await self._close()
 
     async def drop(self) -> None:
         """Nothing of it is of use."""
         await self._close()
         self._pieces, self._gathered, self.body, self.size = [], 0, None, 0
         await in_thread(self.path.unlink, missing_ok=True)
+
+    async def _hold(self, start: int) -> None:
+        """Not to be cancelled halfway: nobody else knows of the open file."""
+        fd = await asyncio.to_thread(_open_part, self.path, start)
+        self._handle = await aiofiles.open(fd, "wb", buffering=0)
 
     async def _close(self) -> None:
         if (handle := self._handle) is not None:
@@ -196,10 +202,6 @@ class Part:
 
 
 _ANNOUNCED: Final = "the file has changed, or the announcement is wrong"
-
-
-async def _opened(fd: int) -> AsyncFileIO:
-    return await aiofiles.open(fd, "wb", buffering=0)
 
 
 def _open_part(path: Path, start: int) -> int:

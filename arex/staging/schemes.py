@@ -12,12 +12,22 @@ from arex.errors import StagingError
 from arex.staging.mover import Means, Mover
 
 _HTTP: Final = "arex.staging.http:HttpMover"
+_S3: Final = "arex.staging.s3:S3Mover"
+_XROOTD: Final = "arex.staging.xrootd:XrootdMover"
 BUILT_IN: Final[Mapping[str, str]] = {
     "file": "arex.staging.file:FileMover",
     "http": _HTTP,
     "https": _HTTP,
     "dav": _HTTP,
     "davs": _HTTP,
+    # each needs the extra of its name
+    "s3": _S3,
+    "s3+https": _S3,
+    "sftp": "arex.staging.sftp:SftpMover",
+    "root": _XROOTD,
+    "roots": _XROOTD,
+    "xroot": _XROOTD,
+    "xroots": _XROOTD,
 }
 _GROUP: Final = "arex.movers"
 

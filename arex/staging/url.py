@@ -26,7 +26,10 @@ _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _BETWEEN: Final = re.compile(r"\|(?=[A-Za-z][A-Za-z0-9+.-]*:/)")
 _METADATA: Final = re.compile(r":(checksumtype|checksumvalue|size|guid)=([^:/]*)\Z")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
-_DEFAULT_PORTS: Final = {"http": "80", "dav": "80", "https": "443", "davs": "443"}
+_DEFAULT_PORTS: Final = {
+    "http": "80", "dav": "80", "https": "443", "davs": "443",
+    "s3": "80", "s3+https": "443", "sftp": "22", "root": "1094", "xroot": "1094",
+}  # fmt: skip
 
 
 class CacheUse(StrEnum):

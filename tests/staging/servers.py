@@ -70,7 +70,7 @@ class Nginx:
 
     def __init__(self, root: Path, authority: Authority) -> None:
         program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        assert program is not None, "nginx is missing: sh tools/staging-programs.sh installs it"
+        assert program is not None, "nginx is missing: sh tools/test-programs.sh installs it"
         self.files, self.dav = root / "www" / "files", root / "www" / "dav"
         self.files.mkdir(parents=True)
         self.dav.mkdir()

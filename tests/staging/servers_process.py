@@ -14,7 +14,7 @@ from pathlib import Path
 
 def program(name: str) -> str:
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    assert found is not None, f"{name} is missing: sh tools/staging-programs.sh installs it"
+    assert found is not None, f"{name} is missing: sh tools/test-programs.sh installs it"
     return found
 
 

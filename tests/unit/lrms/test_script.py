@@ -7,7 +7,8 @@ import pytest
 from arex.model.grami import Grami
 from arex.model.ids import JobId, Tag
 from arex.ports import Submission
-from lrms.script import ScriptSettings, expanding, job_script, quoted
+from lrms.script import ScriptSettings, job_script
+from lrms.words import expanding, quoted
 
 SUBMISSION = Submission(
     job=JobId("job1"),
