@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from arex.controldir.cksum import Cksum
+
 #: Names of algorithms in other spellings: RFC 9530, IANA's list of digest values, ownCloud.
 _OTHER_NAMES: Final = {"sha-256": "sha256", "sha-1": "sha1", "sha": "sha1", "unixcksum": "cksum", "adler": "adler32"}
 _DIGITS: Final = {"adler32": 8, "md5": 32, "sha1": 40, "sha256": 64}
 _BASE64: Final = {"md5", "sha1", "sha256"}
 _HEADERS: Final = ("Digest", "Repr-Digest", "Content-MD5", "OC-Checksum")
-_ALL_ONES: Final = 0xFFFFFFFF
-_MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _HEX: Final = re.compile(r"[0-9a-f]+")
 
 
@@ -59,25 +59,9 @@ class _Hash:
         return self._hash.hexdigest()
 
 
-class _Cksum:
-    """
-    The CRC of cksum(1): that of zlib with the bits of every byte, and of the sum, in the other order.
-
-    Source: POSIX.1-2017, cksum.
-    """
-
-    def __init__(self) -> None:
-        self._sum = _ALL_ONES  # zlib's name for a register of zeros
-        self._length = 0
-
-    def update(self, data: bytes, /) -> None:
-        self._sum = zlib.crc32(data.translate(_MIRRORED), self._sum)
-        self._length += len(data)
-
+class _Cksum(Cksum):
     def value(self) -> str:
-        length = self._length.to_bytes((self._length.bit_length() + 7) // 8, "little")
-        mirrored = zlib.crc32(length.translate(_MIRRORED), self._sum) ^ _ALL_ONES
-        return str(int(f"{mirrored:032b}"[::-1], 2) ^ _ALL_ONES)
+        return str(self.number())
 
 
 _MAKERS: Final[Mapping[str, Callable[[], Digest]]] = {

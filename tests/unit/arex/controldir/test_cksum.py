@@ -1,0 +1,25 @@
+"""The checksum is that of the program of this name."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+
+import pytest
+
+from arex.controldir.cksum import Cksum, cksum
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"hello", bytes(range(256)) * 5000], ids=["empty", "nul", "word", "long"])
+def test_it_is_what_cksum_prints(data: bytes) -> None:
+    said = subprocess.run(["cksum"], input=data, capture_output=True, check=True).stdout
+
+    assert int(said.split()[0]) == cksum(io.BytesIO(data))
+
+
+def test_pieces_make_the_whole() -> None:
+    crc = Cksum()
+    for piece in (b"hel", b"", b"lo"):
+        crc.update(piece)
+
+    assert cksum(io.BytesIO(b"hello")) == crc.number()
