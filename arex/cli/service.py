@@ -161,8 +161,8 @@ def _shown(config: Configuration, pid: int, snapshot: daemon.Snapshot | None) ->
                 lines.append(f"  unsure    {unsure} submissions without an answer, being looked up")
             if calls := snapshot.calls.get(name):
                 lines.append(f"  commands  {', '.join(f'{count} {command}' for command, count in calls.items())}")
-        if any(snapshot.staging.values()):
-            lines.append(f"  staging   {', '.join(f'{count} {what}' for what, count in snapshot.staging.items())}")
+        if moved := [f"{count} {what.replace('_', ' ')}" for what, count in snapshot.staging.items() if count]:
+            lines.append(f"  staging   {', '.join(moved)}")
         if snapshot.strays:
             lines.append(f"  strays    {snapshot.strays} jobs in the batch system that belong to no job here")
     return "\n".join(lines)
