@@ -201,6 +201,8 @@ class HttpMover:
             task = self._sessions[who] = asyncio.ensure_future(self._connect(who))
             if len(self._sessions) > _MOST_SESSIONS:
                 await self._retire()
+        if task.done() and not task.cancelled() and task.exception() is None:  # one of thousands of requests
+            return task.result()
         try:
             return await asyncio.shield(task)
         except Trouble:

@@ -46,7 +46,8 @@ class Service:
         self.conf.write_text(
             f"[common]\n[arex]\ncontroldir={self.ctl}\nsessiondir={self.sessions}\npidfile={root}/arex.pid\n"
             f"logfile={root}/arex.log\njoblog={root}/jobs.log\nmaxjobs=-1 40 -1 -1 -1\nwakeupperiod=1\n"
-            f"[arex/service]\nallow_root=yes\nscan_period=1\n{more}[lrms]\nlrms=fork\n[queue:fork]\n",
+            f"[arex/service]\nallow_root=yes\nscan_period=1\n{more}"
+            "[arex/data-staging]\nmaxtransfertries=3\n[lrms]\nlrms=fork\n[queue:fork]\n",
             encoding="utf-8",
         )
         make_canary(self.canary)
