@@ -5,7 +5,7 @@ Input files over http from an nginx on loopback, beside ``curl`` on the same lis
 
 Small files: 1 kB each, ``curl --parallel`` with its own limit of 50 at a time; arex with ``maxdelivery`` of 10, the
 default, and of 50. One big file: ``curl -o``. The engine runs in a process of its own, without a daemon around it.
-arex waits for the disk (fsync) as it does by default; curl does not.
+arex waits for the disk (fsync) as it does by default; curl does not, so arex without it stands beside.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from arex.clock import SystemClock
-from arex.config.model import ArexBlock, Configuration, DataStagingBlock
+from arex.config.model import ArexBlock, Configuration, DataStagingBlock, ServiceBlock
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staging
@@ -36,11 +36,15 @@ from tests.staging.servers import Authority, Nginx
 MB = 1024 * 1024
 
 
-def worker(root: Path, urls: list[str], most: int) -> None:
+def worker(root: Path, urls: list[str], most: int, *, fsync: bool) -> None:
     """Stage in once; prints seconds and the most memory in use."""
     session = root / "job"
     session.mkdir(parents=True)
-    config = Configuration(arex=ArexBlock(controldir=root), staging=DataStagingBlock(maxdelivery=most))
+    config = Configuration(
+        arex=ArexBlock(controldir=root),
+        staging=DataStagingBlock(maxdelivery=most),
+        service=ServiceBlock(fsync=fsync),
+    )
     files = tuple(FileEntry(f"/{number}", url) for number, url in enumerate(urls))
 
     async def stage() -> float:
@@ -57,11 +61,12 @@ def worker(root: Path, urls: list[str], most: int) -> None:
     print(json.dumps([took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
 
 
-def arex(place: Path, urls: list[str], most: int) -> tuple[float, float]:
+def arex(place: Path, urls: list[str], most: int, *, fsync: bool) -> tuple[float, float]:
     """Seconds, and MB of memory."""
     target = Path(tempfile.mkdtemp(dir=place))
     (target / "urls").write_text("\n".join(urls))
     argv = [sys.executable, __file__, "--worker", str(target), "--most", str(most)]
+    argv += [] if fsync else ["--no-fsync"]
     said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     shutil.rmtree(target)
     took, memory = json.loads(said)
@@ -81,21 +86,22 @@ def curl(place: Path, urls: list[str]) -> float:
     return took
 
 
-def compare(place: Path, urls: list[str], rounds: int, limits: tuple[int, ...]) -> None:
+def compare(place: Path, urls: list[str], rounds: int, ways: tuple[tuple[int, bool], ...]) -> None:
+    """``ways``: how many at a time, and whether with fsync."""
     theirs: list[float] = []
-    ours: dict[int, list[float]] = {most: [] for most in limits}
+    ours: dict[tuple[int, bool], list[float]] = {way: [] for way in ways}
     memory: list[float] = []
     for _ in range(rounds):  # in turns, so that the machine's moods meet both
         theirs.append(curl(place, urls))
-        for most in limits:
-            took, used = arex(place, urls, most)
-            ours[most].append(took)
+        for most, fsync in ways:
+            took, used = arex(place, urls, most, fsync=fsync)
+            ours[most, fsync].append(took)
             memory.append(used)
-    print(f"  curl               {median(theirs)}")
-    for most, times in ours.items():
+    print(f"  curl                         {median(theirs)}")
+    for (most, fsync), times in ours.items():
         ratio = statistics.median(times) / statistics.median(theirs)
-        print(f"  arex, {most:2} at a time  {median(times)}  x {ratio:.2f}")
-    print(f"  arex, most memory  {max(memory):.0f} MB", flush=True)
+        print(f"  arex, {most:2} at a time{'' if fsync else ', no fsync':10}  {median(times)}  x {ratio:.2f}")
+    print(f"  arex, most memory            {max(memory):.0f} MB", flush=True)
 
 
 def median(times: list[float]) -> str:
@@ -109,9 +115,11 @@ def main() -> None:
     options.add_argument("--big", type=int, default=2048, help="MB")
     options.add_argument("--worker", type=Path)
     options.add_argument("--most", type=int, default=10)
+    options.add_argument("--no-fsync", action="store_true")
     chosen, _ = options.parse_known_args()
     if chosen.worker is not None:
-        worker(chosen.worker, (chosen.worker / "urls").read_text().split("\n"), chosen.most)
+        urls = (chosen.worker / "urls").read_text().split("\n")
+        worker(chosen.worker, urls, chosen.most, fsync=not chosen.no_fsync)
         return
     with tempfile.TemporaryDirectory(prefix="arex-bench-", dir=ROOT) as name:
         root = Path(name)
@@ -121,12 +129,12 @@ def main() -> None:
                 (nginx.files / f"s{number}").write_bytes(bytes([number % 256]) * 1024)
             print(f"{chosen.small} files of 1 kB, {chosen.rounds} rounds, medians", flush=True)
             urls = [nginx.http(f"/files/s{number}") for number in range(chosen.small)]
-            compare(root, urls, chosen.rounds, (10, 50))
+            compare(root, urls, chosen.rounds, ((10, True), (50, True)))
             with (nginx.files / "big").open("wb") as stream:
                 for _ in range(chosen.big):
                     stream.write(bytes(MB))
             print(f"one file of {chosen.big} MB, {min(chosen.rounds, 3)} rounds, medians", flush=True)
-            compare(root, [nginx.http("/files/big")], min(chosen.rounds, 3), (10,))
+            compare(root, [nginx.http("/files/big")], min(chosen.rounds, 3), ((10, True), (10, False)))
         finally:
             nginx.close()
 
