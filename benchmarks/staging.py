@@ -25,7 +25,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from arex.clock import SystemClock
-from arex.config.model import ArexBlock, Configuration, DataStagingBlock, ServiceBlock
+from arex.config.model import ArexBlock, Configuration, ServiceBlock
+from arex.config.staging import DataStagingBlock
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staging

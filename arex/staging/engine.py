@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from arex.clock import Clock
-from arex.config.model import Configuration, DataStagingBlock
+from arex.config.model import Configuration
+from arex.config.staging import DataStagingBlock
 from arex.controldir import atomic, progress
 from arex.errors import CorruptFile
 from arex.model.ids import JobId

@@ -22,8 +22,8 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from arex import __version__
 from arex.clock import Clock
+from arex.staging.client import client
 from arex.staging.digest import announced
 from arex.staging.identity import ANONYMOUS, Identities, Identity, context
 from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
@@ -38,7 +38,6 @@ _SMALL: Final = 256 * 1024
 #: From this size on a server may say no before the body is sent.
 _ASK_FIRST: Final = 1024 * 1024
 _PATIENCE_S: Final = 5.0
-_CONNECT_S: Final = 30.0
 _MOST_LEVELS: Final = 100
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)")
 _WANT: Final = {"Want-Digest": "adler32, md5;q=0.8, sha-256;q=0.5"}
@@ -211,16 +210,7 @@ class HttpMover:
 
     async def _connect(self, who: Identity) -> aiohttp.ClientSession:
         trust = await asyncio.to_thread(context, self._means.cert_dir, who)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=trust),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"arex/{__version__}", "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_S, sock_read=self._means.inactivity_s or None
-            ),
-            read_bufsize=1 << 20,
-        )
+        return client(trust, self._means.inactivity_s or None)
 
     async def _retire(self) -> None:
         for who, task in list(self._sessions.items()):

@@ -25,7 +25,7 @@ import aiohttp
 from lxml import etree
 from yarl import URL
 
-from arex import __version__
+from arex.staging.client import client
 from arex.staging.digest import checksum
 from arex.staging.http import refusal
 from arex.staging.identity import ANONYMOUS, context
@@ -38,7 +38,6 @@ from arex.staging.url import Url
 _PART: Final = 16 * 1024 * 1024
 _MOST_PARTS: Final = 10_000
 _SMALL: Final = 256 * 1024
-_CONNECT_S: Final = 30.0
 _ANSWER_S: Final = 300.0
 _DEFAULT_REGION: Final = "us-east-1"
 _MD5: Final = re.compile(r'"([0-9a-f]{32})"')
@@ -186,16 +185,7 @@ class S3Mover:
 
     async def _connect(self) -> aiohttp.ClientSession:
         trust = await asyncio.to_thread(context, self._means.cert_dir, ANONYMOUS)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=trust),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"arex/{__version__}", "Accept-Encoding": "identity"},
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_S, sock_read=self._means.inactivity_s or _ANSWER_S
-            ),
-            read_bufsize=1 << 20,
-        )
+        return client(trust, self._means.inactivity_s or _ANSWER_S)
 
 
 class _NotImplementedThere(Trouble):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +101,7 @@ class Company(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Transfer:
+class Transfer(ABC):
     """What both directions have in common; ``move`` is the subclass's."""
 
     shop: Shop
@@ -142,9 +143,9 @@ class Transfer:
             self.leave()
         self.stage.ended(self)
 
+    @abstractmethod
     async def move(self) -> None:
         """Do it; raises Failed or Held."""
-        raise NotImplementedError
 
     def leave(self) -> None:
         """Give back every place, and every wish for one."""
@@ -211,9 +212,9 @@ class Transfer:
             return Held(f"{url.shown}: {trouble}")
         return Failed(self.worded(url, trouble))
 
+    @abstractmethod
     def worded(self, url: Url, trouble: Trouble) -> str:
         """The end in ARC's words."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True)

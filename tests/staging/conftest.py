@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.model import ArexBlock, CommonBlock, Configuration, DataStagingBlock, ServiceBlock
+from arex.config.model import ArexBlock, CommonBlock, Configuration, ServiceBlock
+from arex.config.staging import DataStagingBlock
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staged, Staging

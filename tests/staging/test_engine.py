@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.model import CacheBlock
+from arex.config.staging import CacheBlock
 from arex.config.values import CacheDir, CopyUrl, SharePriority
 from arex.controldir import progress
 from arex.errors import StagingError

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.model import CacheBlock, Configuration
+from arex.config.model import Configuration
+from arex.config.staging import CacheBlock
 from arex.config.values import CacheDir
 from arex.errors import CacheUnavailable, UnsafePath
 from arex.model.ids import JobId

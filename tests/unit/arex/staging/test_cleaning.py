@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.model import CacheBlock, CacheCleanerBlock, Configuration, ServiceBlock
+from arex.config.model import Configuration, ServiceBlock
+from arex.config.staging import CacheBlock, CacheCleanerBlock
 from arex.config.values import CacheDir, CacheSize, SpaceMethod
 from arex.controldir import hostlock
 from arex.model.ids import JobId
