@@ -140,7 +140,7 @@ class Credentials:
             await self._world.clock.sleep(_ROUND_S)
 
     async def round(self, jobs: Iterable[Job], wake: Callable[[JobId], None]) -> None:
-        """One look; jobs that waited for a credential that has changed are woken."""
+        """One look; jobs whose credential has changed are woken."""
         active = list(jobs)
         holders: dict[Path, list[Job]] = defaultdict(list)
         for job in active:
@@ -162,16 +162,20 @@ class Credentials:
         if known is None:
             return []
         woken = []
-        if self._versions.get(path) != known.version:
+        before = self._versions.get(path)
+        if before != known.version:
             self._versions[path] = known.version
-            woken = [job.id for job in jobs if self._renewed(job, path, known)]
+            for job in jobs:
+                self._renewed(job, path, known)
+            # who saw the old one may be on the way to its wait: after a change everybody is looked at
+            woken = [job.id for job in jobs if before is not None or job.status.pending]
         if known.expires - self._world.clock.now() <= self._warning:
             for job in jobs:
                 self._warn(job, known.expires)
         return woken
 
-    def _renewed(self, job: Job, path: Path, known: Kept) -> bool:
-        """Bring a job's copies up to date; whether it should be looked at."""
+    def _renewed(self, job: Job, path: Path, known: Kept) -> None:
+        """Bring a job's copies up to date."""
         try:
             if known.certificate:
                 _hand_out(Case(job=job, world=self._world), path)
@@ -179,7 +183,6 @@ class Credentials:
             log.warning(
                 "its copy stays as it was: %s", exc, extra={"event": "delegation.copy", "job": job.id}
             )  # its next move tries again
-        return job.status.pending
 
     # --- warnings ------------------------------------------------------------------------------------------------
 

@@ -107,7 +107,9 @@ class House:
         return f"{self.state(job)}\n{(self.store.read(job, 'errors') or b'').decode()}{self.store.failure(job)}"
 
     async def reaches(self, job: JobId, *words: str) -> None:
+        """On disk, and then in the manager, which learns of a move when all of it has been written."""
         await until(lambda: self.state(job) in words, lambda: (words, self.tell(job)))
+        await until(lambda: job not in self.manager._busy, lambda: (words, self.tell(job)))
 
     async def runs(self, job: JobId) -> LocalId:
         await self.reaches(job, "INLRMS")
