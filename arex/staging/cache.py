@@ -27,6 +27,8 @@ from arex.config.values import CacheDir
 from arex.controldir import atomic, beneath, codec, hostlock
 from arex.errors import CacheUnavailable, CorruptFile
 from arex.model.ids import JobId
+from arex.staging import journal
+from arex.staging.mover import Facts
 
 #: A lock that was not touched for so long is nobody's. Source: ARC 6.17.
 STALE_S: Final = 900.0
@@ -165,6 +167,26 @@ class Cached:
     def _meta(self) -> str:
         return f"{self.path}.meta"
 
+    @property
+    def _begun(self) -> str:
+        return f"{self.path}.begun"
+
+    def begin(self, source: str, facts: Facts) -> None:
+        """``partial`` is empty and about to be filled from this state of a source."""
+        atomic.put(self._begun, json.dumps(journal.half(source, facts)).encode())
+
+    def begin_small(self) -> None:
+        """The same for content that is not worth going on with."""
+        atomic.remove(self._begun)
+
+    def half(self, source: str) -> Facts | None:
+        """What ``partial`` is a part of, if that is of this source."""
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # torn, or nobody's: it is fetched anew
+            fact = json.loads(atomic.read(self._begun) or b"{}")
+            if fact["url"] == journal.mark(source):
+                return journal.half_of(fact)
+        return None
+
     def record(self) -> CacheRecord | None:
         """What is cached, None if nothing is, or nothing that can be trusted."""
         lines = self._lines()
@@ -209,10 +231,11 @@ class Cached:
         # before the file: a crash between the two leaves a copy that is not trusted
         self._put_meta([], [_facts(record, record.checked, self.partial.stat().st_ino)])
         self.partial.rename(self.path)
+        atomic.remove(self._begun)
 
     def drop(self) -> None:
         """Forget the copy; jobs that link to it keep theirs."""
-        for name in (str(self.path), self._meta, str(self.partial)):
+        for name in (str(self.path), self._meta, str(self.partial), self._begun):
             atomic.remove(name)
 
     def deliver(self, job: JobId, session: Path, pfn: str, *, copy: bool, executable: bool) -> int:

@@ -137,7 +137,8 @@ class Cleaner:
 
     def _remove_parts(self, root: Path, *, dry_run: bool) -> list[Path]:
         now, removed = self._clock.now(), []
-        for part in (root / "data").glob("??/*.part"):
+        data = root / "data"
+        for part in (*data.glob("??/*.part"), *data.glob("??/*.begun")):
             with _locked(part.with_suffix("")) as ours:
                 if ours and now - datetime.fromtimestamp(part.lstat().st_mtime, UTC) > _PART_LIVES:
                     removed.append(part)

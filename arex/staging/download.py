@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +32,6 @@ class Download(Transfer):
     """One input."""
 
     look_up: Ticket | None = None  #: for a place among those that look and link
-    half: tuple[Url, Facts] | None = None  #: what the half file in the cache is of
 
     @property
     def _cacheable(self) -> bool:
@@ -85,7 +85,12 @@ class Download(Transfer):
         url = str(source.url)
         begun, facts = self.stage.journal.begun.get(self.entry.pfn, ("", None))
         facts = facts if begun == journal.mark(url) else None
-        part = await self._fetch(mover, source, workdir / journal.part_name(self.entry.pfn), facts)
+
+        async def begins(facts: Facts) -> None:
+            fact = journal.begun(self.entry.pfn, url, facts)
+            await in_thread(self.stage.journal.add, [fact], durable=False)
+
+        part = await self._fetch(mover, source, workdir / journal.part_name(self.entry.pfn), facts, begins)
         arrival = Arrival(self.entry.pfn, url, part.body, self.replicas[0].executable, self.shop.durable)
         if part.body is not None:
             arrival.durable = False
@@ -99,28 +104,27 @@ class Download(Transfer):
             raise from_os(exc) from exc
 
     async def _fetch(
-        self, mover: Mover, source: Place, path: Path, facts: Facts | None, *, in_memory: bool = True
-    ) -> Part:
+        self, mover: Mover, source: Place, path: Path, facts: Facts | None,
+        begins: Callable[[Facts], Awaitable[None]], *, in_memory: bool = True,
+    ) -> Part:  # fmt: skip
         url = source.url
         assert self.meter is not None
         part = Part(
             path=path,
             wanted=Wanted(size=url.size, checksum=url.checksum, algorithm=url.algorithm),
             meter=self.meter,
-            begun=self._begun(url, in_cache=not in_memory),
+            begun=begins,
             in_memory=in_memory,
+            durable=self.shop.durable,
         )
         self.state = "TRANSFERRING"
         resume = None if facts is None else await in_thread(_resume, path, facts)
         try:
             await mover.fetch(source, _Told(part, self, resume), resume)
-            await part.finish(durable=self.shop.durable)
+            await part.finish()
         finally:
             await part.stop()
         return part
-
-    def _begun(self, url: Url, *, in_cache: bool) -> _Begun:
-        return _Begun(self, url, in_cache)
 
     # --- through the cache --------------------------------------------------------------------------------------
 
@@ -156,8 +160,16 @@ class Download(Transfer):
         self.shop.counters.cache_misses += 1
 
         async def fetch(mover: Mover, source: Place) -> Facts:
-            facts = self.half[1] if self.half is not None and self.half[0] == source.url else None
-            return (await self._fetch(mover, source, cached.partial, facts, in_memory=False)).facts
+            url = str(source.url)
+
+            async def begins(facts: Facts) -> None:
+                if facts.size is not None and facts.size < _LEAST_RESUME:
+                    await in_thread(cached.begin_small)
+                else:
+                    await in_thread(cached.begin, url, facts)
+
+            half = await in_thread(cached.half, url)
+            return (await self._fetch(mover, source, cached.partial, half, begins, in_memory=False)).facts
 
         facts = await self.tried(fetch, self.shop.delivery, self.ticket)
         self.shop.delivery.leave(self.ticket)
@@ -210,22 +222,6 @@ class Download(Transfer):
             await self.stage.note(f"{self.replicas[0].shown}: no link to {here}, it is fetched: {exc.strerror}")
             return False
         return True
-
-
-@dataclass(slots=True)
-class _Begun:
-    """Writes down what a part file is of, so that it can be gone on with."""
-
-    download: Download
-    url: Url
-    in_cache: bool
-
-    async def __call__(self, facts: Facts) -> None:
-        if self.in_cache:
-            self.download.half = (self.url, facts)
-            return
-        fact = journal.begun(self.download.entry.pfn, str(self.url), facts)
-        await in_thread(self.download.stage.journal.add, [fact], durable=False)
 
 
 @dataclass(slots=True)

@@ -60,9 +60,30 @@ def part_name(pfn: str) -> str:
 
 def begun(pfn: str, url: str, facts: Facts) -> Fact:
     """A part file is being filled, from this state of the source."""
+    return {"fact": "begin", "pfn": pfn, **half(url, facts)}
+
+
+def half(url: str, facts: Facts) -> Fact:
+    """What a part file is a part of."""
     modified = None if facts.modified is None else facts.modified.isoformat()
-    state = {"size": facts.size, "etag": facts.etag, "modified": modified}
-    return {"fact": "begin", "pfn": pfn, "url": mark(url), **state, "boot": _BOOT}
+    return {"url": mark(url), "size": facts.size, "etag": facts.etag, "modified": modified, "boot": _BOOT}
+
+
+def half_of(fact: Fact) -> Facts | None:
+    """
+    The state of the source that ``half`` wrote down; None after a power cut, which may have taken bytes of the part.
+
+    Raises:
+        KeyError, ValueError: it does not read.
+    """
+    size, modified = fact["size"], fact["modified"]
+    if fact["boot"] != _BOOT:
+        return None
+    return Facts(
+        size=size if isinstance(size, int) else None,
+        etag=str(fact["etag"]),
+        modified=datetime.fromisoformat(modified) if isinstance(modified, str) else None,
+    )
 
 
 def whole(pfn: str, url: str, size: int, mtime_ns: int | None, *, durable: bool) -> Fact:
@@ -135,16 +156,8 @@ class Journal:
     def _learn(self, fact: Fact) -> None:
         pfn, url = str(fact["pfn"]), str(fact["url"])
         match fact["fact"]:
-            case "begin" if fact["boot"] == _BOOT:
-                size, modified = fact["size"], fact["modified"]
-                self.begun[pfn] = (
-                    url,
-                    Facts(
-                        size=size if isinstance(size, int) else None,
-                        etag=str(fact["etag"]),
-                        modified=datetime.fromisoformat(modified) if isinstance(modified, str) else None,
-                    ),
-                )
+            case "begin" if (facts := half_of(fact)) is not None:
+                self.begun[pfn] = (url, facts)
             case "whole" if fact["boot"] in {"", _BOOT}:
                 size, mtime_ns = fact["size"], fact["mtime_ns"]
                 assert isinstance(size, int)

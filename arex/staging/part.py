@@ -14,9 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import aiofiles
-from aiofiles.threadpool.binary import AsyncFileIO
-
 from arex.staging.digest import Checksum, Digest, digest
 from arex.staging.meter import Meter
 from arex.staging.mover import Facts, Trouble, Verdict, from_os
@@ -26,6 +23,8 @@ from arex.staging.threads import in_thread, settled
 SMALL: Final = 64 * 1024
 _PIECE: Final = 4 * 1024 * 1024
 _READ: Final = 1024 * 1024
+#: One call of the system takes so many.
+_MOST_PIECES: Final = 1024
 _HOLD_S: Final = 0.2
 
 
@@ -55,9 +54,10 @@ class Part:
     size: int = 0  #: bytes so far, with those of earlier attempts
     body: bytes | None = None
     in_memory: bool = True  #: whether small content may stay there
+    durable: bool = True  #: whether the part file is forced to disk when it is whole
     _pieces: list[bytes] = field(default_factory=list)
     _gathered: int = 0
-    _handle: AsyncFileIO | None = None
+    _fd: int = -1
     _writing: asyncio.Task[None] | None = None
     _digests: list[tuple[Checksum, Digest]] = field(default_factory=list)
     _small: bool = False
@@ -88,7 +88,7 @@ class Part:
         await self._close()
         try:
             await in_thread(_make_room, self.path, self.facts.size, start)
-            await settled(self._hold(start))
+            await in_thread(self._hold, start)
             if not start:  # what lay there is gone by now, so nobody takes it for a part of this
                 await self.begun(self.facts)
             if start and self._digests:
@@ -110,19 +110,15 @@ class Part:
             self._due = asyncio.get_running_loop().time() + _HOLD_S
             self._writing = asyncio.ensure_future(self._write(self._take()))
 
-    def _take(self) -> bytes:
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces, self._gathered = [], 0
-        return data
+    def _take(self) -> list[bytes]:
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        return pieces
 
-    async def _write(self, data: bytes) -> None:
-        assert self._handle is not None
+    async def _write(self, pieces: list[bytes]) -> None:
         digests = [each for _, each in self._digests]
-        checking = asyncio.ensure_future(asyncio.to_thread(_update, digests, data)) if digests else None
+        checking = asyncio.ensure_future(asyncio.to_thread(_update, digests, pieces)) if digests else None
         try:
-            view = memoryview(data)
-            while view:
-                view = view[await self._handle.write(view) :]
+            await asyncio.to_thread(_append, self._fd, pieces, soon=self.durable)
         except OSError as exc:
             raise from_os(exc) from exc
         finally:
@@ -135,7 +131,7 @@ class Part:
             self._writing = None
             await settled(writing)
 
-    async def finish(self, *, durable: bool) -> None:
+    async def finish(self) -> None:
         """
         The answer has come to its end: check the content, have it on disk.
 
@@ -143,14 +139,13 @@ class Part:
             Trouble: it is not what was announced (nothing of it is kept), or the disk is full.
         """
         if self._small:
-            self.body = self._take() if self._pieces else b""
-            if self._digests:  # cheap for a small body
-                _update([each for _, each in self._digests], self.body)
+            self.body = b"".join(self._take())
+            _update([each for _, each in self._digests], [self.body])  # cheap for a small body
         else:
             await self._pause()
             if self._pieces:
                 await settled(self._write(self._take()))
-            if durable:
+            if self.durable:
                 await self._sync()
             await self._close()
         if objection := self._objection():
@@ -158,9 +153,8 @@ class Part:
             raise Trouble(Verdict.CORRUPT, objection, cure=_ANNOUNCED)
 
     async def _sync(self) -> None:
-        assert self._handle is not None
         try:
-            await in_thread(os.fsync, self._handle.fileno())
+            await in_thread(os.fsync, self._fd)
         except OSError as exc:
             raise from_os(exc) from exc
 
@@ -179,7 +173,7 @@ class Part:
             if self._writing is not None or self._pieces:
                 with contextlib.suppress(Trouble):
                     await self._pause()
-                    if self._handle is not None and self._pieces:
+                    if self._fd >= 0 and self._pieces:
                         await settled(self._write(self._take()))
         finally:
             await self._close()
@@ -190,15 +184,14 @@ class Part:
         self._pieces, self._gathered, self.body, self.size = [], 0, None, 0
         await in_thread(self.path.unlink, missing_ok=True)
 
-    async def _hold(self, start: int) -> None:
-        """Not to be cancelled halfway: nobody else knows of the open file."""
-        fd = await asyncio.to_thread(_open_part, self.path, start)
-        self._handle = await aiofiles.open(fd, "wb", buffering=0)
+    def _hold(self, start: int) -> None:
+        """In the thread itself: a cancellation meanwhile must not lose the open file."""
+        self._fd = _open_part(self.path, start)
 
     async def _close(self) -> None:
-        if (handle := self._handle) is not None:
-            self._handle = None
-            await settled(handle.close())
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            await in_thread(os.close, fd)
 
 
 _ANNOUNCED: Final = "the file has changed, or the announcement is wrong"
@@ -226,10 +219,32 @@ def _catch_up(path: Path, size: int, digests: list[Digest]) -> None:
     with path.open("rb", buffering=0) as stream:
         left = size
         while left and (data := stream.read(min(_READ, left))):
-            _update(digests, data)
+            _update(digests, [data])
             left -= len(data)
 
 
-def _update(digests: list[Digest], data: bytes) -> None:
+def _append(fd: int, pieces: list[bytes], *, soon: bool) -> None:
+    """
+    Write pieces as they came, without a copy of them.
+
+    ``soon``: the disk begins with them now, so that the end has little to wait for (Linux starts the writing of pages
+    that are said not to be needed; those that are not on disk yet stay in memory).
+    """
+    for first in range(0, len(pieces), _MOST_PIECES):
+        views = [memoryview(piece) for piece in pieces[first : first + _MOST_PIECES]]
+        while views:
+            written = os.writev(fd, views)
+            while views and written >= len(views[0]):
+                written -= len(views.pop(0))
+            if written:
+                views[0] = views[0][written:]
+    if soon:
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        size = sum(map(len, pieces))
+        os.posix_fadvise(fd, end - size, size, os.POSIX_FADV_DONTNEED)
+
+
+def _update(digests: list[Digest], pieces: list[bytes]) -> None:
     for each in digests:
-        each.update(data)
+        for data in pieces:
+            each.update(data)

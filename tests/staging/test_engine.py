@@ -108,6 +108,30 @@ async def test_a_cached_file_that_has_changed_is_fetched_anew(site: Site, nginx:
     assert b"newer" == site.content("0", "b")
 
 
+async def test_a_half_in_the_cache_is_gone_on_with_by_the_next_who_wants_the_file(site: Site, odd: Odd) -> None:
+    """Also by another engine, as after a restart, and for another job."""
+    with_cache(site)
+    content = bytes(range(256)) * 10_000
+    asked = []
+
+    async def dies(request: Request, writer: asyncio.StreamWriter) -> None:
+        answer = part_of(content, request, ETag='"1"')
+        asked.append(request.headers.get("range"))
+        writer.write(answer if asked[1:] else answer[:1_500_000])
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+    odd.answers["/x"] = dies
+    assert "ended too early" in (await site.fetched(odd.url("/x"), maxtransfertries=1)).failure
+    [half] = (site.root / "cache").glob("data/*/*.part")
+    size = half.stat().st_size
+
+    assert (await site.fetched(odd.url("/x"), job="next")).done
+    assert content == site.content("0", "next")
+    assert [None, f"bytes={size}-"] == asked
+    assert {"", ".meta"} == {path.suffix for path in (site.root / "cache").glob("data/*/*")}
+
+
 async def test_a_cache_that_can_not_be_used_is_gone_without(site: Site, nginx: Nginx) -> None:
     (site.root / "cache").write_text("no directory")
     with_cache(site)

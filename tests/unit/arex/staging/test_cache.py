@@ -18,6 +18,7 @@ from arex.config.values import CacheDir
 from arex.errors import CacheUnavailable, UnsafePath
 from arex.model.ids import JobId
 from arex.staging.cache import Cache, Cached, CacheRecord, cached_files
+from arex.staging.mover import Facts
 from tests.fakes.clock import FakeClock
 
 URL = "http://host:80/data/file"
@@ -163,6 +164,36 @@ def test_the_parts_of_a_crashed_fetch_are_still_there(cache: Cache) -> None:
     with holding(cache) as cached:
         assert "half" == cached.partial.read_text()
         assert cached.record() is None
+
+
+def test_a_part_is_known_as_a_part_of_its_source_only(cache: Cache) -> None:
+    facts = Facts(size=7, modified=MODIFIED, etag='"1"')
+    with holding(cache) as cached:
+        cached.begin("http://one/x", facts)
+
+    with holding(cache) as cached:
+        assert facts == cached.half("http://one/x")
+        assert None is cached.half("http://two/x")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"url": 1}', "\x00"])
+def test_a_record_of_a_part_that_does_not_read_is_none(cache: Cache, text: str) -> None:
+    with holding(cache) as cached:
+        cached.begin("http://one/x", Facts(size=7))
+        Path(f"{cached.path}.begun").write_text(text)
+
+        assert None is cached.half("http://one/x")
+
+
+def test_nothing_is_gone_on_with_that_is_whole_or_small(cache: Cache, clock: FakeClock) -> None:
+    with holding(cache) as cached:
+        cached.begin("http://one/x", Facts(size=7))
+        fill(cached, clock)
+        assert None is cached.half("http://one/x")
+
+        cached.begin("http://one/x", Facts(size=7))
+        cached.begin_small()
+        assert None is cached.half("http://one/x")
 
 
 def test_a_job_gets_a_link_that_counts_as_use(cache: Cache, root: Path, session: Path, clock: FakeClock) -> None:

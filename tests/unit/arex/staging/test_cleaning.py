@@ -168,14 +168,15 @@ def test_a_round_ends_in_time(root: Path, clock: FakeClock) -> None:
 
 
 def test_parts_of_yesterday_go_and_those_of_today_stay(root: Path, clock: FakeClock) -> None:
+    """And what says of which source they are."""
     for name, age in (("aa1", 25), ("aa2", 23)):
-        put(root, clock, name, timedelta(hours=age)).rename(root / f"data/aa/{name[2:]}.part")
+        for suffix in (".part", ".begun"):
+            put(root, clock, name, timedelta(hours=age)).rename(root / f"data/aa/{name[2:]}{suffix}")
 
     cleaned = clean(cleaner(root, clock))
 
-    assert [root / "data/aa/1.part"] == cleaned.parts
-    assert not (root / "data/aa/1.part").exists()
-    assert (root / "data/aa/2.part").exists()
+    assert [root / "data/aa/1.part", root / "data/aa/1.begun"] == cleaned.parts
+    assert {"2.part", "2.begun"} == {path.name for path in (root / "data/aa").iterdir() if path.suffix != ".meta"}
 
 
 def test_how_full_it_is(root: Path, clock: FakeClock) -> None:
