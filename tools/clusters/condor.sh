@@ -11,7 +11,7 @@
 # /etc, and mounts are seen by the pool alone. See lib.sh for AREX_CLUSTERS, AREX_TEST_USER and AREX_SHARED.
 #
 # A job sees the root of Debian 13, and of this machine only $AREX_SHARED, under the same path: the directories of
-# jobs belong there. The programs in $AREX_CLUSTERS/condor/bin (condor_submit, condor_q, ...) are those of Debian 13,
+# jobs belong there, and below $AREX_SHARED/unseen where jobs must not see them. The programs in $AREX_CLUSTERS/condor/bin (condor_submit, condor_q, ...) are those of Debian 13,
 # but run here. HTCondor refuses jobs of root: called by root, the programs become $CONDOR_ACCOUNT ($AREX_TEST_USER
 # unless set), who must be able to write the directory of the job, and to whom belongs what the job writes. Called by
 # another account they stay what they are; of accounts only $AREX_TEST_USER is known to the pool.
@@ -129,6 +129,7 @@ SLOT_TYPE_1_PARTITIONABLE = True'
     for each in log spool execute run lock; do
         install -d -o "$number" -g "$number" -m 755 "$pool/$each"
     done
+    install -d -m 1777 "$shared/unseen"
     install -d -m 1777 "$pool/proofs" # where a caller proves who it is, by making a directory
     cat >"$pool/condor_config" <<CONF
 # where things are; the files of the package are not read
@@ -191,7 +192,8 @@ MachineMaxVacateTime = 5
 KILLING_TIMEOUT = 10
 RunBenchmarks = False
 BASE_CGROUP =
-MOUNT_UNDER_SCRATCH =
+# each job has an empty directory of its own in this one's place
+MOUNT_UNDER_SCRATCH = $shared/unseen
 MAIL = /bin/true
 
 # soon rather than cheap
@@ -235,6 +237,7 @@ usable() { "$place/bin/condor_status" -schedd -af Name | grep -q . && "$place/bi
 up() {
     make_account
     packages procps
+    keep_ports "${CONDOR_PORT:-28618}" "${CONDOR_PORT:-28618}"
     mkdir -p "$place/log" "$pool"
     make_root
     make_alike

@@ -48,6 +48,18 @@ make_account() {
     chmod 1777 "$shared"
 }
 
+# Keep these ports for daemons: the kernel gives others to clients. keep_ports FIRST LAST
+# As far as this machine lets us.
+keep_ports() {
+    kept=/proc/sys/net/ipv4/ip_local_reserved_ports
+    [ -w "$kept" ] || return 0
+    before=$(cat "$kept")
+    case ",$before," in
+        *",$1-$2,"*) ;;
+        *) printf '%s\n' "${before:+$before,}$1-$2" >"$kept" 2>/dev/null || say "ports $1 to $2 can't be kept" ;;
+    esac
+}
+
 # Run a daemon with nothing of the caller's environment: cleanly [VARIABLE=VALUE...] COMMAND...
 cleanly() {
     env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"

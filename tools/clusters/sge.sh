@@ -187,6 +187,7 @@ usable() { [ "$("$place/bin/qstat" -f | awk '$1 ~ /^(all|short)\.q@/ && NF == 5'
 up() {
     make_account
     packages gridengine-master gridengine-exec gridengine-client iproute2 procps
+    keep_ports "$port" "$((port + 1))"
     getent hosts "$(hostname)" >/dev/null || die "the name of this machine, $(hostname), must be in /etc/hosts"
     architecture=$("$shipped/util/arch")
     # what was left by a first start that did not get far is of no use

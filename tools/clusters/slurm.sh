@@ -166,14 +166,20 @@ CONF
 }
 
 # Start a daemon unless it runs: start NAME PIDFILE LOG [VARIABLE=VALUE...] COMMAND...
+# A client may have its port for a moment: then it is tried again.
 start() {
-    ! living "$2" "$1" >/dev/null || return 0
-    rm -f "$2"
     name_of=$1 pidfile=$2 log=$3
     shift 3
-    cleanly SLURM_CONF="$SLURM_CONF" "$@" >>"$place/log/start" 2>&1 </dev/null ||
-        failed "$name_of did not start" "$place/log/start" "$log"
-    wait_for 20 living "$pidfile" "$name_of" || failed "$name_of ended at once" "$place/log/start" "$log"
+    for _ in 1 2 3; do
+        ! living "$pidfile" "$name_of" >/dev/null || return 0
+        rm -f "$pidfile"
+        cleanly SLURM_CONF="$SLURM_CONF" "$@" >>"$place/log/start" 2>&1 </dev/null ||
+            failed "$name_of did not start" "$place/log/start" "$log"
+        ! wait_for 20 living "$pidfile" "$name_of" || return 0
+        tail -n 3 "$log" | grep -q 'Address already in use' || break
+        say "$name_of: its port is taken, trying again"
+    done
+    failed "$name_of ended at once" "$place/log/start" "$log"
 }
 
 start_munge() {
@@ -291,6 +297,7 @@ up() {
     make_account
     packages slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge procps \
         ${dbd:+slurmdbd slurm-wlm-mysql-plugin mariadb-server mariadb-client}
+    keep_ports "$port" "$((port + 9))"
     mkdir -p "$place/controller" "$place/log" "$place/run" "$place/spool"
     chmod 700 "$place/controller"
     living "$place/run/slurmctld.pid" slurmctld >/dev/null || configure
