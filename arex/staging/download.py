@@ -81,7 +81,6 @@ class Download(Transfer):
     # --- directly -----------------------------------------------------------------------------------------------
 
     async def _fetch_and_place(self, mover: Mover, source: Place) -> None:
-        workdir = self.stage.staging.workdir
         url = str(source.url)
         begun, facts = self.stage.journal.begun.get(self.entry.pfn, ("", None))
         facts = facts if begun == journal.mark(url) else None
@@ -90,7 +89,7 @@ class Download(Transfer):
             fact = journal.begun(self.entry.pfn, url, facts)
             await in_thread(self.stage.journal.add, [fact], durable=False)
 
-        part = await self._fetch(mover, source, workdir / journal.part_name(self.entry.pfn), facts, begins)
+        part = await self._fetch(mover, source, self.stage.journal.part_of(self.entry.pfn), facts, begins)
         arrival = Arrival(self.entry.pfn, url, part.body, self.replicas[0].executable, self.shop.durable)
         if part.body is not None:
             arrival.durable = False
@@ -104,7 +103,7 @@ class Download(Transfer):
             raise from_os(exc) from exc
 
     async def _fetch(
-        self, mover: Mover, source: Place, path: Path, facts: Facts | None,
+        self, mover: Mover, source: Place, path: str, facts: Facts | None,
         begins: Callable[[Facts], Awaitable[None]], *, in_memory: bool = True,
     ) -> Part:  # fmt: skip
         url = source.url
@@ -169,7 +168,7 @@ class Download(Transfer):
                     await in_thread(cached.begin, url, facts)
 
             half = await in_thread(cached.half, url)
-            return (await self._fetch(mover, source, cached.partial, half, begins, in_memory=False)).facts
+            return (await self._fetch(mover, source, str(cached.partial), half, begins, in_memory=False)).facts
 
         facts = await self.tried(fetch, self.shop.delivery, self.ticket)
         self.shop.delivery.leave(self.ticket)
@@ -253,10 +252,10 @@ def agree(record: CacheRecord, facts: Facts) -> bool:
     return facts.size is not None
 
 
-def _resume(path: Path, facts: Facts) -> Resume | None:
+def _resume(path: str, facts: Facts) -> Resume | None:
     """What of a part file is of use; its last byte is asked for again, so that there is something to ask for."""
     with contextlib.suppress(FileNotFoundError):
-        offset = path.stat().st_size
+        offset = Path(path).stat().st_size
         if facts.size is not None:
             offset = min(offset, facts.size - 1)
         if offset >= _LEAST_RESUME and facts.validator:

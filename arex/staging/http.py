@@ -9,10 +9,10 @@ Source: RFC 9110 (ranges, conditions, redirects), RFC 4918 (MKCOL).
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,6 +45,9 @@ _SAFE: Final = "%/:?#[]@!$&'()*+,;=~"
 _EXISTS: Final = frozenset({403, 405, 409, 412})
 #: Some servers know no better word for it than 500.
 _NO_COLLECTION: Final = frozenset({404, 409, 500})
+
+#: What a connection or an answer may raise.
+_FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 _Body = Callable[[], bytes | AsyncIterator[bytes]]
 
@@ -168,27 +171,12 @@ class HttpMover:
 
     # --- requests -----------------------------------------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def _answer(self, ask: _Ask) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to a request, after redirects; whatever goes wrong with the connection is Trouble."""
-        url, first = _target(ask.place.url), True
-        origin = url.origin()
-        who = await self._identities.of(ask.place.credential)
-        with self._judged(who, url):
-            for _ in range(_MOST_REDIRECTS):
-                mine = who if url.scheme == "https" and url.origin() == origin else ANONYMOUS
-                session = await self._session(mine)
-                async with contextlib.AsyncExitStack() as stack:
-                    answer = await stack.enter_async_context(
-                        _sent(session, ask, url, self._proxy(url), mine, self._clock)
-                    )
-                    if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-                        yield answer
-                        return
-                    url = _redirected(url, answer.headers["Location"])
-                first = False
-        assert not first
-        raise Trouble(Verdict.PERMANENT, f"more than {_MOST_REDIRECTS} redirects")
+    def _answer(self, ask: _Ask) -> _Exchange:
+        return _Exchange(self, ask)
+
+    async def ask(self, ask: _Ask, url: URL, who: Identity) -> aiohttp.ClientResponse:
+        """One request as it is, on a connection of this identity."""
+        return await _sent(await self._session(who), ask, url, self._proxy(url), who, self._clock)
 
     def _proxy(self, url: URL) -> str | None:
         return self._means.http_proxy or None if url.scheme == "http" else None
@@ -210,7 +198,7 @@ class HttpMover:
 
     async def _connect(self, who: Identity) -> aiohttp.ClientSession:
         trust = await asyncio.to_thread(context, self._means.cert_dir, who)
-        return client(trust, self._means.inactivity_s or None)
+        return client(trust, None)  # silence is the meter's matter: a timer for each read costs a small file dearly
 
     async def _retire(self) -> None:
         for who, task in list(self._sessions.items()):
@@ -231,58 +219,77 @@ class HttpMover:
         retry_after = _retry_after(answer.headers.get("Retry-After", ""), self._clock.now())
         return refusal(answer.status, answer.reason or str(answer.status), lacking, retry_after)
 
-    @contextlib.contextmanager
-    def _judged(self, who: Identity, url: URL) -> Iterator[None]:
+    async def identity(self, ask: _Ask) -> Identity:
+        return await self._identities.of(ask.place.credential)
+
+    def judge(self, exc: Exception, who: Identity, url: URL) -> Trouble:
+        """What has broken a connection, or an answer."""
+        for cause in _causes(exc):
+            if isinstance(cause, Trouble):
+                return cause
+        return _broken(exc, who.trouble(self._clock.now()) if url.scheme == "https" else "")
+
+
+class _Exchange:
+    """A request and its answer, after redirects; whatever goes wrong with the connection is Trouble."""
+
+    __slots__ = ("_answer", "_ask", "_mover", "_url", "_who")
+    _answer: aiohttp.ClientResponse
+
+    def __init__(self, mover: HttpMover, ask: _Ask) -> None:
+        self._mover, self._ask = mover, ask
+        self._url, self._who = _target(ask.place.url), ANONYMOUS
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        self._who = await self._mover.identity(self._ask)
         try:
-            yield
-        except Trouble:
-            raise
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-            for cause in _causes(exc):
-                if isinstance(cause, Trouble):
-                    raise cause from exc
-            lacking = who.trouble(self._clock.now()) if url.scheme == "https" else ""
-            raise _broken(exc, lacking) from exc
+            self._answer = await self._after_redirects()
+        except _FAULTS as exc:
+            raise self._mover.judge(exc, self._who, self._url) from exc
+        return self._answer
+
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        self._answer.release()
+        await self._answer.wait_for_close()
+        if isinstance(exc, _FAULTS):
+            raise self._mover.judge(exc, self._who, self._url) from exc
+
+    async def _after_redirects(self) -> aiohttp.ClientResponse:
+        url, origin = self._url, self._url.origin()
+        for _ in range(_MOST_REDIRECTS):
+            mine = self._who if url.scheme == "https" and url.origin() == origin else ANONYMOUS
+            answer = await self._mover.ask(self._ask, url, mine)
+            if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+                return answer
+            async with answer:
+                url = _redirected(url, answer.headers["Location"])
+        raise Trouble(Verdict.PERMANENT, f"more than {_MOST_REDIRECTS} redirects")
 
 
 class _NoAnswerYet(Exception):
     """A server that was asked first says nothing."""
 
 
-@contextlib.asynccontextmanager
 async def _sent(
     session: aiohttp.ClientSession, ask: _Ask, url: URL, proxy: str | None, who: Identity, clock: Clock
-) -> AsyncIterator[aiohttp.ClientResponse]:
+) -> aiohttp.ClientResponse:
     headers = {**ask.headers, "Authorization": f"Bearer {who.token}"} if who.token else ask.headers
     if not ask.ask_first or ask.body is None:
         data = None if ask.body is None else ask.body()
-        async with session.request(
-            ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy
-        ) as answer:
-            yield answer
-        return
+        return await session.request(ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy)
     begun = asyncio.Event()
-    request = asyncio.ensure_future(
-        _whole(
-            session.request(
-                ask.method,
-                url,
-                headers=headers,
-                data=_noticed(ask.body, begun),
-                allow_redirects=False,
-                proxy=proxy,
-                expect100=True,
-            )
-        )
+    data = _noticed(ask.body, begun)
+    asked = session.request(
+        ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy, expect100=True
     )
+    request = asyncio.ensure_future(_whole(asked))
     word = asyncio.ensure_future(begun.wait())
     patience = asyncio.ensure_future(clock.sleep(_PATIENCE_S))
     try:
         await asyncio.wait([request, word, patience], return_when=asyncio.FIRST_COMPLETED)
         if not request.done() and not begun.is_set():
             raise _NoAnswerYet
-        async with await request as answer:
-            yield answer
+        return await request
     finally:
         word.cancel()
         patience.cancel()
@@ -291,8 +298,8 @@ async def _sent(
             await asyncio.wait([request])
 
 
-async def _whole(request: contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
-    return await request.__aenter__()
+async def _whole(request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
+    return await request
 
 
 async def _noticed(body: _Body, begun: asyncio.Event) -> AsyncIterator[bytes]:
@@ -362,6 +369,7 @@ def _facts(answer: aiohttp.ClientResponse, *, whole: bool) -> Facts:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def _date(text: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(text)

@@ -135,6 +135,10 @@ class Journal:
         for fact in facts:
             self._learn(fact)
 
+    def part_of(self, pfn: str) -> str:
+        """Path of the part file of a file of the job; a string, as thousands are made that no disk ever sees."""
+        return f"{self.workdir}/{part_name(pfn)}"
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

@@ -46,7 +46,7 @@ class Part:
     the whole content, or the part file is.
     """
 
-    path: Path
+    path: str
     wanted: Wanted
     meter: Meter
     begun: Callable[[Facts], Awaitable[None]]
@@ -182,7 +182,7 @@ class Part:
         """Nothing of it is of use."""
         await self._close()
         self._pieces, self._gathered, self.body, self.size = [], 0, None, 0
-        await in_thread(self.path.unlink, missing_ok=True)
+        await in_thread(Path(self.path).unlink, missing_ok=True)
 
     def _hold(self, start: int) -> None:
         """In the thread itself: a cancellation meanwhile must not lose the open file."""
@@ -197,26 +197,27 @@ class Part:
 _ANNOUNCED: Final = "the file has changed, or the announcement is wrong"
 
 
-def _open_part(path: Path, start: int) -> int:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+def _open_part(path: str, start: int) -> int:
+    Path(path).parent.mkdir(mode=0o700, exist_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     os.ftruncate(fd, start)
     os.lseek(fd, start, os.SEEK_SET)
     return fd
 
 
-def _make_room(path: Path, size: int | None, start: int) -> None:
+def _make_room(path: str, size: int | None, start: int) -> None:
     """Before hours are spent on what can't fit."""
     if size is None:
         return
-    above = path.parent if path.parent.exists() else path.parent.parent
+    above = Path(path).parent
+    above = above if above.exists() else above.parent
     facts = os.statvfs(above)
     if (free := facts.f_bavail * facts.f_frsize) < size - start:
         raise Trouble(Verdict.NO_SPACE, f"{size - start} bytes are to come, {free} are free", cure="make room")
 
 
-def _catch_up(path: Path, size: int, digests: list[Digest]) -> None:
-    with path.open("rb", buffering=0) as stream:
+def _catch_up(path: str, size: int, digests: list[Digest]) -> None:
+    with Path(path).open("rb", buffering=0) as stream:
         left = size
         while left and (data := stream.read(min(_READ, left))):
             _update(digests, [data])

@@ -134,18 +134,15 @@ class Doorkeeper:
             try:
                 with beneath.parent_of(self._session, ready[numbers[0]].pfn, create=True) as (fd, _):
                     for number in numbers:
-                        outcomes[number] = _renamed(self._part(ready[number]), ready[number].pfn, fd)
+                        outcomes[number] = _renamed(self._journal.part_of(ready[number].pfn), ready[number].pfn, fd)
             except (OSError, UnsafePath) as exc:
                 for number in numbers:
                     outcomes[number] = exc
 
-    def _part(self, arrival: Arrival) -> str:
-        return f"{self._journal.workdir}/{journal.part_name(arrival.pfn)}"
-
     def _ready(self, arrival: Arrival) -> journal.Fact:
         """The part file is whole, with its final mode."""
         mode = 0o700 if arrival.executable else 0o600
-        path = self._part(arrival)
+        path = self._journal.part_of(arrival.pfn)
         if arrival.body is None:
             os.chmod(path, mode)  # noqa: PTH101 - thousands of files a second
             info = os.stat(path)  # noqa: PTH116 - the same

@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote
 
@@ -174,7 +174,7 @@ class Stage:
         info = place.found(self.staging.session, entry.pfn)
         if info is not None and whole.is_of(info):
             return True
-        part = self.staging.workdir / journal.part_name(entry.pfn)
+        part = Path(self.journal.part_of(entry.pfn))
         with contextlib.suppress(FileNotFoundError):
             if whole.is_of(part.stat()):
                 place.into_place(self.staging.session, entry.pfn, part)

@@ -69,6 +69,8 @@ class Url:
         return str(Url(self.scheme, self.authority.rpartition("@")[2], path)) + ("?..." if query else "")
 
     def option(self, name: str) -> str:
+        if not self.options:  # as thousands have none
+            return ""
         return next((value for key, value in reversed(self.options) if key == name), "")
 
     @property
