@@ -73,6 +73,8 @@ class Download(Transfer):
         self.shop.counters.bytes_in += self.size
 
     def worded(self, url: Url, trouble: Trouble) -> str:
+        if trouble.verdict is Verdict.NO_SPACE:  # with us, not there
+            return f"Failed writing to destination: {self.entry.pfn} : {trouble}"
         begun = self.meter is not None and self.meter.moved
         if not begun or trouble.verdict in {Verdict.NOT_FOUND, Verdict.PERMANENT}:
             return f"Failed checking source replica {url.shown}: Failed to obtain information about file: {trouble}"

@@ -12,7 +12,7 @@ from typing import Final
 import aiofiles
 
 from arex.errors import StagingError
-from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, from_os
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, from_os, must_fit
 from arex.staging.threads import in_thread, settled
 
 _CHUNK: Final = 4 * 1024 * 1024
@@ -101,8 +101,7 @@ def _open_regular(path: Path) -> int:
 def _room(directory: Path, size: int) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     facts = os.statvfs(directory)
-    if (free := facts.f_bavail * facts.f_frsize) < size:
-        raise Trouble(Verdict.NO_SPACE, f"{size} bytes are to go there, {free} are free", cure="make room")
+    must_fit(size, facts.f_bavail * facts.f_frsize)
 
 
 def _publish(half: Path, target: Path, *, overwrite: bool) -> None:

@@ -152,6 +152,18 @@ _REFUSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.EN
 _MISSING: Final = {errno.ENOENT, errno.ENOTDIR}
 
 
+def must_fit(size: int, free: int) -> None:
+    """
+    Before hours are spent on what can't; both in bytes.
+
+    Raises:
+        Trouble: there is less room than that.
+    """
+    if free < size:
+        text = f"{os.strerror(errno.ENOSPC)}: {size} bytes are to be written, {free} are free"
+        raise Trouble(Verdict.NO_SPACE, text, cure="make room")
+
+
 def from_os(exc: OSError) -> Trouble:
     """What an error of the file system means for a transfer."""
     text = os.strerror(exc.errno) if exc.errno else str(exc)

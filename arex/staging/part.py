@@ -16,7 +16,7 @@ from typing import Final
 
 from arex.staging.digest import Checksum, Digest, digest
 from arex.staging.meter import Meter
-from arex.staging.mover import Facts, Trouble, Verdict, from_os
+from arex.staging.mover import Facts, Trouble, Verdict, from_os, must_fit
 from arex.staging.threads import in_thread, settled
 
 #: Files up to this size are kept in memory on their way.
@@ -87,7 +87,7 @@ class Part:
     async def _open(self, start: int) -> None:
         await self._close()
         try:
-            await in_thread(_make_room, self.path, self.facts.size, start)
+            await in_thread(_look_for_room, self.path, self.facts.size, start)
             await in_thread(self._hold, start)
             if not start:  # what lay there is gone by now, so nobody takes it for a part of this
                 await self.begun(self.facts)
@@ -205,15 +205,12 @@ def _open_part(path: str, start: int) -> int:
     return fd
 
 
-def _make_room(path: str, size: int | None, start: int) -> None:
-    """Before hours are spent on what can't fit."""
+def _look_for_room(path: str, size: int | None, start: int) -> None:
     if size is None:
         return
     above = Path(path).parent
-    above = above if above.exists() else above.parent
-    facts = os.statvfs(above)
-    if (free := facts.f_bavail * facts.f_frsize) < size - start:
-        raise Trouble(Verdict.NO_SPACE, f"{size - start} bytes are to come, {free} are free", cure="make room")
+    facts = os.statvfs(above if above.exists() else above.parent)
+    must_fit(size - start, facts.f_bavail * facts.f_frsize)
 
 
 def _catch_up(path: str, size: int, digests: list[Digest]) -> None:

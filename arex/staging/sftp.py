@@ -20,7 +20,7 @@ from typing import Final, cast
 from urllib.parse import unquote
 
 from arex.staging.ahead import read_ahead, write_behind
-from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, must_fit
 from arex.staging.url import Url
 
 try:
@@ -251,8 +251,7 @@ async def _room(sftp: asyncssh.SFTPClient, above: str, size: int) -> None:
         await sftp.makedirs(above, exist_ok=True)
     with contextlib.suppress(asyncssh.SFTPOpUnsupported):
         facts = await sftp.statvfs(above or ".")
-        if (free := facts.bavail * facts.frsize) < size:
-            raise Trouble(Verdict.NO_SPACE, f"{size} bytes are to go there, {free} are free", cure="make room")
+        must_fit(size, facts.bavail * facts.frsize)
 
 
 async def _publish(sftp: asyncssh.SFTPClient, half: str, path: str, *, overwrite: bool) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from arex.controldir.layout import Mark
 from arex.model.ids import JobId
+from tests.disks import fill, small_disk
 from tests.faults.service import Service, serving, wait_for
 from tests.faults.test_bad_input import JUNK, Held
 from tests.interop.grid import PLACE, Account, prepare
@@ -182,28 +183,8 @@ def test_a_session_root_that_can_not_be_written_is_told_to_the_client(ordinary: 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
-    place = tmp_path / "small"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    assert 0 == done.returncode, f"a small file system can't be mounted (this needs root): {done.stderr!r}"
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(place: Path) -> Path:
-    """Until not one byte more fits."""
-    ballast = place / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
-    return ballast
+    with small_disk(tmp_path / "small") as place:
+        yield place
 
 
 def test_a_full_control_directory_holds_jobs_until_there_is_room(small: Path, tmp_path: Path) -> None:

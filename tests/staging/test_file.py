@@ -165,7 +165,7 @@ async def test_what_can_not_fit_is_not_begun(site: Site, tmp_path: Path) -> None
     with (tmp_path / "huge").open("wb") as stream:
         stream.truncate(1 << 43)
     staged = await site.fetched(f"file://{tmp_path}/huge")
-    assert f"{1 << 43} bytes are to come" in staged.failure
+    assert f"{1 << 43} bytes are to be written" in staged.failure
     assert [] == site.left_over()
 
 
