@@ -32,7 +32,7 @@ test: $(STAMP) ## Run all tests; installs the programs that they need
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension tests/fuzz
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging
 	$(PYTEST) -n $(JOBS) --dist loadfile -p no:randomly tests/interop
-	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) tests/faults
+	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) -n $(JOBS) --dist worksteal tests/faults
 
 check: lint ## What lint does, and unit tests
 	$(PYTEST) -n $(JOBS) -q tests/unit

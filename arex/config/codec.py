@@ -6,6 +6,7 @@ Readers are found by the annotation of the field, see ``Option.item``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from arex.config.record import Option
+from arex.config.staging import StorageUrl
 from arex.config.values import (
     CacheDir,
     CacheSize,
@@ -197,6 +199,32 @@ def copyurl(text: str) -> CopyUrl:
     return CopyUrl(url=words[0], replacement=words[1], node_path=words[2] if len(words) == 3 else "")
 
 
+#: What fsspec has on this host, on top of other file systems, or for the host's own idea of a default.
+_NEAR: Final = frozenset({
+    "file", "local", "asynclocal", "memory", "data", "dir", "reference", "generic", "zip", "tar", "libarchive",
+    "cached", "blockcache", "filecache", "simplecache", "async_wrapper", "asyncwrapper", "git", "dvc", "dask",
+    "pyscript", "hdfs", "arrow_hdfs",
+})  # fmt: skip
+_STORAGE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?:://([^/?#\\\s]+)(/[^?#\\\s]*)?)?")
+
+
+def near(scheme: str) -> bool:
+    """Whether a scheme of fsspec could lead to files of this host."""
+    return scheme in _NEAR
+
+
+def storage_url(text: str) -> StorageUrl:
+    match = _STORAGE.fullmatch(text)
+    if match is None or "::" in text or ".." in (match[3] or "").split("/"):
+        raise ValueError(f"expected a scheme, or the beginning of a URL with a host, not {shown(text)}")
+    scheme, authority, path = match[1].lower(), match[2] or "", match[3] or "/"
+    if near(scheme):
+        raise ValueError(f"{scheme}: could lead to files of this host")
+    if "@" in authority:
+        raise ValueError("who connects, or to which account, is for fsspec_options")
+    return StorageUrl(scheme=scheme, authority=authority, path=path)
+
+
 def _word(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
     def read(text: str) -> StrEnum:
         try:
@@ -222,6 +250,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "CacheSize": cachesize,
     "CopyUrl": copyurl,
     "SharePriority": sharepriority,
+    "StorageUrl": storage_url,
     "SpeedControl": speedcontrol,
     "Period": period,
     "DelegationDb": _word(DelegationDb),

@@ -55,6 +55,18 @@ class CacheCleanerBlock(Record):
 
 
 @record
+class StorageUrl(Record):
+    """A scheme; or the beginning of URLs, with the host and perhaps a directory."""
+
+    scheme: str
+    authority: str = ""  #: empty: any
+    path: str = "/"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}" if self.authority else self.scheme
+
+
+@record
 class DataStagingBlock(Record):
     """Transfers of input and output files."""
 
@@ -98,6 +110,18 @@ class DataStagingBlock(Record):
         doc="URLs that begin with the first word become symbolic links to the second, a local path, or to the third "
         "on worker nodes.",
         example="https://se.example.org/ /mnt/se/ /net/se/",
+    )
+    fsspec: tuple[StorageUrl, ...] = option(
+        default=(),
+        doc="What is reached by fsspec: the beginning of URLs with host and directory, or a scheme alone for any host. "
+        "Credentials are the service's, so every job can read and write there.",
+        example="ftp://ftp.example.org/pub/",
+    )
+    fsspec_options: Path | None = option(
+        default=None,
+        doc="What fsspec is given for each line of `fsspec` that has a host, passwords among it: JSON, for the eyes of "
+        "the service only.",
+        example="/etc/arex/fsspec.json",
     )
     httpgetpartial: bool = option(
         default=False, doc="Whether large files come over http in ranges of 32 MB and not in one piece."

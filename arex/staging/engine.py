@@ -24,6 +24,7 @@ from arex.model.ids import JobId
 from arex.ports import Staged, Stager, Staging
 from arex.staging import statefile
 from arex.staging.cache import Cache
+from arex.staging.grants import Grants
 from arex.staging.meter import Meter
 from arex.staging.mover import Means
 from arex.staging.schemes import Movers
@@ -65,7 +66,7 @@ class Engine:
         }
         self._shop = Shop(
             clock=clock,
-            movers=Movers(means),
+            movers=Movers(means, grants=Grants(config.fsspec, config.fsspec_options)),
             delivery=Pool(
                 config.maxdelivery,
                 emergency=config.maxemergency,

@@ -8,7 +8,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final, cast
 
-from arex.errors import StagingError
+from arex.errors import ConfigError, Fault, StagingError
+from arex.staging.grants import Grants
 from arex.staging.mover import Means, Mover
 
 _HTTP: Final = "arex.staging.http:HttpMover"
@@ -30,6 +31,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "xroots": _XROOTD,
 }
 _GROUP: Final = "arex.movers"
+_FSSPEC: Final = "arex.staging.filesystems:FilesystemMover"
 
 
 def table() -> dict[str, str]:
@@ -42,11 +44,19 @@ TABLE: Final[Mapping[str, str]] = table()
 
 
 class Movers:
-    """The movers in use; schemes of one class share one."""
+    """
+    The movers in use; schemes of one class share one.
 
-    def __init__(self, means: Means, table: Mapping[str, str] = TABLE) -> None:
+    What no other mover speaks is fsspec's, as far as ``grants`` go. Raises ConfigError for a grant that has no effect.
+    """
+
+    def __init__(self, means: Means, table: Mapping[str, str] = TABLE, grants: Grants | None = None) -> None:
         self._means = means
-        self._table = table
+        self._grants = grants or Grants()
+        if taken := sorted(self._grants.schemes & table.keys()):
+            what = f"{taken[0]}: has a transfer method of its own"
+            raise ConfigError([Fault(what, option="[arex/data-staging] fsspec", cure="leave it out")])
+        self._table = {**table, **dict.fromkeys(self._grants.schemes, _FSSPEC)}
         self._made: dict[str, Mover] = {}
 
     def speaks(self, scheme: str) -> bool:
@@ -64,7 +74,7 @@ class Movers:
             raise StagingError(f"no transfer method for {scheme}: here")
         if name not in self._made:
             maker = await asyncio.to_thread(_load, scheme, name)
-            self._made.setdefault(name, maker(self._means))
+            self._made.setdefault(name, maker(self._means, self._grants) if name == _FSSPEC else maker(self._means))
         return self._made[name]
 
     async def close(self) -> None:
@@ -73,9 +83,9 @@ class Movers:
             await mover.close()
 
 
-def _load(scheme: str, name: str) -> Callable[[Means], Mover]:
+def _load(scheme: str, name: str) -> Callable[..., Mover]:
     module, _, attribute = name.partition(":")
     try:
-        return cast("Callable[[Means], Mover]", getattr(import_module(module), attribute))
+        return cast("Callable[..., Mover]", getattr(import_module(module), attribute))
     except (ImportError, AttributeError) as exc:
         raise StagingError(f"the transfer method for {scheme}: can't be loaded: {exc}") from exc

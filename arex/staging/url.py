@@ -28,7 +28,7 @@ _METADATA: Final = re.compile(r":(checksumtype|checksumvalue|size|guid)=([^:/]*)
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _DEFAULT_PORTS: Final = {
     "http": "80", "dav": "80", "https": "443", "davs": "443",
-    "s3": "80", "s3+https": "443", "sftp": "22", "root": "1094", "xroot": "1094",
+    "s3": "80", "s3+https": "443", "sftp": "22", "ftp": "21", "root": "1094", "xroot": "1094",
 }  # fmt: skip
 
 
@@ -169,8 +169,13 @@ def _metadata(path: str) -> tuple[str, Options]:
 
 
 def canonical(url: Url) -> str:
-    """The name under which a file is cached: no options, and the port that the scheme has anyway is written."""
+    """
+    The name under which a file is cached: no options, and the port that the scheme has anyway is written.
+
+    Users are different files: ``/~/x`` is another one for each.
+    """
     machine = url.host
     if ":" not in machine and url.scheme in _DEFAULT_PORTS:
         machine = f"{machine}:{_DEFAULT_PORTS[url.scheme]}"
-    return f"{url.scheme}://{machine}{url.path}"
+    user = url.authority.rpartition("@")[0].partition(":")[0]
+    return f"{url.scheme}://{user}{'@' if user else ''}{machine}{url.path}"

@@ -40,6 +40,7 @@ HOMES: Final = {
     "aiofiles": {"arex/staging/"},
     "aiohttp": {"arex/staging/"},
     "cryptography": {"arex/credentials/"},
+    "fsspec": {"arex/staging/storages.py", "arex/staging/ftp.py"},
     "classad2": {"arex/jobdesc/classads.py"},
 }
 ERRORS: Final = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]

@@ -85,6 +85,11 @@ def test_the_cache_knows_a_file_by_one_name() -> None:
     assert {"http://h:80/a"} == {canonical(parse_one(name)) for name in names}
 
 
+def test_the_cache_has_a_file_for_each_user_and_no_password() -> None:
+    one, other = (canonical(parse_one(f"sftp://{name}@h/~/x")) for name in ("One:secret", "other"))
+    assert ("sftp://One@h:22/~/x", "sftp://other@h:22/~/x") == (one, other)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [

@@ -1,0 +1,69 @@
+"""A thread for libraries that block: it makes one call after the other, for somebody who may leave at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Worker:
+    """
+    Calls are made in their order; what one returns when nobody waits any more is dropped.
+
+    Nobody waits for the thread: not ``leave``, and not the end of the process. So a call may touch only what is its
+    own, and bytes go through what it returns. ``ended`` is called in the loop when the thread is over.
+    """
+
+    def __init__(self, ended: Callable[[], object]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ended = ended
+        self._calls: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="arex-storage", daemon=True).start()
+
+    async def call(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await self._put(partial(function, *args, **kwargs))
+
+    def leave(self, last: Callable[[], None]) -> asyncio.Future[None]:
+        """No more calls but ``last``; what comes back is for those who want to see its end."""
+        parting = self._put(last)
+        parting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it has been seen
+        self._calls.put(None)
+        return parting
+
+    def _put(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
+        answer: asyncio.Future[_T] = self._loop.create_future()
+        self._calls.put((function, answer))
+        return answer
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            function, answer = call
+            try:
+                settle = partial(_settle, answer, function())
+            except BaseException as exc:  # noqa: BLE001 - whatever it is belongs to who asked
+                settle = partial(_fail, answer, exc)
+            self._tell(settle)
+            del call, function, answer, settle  # a megabyte is not kept for as long as nobody asks for the next
+        self._tell(self._ended)
+
+    def _tell(self, what: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(what)
+
+
+def _settle(answer: asyncio.Future[_T], value: _T) -> None:
+    if not answer.done():
+        answer.set_result(value)
+
+
+def _fail(answer: asyncio.Future[Any], exc: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(RuntimeError(repr(exc)) if isinstance(exc, StopIteration) else exc)
