@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
+# tests that wait for other programs more than they compute
+WAITING ?= 4
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -31,7 +33,7 @@ test: $(STAMP) ## Run all tests; installs the programs that they need
 	sh tools/test-programs.sh
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension tests/fuzz
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging
-	$(PYTEST) -n $(JOBS) --dist loadfile -p no:randomly tests/interop
+	$(PYTEST) -n $(WAITING) --dist loadfile -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) -n $(JOBS) --dist worksteal tests/faults
 
 check: lint ## What lint does, and unit tests
@@ -60,7 +62,7 @@ condor: $(STAMP) ## The same with a real HTCondor
 
 interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and the other way round
 	sh tools/interop-setup.sh "$(VENV)"
-	$(PYTEST) -n $(JOBS) --dist loadfile -p no:randomly tests/interop
+	$(PYTEST) -n $(WAITING) --dist loadfile -p no:randomly tests/interop
 
 faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length
 	sh tools/test-programs.sh
