@@ -64,6 +64,8 @@ _STATES: Final[Mapping[int, tuple[str, Phase]]] = {
 }
 #: Holds that somebody has asked for, and that a release ends: by hand, at submission, while files are on their way.
 ASKED: Final = (1, 15, 16)
+#: Holds because files did not come back from the node, or were too large to: what the job has done is lost.
+_NOT_BACK: Final = frozenset({12, 33})
 #: HoldReasonCode to what ended a job that HTCondor itself has put on hold; any other: it could not start.
 _HOLDS: Final[Mapping[int, EndCause]] = {
     3: EndCause.CANCELLED_BY_LIMIT,
@@ -174,7 +176,10 @@ def _removed(ad: Ad) -> tuple[EndCause, str]:
 
 
 def _held(ad: Ad, name: str) -> EndCause:
-    return _HOLDS.get(integer(ad, name) or 0, EndCause.NEVER_STARTED)
+    code = integer(ad, name) or 0
+    if code in _NOT_BACK and (integer(ad, "NumJobStarts") or 0) > 0:
+        return EndCause.LOST
+    return _HOLDS.get(code, EndCause.NEVER_STARTED)
 
 
 def _nodes(ad: Ad) -> tuple[str, ...]:

@@ -231,3 +231,11 @@ def job_name(text: str, most: int = 15) -> str:
     if not name:
         return "gridjob"
     return (name if name[0].isalpha() else f"N{name}")[:most]
+
+
+def host_time(when: datetime) -> datetime:
+    """In the time of this host; the last hours of the last year have none east of Greenwich and stay what they are."""
+    try:
+        return when.astimezone()
+    except OverflowError:
+        return when

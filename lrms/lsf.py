@@ -28,7 +28,7 @@ from lrms import bjobs
 from lrms.arrays import named
 from lrms.bjobs import Record
 from lrms.commands import CommandSettings
-from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
+from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, host_time, job_name
 from lrms.learning import LearningBackend
 from lrms.words import quoted
 
@@ -173,7 +173,7 @@ class LsfDialect(Dialect):
         if grami.priority != 50:
             yield f"-sp {max(1, grami.priority)}"
         if grami.starttime is not None:
-            yield f"-b {grami.starttime.astimezone():%Y:%m:%d:%H:%M}"
+            yield f"-b {host_time(grami.starttime):%Y:%m:%d:%H:%M}"
         if grami.walltime_s is not None:
             yield f"-W {-(-grami.walltime_s // 60)}"
         if grami.cputime_s is not None:

@@ -24,7 +24,7 @@ from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.commands import CommandSettings
-from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
+from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, host_time, job_name
 from lrms.learning import LearningBackend
 from lrms.qstat import JOB_ID, TAG_VARIABLE, Job, read_json, read_text, read_xml
 from lrms.runtimes import properties
@@ -157,7 +157,7 @@ class PbsDialect(Dialect):
         if priority := max(-1024, min((grami.priority - 50) * 20, 1023)):
             yield f"-p {priority}"
         if grami.starttime is not None:
-            yield f"-a {grami.starttime.astimezone():%Y%m%d%H%M.%S}"
+            yield f"-a {host_time(grami.starttime):%Y%m%d%H%M.%S}"
         queue = self._options.queues.get(grami.queue, QueueOptions())
         queue = replace(queue, node_property=":".join(filter(None, (queue.node_property, *wanted))))
         yield from self._resources(grami, queue, grami.memory_mb or queue.memory_mb or self._options.memory_mb)

@@ -68,6 +68,7 @@ class RuntimeSettings:
     certificates: Path = Path("/etc/grid-security/certificates")
     cfg: Path | None = None  #: the configuration as ARC's own tools read it
     scratch: Scratch | None = None
+    shared: bool = True  #: nodes see the session directories
     timeout_s: float = 60.0
     at_once: int = _AT_ONCE
     options: Mapping[str, str] = field(default_factory=dict)  #: ``CONFIG_NAME`` variables, as ARC's scripts have them
@@ -91,6 +92,7 @@ class RuntimeSettings:
             certificates=config.common.x509_cert_dir,
             cfg=arex.pidfile.with_suffix(".cfg"),
             scratch=scratch_of(config),
+            shared=arex.shared_filesystem,
             options={f"CONFIG_{name}": str(value) for name, value in known.items()},
         )
 
@@ -175,7 +177,7 @@ class Runtimes:
             variables={
                 **settings.options,
                 "CONFIG_controldir": str(submission.grami.controldir),
-                "RUNTIME_NODE_SEES_FRONTEND": "yes",
+                "RUNTIME_NODE_SEES_FRONTEND": "yes" if settings.shared else "",
                 "RUNTIME_LOCAL_SCRATCH_DIR": "" if scratch is None else scratch.text,
                 "RUNTIME_LOCAL_SCRATCH_MOVE_TOOL": "mv" if scratch is None else scratch.movetool,
                 "RUNTIME_FRONTEND_SEES_NODE": "" if scratch is None else scratch.shared,

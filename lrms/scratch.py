@@ -19,6 +19,9 @@ from arex.errors import ConfigError, Fault
 from arex.model.grami import Grami
 from lrms.words import expanding, quoted
 
+#: Batch systems whose own transfers take session directories to nodes and back, by their names in the configuration.
+MOVERS: Final = frozenset({"condor"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scratch:
@@ -34,13 +37,20 @@ def scratch_of(config: Configuration) -> Scratch | None:
     """
     What the configuration says about scratch directories; None: jobs run in their session directories.
 
+    Where the batch system moves the files, its own directory on the node is the scratch directory.
+
     Raises:
-        ConfigError: nodes are said not to see the session directories, and no backend of ours moves them.
+        ConfigError: nodes are said not to see the session directories, and this backend does not move them.
     """
     arex = config.arex
     if not arex.shared_filesystem:
-        cure = "share the session directories, or have ARC's own scripts do the transfers: lrms=arc-NAME"
-        what = "arex itself does not move session directories to nodes that can't see them"
+        if config.lrms.lrms.name.lower() in MOVERS:
+            return None
+        cure = (
+            "share the session directories, or use HTCondor, which moves them (lrms=condor), or have ARC's own "
+            "scripts do the transfers: lrms=arc-NAME"
+        )
+        what = f"with lrms={config.lrms.lrms.name}, arex does not move session directories to nodes that can't see them"
         raise ConfigError([Fault(what, option="[arex] shared_filesystem", cure=cure)])
     if arex.scratchdir is None:
         return None

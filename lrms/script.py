@@ -20,6 +20,7 @@ from typing import Final
 
 from arex.model.grami import Grami
 from arex.ports import Submission
+from lrms import sandbox
 from lrms import scratch as scratches
 from lrms.scratch import Scratch
 from lrms.words import expanding, quoted
@@ -84,6 +85,7 @@ class ScriptSettings:
     nodes_command: str = NODES_COMMAND  #: shell command that prints one name per line
     system: str | None = None  #: name of the operating system; None: the node's os-release
     scratch: Scratch | None = None  #: None: jobs run in their session directories
+    sandbox: bool = False  #: the node does not see them: the batch system moves files, see ``lrms.sandbox``
 
     @property
     def shell(self) -> str:
@@ -112,6 +114,7 @@ def job_script(
         (_NOTE,) if settings.supervised else _ending(settings),
         (_MARK,),
         () if settings.supervised else _limits(grami),
+        sandbox.begin(grami) if settings.sandbox else (),
         () if scratch is None else scratches.begin(scratch, grami, supervised=settings.supervised),
         _environment(grami),
         _runtime_functions(runtimes),
@@ -127,6 +130,8 @@ def job_script(
 
 def _scratch(grami: Grami, settings: ScriptSettings, settled: Settled) -> Scratch | None:
     """Where the site and the runtime environments want the job to run; never a directory that half of it can't see."""
+    if settings.sandbox:  # the directory of the batch system is on the node's own disk
+        return None
     if not (settings.supervised or settled.multicore or scratches.is_on_one_node(grami)):
         return None
     scratch = settings.scratch
@@ -159,6 +164,10 @@ def _variables(submission: Submission, settings: ScriptSettings) -> Iterator[str
     yield f"RUNTIME_JOB_STDERR={quoted(grami.stderr)}"
     yield f"RUNTIME_JOB_DIAG={quoted(str(submission.diag))}"
     yield f"arex_rundir={quoted(str(submission.rundir))}"
+    if settings.sandbox:
+        yield from sandbox.variables(grami)
+        yield f"arex_id={settings.localid_words}"
+        return
     if not settings.supervised:
         yield f"arex_root={quoted(str(grami.directory.parent))}"
         yield f"arex_bell=$arex_root/{BELL}"
@@ -293,7 +302,12 @@ def _run_alone(
     if settings.gnu_time:
         yield _TIMED.replace("FORMAT", quoted(_TIME_FORMAT)).replace("GNU_TIME", quoted(settings.gnu_time))
     yield f"{_redirected(grami)} &"
+    yield _PID
+    if settings.sandbox:
+        yield sandbox.WATCH
     yield _WAIT
+    if settings.sandbox:
+        yield sandbox.WATCH_NO_MORE
     yield 'arex_check_interpreter "$arex_path" "$arex_code"'
     yield "arex_when=after"
     yield from _runtime_calls(runtimes, 2)
@@ -374,6 +388,7 @@ arex_began=$(arex_stamp)
 arex_code=
 arex_signal=
 arex_pid=
+arex_cause_own=
 arex_leave() { :; }
 arex_end() {
     trap - EXIT
@@ -393,6 +408,7 @@ arex_end() {
     fi
     [ -z "$arex_signal" ] || arex_cause=signal
     [ "$arex_signal" != "$arex_xcpu" ] || [ -z "$arex_xcpu" ] || arex_cause=cputime
+    [ -z "$arex_cause_own" ] || arex_cause=$arex_cause_own
     arex_memory
     [ "${arex_kills:-0}" = 0 ] || [ "$arex_code" = 0 ] || arex_cause=memory
     arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
@@ -448,9 +464,9 @@ if [ -x GNU_TIME ]; then
 fi
 """.strip()
 
+_PID: Final = "arex_pid=$!\narex_job=$arex_pid"
+
 _WAIT: Final = r"""
-arex_pid=$!
-arex_job=$arex_pid
 # a signal ends wait early; the payload's own end is what counts
 while :; do
     arex_caught=$arex_signal

@@ -25,7 +25,7 @@ from arex.process import Completed
 from lrms import qacct, sgejobs
 from lrms.arrays import named
 from lrms.commands import CommandBackend, CommandSettings
-from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
+from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, host_time, job_name
 from lrms.runtimes import properties
 from lrms.words import quoted
 
@@ -151,7 +151,7 @@ class SgeDialect(Dialect):
         if grami.count > 1:
             yield from ("-pe", environment, str(grami.count))
         if grami.starttime is not None:
-            yield from ("-a", f"{grami.starttime.astimezone():%Y%m%d%H%M.%S}")
+            yield from ("-a", f"{host_time(grami.starttime):%Y%m%d%H%M.%S}")
         yield from extra
 
     def submitted(self, done: Completed, work: Work) -> LocalId:

@@ -26,7 +26,7 @@ from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.commands import CommandBackend, CommandSettings
-from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, job_name
+from lrms.dialect import ArrayForm, Call, Dialect, Rule, Seen, Verdict, Work, host_time, job_name
 from lrms.runtimes import properties
 
 log = logging.getLogger(__name__)
@@ -201,7 +201,7 @@ class SlurmDialect(Dialect):
         if memory_mb is not None:
             yield f"--mem-per-cpu={memory_mb}"
         if grami.starttime is not None:
-            yield f"--begin={grami.starttime.astimezone():%Y-%m-%dT%H:%M:%S}"
+            yield f"--begin={host_time(grami.starttime):%Y-%m-%dT%H:%M:%S}"
         if self._options.account:
             yield f"--account={_word(self._options.account)}"
         if self._options.qos:

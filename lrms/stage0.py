@@ -134,8 +134,8 @@ def _judged(outcome: Outcome, before: Mapping[str, str], after: Mapping[str, str
     for name in _NUMBERS:
         if (text := after.get(f"joboption_{name}", "")) and not text.removeprefix("-").isdecimal():
             return replace(outcome, rejected=SubmitRejected(f"Runtime stage 0 has set {name} to {text!r}, no number"))
-    if not after.get(_SHARED):
-        why = f"Runtime stage 0 has cleared {_SHARED}, and arex does not move session directories to such nodes"
+    if before.get(_SHARED) and not after.get(_SHARED):
+        why = f"Runtime stage 0 has cleared {_SHARED}, and arex does not move session directories for single jobs"
         return replace(outcome, rejected=SubmitRejected(why))
     changed = {name: value for name, value in after.items() if before.get(name) != value}
     settled = Settled(

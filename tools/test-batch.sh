@@ -73,10 +73,10 @@ case $system in
                 as="setpriv --reuid $account --regid $account --clear-groups env HOME=/tmp PYTHONPATH=.:$packages"
                 as="$as PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider"
             fi
-            contract condor
+            contract 'condor condor-unseen'
             as="$venv/bin/pytest"
         fi
-        run tests/clusters/test_condor.py
+        run tests/clusters/test_condor.py tests/clusters/test_condor_unseen.py
         ;;
     *)
         echo "test-batch.sh: no tests for $system" >&2

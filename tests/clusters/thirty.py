@@ -41,6 +41,8 @@ class System:
     list_is_empty: str  #: as a regular expression of what that prints if there are none
     cancel: str
     shared: bool = False  #: its jobs see nothing but ``AREX_SHARED``
+    unseen: bool = False  #: and there neither what is below ``unseen``, where the service is
+    arex: str = ""  #: lines of ``[arex]``
 
     def that_is_up(self) -> Cluster:
         """Its environment."""
@@ -86,7 +88,7 @@ class Service(Site):
         (self.root / "arc.conf").write_text(
             f"[common]\nhostname=localhost\n[arex]\ncontroldir={self.control}\nsessiondir={self.session}\n"
             f"pidfile={self.root}/arex.pid\nlogfile={self.root}/arex.log\njoblog={self.root}/jobs.log\n"
-            "wakeupperiod=5\n[arex/service]\nallow_root=yes\nscan_period=1\nrecord_wait=5\nlrms_calls=600\n"
+            f"wakeupperiod=5\n{system.arex}[arex/service]\nallow_root=yes\nscan_period=1\nrecord_wait=5\nlrms_calls=600\n"
             f"[lrms]\n{system.conf.format(bin=programs)}{self.more}[queue:{system.queue}]\n"
         )
         self.log.touch()
@@ -123,6 +125,14 @@ class Service(Site):
         self.daemon.wait(30)
         self.start()
 
+    @property
+    def ran(self) -> Path:
+        """Where jobs leave their lines; they can all write there."""
+        assert self.system is not None
+        if not self.system.unseen:
+            return self.root / "home/runs"
+        return Path(self.cluster.environ["AREX_SHARED"], f"{self.root.name}.runs")
+
     def described(self) -> int:
         """Jobs until now; the next one's program has this number."""
         return len(list((self.root / "home").glob("program*")))
@@ -130,9 +140,11 @@ class Service(Site):
     def describe(self, body: str, *wishes: str, executable: str = "") -> str:
         """A job that first leaves its line in ``runs``; the line is the program's name."""
         program = self.root / "home" / f"program{self.described()}"
-        program.write_text(f"#!/bin/sh\necho {program.name} >>{self.root}/home/runs\n{body}\n")
+        program.write_text(f"#!/bin/sh\necho {program.name} >>{self.ran}\n{body}\n")
         program.chmod(0o755)
         own = f'(executable="{executable or program}")(stdout="out")(stderr="err")(jobname="{program.name}")'
+        if self.system is not None and self.system.unseen and not executable:
+            own = own.replace(f"{program}", program.name) + f'(inputfiles=("{program.name}" "{program}"))'
         return f"&{own}{''.join(f'({wish})' for wish in wishes)}"
 
     def submit_all(self, descriptions: list[str]) -> list[str]:
@@ -144,8 +156,7 @@ class Service(Site):
         return jobs
 
     def runs_of(self) -> Counter[str]:
-        path = self.root / "home/runs"
-        return Counter(path.read_text().split()) if path.exists() else Counter()
+        return Counter(self.ran.read_text().split()) if self.ran.exists() else Counter()
 
 
 @contextlib.contextmanager
@@ -153,7 +164,8 @@ def serving(system: System) -> Iterator[Service]:
     """A running service; nothing of it is left afterwards, in the batch system neither."""
     cluster = system.that_is_up()
     install()
-    root = Path(tempfile.mkdtemp(prefix="arex-thirty-", dir=cluster.environ["AREX_SHARED"] if system.shared else None))
+    place = Path(cluster.environ["AREX_SHARED"], "unseen" if system.unseen else "") if system.shared else None
+    root = Path(tempfile.mkdtemp(prefix="arex-thirty-", dir=place))
     service = Service(root, system.user, cluster, system=system)
     try:
         service.build()
@@ -165,6 +177,8 @@ def serving(system: System) -> Iterator[Service]:
         if left:
             cluster.run(system.cancel, *left)
         shutil.rmtree(root)
+        if system.unseen:
+            service.ran.unlink(missing_ok=True)
 
 
 def _id(path: Path) -> str:

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from arex.ports import Backend, LocalJob, Submission
-from lrms.condor import CondorDialect, CondorOptions
+from lrms.commands import CommandBackend, CommandSettings
+from lrms.condor import CondorBackend, CondorDialect, CondorOptions
 from lrms.dialect import Dialect
+from lrms.script import ScriptSettings
 from lrms.sge import SgeDialect, SgeOptions
 from tests.contract.programs import RealProgramWorld
 
@@ -67,13 +69,14 @@ class CondorWorld(RealProgramWorld):
     dialect = staticmethod(condor)
     commands = ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_hold", "condor_release")
     submit_command = "condor_submit"
+    below = ""  #: where in ``AREX_SHARED``
 
     def __init__(self, root: Path) -> None:
         del root
         shared = os.environ.get("AREX_SHARED")
         assert shared, 'there is no pool here: `sh tools/clusters/condor.sh up`, then eval "$(... env)"'
         assert os.geteuid() != 0, _ACCOUNT
-        super().__init__(Path(tempfile.mkdtemp(prefix="contract-", dir=shared)))
+        super().__init__(Path(tempfile.mkdtemp(prefix="contract-", dir=Path(shared, self.below))))
 
     def hopeless(self) -> Submission:
         """It has no queues, and takes any wish of a job: this one is in a directory that it can't be told of."""
@@ -86,3 +89,15 @@ class CondorWorld(RealProgramWorld):
     async def clean_up(self) -> None:
         await super().clean_up()
         shutil.rmtree(self.root)
+
+
+class CondorUnseenWorld(CondorWorld):
+    """Its jobs do not see their session directories: HTCondor moves the files."""
+
+    below = "unseen"
+
+    def backend(self, **settings: object) -> CommandBackend:
+        values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
+        script = ScriptSettings(sandbox=True)
+        dialect = CondorDialect(CondorOptions(bin=self.bin(), moves=True))
+        return CondorBackend(dialect, CommandSettings(script=script, **values))  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from tests.contract.clusters_worlds import CondorWorld, SgeWorld
+from tests.contract.clusters_worlds import CondorUnseenWorld, CondorWorld, SgeWorld
 from tests.contract.programs import (
     FakeLsfWorld,
     FakeNewSlurmWorld,
@@ -29,7 +29,12 @@ EVERYWHERE: Final[dict[str, type[World]]] = {
     "fake-lsf": FakeLsfWorld,
 }
 #: What needs a batch system that somebody has started.
-REAL: Final[dict[str, type[World]]] = {"slurm": SlurmWorld, "sge": SgeWorld, "condor": CondorWorld}
+REAL: Final[dict[str, type[World]]] = {
+    "slurm": SlurmWorld,
+    "sge": SgeWorld,
+    "condor": CondorWorld,
+    "condor-unseen": CondorUnseenWorld,
+}
 WORLDS: Final[dict[str, type[World]]] = EVERYWHERE | REAL
 
 

@@ -11,10 +11,11 @@
 # /etc, and mounts are seen by the pool alone. See lib.sh for AREX_CLUSTERS, AREX_TEST_USER and AREX_SHARED.
 #
 # A job sees the root of Debian 13, and of this machine only $AREX_SHARED, under the same path: the directories of
-# jobs belong there, and below $AREX_SHARED/unseen where jobs must not see them. The programs in $AREX_CLUSTERS/condor/bin (condor_submit, condor_q, ...) are those of Debian 13,
-# but run here. HTCondor refuses jobs of root: called by root, the programs become $CONDOR_ACCOUNT ($AREX_TEST_USER
-# unless set), who must be able to write the directory of the job, and to whom belongs what the job writes. Called by
-# another account they stay what they are; of accounts only $AREX_TEST_USER is known to the pool.
+# jobs belong there; below $AREX_SHARED/unseen jobs don't see them, and HTCondor, which moves them, does. The programs
+# in $AREX_CLUSTERS/condor/bin (condor_submit, condor_q, ...) are those of Debian 13, but run here. HTCondor refuses
+# jobs of root: called by root, the programs become $CONDOR_ACCOUNT ($AREX_TEST_USER unless set), who must be able to
+# write the directory of the job, and to whom belongs what the job writes. Called by another account they stay what
+# they are; of accounts only $AREX_TEST_USER is known to the pool.
 #
 # A job may use the memory that it asks for, or 1024 MB; one that uses more is held, some seconds later.
 #

@@ -12,16 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arex.config.model import Configuration
-from arex.config.values import SessionDir
+from arex.config.model import ArexBlock, Configuration, LrmsBlock
+from arex.config.values import LrmsChoice, SessionDir
 from arex.errors import BatchUnavailable, ConfigError, SubmitRejected, UnreadableOutput
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Usage
 from arex.ports import Submission
 from arex.process import Completed
-from lrms.condor import CondorBackend, CondorDialect, CondorOptions, QueueOptions
+from lrms.condor import CondorBackend, CondorDialect, CondorOptions, Load, QueueOptions
+from lrms.condorlog import Story, parse_log
 from lrms.dialect import Seen, Verdict, Work, judge
+from lrms.runtimes import RuntimeSettings
+from lrms.scratch import scratch_of
 
 DATA: Final = Path(__file__).parents[2] / "data" / "condor-23.9.6"
 
@@ -244,6 +247,103 @@ def test_a_refusal_means_what_its_sentence_says(name: str, verdict: Verdict) -> 
 )
 def test_a_sentence_that_nobody_knows_is_unsure(said: str) -> None:
     assert Verdict.UNSURE is judge(CondorDialect.rules, Completed(("condor_submit",), 1, "", said))
+
+
+# --- where nodes do not see the session directories -------------------------------------------------------------------
+
+
+def load(*submissions: Submission) -> Load:
+    first = work(*submissions)
+    return Load(
+        submissions=first.submissions,
+        script=first.script,
+        output=first.output,
+        tag=first.tag,
+        keys=tuple(f"k{n}" for n, _ in enumerate(submissions)),
+    )
+
+
+@pytest.mark.parametrize("jobs", [("abc",), ("a", "b")])
+def test_htcondor_moves_one_directory_there_and_one_back(jobs: tuple[str, ...]) -> None:
+    """No list holds a name that a job has chosen. Each submission has files and a log of its own."""
+    lines = description(load(*map(submission, jobs)), moves=True)
+    rundir = "$(arex_session).lrms/$(arex_tag)" if len(jobs) > 1 else "/s/abc.lrms/abc-1f"
+
+    assert {
+        "should_transfer_files": "YES",
+        "when_to_transfer_output": "ON_EXIT",
+        "initialdir": rundir,
+        "arguments": "script",
+        "transfer_input_files": "script,in.$(arex_key)/",
+        "transfer_output_files": "back",
+        "log": f"{rundir}/log.$(arex_key)",
+        "output": "$(arex_session).comment",
+        "requirements": "((MY.NumJobStarts ?: 0) == 0)",
+    }.items() <= {name: value(lines, name) for name in (line.partition(" = ")[0] for line in lines)}.items()
+    rows = [f"{job}-1f k{n} /s/{job}" for n, job in enumerate(jobs)]
+    assert ["queue arex_tag,arex_key,arex_session from (", *rows, ")"] == lines[-2 - len(jobs) :]
+
+
+def test_a_script_that_has_to_send_files_back_has_the_time_for_it() -> None:
+    """It ends the payload itself when the wall time is over."""
+    policy = value(description(load(submission(walltime_s=60)), moves=True), "periodic_remove") or ""
+
+    assert "JobStatus == 2 && time() - JobCurrentStartExecutingDate > 360" in policy
+
+
+def test_the_configuration_says_whether_files_are_moved() -> None:
+    """The directory of HTCondor on a node is the scratch directory then."""
+    arex = ArexBlock(shared_filesystem=False, scratchdir=Path("/scratch"))
+    config = Configuration(arex=arex, lrms=LrmsBlock(lrms=LrmsChoice(name="condor")))
+
+    assert CondorOptions.of(config).moves
+    assert CondorBackend.from_config(config)._moves
+    assert scratch_of(config) is None
+    assert not RuntimeSettings.of(config).shared
+    assert not CondorOptions.of(Configuration()).moves
+
+
+@pytest.mark.parametrize("code", [12, 33])
+def test_files_that_do_not_come_back_are_lost(code: int) -> None:
+    held = seen(JobStatus=5, HoldReasonCode=code, NumJobStarts=1)
+    removed = seen(JobStatus=3, RemoveReason="arex: why", LastHoldReasonCode=code, NumJobStarts=1)
+
+    assert [EndCause.LOST] * 2 == [held.cause, removed.cause]
+    assert "REMOVED (why)" == removed.word
+    assert EndCause.NEVER_STARTED is seen(JobStatus=5, HoldReasonCode=code, NumJobStarts=0).cause
+
+
+SUBMITTED: Final = "000 (7.001.000) 2030-01-01 00:00:00 Job submitted from host: <h>\n...\n"
+BEGAN: Final = "001 (7.001.000) 2030-01-01 00:00:01 Job executing on host: <h>\n\tSlotName: s\n...\n"
+ENDED: Final = "005 (7.001.000) 2030-01-01 00:00:02 Job terminated.\n\t(1) Normal termination (return value 0)\n...\n"
+ABORTED: Final = "009 (7.001.000) 2030-01-01 00:00:02 Job was aborted.\n...\n"
+HELD: Final = "012 (7.001.000) 2030-01-01 00:00:02 Job was held.\n\tit says\n005 (7.001.000) no\n\tCode 12\n...\n"
+JOB: Final = LocalId("7.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "story"),
+    [
+        ("", Story()),
+        (SUBMITTED, Story(taken=JOB)),
+        (SUBMITTED[:-2], Story()),
+        (SUBMITTED + BEGAN, Story(taken=JOB, began=JOB)),
+        (SUBMITTED + BEGAN + ENDED, Story(taken=JOB, began=JOB, returned=True, over=True)),
+        (SUBMITTED + BEGAN + ENDED[:-5], Story(taken=JOB, began=JOB)),
+        (SUBMITTED + BEGAN + HELD, Story(taken=JOB, began=JOB, over=True)),
+        (SUBMITTED + BEGAN + ABORTED, Story(taken=JOB, began=JOB, over=True)),
+        (SUBMITTED + ABORTED, Story(over=True)),
+        (SUBMITTED + BEGAN + ENDED + BEGAN, Story(taken=JOB, began=JOB)),
+        ("what is this\n...\n" + SUBMITTED, Story(taken=JOB)),
+    ],
+)
+def test_the_log_of_a_job_tells_its_story(text: str, story: Story) -> None:
+    assert story == parse_log(text)
+
+
+@given(st.text())
+def test_any_text_is_some_story(text: str) -> None:
+    assert isinstance(parse_log(text), Story)
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

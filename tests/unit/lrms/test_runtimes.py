@@ -225,6 +225,18 @@ async def test_a_stage_0_that_fails_is_the_jobs_failure_and_says_why(tmp_path: P
     assert why in await refusal(tmp_path, RunTime(name="X"))
 
 
+async def test_stage_0_is_told_whether_nodes_see_the_front_end(tmp_path: Path) -> None:
+    """Where they don't, it is empty from the beginning, and no reason to refuse the job."""
+    put(tmp_path, "enabled/X", 'joboption_args="$RUNTIME_NODE_SEES_FRONTEND"')
+
+    there = [
+        (await prepared(tmp_path, RunTime(name="X"), args=("./x",), how=RuntimeSettings(shared=shared))).settled.command
+        for shared in (True, False)
+    ]
+
+    assert ["yes", ""] == there
+
+
 async def test_a_script_that_does_not_parse_is_named(tmp_path: Path) -> None:
     put(tmp_path, "enabled/OK", "true")
     put(tmp_path, "enabled/BAD", "if true; then\n")

@@ -100,10 +100,11 @@ def test_the_scratch_directory_comes_from_the_configuration() -> None:
 
 
 def test_nodes_that_do_not_see_the_sessions_are_refused() -> None:
+    """The refusal says which batch system would move them."""
     config = Configuration(arex=ArexBlock(shared_filesystem=False))
 
     for make in (CommandSettings.of, ForkBackend.from_config):
-        with pytest.raises(ConfigError, match=r"shared_filesystem.*lrms=arc-NAME"):
+        with pytest.raises(ConfigError, match=r"shared_filesystem.*lrms=condor.*lrms=arc-NAME"):
             make(config)
 
 
