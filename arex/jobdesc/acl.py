@@ -7,7 +7,6 @@ from typing import Final
 
 from arex.errors import JobDescriptionError, JobRefused
 
-_ENCODING: Final = re.compile(r"<\?xml[^>]*\sencoding\s*=")
 _CONTENT: Final = re.compile(r"<((?:\w+:)?)Content(?:\s[^>]*)?>(.*)</\1Content\s*>", re.DOTALL)
 
 
@@ -31,9 +30,9 @@ def normal_acl(text: str) -> str:
     Raises:
         ValueError: it is not XML, or has a document type.
     """
-    from arex.jobdesc.xml import read_xml, write_xml  # noqa: PLC0415 - an XML library takes long to load
+    from arex.jobdesc.xml import read_fragment, write_xml  # noqa: PLC0415 - an XML library takes long to load
 
     try:
-        return write_xml(read_xml(text, sections=True), escape=_ENCODING.match(text) is None)
+        return write_xml(read_fragment(text))
     except JobDescriptionError as exc:
         raise ValueError(exc.what) from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
@@ -142,7 +143,9 @@ def _application(job: JobDescription, *, whole: bool) -> _Lines:
         yield f"  {_leaf('URL', report.url)}"
         yield "</RemoteLogging>"
     if job.expiration is not None and job.expiration >= _EPOCH:
-        yield _leaf("ExpirationTime", f"{job.expiration.astimezone():%Y-%m-%d %H:%M:%S}")
+        # the last hours of the year 9999 may be those of the next one here, which no datetime can say
+        here = time.localtime(job.expiration.timestamp())
+        yield _leaf("ExpirationTime", time.strftime("%Y-%m-%d %H:%M:%S", here))
     if job.lifetime_s is not None:
         yield _leaf("WipeTime", format_period(job.lifetime_s))
     for notification in job.notifications:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, NoReturn
 from arex.errors import JobDescriptionError
 from arex.jobdesc.model import Remark
 
-MAX_NESTING: Final = 100
+MAX_NESTING: Final = 250
 MAX_JOBS: Final = 10_000
 #: Bound on words, strings and marks; about a second of work.
 MAX_TOKENS: Final = 500_000

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from arex.jobdesc.hints import closest
 from arex.jobdesc.model import Creation, InputFile, Location, OutputFile, Target
 from arex.jobdesc.node import Node
-from arex.jobdesc.urls import SCHEMES, Url, local_path, parse_url, sort_options
+from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
 
 
 class Staging(NamedTuple):
@@ -44,11 +44,25 @@ def _name(node: Node) -> str:
 
 def _input(node: Node) -> InputFile:
     node.knows("Name", "Source", "IsExecutable")
+    name = _name(node)
     return InputFile(
-        name=_name(node),
-        sources=tuple(map(_source, node.nodes("Source"))),
+        name=name,
+        sources=tuple(map(_source, node.nodes("Source"))) or _named_source(node, name),
         executable=node.text("IsExecutable") not in {"", "false", "0"},
     )
+
+
+def _named_source(node: Node, name: str) -> tuple[Location, ...]:
+    """Where a file without a source comes from if its name is a URL: from there, as ARC has it."""
+    try:
+        url = parse_url(name)
+    except ValueError:
+        return ()
+    if url.scheme == "file":
+        return ()
+    node.remark(f"The name of the file is a URL, and its source, too: {name[:80]}")
+    options = sort_options(url.options.items())
+    return (Location(url=url.plain(), options=options, locations=tuple(url.locations)),)
 
 
 def _url(node: Node) -> Url:
@@ -66,7 +80,8 @@ def _source(node: Node) -> Location:
     node.knows("URI", "DelegationID", "Option")
     url = _url(node)
     if url.scheme == "file":
-        return Location(url=local_path(node.text("URI")))
+        path = local_path(node.text("URI"))
+        return Location(url=f"file:{path}" if is_remote(path) else path)
     url.options.update((name, value) for name, value in node.options() if name and value)
     return Location(
         url=url.plain(),

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from arex.jobdesc.numbers import LONG, leading_number, whole_number, wrap
 
 MINUTE: Final = 60
-_LONGEST: Final = 6000
+#: Of a text that is a period, in characters; ARC reads any.
+_LONGEST: Final = 100_000
 _HOUR: Final = 3600
 _DAY: Final = 86400
 _WEEK: Final = 7 * _DAY
@@ -74,10 +75,9 @@ def _as_arc_counts(counted: str) -> str:
 
 def _product(digits: str, unit_s: int) -> int:
     try:
-        number = leading_number(digits)
+        return wrap(leading_number(digits) * unit_s)
     except ValueError:
         return 0
-    return wrap(number * unit_s) if unit_s == MINUTE else number * unit_s
 
 
 def _with_rest(total: int, digits: str, unit_s: int, text: str) -> Period:
@@ -100,7 +100,7 @@ def _iso_period(text: str) -> Period:
             total += _product(digits, MINUTE if clock else 30 * _DAY)
         else:
             total += _product(digits, _ISO_UNITS[unit])
-        clock = clock or unit in "WDM"
+        clock = clock or unit in "WDHM"
     return Period(wrap(total, LONG), "" if len(text) > 1 else "not a period of time: 'P'")
 
 
@@ -113,12 +113,18 @@ def format_period(seconds: int) -> str:
 
 # --- points in time -------------------------------------------------------------------------------------------------
 
+#: What ARC has where it has no time, in seconds since 1970.
+_NO_TIME: Final = -1
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FIELD: Final = re.compile(r"[ \t\n\v\f\r]*", re.ASCII)
 _SIGNED: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _FRACTION: Final = re.compile(r"\.[0-9]*", re.ASCII)
-_C_TIME: Final = r"(\S{1,3})\s*(\S{1,3})\s*(\d{1,2})\s*(\d{1,2}):\s*(\d{1,2}):\s*(\d{1,2})\s*(\d{1,4})"
-_MAIL_TIME: Final = r"(\S{1,3}),\s*(\d{1,2})\s*(\S{1,3})\s*(\d{1,4})\s*(\d{1,2}):\s*(\d{1,2}):\s*(\d{1,2})"
+#: Words and numbers as C's ``scanf`` takes them: blanks first, then as much as there is, a sign being part of it.
+_NAME: Final = r"\s*+(\S{1,3}+)"
+_TWO: Final = r"\s*+([+-][0-9]|[0-9]{1,2}+)"
+_FOUR: Final = r"\s*+([+-][0-9]{1,3}+|[0-9]{1,4}+)"
+_C_TIME: Final = re.compile(f"{_NAME}{_NAME}{_TWO}{_TWO}:{_TWO}:{_TWO}{_FOUR}", re.ASCII)
+_MAIL_TIME: Final = re.compile(f"{_NAME},{_TWO}{_NAME}{_FOUR}{_TWO}:{_TWO}:{_TWO}", re.ASCII)
 
 
 def parse_time(text: str) -> datetime:
@@ -128,12 +134,13 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: it is no time in a format that ARC knows.
     """
-    if text[:1].isdigit() and text.isascii():
+    text = text.encode("utf-8", "surrogateescape").decode("latin-1")  # ARC counts bytes
+    if "0" <= text[:1] <= "9":
         return _numeric_time(text)
-    if len(text) == 24 and (match := re.match(_C_TIME, text, re.ASCII)):
+    if len(text) == 24 and (match := _C_TIME.match(text)):
         month = _month(match[2])
         return _moment((int(match[7]), month, *(int(match[number]) for number in (3, 4, 5, 6))), None, text)
-    if len(text) == 29 and (match := re.match(_MAIL_TIME, text, re.ASCII)):
+    if len(text) == 29 and (match := _MAIL_TIME.match(text)):
         month = _month(match[3])
         return _moment((int(match[4]), month, *(int(match[number]) for number in (2, 5, 6, 7))), 0, text)
     raise ValueError(f"not a time: {text[:80]!r}")
@@ -212,9 +219,12 @@ def _moment(fields: tuple[int, ...], offset: int | None, text: str) -> datetime:
         else:
             first = calendar.timegm((year + (month - 1) // 12, (month - 1) % 12 + 1, 1, 0, 0, 0))
             seconds = first + (day - 1) * _DAY + hour * 3600 + minute * 60 + second - offset
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     except (OverflowError, ValueError) as exc:
         raise ValueError(f"not a time that a calendar has: {text[:80]!r}") from exc
+    if seconds == _NO_TIME:
+        raise ValueError(f"the second before 1970 stands for no time: {text[:80]!r}")
+    return when
 
 
 def format_mds(when: datetime) -> str:

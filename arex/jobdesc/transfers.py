@@ -26,7 +26,7 @@ def read_input(a: Attribute, at: int, row: Sequence[str]) -> InputFile:
     if a.dialect is Dialect.GRIDMANAGER and (announced := _announced(where)):
         return InputFile(name=name, announced=announced)
     url = _url(a, at, where or name, where, name)
-    location = Location() if url is None or not where else _location(a, at, name, url, options)
+    location = Location() if url is None else _location(a, at, name, url, options if where else ())
     if url is not None and url.scheme != "file":
         return InputFile(name=name, sources=(replace(location, url=url.plain(), options=_sorted(url)),))
     if a.dialect is Dialect.GRIDMANAGER:
@@ -56,6 +56,8 @@ def read_output(a: Attribute, at: int, row: Sequence[str]) -> OutputFile:
         JobDescriptionError: the target is no URL, or an option has no value.
     """
     name, where, *options = row
+    if where.lower().startswith("file:"):
+        return OutputFile(name=name)  # whatever is behind it
     url = _url(a, at, where, where, name)
     if url is None or url.scheme == "file":
         return OutputFile(name=name)

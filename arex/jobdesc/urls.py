@@ -114,6 +114,8 @@ def parse_url(text: str) -> Url:
         listed = text.startswith("@")
         return Url("urllist" if listed else "file", path=_absolute(text[listed:]))
     scheme, rest = match[1].lower(), text[match.end() :]
+    if not scheme:
+        raise ValueError(f"no scheme in the URL {text[:80]!r}")
     if rest.startswith("//"):
         return _with_host(scheme, rest[2:], text)
     if scheme in _PATHS:
@@ -124,7 +126,10 @@ def parse_url(text: str) -> Url:
 
 
 def _absolute(path: str) -> str:
-    return path if path.startswith("/") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118 - as it is written
+    if path.startswith("/"):
+        return path
+    here = os.getcwd()  # noqa: PTH109 - not normalized
+    return os.path.join(here, path) if path else here  # noqa: PTH118 - as it is written
 
 
 def _with_host(scheme: str, rest: str, text: str) -> Url:
@@ -247,7 +252,7 @@ def is_remote(text: str) -> bool:
     match = _SCHEME.match(text)
     if match is None:
         return text.startswith("@")
-    return match[1].lower() != "file"
+    return match[1].lower() not in {"", "file"}
 
 
 def local_path(text: str) -> str:
@@ -283,7 +288,7 @@ def join_url(location: Location, extra: Options = (), *, without: frozenset[str]
         url = parse_url(location.url)
     except ValueError:
         return location.url
-    if url.scheme == "file":
-        return location.url
-    url.options, url.locations = options, [*url.locations, *location.locations]
+    url.options = options
+    if url.scheme != "file":
+        url.locations = [*url.locations, *location.locations]
     return url.full()

@@ -15,27 +15,57 @@ _TAG: Final = re.compile(r"<[^!?][^>]*>")
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
-def read_xml(text: str | bytes, *, sections: bool = False) -> etree._Element:
+def read_xml(text: str | bytes) -> etree._Element:
     """
-    The root element; bytes are in the encoding that they declare. CDATA sections stay so if wanted.
+    The root element; bytes are in the encoding that they declare.
+
+    What makes libxml warn is refused too, as ARC does: another version of XML, a relative namespace.
 
     Raises:
         JobDescriptionError: with line and column; not XML, or it has a document type.
     """
+    parser = _parser(text, strip_cdata=True)
+    root = _parsed(text, parser)
+    if (warning := next(iter(parser.error_log), None)) is not None:
+        raise JobDescriptionError(warning.message, max(warning.line, 1), max(warning.column, 1))
+    return root
+
+
+def read_fragment(text: str) -> etree._Element:
+    """
+    The root element of XML that a value holds, whatever libxml thinks of its namespaces; CDATA sections stay so.
+
+    Raises:
+        JobDescriptionError: with line and column; not XML, or it has a document type.
+    """
+    parser = _parser(text, strip_cdata=False)
+    try:
+        return _parsed(text, parser)
+    except JobDescriptionError:
+        if {entry.domain for entry in parser.error_log} != {etree.ErrorDomains.NAMESPACE}:
+            raise
+    return _parsed(text, _parser(text, strip_cdata=False, recover=True))
+
+
+def _parser(text: str | bytes, *, strip_cdata: bool, recover: bool = False) -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="utf-8" if isinstance(text, str) else None,
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        strip_cdata=strip_cdata,
+        recover=recover,
+    )
+
+
+def _parsed(text: str | bytes, parser: etree.XMLParser) -> etree._Element:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     prolog = _PROLOG.match(data)
     at = 0 if prolog is None else prolog.end()
     if data.startswith(_DOCTYPE, at):
         line, column = data.count(b"\n", 0, at) + 1, at - data.rfind(b"\n", 0, at)
         raise JobDescriptionError("a document type is not allowed", line, column)
-    parser = etree.XMLParser(
-        encoding="utf-8" if isinstance(text, str) else None,
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        strip_cdata=not sections,
-    )
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as exc:
@@ -46,10 +76,10 @@ def read_xml(text: str | bytes, *, sections: bool = False) -> etree._Element:
     return root
 
 
-def write_xml(element: etree._Element, *, escape: bool) -> str:
-    """The element alone; ``escape`` what is not ASCII in its attributes, as libxml does where no encoding is known."""
+def write_xml(element: etree._Element) -> str:
+    """The element alone; what is not ASCII in its attributes is escaped, as libxml does where no encoding is known."""
     text = etree.tostring(element, encoding="unicode", with_tail=False)
-    return _TAG.sub(lambda match: _NOT_ASCII.sub(_reference, match[0]), text) if escape else text
+    return _TAG.sub(lambda match: _NOT_ASCII.sub(_reference, match[0]), text)
 
 
 def _reference(match: re.Match[str]) -> str:

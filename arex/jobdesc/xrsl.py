@@ -19,7 +19,7 @@ from arex.jobdesc.transfers import read_input, read_output
 from arex.jobdesc.urls import full_url
 
 #: Alternatives of one job.
-MAX_ALTERNATIVES: Final = 100
+MAX_ALTERNATIVES: Final = 1000
 #: Bound on the relations of one job over all its alternatives.
 MAX_RELATIONS: Final = 300_000
 
@@ -84,14 +84,23 @@ def _outputfiles(drafts: list[Draft], a: Attribute) -> None:
         draft.outputs.extend(files)
 
 
-def _period(field: str, bits: int) -> _Rule:
+def _period(field: str, kept: Callable[[int], int | None]) -> _Rule:
     def rule(drafts: list[Draft], a: Attribute) -> None:
-        seconds = wrap(a.period(), bits)
+        seconds = kept(a.period())
         # as ARC does: only clients tell the alternatives before this attribute
         for draft in drafts if a.dialect is Dialect.USER else drafts[:1]:
-            setattr(draft, field, None if seconds == -1 else seconds)
+            setattr(draft, field, seconds)
 
     return rule
+
+
+def _limit(seconds: int) -> int | None:
+    number = wrap(seconds)
+    return None if number == -1 else number
+
+
+def _lifetime(seconds: int) -> int | None:
+    return None if seconds < 0 else seconds
 
 
 def _benchmarks(drafts: list[Draft], a: Attribute) -> None:
@@ -166,7 +175,10 @@ def _notify(drafts: list[Draft], a: Attribute) -> None:
     for text in a.texts():
         words = text.replace("\t", " ").split(" ")
         words = [word for word in words if word]
-        wanted = words.pop(0) if words and "@" not in words[0] else "be"
+        if not words:
+            a.remark(f"An empty text in '{a.name}' notifies nobody")
+            continue
+        wanted = words.pop(0) if "@" not in words[0] else "be"
         if not words:
             a.fail(f"Syntax error in 'notify' attribute value ('{text}'), it must contain an email address")
         if wrong := set(wanted) - set("bqfecd"):
@@ -287,9 +299,9 @@ _RULES: Final[dict[str, _Rule]] = {
     "environment": _environment,
     "inputfiles": _inputfiles,
     "outputfiles": _outputfiles,
-    "cputime": _period("cputime_s", 32),
-    "walltime": _period("walltime_s", 32),
-    "lifetime": _period("lifetime_s", 64),
+    "cputime": _period("cputime_s", _limit),
+    "walltime": _period("walltime_s", _limit),
+    "lifetime": _period("lifetime_s", _lifetime),
     "benchmarks": _benchmarks,
     "memory": _set("memory_mb", _amount),
     "disk": _set("disk_mb", _amount),

@@ -90,7 +90,7 @@ def _number(name: str, number: int | None) -> _Pieces:
 
 
 def _period(name: str, seconds: int | None) -> _Pieces:
-    if seconds is not None:
+    if seconds is not None and seconds >= 0:  # xRSL has no word for less than nothing
         yield f'{name} = "{format_period(seconds)}"'
 
 
@@ -109,6 +109,8 @@ def _software(name: str, software: Software) -> str:
 
 
 def _input(file: InputFile) -> list[str]:
+    if file.sources[:1] == (Location(url=file.name),):
+        return [file.name, ""]  # a name need not be a URL, a source must
     return _row(file.name, file.sources[0]) if file.sources else [file.name, file.announced]
 
 

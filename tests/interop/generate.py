@@ -47,8 +47,19 @@ _PERIODS: Final = [
 _TIMES: Final = [
     *("20300101120000Z", "2030-01-01T12:00:00Z", "2030-01-01 12:00:00", "2030-01-01T12:00:00+0130", "tomorrow", ""),
     *("20301301000000Z", "2030-01-01T12:00:00.5Z", "2030-01-01T12:00", "20300101T120000Z"),
+    *("Tue Jan  1 12:00:00 2030", "Tue, 01 Jan 2030 12:00:00 GMT", "19691231235959Z"),
 ]
-_SCHEMES: Final = ["http", "https", "gsiftp", "srm", "root", "ftp", "rucio", "file", "HTTP", "foo", "s3", "ldap", "lfc"]
+_PIECES: Final = [
+    *("0", "1", "5", "60", "2147483647", "2147483648", "24856", " ", "  ", "\t", ",", ".", ":", "-", "x", "é"),
+    *("h", "m", "s", "d", "w", "H", "M", "S", "D", "W", "P", "T", "PT", "Y"),
+    *(" hours", " min", " sec", " days", " weeks", " and "),
+]
+_ISO: Final = [*"T0156", "1H", "1M", "1S", "1D", "1W", "1Y", "99Y", "35791395M", "30D", "7"]
+_MARKS: Final = list("0123456789 -+:TZ.tzé")
+_SCHEMES: Final = [
+    *("http", "https", "gsiftp", "srm", "root", "ftp", "rucio", "file", "HTTP", "foo", "s3", "ldap", "lfc"),
+    *("rc", "arc", "dav", "davs", "link", "urllist", "fireman", "httpg", "acix"),
+]
 _HOSTS: Final = [
     "h",
     "H.example",
@@ -62,6 +73,13 @@ _HOSTS: Final = [
     "h;a=b",
     "h:1;b=2;a=1",
     "h;c",
+    "h:99999999999",
+    "h:80x;a=b",
+    "h;a=b;a=c;;=d",
+    "u@v@h",
+    "é",
+    " h",
+    "[::1",
     "",
 ]
 _PATHS: Final = [
@@ -77,7 +95,30 @@ _PATHS: Final = [
     "//a",
     "/a=b:c",
     "/a#b",
+    "/a?SFN=/b/c",
+    "/a:guid=1:b",
+    "/é",
+    ":",
+    "?a",
 ]
+
+
+def _periods() -> st.SearchStrategy[str]:
+    made = st.lists(st.sampled_from(_PIECES), min_size=1, max_size=6).map("".join)
+    iso = st.lists(st.sampled_from(_ISO), max_size=5).map(lambda parts: "P" + "".join(parts))
+    return st.sampled_from(_PERIODS) | made | iso
+
+
+def _times() -> st.SearchStrategy[str]:
+    """Times, and such as are wrong in one place, but not in the year: we have none before the first."""
+    spoilt = st.builds(
+        lambda text, at, mark, width: text[:at] + mark + text[at + width :],
+        st.sampled_from([text for text in _TIMES if text]),
+        st.integers(4, 30),
+        st.sampled_from(["", *_MARKS]),
+        st.integers(0, 1),
+    )
+    return st.sampled_from(_TIMES) | spoilt
 
 
 def _urls() -> st.SearchStrategy[str]:
@@ -95,17 +136,22 @@ def _quoted(text: str, style: int) -> str:
         return '"' + text.replace('"', '""') + '"'
     if style == 1:
         return "'" + text.replace("'", "''") + "'"
-    if style == 2 and "~" not in text:
-        return f"^~{text}~"
+    if style == 2:
+        return "^~" + text.replace("~", "~~") + "~"
+    if style == 3 and len(text) > 1:
+        return f"{_quoted(text[:1], 0)}#{_quoted(text[1:], 1)}"
     return text if text.isalnum() else f'"{text.replace(chr(34), chr(34) * 2)}"'
 
 
 def _value(strategy: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.builds(_quoted, strategy, st.integers(0, 3))
+    return st.builds(_quoted, strategy, st.integers(0, 4))
 
 
 _STRING: Final = _value(_TEXTS)
-_OPTIONS: Final = ["cache=no", "threads=2", "a=b", "x=", "preserve=yes", "delegationid=d", "location=ftp://x"]
+_OPTIONS: Final = [
+    *("cache=no", "threads=2", "a=b", "x=", "preserve=yes", "delegationid=d", "location=ftp://x", "location=", "a=b=c"),
+    *("mandatory=true", "useiffailure=true", "exec=yes", "=y", "a b=;/"),
+]
 _ROW: Final = st.lists(_STRING, min_size=1, max_size=3).map(lambda row: f"({' '.join(row)})")
 _FILE: Final = st.builds(
     lambda name, url, options: f"({' '.join([name, url, *options])})",
@@ -133,8 +179,8 @@ _ATTRIBUTE: Final = st.one_of(
     _named("executable stdin stdout stderr gmlog jobname architecture Job_Name", _STRING),
     _named("arguments", _several(_STRING)),
     _named("memory disk rerun priority count countpernode", _value(st.sampled_from(_NUMBERS))),
-    _named("cputime walltime lifetime gridtime", _value(st.sampled_from(_PERIODS))),
-    _named("starttime", _value(st.sampled_from(_TIMES))),
+    _named("cputime walltime lifetime gridtime", _value(_periods())),
+    _named("starttime", _value(_times())),
     _named("inputfiles outputfiles", _several(_FILE)),
     _named("environment", _several(_ROW)),
     _named("runtimeenvironment opsys middleware", _several(_STRING, 2), _RELATIONS),
@@ -151,6 +197,8 @@ _ATTRIBUTE: Final = st.one_of(
     _named("nosuch maxcputime cluster hostname", _several(_STRING)),
     _named("rslsubstitution", st.sampled_from(["(A x)", "(B $(A)y)", "(A x)(B y)", "(A)"])),
     _named("jobname arguments", st.sampled_from(["$(A)", "x$(A)y", '"a"#$(B)', "$(A) # b", '"a"#"b"'])),
+    _named("jobname arguments", st.sampled_from(["(* c *)a(* d *)b", "^(a(", "a(* c *)", "a\r\nb"])),
+    st.just("(* comment (* with its mark *)"),
 )  # fmt: skip
 
 
@@ -181,6 +229,8 @@ def xrsl() -> st.SearchStrategy[str]:
 
 
 def _escaped(text: str) -> str:
+    if text == "b":
+        return "<!-- c -->b<?p i?>"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -190,9 +240,10 @@ def _leaf(names: str, strategy: st.SearchStrategy[str]) -> st.SearchStrategy[str
     )  # fmt: skip
 
 
-def _inside(name: str, *children: st.SearchStrategy[str], attributes: str = "") -> st.SearchStrategy[str]:
+def _inside(names: str, *children: st.SearchStrategy[str], attributes: str = "") -> st.SearchStrategy[str]:
     return st.builds(
-        lambda attribute, items: f"<{name}{attribute}>{''.join(items)}</{name}>",
+        lambda name, attribute, items: f"<{name}{attribute}>{''.join(items)}</{name}>",
+        st.sampled_from(names.split()),
         st.sampled_from(["", "", *([f" {attributes}"] if attributes else [])]),
         st.lists(st.one_of(*children), max_size=4),
     )
@@ -210,13 +261,20 @@ _APPLICATION: Final = _inside(
     "Application",
     _leaf("Input Output Error ng:LoggingDirectory LoggingDirectory", _TEXTS),
     _leaf("ng:Rerun ng:Priority", _NUMBER),
-    _leaf("WipeTime", st.sampled_from(_PERIODS)),
-    _leaf("ExpirationTime ng:StartTime", st.sampled_from(_TIMES)),
+    _leaf("WipeTime", _periods()),
+    _leaf("ExpirationTime ng:StartTime", _times()),
     _leaf("ng:DryRun", _FLAG),
     _leaf("ng:AccessControl", st.sampled_from(["<a/>", "x", "<a b='c'/>"])),
     _leaf("ng:CredentialService", _urls()),
     _inside("Executable", _leaf("Path Argument", _TEXTS), _leaf("FailIfExitCodeNotEqualTo", _NUMBER)),
-    _inside("PreExecutable", _leaf("Path Argument", _TEXTS)),
+    _inside("PreExecutable PostExecutable", _leaf("Path Argument", _TEXTS), _leaf("FailIfExitCodeNotEqualTo", _NUMBER)),
+    _inside(
+        "Notification",
+        _leaf("Protocol", st.sampled_from(["email", "email", "email", "jabber"])),
+        _leaf("Recipient", st.sampled_from(["a@x", "b@y", "", "c"])),
+        _leaf("OnState", st.sampled_from(["PREPROCESSING", "PROCESSING", "TERMINAL", "ACCEPTED", "PROCESSING:QUEUED"])),
+        attributes='optional="true"',
+    ),
     _inside("Environment", _leaf("Name Value", _TEXTS)),
     _inside("RemoteLogging", _leaf("URL", _urls()), _leaf("ServiceType", _TEXTS), attributes='optional="true"'),
 )
@@ -230,7 +288,12 @@ _RESOURCES: Final = _inside(
     _inside("SlotRequirement", _leaf("NumberOfSlots SlotsPerHost", _NUMBER)),
     _inside("RuntimeEnvironment", _leaf("Name Version Option", _TEXTS), attributes='optional="false"'),
     _inside("OperatingSystem", _leaf("Name Version Family", _TEXTS)),
-    _inside("ParallelEnvironment", _leaf("Type Version", _TEXTS), _leaf("ProcessesPerSlot", _NUMBER), _OPTION),
+    _inside(
+        "ParallelEnvironment",
+        _leaf("Type Version", _TEXTS),
+        _leaf("ProcessesPerSlot ThreadsPerProcess", _NUMBER),
+        _OPTION,
+    ),
 )
 _STAGING: Final = _inside(
     "DataStaging",
@@ -238,14 +301,21 @@ _STAGING: Final = _inside(
     _leaf("ng:DelegationID", _TEXTS),
     _inside(
         "InputFile",
-        _leaf("Name", _TEXTS),
+        _leaf("Name", _TEXTS | _urls()),
         _leaf("IsExecutable", _FLAG),
         _inside("Source", _leaf("URI", _urls()), _leaf("DelegationID", _TEXTS), _OPTION),
     ),
     _inside(
         "OutputFile",
         _leaf("Name", _TEXTS),
-        _inside("Target", _leaf("URI", _urls()), _leaf("Mandatory UseIfSuccess UseIfFailure", _FLAG), _OPTION),
+        _inside(
+            "Target",
+            _leaf("URI", _urls()),
+            _leaf("Mandatory UseIfSuccess UseIfFailure UseIfCancel", _FLAG),
+            _leaf("CreationFlag", st.sampled_from(["overwrite", "append", "dontOverwrite", "", "x"])),
+            _leaf("DelegationID", _TEXTS),
+            _OPTION,
+        ),
     ),
 )
 

@@ -37,13 +37,21 @@ WANTED: Final[Mapping[str, str]] = {
             "adl-document: document type",
             "adl-document: document type with an entity",
             "adl-document: document type with a file",
+            "adl-xml: acl doctype",
+            "xrsl-values: acl with a document type",
         ),
         "security: entities read files and eat memory",
     ),
     **dict.fromkeys(
-        ("adl-application: access control in cdata", "adl-identification: name in cdata"),
+        (
+            "adl-application: access control in cdata",
+            "adl-identification: name in cdata",
+            "adl-xml: cdata in a number",
+            "adl-xml: cdata in an argument",
+        ),
         "XML says that CDATA is text; 6.17 drops it without a word",
     ),
+    "adl-xml: utf 16": "6.17 takes it for xRSL, and reads no more than its first two letters",
     "adl-document: list of jobs": "the service of 6.17 takes lists apart before its reader sees them",
     "adl-resources: exclusive without slots per host": "6.17 forgets the wish for a node of one's own",
     **dict.fromkeys(
@@ -51,6 +59,10 @@ WANTED: Final[Mapping[str, str]] = {
             "xrsl-grammar: control character in a string",
             "xrsl-grammar: escape character in a string",
             "xrsl-grammar: latin 1",
+            "xrsl-lexical: beyond unicode",
+            "xrsl-lexical: noncharacter",
+            "xrsl-lexical: overlong",
+            "xrsl-lexical: surrogates in utf 8",
         ),
         "XML can't carry it: 6.17 writes an empty string in its place",
     ),
@@ -64,7 +76,24 @@ WANTED: Final[Mapping[str, str]] = {
         ),
         "6.17 crashes",
     ),
-    "xrsl-times: starttime year zero": "a year that our calendar does not have",
+    **dict.fromkeys(
+        ("xrsl-times: starttime year zero", "xrsl-values: starttime beyond 9999"),
+        "a year that our calendar does not have",
+    ),
+    "xrsl-lexical: own with multibyte delimiter": "6.17 takes half a letter for the delimiter, and loses the string",
+    **dict.fromkeys(
+        (
+            "adl-values: source without a scheme",
+            "adl-values: target without a scheme",
+            "xrsl-values: input from a url without a scheme",
+            "xrsl-values: output to a url without a scheme",
+        ),
+        "6.17 takes the text without its beginning for a URL, which is none",
+    ),
+    **dict.fromkeys(
+        ("adl-xml: acl latin1", "adl-xml: acl unknown encoding", "xrsl-values: acl with another encoding"),
+        "6.17 decodes a text that is decoded already",
+    ),
     **{name: "6.17 has lost the JDL that its forerunners read" for name in corpus() if name.startswith("jdl: ")},
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from arex.errors import JobDescriptionError
 from arex.jobdesc.adl import parse_adl, write_adl
-from arex.jobdesc.model import Creation, JobDescription, Resources
+from arex.jobdesc.model import Creation, JobDescription, Location, Resources
 
 FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
 #: Descriptions that no ARC client wrote, besides those of the cases "hand...": xRSL, or compact ADL, posted by hand.
@@ -80,6 +82,19 @@ def test_slots_per_host_can_follow_the_number_of_slots() -> None:
     assert (found.slots, found.slots_per_host) == (6, 6)
 
 
+def test_a_file_that_is_named_by_a_url_comes_from_there() -> None:
+    (file,) = job("<DataStaging><InputFile><Name>http://h;a=b/x</Name></InputFile></DataStaging>").inputs
+
+    assert ("http://h;a=b/x", (Location(url="http://h:80/x", options=(("a", "b"),)),)) == (file.name, file.sources)
+
+
+def test_a_file_here_stays_one_whatever_its_name() -> None:
+    body = "<InputFile><Name>a</Name><Source><URI>file:b:c</URI></Source></InputFile>"
+    (file,) = job(f"<DataStaging>{body}</DataStaging>").inputs
+
+    assert (Location(url="file:b:c"),) == file.sources
+
+
 def test_every_recipient_is_told_of_every_state() -> None:
     found = job(
         "<Application><Notification><Protocol>email</Protocol><Recipient>a@b</Recipient><Recipient>c@d</Recipient>"
@@ -122,6 +137,9 @@ def test_features_that_a_service_refuses_are_named() -> None:
         ("<a/>junk", 1, 5),
         ("<a xmlns='http://www.eu-emi.eu/es/2010/12/adl'/>", 1, None),
         ("<ActivityDescription/>", 1, None),
+        ('<?xml version="1.1"?>' + HEAD + "</ActivityDescription>", 1, 20),
+        (f"{HEAD}<x xmlns='relative'/></ActivityDescription>", 2, None),
+        (f"{HEAD}<a:b/></ActivityDescription>", 2, None),
         ('<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', 1, 1),
         (f"{HEAD}<Resources>\n<WallTime>abc</WallTime></Resources></ActivityDescription>", 3, None),
         (f"{HEAD}<Resources><WallTime/></Resources></ActivityDescription>", 2, None),
@@ -152,6 +170,12 @@ def test_text_that_does_not_read_is_an_error_with_its_place(text: str, line: int
         ("<Application><n:StartTime>x</n:StartTime></Application>", 2, "StartTime is ignored: ", ""),
         ("<Application><Notification/></Application>", 2, "only the notification protocol email is supported", ""),
         (
+            "<DataStaging><InputFile><Name>http://h/a</Name></InputFile></DataStaging>",
+            2,
+            "The name of the file is a URL, and its source, too: http://h/a",
+            "",
+        ),
+        (
             "<DataStaging><InputFile><Name>a</Name><Source><URI>htp://h/a</URI></Source></InputFile></DataStaging>",
             2,
             "Nobody may know the scheme 'htp'",
@@ -175,6 +199,20 @@ def test_entities_are_never_expanded() -> None:
 def test_a_control_character_that_xml_forbids_is_refused() -> None:
     with pytest.raises(JobDescriptionError, match="XML can't carry"):
         write_adl(JobDescription(executable="/bin/true", arguments=("\x1b",)))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Oslo", "America/New_York"])
+def test_the_end_of_time_can_be_written(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the year 10000 where clocks are ahead."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        found = write_adl(job("<Application><ExpirationTime>9999-12-31T23:59:59Z</ExpirationTime></Application>"))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert re.search(r"<ExpirationTime>(9999-12-31|10000-01-01) \d\d:59:59<", found)
 
 
 def test_a_carriage_return_comes_back() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from arex.jobdesc.model import Location
@@ -27,7 +29,9 @@ def test_a_url_gets_the_port_that_arc_adds(text: str, expected: str) -> None:
     assert (expected, ()) == split_url(text)
 
 
-@pytest.mark.parametrize("text", ["", "#x", "x:y", "http:", "http:a", "http://[::1/a", "http://[::1]a/b"])
+@pytest.mark.parametrize(
+    "text", ["", "#x", "x:y", "://h/x", ":x", "http:", "http:a", "http://[::1/a", "http://[::1]a/b"]
+)
 def test_what_is_no_url_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="URL"):
         split_url(text)
@@ -46,9 +50,27 @@ def test_options_are_in_the_host_part_in_order_of_name() -> None:
     assert join_url(Location(url=url, options=options), (("exec", "yes"),)) == "http://h:80;a=1;b=2;exec=yes/dir/f;x=y"
 
 
+def test_a_file_has_options_too_but_no_locations() -> None:
+    location = Location(url="file:/a", options=(("overwrite", "yes"),), locations=("http://x:80/a",))
+
+    assert "file://;overwrite=yes/a" == join_url(location)
+
+
+def test_a_path_of_nothing_is_the_working_directory() -> None:
+    assert (f"urllist:{Path.cwd()}", ()) == split_url("urllist:")
+
+
 @pytest.mark.parametrize(
     ("text", "remote"),
-    [("http://h/x", True), ("file:///x", False), ("/x", False), ("a:b", True), ("@list", True), ("", False)],
+    [
+        ("http://h/x", True),
+        ("file:///x", False),
+        ("/x", False),
+        ("a:b", True),
+        ("@list", True),
+        ("", False),
+        (":a", False),
+    ],
 )
 def test_a_url_of_another_machine_is_remote(text: str, remote: bool) -> None:
     assert remote is is_remote(text)

@@ -85,6 +85,16 @@ def test_a_client_excludes_queues_and_the_service_does_not() -> None:
         service(text)
 
 
+def test_a_lifetime_below_zero_is_none() -> None:
+    assert (None, 60) == (user("&(lifetime=PT99Y)").lifetime_s, user("&(lifetime=1)").lifetime_s)
+
+
+def test_an_output_to_a_file_of_the_client_stays_for_the_client() -> None:
+    (output,) = user("&(executable=a)(outputfiles=(b 'file://[::1/a'))").outputs
+
+    assert () == output.targets
+
+
 def test_names_lose_case_and_underscores() -> None:
     assert user("&('exeCutable'=/bin/true)(\"Job_Name\"=x)").name == "x"
 
@@ -158,10 +168,10 @@ ERRORS = {
     "&(executable=a)(notify=b)": (1, 17),
     "&(executable=a)(rslsubstitution=a)(jobname=b)": (1, 33),
     "(" * 1000: (1, 1),
-    "&(arguments=" + "(" * 1000: (1, 113),
-    "&" + "(|(a=1)(a=2))" * 200: (1, 1290),
+    "&(arguments=" + "(" * 1000: (1, 263),
+    "&" + "(|(a=1)(a=2))" * 1200: (1, 10054),
     "&" + "|(" * 1000: (1, 2),
-    "&" + "(&" * 1000: (1, 202),
+    "&" + "(&" * 1000: (1, 502),
     "&(executable=a)(arguments='(*')": (1, 28),
     "&(executable=a)(arguments=b(c))": (1, 28),
     "&((executable=a))": (1, 3),
@@ -196,6 +206,7 @@ def test_text_that_does_not_read_is_an_error_with_line_and_column(text: str) -> 
         ("(arguments=a $(B))", "Variable 'B' is not defined here: it is empty", 29, ""),
         ("(priority=700)", "priority is too large: it counts as 100", 17, ""),
         ("(nodeaccess=x)", "Value 'x' of 'nodeaccess' and what follows is ignored", 17, ""),
+        ("(notify='' a@x)", "An empty text in 'notify' notifies nobody", 17, ""),
         ("(memory<5)", "'<' counts as '=' at attribute 'memory'", 17, ""),
         ("(inputfiles=(a 'htps://h/a'))", "Nobody may know the scheme 'htps'", 28, "https"),
         ("(acl=everybody)", "Value of 'acl' attribute is ignored", 17, ""),
