@@ -454,7 +454,7 @@ def _broken(exc: Exception, lacking: str) -> Trouble:
         if lacking:
             return Trouble(Verdict.CREDENTIAL, f"TLS: {text}", cure=f"{lacking}; renew it")
         return Trouble(Verdict.PERMANENT if "ALERT" in text.upper() else Verdict.TEMPORARY, f"TLS: {text}")
-    if isinstance(exc, aiohttp.InvalidURL):
+    if isinstance(exc, aiohttp.InvalidURL | UnicodeError):  # the latter of a name that no host can have
         return Trouble(Verdict.PERMANENT, "not a URL that can be asked for")
     if isinstance(exc, aiohttp.ClientPayloadError):
         return Trouble(Verdict.TEMPORARY, "the answer ended too early")

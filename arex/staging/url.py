@@ -9,6 +9,8 @@ metadata. Source: ARC user documentation, "Data transfer URLs"; CONTROLDIR files
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +28,9 @@ _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _BETWEEN: Final = re.compile(r"\|(?=[A-Za-z][A-Za-z0-9+.-]*:/)")
 _METADATA: Final = re.compile(r":(checksumtype|checksumvalue|size|guid)=([^:/]*)\Z")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
+#: Some schemes have several hosts in one URL, with commas between them.
+_MACHINE: Final = re.compile(r"(?:(?P<name>[^\[\]:,]+)|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?")
+_LAST_PORT: Final = 65535
 _DEFAULT_PORTS: Final = {
     "http": "80", "dav": "80", "https": "443", "davs": "443",
     "s3": "80", "s3+https": "443", "sftp": "22", "ftp": "21", "root": "1094", "xroot": "1094",
@@ -154,10 +159,27 @@ def parse_one(text: str) -> Url:
     host, path = (rest[2:], "/") if slash < 0 else (rest[2:slash], rest[slash:])
     authority, *options = host.split(";")
     path, metadata = _metadata(path)
-    if scheme != "file" and not authority.rpartition("@")[2].partition(":")[0]:
+    machine = authority.rpartition("@")[2]
+    if scheme != "file" and not machine.partition(":")[0]:
         raise StagingError(f"not a URL: {text.partition('?')[0][:200]!r} has no host")
+    if scheme != "file" and not all(map(_can_be, machine.split(","))):
+        raise StagingError(f"not a URL: {text.partition('?')[0][:200]!r} has a host or port that can't be")
     pairs = (option.partition("=") for option in options if option)
     return Url(scheme, authority, path, (*((name, value) for name, _, value in pairs), *metadata))
+
+
+@functools.lru_cache(maxsize=1024)
+def _can_be(machine: str) -> bool:
+    """Whether somebody could be asked for the address: not every library takes the rest for an error."""
+    match = _MACHINE.fullmatch(machine)
+    if match is None or int(match["port"] or 0) > _LAST_PORT:
+        return False
+    try:
+        (match["name"] or "a").encode("idna")
+        ipaddress.IPv6Address(match["address"] or "::")
+    except ValueError:
+        return False
+    return True
 
 
 def _metadata(path: str) -> tuple[str, Options]:

@@ -39,6 +39,15 @@ def test_a_url_of_a_file_is_its_path(url: str, path: str) -> None:
         ("", "not a URL"),
         ("http:/x", "has no host"),
         ("http:///x", "has no host"),
+        ("http://h:x/x", "host or port that can't be"),
+        ("sftp://h:65536/x", "host or port that can't be"),
+        ("s3://h:-1/x", "host or port that can't be"),
+        ("http://h:1:2/x", "host or port that can't be"),
+        ("https://[::1/x", "host or port that can't be"),
+        ("https://[1:2]/x", "host or port that can't be"),
+        ("root://a..b/x", "host or port that can't be"),
+        (f"root://{'a' * 64}.org/x", "host or port that can't be"),
+        ("root://a:1094,b:x//x", "host or port that can't be"),
         ("http://;cache=no/x", "has no host"),
         ("http://h/a b", "has a blank or a control character"),
         ("http://h/a\r\nHost: x", "has a blank or a control character"),
@@ -122,3 +131,23 @@ def test_the_crc_of_cksum_in_pieces(size: int) -> None:
     for start in range(0, size, 1000):
         sums.update(b"a" * min(1000, size - start))
     assert known[size] == sums.value()
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        "h",
+        "h:1",
+        "h:65535",
+        "h:",
+        "h.",
+        "127.0.0.1:80",
+        "[::1]",
+        "[fe80::1]:443",
+        "bücher.example",
+        "a_b",
+        "a:1094,b:1094",
+    ],
+)
+def test_hosts_of_every_kind(machine: str) -> None:
+    assert machine == parse_one(f"root://{machine}//x").authority
