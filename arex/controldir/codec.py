@@ -241,9 +241,16 @@ def _entry(line: str) -> FileEntry:
     found: list[str] = []
     at = 0
     while at < len(line) and (match := _FIELD.match(line, at)) is not None:
-        found.append(re.sub(r"\\(.)", r"\1", match.group(1), flags=re.DOTALL))
+        found.append(_unescaped(match.group(1)))
         at = match.end()
     return FileEntry(*found[:3]) if found else FileEntry("")
+
+
+def _unescaped(text: str) -> str:
+    """One name for the same bytes, also where an escape stood in the middle of a letter."""
+    if "\\" not in text:
+        return text
+    return decode(encode(re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)))
 
 
 def parse_input_status(data: bytes) -> list[str]:

@@ -166,6 +166,11 @@ def test_any_bytes_read_as_a_file_list(data: bytes) -> None:
     codec.parse_input_status(data)
 
 
+def test_a_name_is_one_however_it_was_escaped() -> None:
+    """Somebody may have put the escape between the bytes of one letter."""
+    assert codec.parse_entries("/ü\n".encode()) == codec.parse_entries(b"/\xc3\\\xbc\n")
+
+
 def test_a_remote_file_is_one_with_a_colon() -> None:
     [near, far] = codec.parse_entries(b"/a 12.34\n/b http://h/p /cred\n")
 
