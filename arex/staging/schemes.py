@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final, cast
 
 from arex.errors import ConfigError, Fault, StagingError
+from arex.staging.apart.mover import ApartMover
 from arex.staging.grants import Grants
 from arex.staging.mover import Means, Mover
 
@@ -30,6 +32,9 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "xroot": _XROOTD,
     "xroots": _XROOTD,
 }
+#: Movers over native code get a process of their own, as its crash ends the process that it is in; and what messages
+#: call them.
+_APART: Final[Mapping[str, str]] = {_XROOTD: "the XRootD client"}
 _GROUP: Final = "arex.movers"
 _FSSPEC: Final = "arex.staging.filesystems:FilesystemMover"
 
@@ -84,6 +89,8 @@ class Movers:
 
 
 def _load(scheme: str, name: str) -> Callable[..., Mover]:
+    if name in _APART:
+        return partial(ApartMover, name, _APART[name])
     module, _, attribute = name.partition(":")
     try:
         return cast("Callable[..., Mover]", getattr(import_module(module), attribute))

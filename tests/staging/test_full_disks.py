@@ -51,7 +51,8 @@ class Servers:
                 return FileEntry("/0", self.sshd.url(f"{self.sshd.files}/{name}"))
             case "s3":
                 return FileEntry("/0", self.s3.url(name), str(self.s3.reader))
-        return FileEntry("/0", self.xrootd.url(name))
+            case _:
+                return FileEntry("/0", self.xrootd.url(name))
 
     @contextmanager
     def small(self, scheme: str) -> Iterator[tuple[Path, Callable[[str], str]]]:

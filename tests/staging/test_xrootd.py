@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,7 @@ from arex.config.values import SpeedControl
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staged
+from arex.staging.apart.mover import ApartMover
 from tests.staging.conftest import Site
 from tests.staging.servers_relay import Relay, relay_to
 from tests.staging.servers_xrootd import GsiAuthority, Xrootd
@@ -217,6 +219,75 @@ async def test_a_target_that_exists_is_left_alone(site: Site, xrootd: Xrootd) ->
 async def test_a_missing_package_is_named_with_its_cure(
     site: Site, xrootd: Xrootd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "XRootD", None)
-    monkeypatch.delitem(sys.modules, "arex.staging.xrootd", raising=False)
-    assert "pip install 'arex[xrootd]'" in (await site.fetched(xrootd.url("small"))).failure
+    """It is looked for once, however many files need it."""
+    absent = site.root / "absent"
+    (absent / "XRootD").mkdir(parents=True)
+    (absent / "XRootD" / "__init__.py").write_text(
+        f"open({str(absent / 'looks')!r}, 'a').write('x')\nraise ModuleNotFoundError(name='XRootD')\n"
+    )
+    monkeypatch.syspath_prepend(absent)
+    staged = await site.fetched(xrootd.url("small"), xrootd.url("large"))
+    assert "the transfer method for root: can't be loaded: the package XRootD is missing" in staged.failure
+    assert "pip install 'arex[xrootd]'" in staged.failure
+    assert "x" == (absent / "looks").read_text()
+
+
+# --- its library in a process of its own ------------------------------------------------------------------------
+
+
+def library(site: Site) -> int:
+    """The process that has the library."""
+    (engine,) = site.engines
+    mover = engine._shop.movers._made["arex.staging.xrootd:XrootdMover"]
+    assert isinstance(mover, ApartMover)
+    assert mover.pid is not None
+    return mover.pid
+
+
+def test_the_library_is_not_in_our_process(xrootd: Xrootd) -> None:
+    assert xrootd.files.exists()
+    assert [] == [name for name in sys.modules if name.partition(".")[0] == "XRootD"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+async def test_a_download_is_gone_on_with_after_a_crash(
+    site: Site, xrootd: Xrootd, relay: Relay, number: signal.Signals
+) -> None:
+    relay.limit, relay.at_limit = 15_000_000, lambda: os.kill(library(site), number)
+    staged = await site.fetched(xrootd.url("large", port=relay.port))
+    assert staged.done, staged
+    assert LARGE == site.content("0")
+    assert any(f"the XRootD client has crashed (signal {number})" in note for note in site.notes)
+    assert any("resumed at byte" in note for note in site.notes)
+    (cut,) = relay.marks
+    assert relay.down - cut < len(LARGE) - 5_000_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+async def test_an_upload_is_made_again_after_a_crash(
+    site: Site, xrootd: Xrootd, relay: Relay, number: signal.Signals
+) -> None:
+    relay.up_limit, relay.at_limit = 10_000_000, lambda: os.kill(library(site), number)
+    staging = site.staging(FileEntry("/out", xrootd.url(f"crashed{number}/x", port=relay.port)))
+    (staging.session / "out").write_bytes(LARGE)
+    staged = await site.engine().stage_out(staging)
+    assert staged.done, staged
+    assert LARGE == (xrootd.files / f"crashed{number}" / "x").read_bytes()
+    assert any(f"the XRootD client has crashed (signal {number})" in note for note in site.notes)
+
+
+async def test_a_job_whose_file_crashes_the_library_fails_and_the_service_lives(
+    site: Site, xrootd: Xrootd, relay: Relay
+) -> None:
+    def crash() -> None:
+        os.kill(library(site), signal.SIGSEGV)
+        relay.limit, relay.at_limit = 1_000_000, crash
+
+    crashing = xrootd.url("large", port=relay.port)
+    engine = site.engine()
+    relay.limit, relay.at_limit = 1_000_000, crash
+    staged = await engine.stage_in(site.staging(FileEntry("/0", crashing)))
+    assert staged.failure.endswith("the XRootD client has crashed (signal 11)")
+    staged = await engine.stage_in(site.staging(FileEntry("/0", xrootd.url("large")), job="b"))
+    assert staged.done, staged
+    assert LARGE == site.content("0", "b")

@@ -1,0 +1,136 @@
+"""A mover that does what the path of its URL says; it runs in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from arex.staging.apart.wire import Kind, encoded
+from arex.staging.digest import Checksum
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
+
+FACTS: Final = Facts(
+    size=5, modified=datetime(2026, 1, 2, 3, 4, 5, 678, UTC), etag='"e"', checksums=(Checksum("adler32", "00000001"),)
+)
+PIECE: Final = bytes(range(256)) * 4096
+
+
+class OddMover:
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    async def stat(self, place: Place) -> Facts:
+        word, _, rest = place.url.path.strip("/").partition("/")
+        match word:
+            case "variable":
+                return Facts(etag=os.environ.get(rest, ""))
+            case "means":
+                return Facts(etag=f"{self._means.cert_dir} {self._means.http_proxy} {self._means.inactivity_s}")
+            case "who":
+                return Facts(etag=f"{place.credential} {place.url.options}")
+            case "say":
+                for number in range(1000):
+                    sys.stderr.write(f"line {number} root://host//file?authz=hidden\n")
+                sys.stderr.flush()
+            case "stand":
+                time.sleep(60)
+            case "die":
+                os.kill(os.getpid(), int(rest))
+            case "junk":
+                os.write(int(sys.argv[1]), bytes.fromhex(rest))
+                await asyncio.sleep(60)
+            case _:
+                _raise(word)
+        return FACTS
+
+    async def fetch(self, place: Place, sink: Sink, resume: Resume | None) -> None:
+        word, _, rest = place.url.path.strip("/").partition("/")
+        start = 0 if resume is None else resume.offset
+        await sink.begin(Facts(size=start), start)
+        if word == "own":
+            await sink.write(b"first")
+            await _frames(int(rest))
+        for _ in range(int(rest)):
+            if word == "tiny":
+                await sink.write(b"x")
+            else:
+                await sink.write(PIECE)
+
+    async def send(self, place: Place, source: Source, *, overwrite: bool) -> None:
+        """Begins three times; what is not whole goes."""
+        path = Path(place.url.path)
+        assert overwrite
+        try:
+            for _ in range(2):
+                async with contextlib.aclosing(source.chunks()) as chunks:  # type: ignore[type-var]
+                    for _ in range(3):
+                        await anext(chunks)
+                        path.write_bytes(b"half")
+            with path.open("wb") as out:
+                async for data in source.chunks():
+                    out.write(data)
+        except BaseException:
+            path.unlink()
+            raise
+
+    async def close(self) -> None:
+        sys.stderr.write("closed\n")
+
+
+class NoMover:
+    def __init__(self, means: Means) -> None:
+        raise ZeroDivisionError(str(means.cert_dir))
+
+
+def _raise(word: str) -> None:
+    if word == "bug":
+        raise KeyError(word)
+    if word == "trouble":
+        raise Trouble(Verdict.NO_SPACE, "a\nb", cure="c", retry_after=1.5)
+
+
+async def _frames(number: int) -> None:
+    """Bytes without end, for which there is no credit."""
+    sock = int(sys.argv[1])
+    frame = len(PIECE).to_bytes(4, "big") + bytes([Kind.DATA]) + number.to_bytes(8, "big") + PIECE
+    while True:
+        for first in range(0, len(frame), 4096):
+            while True:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(sock, frame[first : first + 4096])
+                    break
+                await asyncio.sleep(0)
+
+
+def junk() -> dict[str, bytes]:
+    """Frames that no honest process sends, for the first request; and what is said of them."""
+    deep = b"[" * 20_000
+    return {
+        "a frame of": b"\xff" * 64,
+        "a frame of kind 99": _frame(99, b"1"),
+        "FETCH is not for a request": _frame(Kind.FETCH, b"1"),
+        "an answer that nobody asked for": encoded(Kind.DONE, 77, None),
+        "a word that is no JSON": _frame(Kind.DONE, b"{"),
+        "no JSON": _frame(Kind.DONE, deep),
+        "PULL for STAT": encoded(Kind.PULL, 1, None),
+        "bytes before their beginning": _frame(Kind.DATA, b"x"),
+        "it started twice": encoded(Kind.READY, 0, None),
+        "facts that are none": encoded(Kind.DONE, 1, [1]),
+        "a number that is none": encoded(Kind.DONE, 1, [-1, None, "", []]),
+        "a text that is none": encoded(Kind.DONE, 1, [1, None, 5, []]),
+        "a time without a zone": encoded(Kind.DONE, 1, [1, "2026-01-01T00:00:00", "", []]),
+        "a checksum that is none": encoded(Kind.DONE, 1, [1, None, "", [["md6", "00"]]]),
+        "a trouble that is none": encoded(Kind.TROUBLE, 1, ["odd", "", "", None]),
+        "a time that is none": encoded(Kind.TROUBLE, 1, ["temporary", "", "", "soon"]),
+        "a bug that is none": encoded(Kind.BUG, 1, {}),
+    }
+
+
+def _frame(kind: int, body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + bytes([kind]) + (1).to_bytes(8, "big") + body
