@@ -20,6 +20,8 @@ _LARGEST: Final = 1024 * 1024
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{8,16384}")
 #: A credential file is looked at again after so long.
 _FRESH_S: Final = 5.0
+#: One that is of no use, which may be renewed at any moment; not for each of thousands of files, though.
+_USELESS_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Identities:
             return ANONYMOUS
         seen = self._seen.get(path)
         now = self._clock.monotonic()
-        if seen is None or now - seen[0] > _FRESH_S or seen[1].trouble(self._clock.now()):  # it may be renewed by now
+        if seen is None or now - seen[0] > (_USELESS_S if seen[1].trouble(self._clock.now()) else _FRESH_S):
             if len(self._seen) > 10_000:
                 self._seen.clear()
             self._seen[path] = seen = (now, await asyncio.to_thread(read, path))
