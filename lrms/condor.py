@@ -4,41 +4,34 @@ HTCondor: condor_submit, one condor_q for all jobs, condor_history about those t
 The tag is an attribute of the job, ``ArexTag``. Attempts of one shape travel as one cluster, each with its own script:
 child n is the process n - 1. An ended job stays in the queue for some minutes, so that one question shows it. The job
 itself carries its limits and the reason that each of them gives, and leaves the queue when it can't go on.
-Where nodes do not see the session directories, HTCondor's own transfers move them: see ``lrms.condorfiles``.
+Where nodes do not see the session directories, HTCondor's own transfers move them: see ``lrms.condormoving``.
 Source: condor_submit(1), condor_q(1), condor_history(1), job ClassAd attributes and hold reason codes in the manual
 of HTCondor 23.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import re
-import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
-from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.errors import ConfigError, Fault, SubmitLimited, SubmitRejected, UnreadableOutput
+from arex.errors import ConfigError, Fault, SubmitRejected, UnreadableOutput
 from arex.model.grami import Grami
-from arex.model.ids import LocalId, Tag
-from arex.model.report import EndCause, Phase, Report, Witness
-from arex.ports import LocalJob, Submission
+from arex.model.ids import LocalId
+from arex.ports import Submission
 from arex.process import Completed
-from lrms import condorfiles, condorjobs
+from lrms import condorjobs
 from lrms.arrays import named
 from lrms.commands import CommandBackend, CommandSettings
-from lrms.condorarrivals import Arrivals
-from lrms.condorfiles import Claim, Link, inputs, log_of
+from lrms.condorfiles import Link, inputs, log_of
 from lrms.condorjobs import ASKED, ATTRIBUTES, DOWN, OURS, silence
-from lrms.condorlog import Story
+from lrms.condormoving import Load, MovingBackend
 from lrms.dialect import Call, Dialect, Rule, Seen, Verdict, Work, job_name
-from lrms.evidence import Traces
-from lrms.runtimes import Prepared, settled
+from lrms.runtimes import settled
 from lrms.sandbox import BACK
 
 log = logging.getLogger(__name__)
@@ -89,13 +82,6 @@ class CondorOptions:
             },
             moves=not config.arex.shared_filesystem,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load(Work):
-    """Work whose files HTCondor moves."""
-
-    keys: tuple[str, ...]  #: of this submission, for each attempt: see ``lrms.condorfiles``
 
 
 class CondorDialect(Dialect):
@@ -326,21 +312,8 @@ def _string(text: str) -> str:
 class CondorBackend(CommandBackend):
     """The port over HTCondor."""
 
-    def __init__(
-        self,
-        dialect: CondorDialect,
-        settings: CommandSettings,
-        clock: Clock | None = None,
-        caches: tuple[Link, ...] = (),
-    ) -> None:
-        super().__init__(dialect, settings, clock)
-        self._moves = settings.script.sandbox
-        self._caches = caches
-        self._arrivals = Arrivals(self._clock)
-        self._claims: weakref.WeakValueDictionary[Tag, asyncio.Lock] = weakref.WeakValueDictionary()
-
     @classmethod
-    def from_config(cls, config: Configuration) -> Self:
+    def from_config(cls, config: Configuration) -> CommandBackend:
         """
         Raises:
             ConfigError: a session root has a name that a submit description can't hold.
@@ -353,144 +326,8 @@ class CondorBackend(CommandBackend):
         ]
         if faults:
             raise ConfigError(faults)
-        settings = CommandSettings.of(config)
-        script = replace(settings.script, sandbox=not config.arex.shared_filesystem)
+        dialect, settings = CondorDialect(CondorOptions.of(config)), CommandSettings.of(config)
+        if config.arex.shared_filesystem:
+            return cls(dialect, settings)
         caches = tuple(Link(each.link or str(each.path), str(each.path)) for each in config.cache.cachedir)
-        return cls(CondorDialect(CondorOptions.of(config)), replace(settings, script=script), caches=caches)
-
-    async def close(self) -> None:
-        await self._arrivals.close()
-
-    def _lay_out(self, submission: Prepared) -> None:
-        super()._lay_out(submission)
-        if self._moves:
-            condorfiles.lay_out(submission.rundir, submission.grami.directory, self._caches)
-
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
-        if not self._moves:
-            return await super().submit(batch)
-        async with contextlib.AsyncExitStack() as stack:
-            for tag in sorted(each.tag for each in batch):
-                await stack.enter_async_context(self._claims.setdefault(tag, asyncio.Lock()))
-            answers = await super().submit(batch)
-        self._listen(batch, answers)
-        return answers
-
-    async def _hand_over(self, work: Work) -> dict[Tag, LocalId | SubmitRejected | SubmitLimited]:
-        if not self._moves:
-            return await super()._hand_over(work)
-        claims = await asyncio.to_thread(_claim, work.submissions)
-        answers: dict[Tag, LocalId | SubmitRejected | SubmitLimited] = {
-            tag: each.taken for tag, each in claims.items() if each.taken is not None
-        }
-        fresh = tuple(each for each in work.submissions if each.tag in claims and each.tag not in answers)
-        if fresh:
-            first = fresh[0]
-            load = Load(
-                submissions=fresh,
-                script=first.rundir / "script",
-                output=str(first.comment),
-                tag=first.tag,
-                keys=tuple(claims[each.tag].key for each in fresh),
-            )
-            answers |= await super()._hand_over(load)
-        return answers
-
-    async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
-        """One that has begun is in HTCondor's log, also when it has left the queue."""
-        if not self._moves:
-            return await super().find(batch)
-        found = {**(await super().find(batch)), **(await self._taken(batch))}
-        self._listen(batch, found)
-        return found
-
-    async def _taken(self, batch: Sequence[Submission]) -> dict[Tag, LocalId]:
-        stories = await asyncio.to_thread(lambda: {each.tag: _story(each.rundir) for each in batch})
-        return {tag: story.taken for tag, story in stories.items() if story.taken is not None}
-
-    def _listen(self, batch: Sequence[Submission], answers: Mapping[Tag, object]) -> None:
-        for each in batch:
-            if isinstance(localid := answers.get(each.tag), str):
-                self._arrivals.note(each.rundir, LocalId(localid))
-
-    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        busy = await self._arriving(jobs) if self._moves else frozenset()
-        ends = await super().recorded([job for job in jobs if job.localid not in busy])
-        for job in jobs:
-            if job.localid in ends and job.rundir is not None:
-                self._arrivals.forget(job.rundir)
-        return ends
-
-    async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        if not self._moves:
-            return await super().status(jobs)
-        busy = await self._arriving(jobs)
-        known = [job for job in jobs if job.localid not in busy]
-        await asyncio.to_thread(_note_starts, [job.rundir for job in known if job.rundir is not None])
-        reports = {**await super().status(known)}
-        for job in known:
-            if job.rundir is not None and job.localid in reports:
-                reports[job.localid] = _without_files(reports[job.localid])
-        coming = Report(phase=Phase.EXITING, doubt="the files of the job are on their way into its session directory")
-        return {**reports, **dict.fromkeys(busy, coming)}
-
-    async def _arriving(self, jobs: Collection[LocalJob]) -> frozenset[LocalId]:
-        for job in jobs:
-            if job.rundir is not None:
-                self._arrivals.note(job.rundir, job.localid)
-        return await self._arrivals.take_in(jobs)
-
-    async def watch(self, ended: Callable[[LocalId], None]) -> None:
-        await (self._arrivals.listen(ended) if self._moves else super().watch(ended))
-
-    async def _settle(self, over: Sequence[LocalJob], traces: Mapping[LocalId, Traces]) -> None:
-        await super()._settle(over, traces)
-        if self._moves:
-            rundirs = [job.rundir for job in over if job.rundir is not None]
-            await asyncio.to_thread(_forget, rundirs)
-            for rundir in rundirs:
-                self._arrivals.forget(rundir)
-
-
-def _without_files(report: Report) -> Report:
-    """An exit code without a record is that of a script whose files are not here: no success, whatever it was."""
-    recorded = any(each.witness is Witness.RECORD for each in report.evidence)
-    if report.phase is not Phase.ENDED or recorded or report.cause is not EndCause.EXIT_CODE:
-        return report
-    message = "Job failed: lost (the files of the job did not come back)"
-    return replace(report, exit_code=None, cause=EndCause.LOST, message=message)
-
-
-def _claim(submissions: Sequence[Submission]) -> dict[Tag, Claim]:
-    """One that is absent could not be claimed now: it was certainly not handed over, and comes again."""
-    claims: dict[Tag, Claim] = {}
-    for each in submissions:
-        try:
-            claims[each.tag] = condorfiles.claim(each.rundir)
-        except OSError as exc:
-            log.warning("attempt %s can't be prepared: %s", each.tag, exc, extra={"event": "submit.disk"})
-    return claims
-
-
-def _story(rundir: Path) -> Story:
-    try:
-        return condorfiles.story_of(rundir)
-    except OSError as exc:  # the queue is asked as well
-        log.warning("HTCondor's log does not read: %s", exc, extra={"event": "record.disk"})
-        return Story()
-
-
-def _note_starts(rundirs: Sequence[Path]) -> None:
-    for rundir in rundirs:
-        try:
-            condorfiles.note_start(rundir)
-        except OSError as exc:
-            log.warning("whether the attempt has begun is not on record: %s", exc, extra={"event": "record.disk"})
-
-
-def _forget(rundirs: Sequence[Path]) -> None:
-    for rundir in rundirs:
-        try:
-            condorfiles.forget(rundir)
-        except OSError as exc:
-            log.warning("what a job would begin with stays: %s", exc, extra={"event": "record.disk"})
+        return MovingBackend(dialect, replace(settings, script=replace(settings.script, sandbox=True)), caches=caches)

@@ -12,7 +12,7 @@ from typing import Final
 import aiofiles
 
 from arex.errors import StagingError
-from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, from_os, must_fit
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, from_os, must_fit, start_of
 from arex.staging.threads import in_thread, settled
 
 _CHUNK: Final = 4 * 1024 * 1024
@@ -32,7 +32,7 @@ class FileMover:
         try:
             async with aiofiles.open(fd, "rb", buffering=0) as stream:
                 facts = _facts(os.fstat(fd))
-                start = resume.offset if resume is not None and resume.facts.validator == facts.validator else 0
+                start = start_of(resume, facts)
                 await settled(stream.seek(start))
                 await sink.begin(facts, start)
                 while data := await settled(stream.read(_CHUNK)):

@@ -15,7 +15,7 @@ from typing import Final, ParamSpec, TypeVar
 from arex.staging.answers import trouble
 from arex.staging.ftp import FtpStorage, is_ftp, said
 from arex.staging.grants import Grants, Reach
-from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, start_of
 from arex.staging.storages import Storage, connect
 from arex.staging.worker import Worker
 
@@ -85,10 +85,10 @@ class FilesystemMover:
             facts = await far.call(far.storage.look)
             if facts.size is None:
                 raise Trouble(Verdict.PERMANENT, "the storage does not say how long the file is")
-            start = resume.offset if resume is not None and _same(resume.facts, facts) else 0
+            start = start_of(resume, facts)
             await sink.begin(facts, start)
             await _pour(far, sink, start, facts.size)
-            if not _same(facts, await far.call(far.storage.look)):
+            if not facts.agrees(await far.call(far.storage.look)):
                 raise Trouble(Verdict.TEMPORARY, "the file has changed while it came")
 
     async def send(self, place: Place, source: Source, *, overwrite: bool) -> None:
@@ -146,10 +146,6 @@ async def _pour(far: _Far, sink: Sink, start: int, size: int) -> None:
             piece = min(2 * piece, _MOST_PIECE)
         elif took > _SLOW_S:
             piece = max(piece // 2, _LEAST_PIECE // 8)
-
-
-def _same(before: Facts, now: Facts) -> bool:
-    return before.size == now.size and before.validator == now.validator
 
 
 @contextlib.contextmanager

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,6 +24,7 @@ from yarl import URL
 from arex.clock import Clock
 from arex.staging.client import client
 from arex.staging.digest import announced
+from arex.staging.httperrors import FAULTS, broken, causes, refusal
 from arex.staging.identity import ANONYMOUS, Identities, Identity, context
 from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
 from arex.staging.url import Url
@@ -46,8 +46,6 @@ _EXISTS: Final = frozenset({403, 405, 409, 412})
 #: Some servers know no better word for it than 500.
 _NO_COLLECTION: Final = frozenset({404, 409, 500})
 
-#: What a connection or an answer may raise.
-_FAULTS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 _Body = Callable[[], bytes | AsyncIterator[bytes]]
 
@@ -224,10 +222,10 @@ class HttpMover:
 
     def judge(self, exc: Exception, who: Identity, url: URL) -> Trouble:
         """What has broken a connection, or an answer."""
-        for cause in _causes(exc):
+        for cause in causes(exc):
             if isinstance(cause, Trouble):
                 return cause
-        return _broken(exc, who.trouble(self._clock.now()) if url.scheme == "https" else "")
+        return broken(exc, who.trouble(self._clock.now()) if url.scheme == "https" else "")
 
 
 class _Exchange:
@@ -244,14 +242,14 @@ class _Exchange:
         self._who = await self._mover.identity(self._ask)
         try:
             self._answer = await self._after_redirects()
-        except _FAULTS as exc:
+        except FAULTS as exc:
             raise self._mover.judge(exc, self._who, self._url) from exc
         return self._answer
 
     async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         self._answer.release()
         await self._answer.wait_for_close()
-        if isinstance(exc, _FAULTS):
+        if isinstance(exc, FAULTS):
             raise self._mover.judge(exc, self._who, self._url) from exc
 
     async def _after_redirects(self) -> aiohttp.ClientResponse:
@@ -400,68 +398,3 @@ def _redirected(url: URL, location: str) -> URL:
     if url.scheme == "https" and goal.scheme == "http":
         raise Trouble(Verdict.PERMANENT, "a redirect from https: to http:, which is not followed")
     return goal
-
-
-_MEANING: Final[Mapping[int, tuple[Verdict, str]]] = {
-    404: (Verdict.NOT_FOUND, "No such file or directory"),
-    410: (Verdict.NOT_FOUND, "No such file or directory"),
-    401: (Verdict.PERMANENT, "Permission denied"),
-    403: (Verdict.PERMANENT, "Permission denied"),
-    407: (Verdict.PERMANENT, "Permission denied"),
-    408: (Verdict.TEMPORARY, "Connection timed out"),
-    413: (Verdict.NO_SPACE, "File too large"),
-    425: (Verdict.TEMPORARY, "Resource temporarily unavailable"),
-    429: (Verdict.TEMPORARY, "Resource temporarily unavailable"),
-    501: (Verdict.PERMANENT, "Operation not supported"),
-    505: (Verdict.PERMANENT, "Operation not supported"),
-    507: (Verdict.NO_SPACE, "No space left on device"),
-}
-
-
-def refusal(status: int, reason: str, lacking: str, retry_after: float | None) -> Trouble:
-    """What a status means; ``lacking`` is what is wrong with the credential."""
-    verdict, word = _MEANING.get(
-        status,
-        (Verdict.TEMPORARY, "Resource temporarily unavailable")
-        if status >= 500
-        else (Verdict.PERMANENT, "Operation not permitted"),
-    )
-    cure = ""
-    if status in {400, 401, 403} and lacking:
-        verdict, cure = Verdict.CREDENTIAL, f"{lacking}; renew it"
-    elif status in {401, 403}:
-        cure = "ask the server's administrators for access"
-    return Trouble(verdict, f"{word}: {reason}", cure=cure, retry_after=retry_after)
-
-
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    while exc is not None:
-        yield exc
-        exc = exc.__cause__ or exc.__context__
-
-
-def _broken(exc: Exception, lacking: str) -> Trouble:
-    """A connection that failed, or was not understood."""
-    text = next((str(each) for each in _causes(exc) if str(each)), type(exc).__name__)
-    text = " ".join(text.split())[:300]
-    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
-        return Trouble(
-            Verdict.PERMANENT,
-            f"the server's certificate is not trusted: {exc.certificate_error}",
-            cure="check x509_cert_dir, and the host name in the URL",
-        )
-    if any(isinstance(each, ssl.SSLError) for each in _causes(exc)):
-        if lacking:
-            return Trouble(Verdict.CREDENTIAL, f"TLS: {text}", cure=f"{lacking}; renew it")
-        return Trouble(Verdict.PERMANENT if "ALERT" in text.upper() else Verdict.TEMPORARY, f"TLS: {text}")
-    if isinstance(exc, aiohttp.InvalidURL | UnicodeError):  # the latter of a name that no host can have
-        return Trouble(Verdict.PERMANENT, "not a URL that can be asked for")
-    if isinstance(exc, aiohttp.ClientPayloadError):
-        return Trouble(Verdict.TEMPORARY, "the answer ended too early")
-    if isinstance(exc, aiohttp.ServerDisconnectedError):
-        return Trouble(Verdict.TEMPORARY, "the server closed the connection")
-    if isinstance(exc, aiohttp.ClientConnectorError):
-        return Trouble(Verdict.TEMPORARY, f"no connection: {exc.os_error.strerror or exc.os_error}")
-    if isinstance(exc, TimeoutError):
-        return Trouble(Verdict.TEMPORARY, "Connection timed out")
-    return Trouble(Verdict.TEMPORARY, text)

@@ -72,6 +72,10 @@ class Facts:
             return self.etag
         return "" if self.modified is None else self.modified.isoformat()
 
+    def agrees(self, other: Facts) -> bool:
+        """Whether both are of the same content, as far as can be told."""
+        return self.size == other.size and self.validator == other.validator
+
 
 @dataclass(frozen=True, slots=True)
 class Resume:
@@ -79,6 +83,11 @@ class Resume:
 
     offset: int
     facts: Facts
+
+
+def start_of(resume: Resume | None, now: Facts) -> int:
+    """The first byte to ask for: all of them, if the file is not the one that some are here of."""
+    return resume.offset if resume is not None and resume.facts.agrees(now) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from yarl import URL
 
 from arex.staging.client import client
 from arex.staging.digest import checksum
-from arex.staging.http import refusal
+from arex.staging.httperrors import refusal
 from arex.staging.identity import ANONYMOUS, context
 from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
 from arex.staging.s3keys import Keyring, Keys, signed

@@ -20,7 +20,7 @@ from typing import Final, cast
 from urllib.parse import unquote
 
 from arex.staging.ahead import read_ahead, write_behind
-from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, must_fit
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, must_fit, start_of
 from arex.staging.url import Url
 
 try:
@@ -88,8 +88,7 @@ class SftpMover:
             async with self._line(place) as line, self._opened(line, _path(place.url), "rb") as file:
                 async with asyncio.timeout(self._limit):
                     facts = _facts(await file.stat())
-                same = resume is not None and _same(resume.facts, facts)
-                start = resume.offset if resume is not None and same else 0
+                start = start_of(resume, facts)
                 await sink.begin(facts, start)
 
                 async def read(offset: int, size: int) -> bytes:
@@ -240,10 +239,6 @@ def _facts(found: asyncssh.SFTPAttrs) -> Facts:
         raise Trouble(Verdict.PERMANENT, "not a regular file")
     modified = None if found.mtime is None else datetime.fromtimestamp(found.mtime, UTC)
     return Facts(size=found.size, modified=modified)
-
-
-def _same(before: Facts, now: Facts) -> bool:
-    return before.size == now.size and before.validator == now.validator
 
 
 async def _room(sftp: asyncssh.SFTPClient, above: str, size: int) -> None:

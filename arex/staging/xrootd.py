@@ -23,7 +23,7 @@ from urllib.parse import quote
 from arex.staging.ahead import read_ahead, write_behind
 from arex.staging.digest import Checksum, checksum
 from arex.staging.identity import Identities
-from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
+from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict, start_of
 from arex.staging.threads import in_thread
 
 try:
@@ -110,7 +110,7 @@ class XrootdMover:
         facts = await self._facts(far)
         if place.url.checksum is None:
             facts = replace(facts, checksums=await self._checksums(far))
-        start = 0 if resume is None or not _same(resume.facts, facts) else resume.offset
+        start = start_of(resume, facts)
         async with self._opened(far, far.url, OpenFlags.READ) as file:
             _must_be_far(file)
             await sink.begin(facts, start)
@@ -240,10 +240,6 @@ def _set_up(means: Means, limit: int) -> None:
         "MetalinkProcessing": 0,  # what a server lists there may be anywhere
     }.items():
         client.EnvPutInt(name, value)
-
-
-def _same(before: Facts, now: Facts) -> bool:
-    return before.size == now.size and before.validator == now.validator
 
 
 def _must_be_far(file: Any) -> None:  # noqa: ANN401

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from arex.ports import Backend, LocalJob, Submission
 from lrms.commands import CommandBackend, CommandSettings
-from lrms.condor import CondorBackend, CondorDialect, CondorOptions
+from lrms.condor import CondorDialect, CondorOptions
+from lrms.condormoving import MovingBackend
 from lrms.dialect import Dialect
 from lrms.script import ScriptSettings
 from lrms.sge import SgeDialect, SgeOptions
@@ -100,4 +101,4 @@ class CondorUnseenWorld(CondorWorld):
         values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
         script = ScriptSettings(sandbox=True)
         dialect = CondorDialect(CondorOptions(bin=self.bin(), moves=True))
-        return CondorBackend(dialect, CommandSettings(script=script, **values))  # type: ignore[arg-type]
+        return MovingBackend(dialect, CommandSettings(script=script, **values))  # type: ignore[arg-type]

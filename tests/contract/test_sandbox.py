@@ -69,6 +69,17 @@ class Moved:
         path.write_text(text)
         path.chmod(mode)
 
+    @property
+    def inside(self) -> LocalJob:
+        """As the service asks about it."""
+        return LocalJob(
+            job=JobId("abc"),
+            localid=LocalId("12.0"),
+            tag=self.submission.tag,
+            session=self.session,
+            rundir=self.rundir,
+        )
+
     def send(self, *caches: Link) -> str:
         """What HTCondor does: links to files are followed, directories and modes stay what they are."""
         condorfiles.lay_out(self.rundir, self.session, caches)
@@ -190,13 +201,7 @@ async def test_questions_at_the_same_time_take_in_once(tmp_path: Path) -> None:
     moved = Moved(tmp_path, "echo new >new")
     await asyncio.to_thread(moved.travel)
     arrivals = Arrivals(SystemClock())
-    job = LocalJob(
-        job=JobId("abc"),
-        localid=LocalId("12.0"),
-        tag=moved.submission.tag,
-        session=moved.session,
-        rundir=moved.rundir,
-    )
+    job = moved.inside
 
     await asyncio.gather(*(arrivals.take_in([job]) for _ in range(5)))
 
@@ -209,13 +214,7 @@ async def test_a_disk_error_is_tried_again_and_nothing_is_told_meanwhile(tmp_pat
     moved = Moved(tmp_path, "echo new >new")
     await asyncio.to_thread(moved.travel)
     arrivals = Arrivals(SystemClock())
-    job = LocalJob(
-        job=JobId("abc"),
-        localid=LocalId("12.0"),
-        tag=moved.submission.tag,
-        session=moved.session,
-        rundir=moved.rundir,
-    )
+    job = moved.inside
     in_the_way = moved.submission.diag
     in_the_way.mkdir()
 

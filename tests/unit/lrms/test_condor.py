@@ -20,8 +20,9 @@ from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Usage
 from arex.ports import Submission
 from arex.process import Completed
-from lrms.condor import CondorBackend, CondorDialect, CondorOptions, Load, QueueOptions
+from lrms.condor import CondorBackend, CondorDialect, CondorOptions, QueueOptions
 from lrms.condorlog import Story, parse_log
+from lrms.condormoving import Load, MovingBackend
 from lrms.dialect import Seen, Verdict, Work, judge
 from lrms.runtimes import RuntimeSettings
 from lrms.scratch import scratch_of
@@ -297,7 +298,7 @@ def test_the_configuration_says_whether_files_are_moved() -> None:
     config = Configuration(arex=arex, lrms=LrmsBlock(lrms=LrmsChoice(name="condor")))
 
     assert CondorOptions.of(config).moves
-    assert CondorBackend.from_config(config)._moves
+    assert isinstance(CondorBackend.from_config(config), MovingBackend)
     assert scratch_of(config) is None
     assert not RuntimeSettings.of(config).shared
     assert not CondorOptions.of(Configuration()).moves

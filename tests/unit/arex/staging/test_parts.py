@@ -14,7 +14,7 @@ from arex.errors import CorruptFile
 from arex.staging import journal
 from arex.staging.cache import CacheRecord
 from arex.staging.download import agree
-from arex.staging.http import refusal
+from arex.staging.httperrors import refusal
 from arex.staging.journal import Journal
 from arex.staging.meter import Meter
 from arex.staging.mover import Facts, Verdict, from_os
