@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
 #: Name to ``module:Class``; imported when asked for.
 BACKENDS: Final[Mapping[str, str]] = {
-    "fork": "lrms.fork:ForkBackend",
-    "slurm": "lrms.slurm:SlurmBackend",
-    "pbs": "lrms.pbs:PbsBackend",
-    "pbspro": "lrms.pbs:PbsBackend",
-    "lsf": "lrms.lsf:LsfBackend",
-    "sge": "lrms.sge:SgeBackend",
-    "condor": "lrms.condor:CondorBackend",
+    "fork": "lrms.fork.backend:ForkBackend",
+    "slurm": "lrms.slurm.dialect:SlurmBackend",
+    "pbs": "lrms.pbs.dialect:PbsBackend",
+    "pbspro": "lrms.pbs.dialect:PbsBackend",
+    "lsf": "lrms.lsf.dialect:LsfBackend",
+    "sge": "lrms.sge.dialect:SgeBackend",
+    "condor": "lrms.htcondor.dialect:CondorBackend",
 }
 #: For a batch system that has scripts in ARC's convention and no backend here, or ``arc-NAME`` where it has one.
-SCRIPTS: Final = "lrms.arcscripts:ArcScriptsBackend"
+SCRIPTS: Final = "lrms.arcscripts.backend:ArcScriptsBackend"
 #: Entry points of other packages, for names that are not in the table.
 GROUP: Final = "arex.lrms"
 

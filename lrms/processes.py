@@ -14,7 +14,7 @@ _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Identity(NamedTuple):
+class ProcessIdentity(NamedTuple):
     """One process, for all time."""
 
     pid: int
@@ -62,10 +62,10 @@ def boot_id() -> str:
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
-def identify(pid: int, boot: str) -> Identity | None:
+def identify(pid: int, boot: str) -> ProcessIdentity | None:
     """The process that has this pid now; None: nobody, or one that has ended and waits to be collected."""
     found = stat(pid)
-    return None if found is None or found.state in "ZX" else Identity(pid, found.start, boot)
+    return None if found is None or found.state in "ZX" else ProcessIdentity(pid, found.start, boot)
 
 
 def pids() -> Iterator[int]:

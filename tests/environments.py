@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+#: Recorded files and outputs.
+DATA: Final = ROOT / "tests" / "data"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from arex.jobdesc.grami import dump_grami, parse_grami
 from arex.model.grami import Grami, ParallelEnvironment
 from arex.model.ids import new_job_id, new_tag
 from arex.ports import Submission
-from lrms.slurm import SlurmBackend
+from lrms.slurm.dialect import SlurmBackend
 from tests.clusters.site import Cluster
 
 START: Final = datetime(2099, 1, 1, tzinfo=UTC)

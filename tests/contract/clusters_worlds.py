@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from arex.ports import Backend, LocalJob, Submission
-from lrms.commands import CommandBackend, CommandSettings
-from lrms.condor import CondorDialect, CondorOptions
-from lrms.condormoving import MovingBackend
-from lrms.dialect import Dialect
-from lrms.script import ScriptSettings
-from lrms.sge import SgeDialect, SgeOptions
+from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.dialect import Dialect
+from lrms.htcondor.dialect import CondorDialect, CondorOptions
+from lrms.htcondor.transfer import TransferringBackend
+from lrms.jobscript.script import ScriptSettings
+from lrms.sge.dialect import SgeDialect, SgeOptions
 from tests.contract.programs import RealProgramWorld
 
 _ACCOUNT = (
@@ -101,4 +101,4 @@ class CondorUnseenWorld(CondorWorld):
         values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
         script = ScriptSettings(sandbox=True)
         dialect = CondorDialect(CondorOptions(bin=self.bin(), moves=True))
-        return MovingBackend(dialect, CommandSettings(script=script, **values))  # type: ignore[arg-type]
+        return TransferringBackend(dialect, CommandSettings(script=script, **values))  # type: ignore[arg-type]

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from arex.ports import Backend, Submission
-from lrms.commands import CommandBackend, CommandSettings
-from lrms.dialect import Dialect
-from lrms.lsf import LsfDialect, LsfOptions
-from lrms.pbs import PbsDialect, PbsOptions, TorqueDialect
-from lrms.slurm import SlurmDialect, SlurmOptions
+from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.dialect import Dialect
+from lrms.lsf.dialect import LsfDialect, LsfOptions
+from lrms.pbs.dialect import PbsDialect, PbsOptions, TorqueDialect
+from lrms.slurm.dialect import SlurmDialect, SlurmOptions
 from tests.clusters.wrappers import Wrappers
 from tests.contract.worlds import World
 from tests.fakes.cluster.control import FakePrograms

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import lrms
 from arex.model.grami import Grami, RunTime
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause
 from arex.ports import Submission
-from lrms import scratch as scratch_module
-from lrms.fork import ForkBackend
-from lrms.record import Done, read_done
-from lrms.runtimes import Runtimes
-from lrms.scratch import Scratch
-from lrms.script import NOTHING_SETTLED, RuntimeScript, ScriptSettings, Settled, job_script
+from lrms.attempt.record import Done, read_done
+from lrms.fork.backend import ForkBackend
+from lrms.jobscript.runtimes import Runtimes
+from lrms.jobscript.scratch import Scratch
+from lrms.jobscript.script import NOTHING_SETTLED, RuntimeScript, ScriptSettings, Settled, job_script
 from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted, until
 
 ALONE = ScriptSettings(nodes=("n1", "n2"), system="Debian", localid_words="42")
@@ -610,7 +610,7 @@ async def in_container(root: Path, image: str, *tools: str, how: ScriptSettings 
     """A job with ENV/SINGULARITY on a node that has these container programs."""
     enabled = root / "control" / "rte" / "enabled" / "ENV"
     enabled.mkdir(parents=True)
-    (enabled / "SINGULARITY").symlink_to(Path(scratch_module.__file__).parent / "rte" / "ENV" / "SINGULARITY")
+    (enabled / "SINGULARITY").symlink_to(Path(lrms.__file__).parent / "rte" / "ENV" / "SINGULARITY")
     bin_dir = root / "bin"
     bin_dir.mkdir()
     for name in ("cat", "date", "env", "id", "mkdir", "mv", "readlink", "rm", "sed", "sh"):

@@ -14,7 +14,7 @@ from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.ids import LocalId, Tag
 from arex.model.report import EndCause, Phase
 from arex.ports import Submission
-from lrms.commands import CommandBackend
+from lrms.command.backend import CommandBackend
 from tests.contract.programs import ProgramWorld
 from tests.contract.table import WORLDS, chosen
 from tests.contract.worlds import end_of, local_job, reaches, submitted

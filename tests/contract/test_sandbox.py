@@ -18,11 +18,11 @@ from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause
 from arex.ports import LocalJob, Submission
-from lrms import condorfiles
-from lrms.condorarrivals import Arrivals
-from lrms.condorfiles import Claim, Link
-from lrms.record import Done, read_done
-from lrms.script import RuntimeScript, ScriptSettings, job_script
+from lrms.attempt.record import Done, read_done
+from lrms.htcondor import files
+from lrms.htcondor.collect import OutputCollector
+from lrms.htcondor.files import Claim, Link
+from lrms.jobscript.script import RuntimeScript, ScriptSettings, job_script
 
 BEGAN = (
     "000 (12.000.000) 2030-01-01 00:00:00 Job submitted\n...\n001 (12.000.000) 2030-01-01 00:00:01 Job executing\n...\n"
@@ -82,8 +82,8 @@ class Moved:
 
     def send(self, *caches: Link) -> str:
         """What HTCondor does: links to files are followed, directories and modes stay what they are."""
-        condorfiles.lay_out(self.rundir, self.session, caches)
-        key = condorfiles.claim(self.rundir).key
+        files.lay_out(self.rundir, self.session, caches)
+        key = files.claim(self.rundir).key
         shutil.copytree(self.rundir / f"in.{key}", self.node)
         return key
 
@@ -115,7 +115,7 @@ class Moved:
         key = self.send(*caches)
         self.run(**environ)
         self.bring(key)
-        assert condorfiles.take_in(self.rundir, self.session)
+        assert files.take_in(self.rundir, self.session)
         return self.done()
 
     def done(self) -> Done:
@@ -130,8 +130,8 @@ class Moved:
 def tree(root: Path) -> Mapping[str, str]:
     """Names to what they are."""
     found = {}
-    for directory, directories, files in os.walk(root):
-        for name in directories + files:
+    for directory, directories, names in os.walk(root):
+        for name in directories + names:
             path = Path(directory, name)
             info = path.lstat()
             if path.is_symlink():
@@ -192,7 +192,7 @@ def test_what_is_in_its_place_stays(tmp_path: Path) -> None:
     shutil.copytree(moved.node / "back", moved.rundir / "back")
     shutil.rmtree(moved.rundir / "back/session")
 
-    assert condorfiles.take_in(moved.rundir, moved.session)
+    assert files.take_in(moved.rundir, moved.session)
 
     assert (before, record) == (tree(moved.session), (moved.rundir / "done").read_bytes())
 
@@ -200,7 +200,7 @@ def test_what_is_in_its_place_stays(tmp_path: Path) -> None:
 async def test_questions_at_the_same_time_take_in_once(tmp_path: Path) -> None:
     moved = Moved(tmp_path, "echo new >new")
     await asyncio.to_thread(moved.travel)
-    arrivals = Arrivals(SystemClock())
+    arrivals = OutputCollector(SystemClock())
     job = moved.inside
 
     await asyncio.gather(*(arrivals.take_in([job]) for _ in range(5)))
@@ -213,7 +213,7 @@ async def test_questions_at_the_same_time_take_in_once(tmp_path: Path) -> None:
 async def test_a_disk_error_is_tried_again_and_nothing_is_told_meanwhile(tmp_path: Path) -> None:
     moved = Moved(tmp_path, "echo new >new")
     await asyncio.to_thread(moved.travel)
-    arrivals = Arrivals(SystemClock())
+    arrivals = OutputCollector(SystemClock())
     job = moved.inside
     in_the_way = moved.submission.diag
     in_the_way.mkdir()
@@ -252,7 +252,7 @@ def test_the_session_stays_until_all_of_it_is_back(tmp_path: Path, when: str) ->
     elif when == "half":
         (moved.rundir / "back/done").unlink()
 
-    assert not condorfiles.take_in(moved.rundir, moved.session)
+    assert not files.take_in(moved.rundir, moved.session)
 
     assert before == tree(moved.session)
     assert read_done(moved.rundir / "done") is None
@@ -264,11 +264,11 @@ def test_a_log_that_lost_its_end_is_done_without_if_all_is_there(tmp_path: Path)
     moved.run()
     moved.bring(key, BEGAN)
     (moved.rundir / "back/session/new").write_text("n")
-    assert not condorfiles.take_in(moved.rundir, moved.session, certain=True)
+    assert not files.take_in(moved.rundir, moved.session, certain=True)
 
     (moved.rundir / "back/session/new").write_text("new\n")
 
-    assert condorfiles.take_in(moved.rundir, moved.session, certain=True)
+    assert files.take_in(moved.rundir, moved.session, certain=True)
     assert "new\n" == (moved.session / "new").read_text()
 
 
@@ -283,7 +283,7 @@ def test_files_that_did_not_come_back_are_a_failure(tmp_path: Path, lost: str) -
     path = moved.rundir / "back" / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    assert condorfiles.take_in(moved.rundir, moved.session)
+    assert files.take_in(moved.rundir, moved.session)
 
     done = moved.done()
     assert (None, EndCause.LOST) == (done.exit_code, done.cause)
@@ -307,7 +307,7 @@ def test_a_crash_on_the_way_in_costs_nothing(tmp_path: Path, step: str) -> None:
     if step == "accounted":
         shutil.copy(back / "diag", moved.submission.diag)
 
-    assert condorfiles.take_in(moved.rundir, moved.session)
+    assert files.take_in(moved.rundir, moved.session)
 
     assert {"program", "new", "link", "out", "err"} == set(tree(moved.session))
     assert 0 == moved.done().exit_code
@@ -322,7 +322,7 @@ def test_a_forged_list_of_links_reaches_nothing_outside(tmp_path: Path, name: st
     moved.bring(key)
     (moved.rundir / "back/links").write_text(f"./way\0{tmp_path}\0{name}\0/etc\0")
 
-    assert condorfiles.take_in(moved.rundir, moved.session)
+    assert files.take_in(moved.rundir, moved.session)
 
     assert {"front", "node", "printed"} == {each.name for each in tmp_path.iterdir()}
     assert name == "new" or moved.done().cause is EndCause.LOST
@@ -412,7 +412,7 @@ def test_a_later_submission_takes_the_files_from_the_one_before(tmp_path: Path) 
     moved = Moved(tmp_path, "true")
     first = moved.send()
 
-    second = condorfiles.claim(moved.rundir)
+    second = files.claim(moved.rundir)
 
     assert second.taken is None
     assert [f"in.{second.key}"] == [each.name for each in moved.rundir.glob("in.*")]
@@ -425,7 +425,7 @@ def test_a_submission_that_was_taken_is_the_answer_to_the_next(tmp_path: Path, s
     key = moved.send()
     (moved.rundir / f"log.{key}").write_text(story)
 
-    assert Claim(taken=LocalId("12.0")) == condorfiles.claim(moved.rundir)
+    assert Claim(taken=LocalId("12.0")) == files.claim(moved.rundir)
     assert [f"in.{key}"] == [each.name for each in moved.rundir.glob("in.*")]
 
 
@@ -434,7 +434,7 @@ def test_one_that_went_without_having_begun_may_be_submitted_again(tmp_path: Pat
     key = moved.send()
     (moved.rundir / f"log.{key}").write_text(f"{BEGAN.partition('001')[0]}009 (12.000.000) Job was aborted.\n...\n")
 
-    assert condorfiles.claim(moved.rundir).key
+    assert files.claim(moved.rundir).key
 
 
 def test_the_script_is_clean_whatever_the_job_is_called(tmp_path: Path) -> None:

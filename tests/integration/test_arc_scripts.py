@@ -19,7 +19,7 @@ from arex.controldir.store import ControlDir
 from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
-from lrms.arcscripts import ArcScriptsBackend
+from lrms.arcscripts.backend import ArcScriptsBackend
 
 SCRIPTS: Final = Path("/usr/share/arc")
 PATIENCE_S: Final = 50

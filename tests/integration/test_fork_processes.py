@@ -20,7 +20,7 @@ from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase, lrms_done
 from arex.ports import LocalJob, Submission
 from lrms import processes
-from lrms.fork import ForkBackend
+from lrms.fork.backend import ForkBackend
 from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted
 
 #: A daemon as they are made: two forks, a session of its own, and deaf to TERM; leaves its pid in "away".

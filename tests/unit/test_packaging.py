@@ -68,7 +68,7 @@ def test_the_wheel_brings_every_command_and_every_entry_point(wheel: Path) -> No
     text = archive.read(name).decode()
 
     assert [] == [script for script in project()["project"]["scripts"] if f"\n{script} = arex.cli.entry:" not in text]
-    assert "[arex.lrms]\nfork = lrms.fork:ForkBackend" in text
+    assert "[arex.lrms]\nfork = lrms.fork.backend:ForkBackend" in text
     assert "[arex.plugins]\nlocal = plugins.local:LocalPlugin" in text
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from arex.joblist import COLUMNS, JobList, JobListError, default_path, local_row
+from tests import environments
 
-RECORDED = Path(__file__).parents[2] / "data" / "fixtures" / "_misc" / "sqlite" / "client_jobs_dat.txt"
+RECORDED = environments.DATA / "fixtures" / "_misc" / "sqlite" / "client_jobs_dat.txt"
 
 
 def row(number: int, name: str = "hello") -> Mapping[str, str]:

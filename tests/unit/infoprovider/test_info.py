@@ -16,10 +16,11 @@ from infoprovider.collect import collect
 from infoprovider.model import Element, Nodes, Share
 from infoprovider.publish import Publisher
 from infoprovider.xml import document
+from tests import environments
 from tests.fakes.clock import FakeClock
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-REAL = Path(__file__).parents[2] / "data" / "fixtures" / "_misc" / "real_daemon" / "info.xml"
+REAL = environments.DATA / "fixtures" / "_misc" / "real_daemon" / "info.xml"
 GLUE = "{http://schemas.ogf.org/glue/2009/03/spec_2.0_r1}"
 
 ELEMENT = Element(

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from lrms.fork.supervisor import ProcessUsage, parse_identity
 from lrms.processes import Stat, descendants, identify, parse_stat, stat
-from lrms.supervisor import Usage, parse_identity
 
 # a program may call itself anything
 LINE = b"42 (a) R 1 (x) S 7 42 42 0 -1 4194304 134 0 2 0 150 50 200 100 20 0 1 0 98765 2600960 343 1844 1 1 0 0\n"
@@ -38,7 +38,7 @@ def test_half_an_identity_is_none(text: str) -> None:
 
 
 def test_usage_adds_up_and_memory_is_the_largest() -> None:
-    usage = Usage()
+    usage = ProcessUsage()
     usage.add((1.0, 0.5, 3000, 0, 0, 0, 10, 1, 0, 2, 4, 0, 0, 0, 5, 6))
     usage.add((2.0, 0.25, 2000, 0, 0, 0, 20, 0, 0, 1, 0, 0, 0, 0, 1, 1))
 

@@ -8,7 +8,7 @@ import pytest
 import lrms
 from arex.config.model import Configuration
 from arex.errors import ConfigError
-from lrms.fork import ForkBackend
+from lrms.fork.backend import ForkBackend
 
 
 def test_a_backend_is_found_by_its_name_and_made_from_the_configuration() -> None:
@@ -33,7 +33,7 @@ def test_every_name_in_the_table_leads_to_a_class_of_that_name() -> None:
 
 def test_the_forkserver_imports_nothing_heavy() -> None:
     """Every job's supervisor is a copy of it."""
-    code = "import sys; sys.path.append('.'); import lrms.forkserver; print(*sys.modules)"
+    code = "import sys; sys.path.append('.'); import lrms.fork.server; print(*sys.modules)"
 
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
 

@@ -19,9 +19,10 @@ from arex.errors import CredentialError, JobRefused
 from arex.model.state import State, Status
 from plugins.local import LocalPlugin
 from plugins.submission import Submitted
+from tests import environments
 from tests.unit.plugins.conftest import SUBJECT
 
-RECORDED = Path(__file__).parents[2] / "data" / "fixtures" / "_misc" / "sqlite" / "delegations_list.txt"
+RECORDED = environments.DATA / "fixtures" / "_misc" / "sqlite" / "delegations_list.txt"
 LOCAL = "&(executable=/bin/true)"
 WITH_PROXY = '&(executable=/bin/true)(runtimeenvironment="ENV/PROXY")'
 REMOTE = '&(executable=/bin/true)(inputfiles=(a "http://ce.example.org/a"))'

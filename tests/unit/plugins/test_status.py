@@ -15,9 +15,10 @@ from arex.errors import NoSuchJob, UnsafePath
 from arex.model.state import State, Status
 from plugins.local import LocalPlugin
 from plugins.status import ClientState, JobStatus, client_state
+from tests import environments
 from tests.fakes.clock import FakeClock
 
-FIXTURES = Path(__file__).parents[2] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 
 
 def site(case: str, tmp_path: Path) -> tuple[LocalPlugin, str]:

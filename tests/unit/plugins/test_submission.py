@@ -23,10 +23,11 @@ from arex.model.ids import JobId
 from arex.model.state import Status
 from plugins.local import LocalPlugin, Outcome
 from plugins.submission import Refused, Submitted
+from tests import environments
 from tests.fakes.clock import FakeClock
 from tests.unit.plugins.conftest import SUBJECT
 
-FIXTURES = Path(__file__).parents[2] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 HELLO = '&(executable=/bin/echo)(arguments="hello world")(stdout=out.txt)(jobname=hello)'
 
 

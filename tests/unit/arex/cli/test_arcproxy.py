@@ -14,10 +14,11 @@ from arex import credentials
 from arex.cli import entry
 from arex.cli.constraints import BadConstraint, parse
 from arex.cli.proxyinfo import ITEMS, period
+from tests import environments
 from tests.unit.arex.cli.conftest import Said, User
 from tests.unit.arex.credentials.authority import USER, Authority, openssl
 
-RECORDED = Path(__file__).parents[3] / "data" / "credentials" / "voms.pem"
+RECORDED = environments.DATA / "credentials" / "voms.pem"
 REMOTE = '&(executable=/bin/true)(inputfiles=(a "https://ce.example.org/a"))'
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -128,7 +129,7 @@ def test_a_terminal_is_asked_without_an_echo(owner: User) -> None:
         "except OSError: pass\n"
         "sys.stdout.write(said.decode()); sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+    environ = {**os.environ, "PYTHONPATH": str(environments.ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environ, check=False, capture_output=True, text=True)
 
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -173,7 +174,7 @@ def test_without_the_package_the_cure_is_named(owner: User) -> None:
         "entry.COMMANDS = {**entry.COMMANDS, 'arcproxy': 'arex.cli.arcproxy:command'}\n"
         "sys.exit(entry.call('arcproxy', []))"
     )
-    environ = {**os.environ, "HOME": str(owner.home), "PYTHONPATH": str(Path(__file__).parents[4])}
+    environ = {**os.environ, "HOME": str(owner.home), "PYTHONPATH": str(environments.ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environ, check=False, capture_output=True, text=True)
 
     assert 1 == done.returncode

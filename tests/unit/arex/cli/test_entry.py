@@ -7,16 +7,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from arex.cli import entry
 from arex.cli.group import SUBCOMMANDS
+from tests import environments
 from tests.unit.arex.cli.conftest import User
 
 HEAVY = {"lxml", "yaml", "watchdog", "asyncio", "importlib.metadata", "subprocess", "logging"}
-ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize("program", sorted(entry.COMMANDS))
@@ -40,7 +39,7 @@ def imported(code: str, user: User) -> set[str]:
     show = "import json, sys; sys.stderr.write('\\n' + json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{show}"], cwd=user.home, capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(environments.ROOT)},
     )  # fmt: skip
     return set(json.loads(done.stderr.splitlines()[-1]))
 
@@ -117,7 +116,7 @@ def test_a_reader_who_leaves_early_is_no_error(user: User) -> None:
 
     done = subprocess.run(
         ["/bin/bash", "-c", pipe], cwd=user.home, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(environments.ROOT)},
     )  # fmt: skip
 
     assert "Traceback" not in done.stderr
@@ -138,7 +137,7 @@ def test_job_ids_are_completed_from_the_list(user: User) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from arex.cli import entry; entry.arcstat()"], cwd=user.home, capture_output=True,
         text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "_ARCSTAT_COMPLETE": "bash_complete",
+        env={**os.environ, "PYTHONPATH": str(environments.ROOT), "_ARCSTAT_COMPLETE": "bash_complete",
              "COMP_WORDS": f"arcstat {job[:5]}", "COMP_CWORD": "1"},
     )  # fmt: skip
 

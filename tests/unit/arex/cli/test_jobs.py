@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from arex.controldir import codec
 from arex.joblist import JobList
 from arex.model.local import JobLocal
 from arex.model.state import State
+from tests import environments
 from tests.unit.arex.cli.conftest import User
 
 
@@ -360,7 +360,7 @@ def test_arcinfo_without_a_service_says_so(user: User) -> None:
 
 
 def test_arcinfo_reads_what_is_published(user: User) -> None:
-    fixture = Path(__file__).parents[3] / "data" / "fixtures" / "_misc" / "real_daemon" / "info.xml"
+    fixture = environments.DATA / "fixtures" / "_misc" / "real_daemon" / "info.xml"
     (user.home / "ctl").mkdir()
     (user.home / "ctl" / "info.xml").write_bytes(fixture.read_bytes())
 

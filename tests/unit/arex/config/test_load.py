@@ -15,8 +15,9 @@ from arex.config.load import load
 from arex.config.model import Configuration, QueueBlock
 from arex.config.values import DefaultTtl, FixDirectories, LogLevel, MaxJobs, SessionDir
 from arex.errors import ConfigError, Fault
+from tests import environments
 
-DATA = Path(__file__).parents[3] / "data/config"
+DATA = environments.DATA / "config"
 USER, ROOT = 1000, 0
 HOME = {"HOME": "/home/u"}
 

@@ -7,8 +7,9 @@ from arex.config.arcconf import parse
 from arex.config.load import load
 from arex.config.model import Configuration
 from arex.config.runtime import cfg_path, client_arc_conf, runtime_cfg
+from tests import environments
 
-DATA = Path(__file__).parents[3] / "data/config"
+DATA = environments.DATA / "config"
 #: The account of the real service and its mail address: not ours to claim.
 ACCOUNT = {("arex", "user"), ("arex", "mail")}
 

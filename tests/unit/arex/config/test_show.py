@@ -8,8 +8,9 @@ import pytest
 from arex.config.load import load
 from arex.config.model import Configuration
 from arex.config.show import as_dict, show
+from tests import environments
 
-DATA = Path(__file__).parents[3] / "data/config"
+DATA = environments.DATA / "config"
 
 
 @pytest.mark.parametrize("defaults", [False, True])

@@ -12,8 +12,9 @@ from arex.controldir import codec
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
+from tests import environments
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 
 
 def _real(suffix: str) -> list[Path]:

@@ -12,8 +12,9 @@ from arex.controldir import codec
 from arex.jobdesc.grami import dump_grami, parse_grami
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
+from tests import environments
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 CASES = sorted(path for path in FIXTURES.iterdir() if (path / "ctl").is_dir())
 
 

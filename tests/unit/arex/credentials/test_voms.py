@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from arex.credentials import voms
 from arex.credentials.certificate import extension, in_pem
+from tests import environments
 
-RECORDED = Path(__file__).parents[3] / "data" / "credentials" / "voms.pem"
+RECORDED = environments.DATA / "credentials" / "voms.pem"
 
 
 def test_a_proxy_says_what_its_organisation_says() -> None:

@@ -22,10 +22,11 @@ from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 from arex.ports import Staged, Staging
+from tests import environments
 from tests.fakes.staging import UnusedStager
 from tests.unit.arex.gm.house import House, housed
 
-VOMS = Path(__file__).parents[3] / "data" / "credentials" / "voms.pem"
+VOMS = environments.DATA / "credentials" / "voms.pem"
 PEM = VOMS.read_bytes()
 IN = '&(executable="/bin/true")(inputfiles=("x" "https://host/x"))'
 OUT = '&(executable="/bin/true")(outputfiles=("x" "https://host/x"))'

@@ -46,9 +46,10 @@ from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 from arex.ports import Staged
+from tests import environments
 from tests.fakes.clock import FakeClock
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 LINE = re.compile(r"^\S+ Job state change (\S+) -> (\S+)   Reason: (.*)$")
 
 #: The daemon's own keys, which a client has not written yet.

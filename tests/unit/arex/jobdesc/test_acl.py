@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from arex.errors import JobRefused
@@ -11,8 +9,9 @@ from arex.jobdesc import Dialect, parse
 from arex.jobdesc.acl import acl_document, normal_acl
 from arex.jobdesc.check import check
 from arex.jobdesc.model import JobDescription
+from tests import environments
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 
 
 def test_the_file_is_the_one_that_arc_writes() -> None:

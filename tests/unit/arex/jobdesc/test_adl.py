@@ -14,8 +14,9 @@ import pytest
 from arex.errors import JobDescriptionError
 from arex.jobdesc.adl import parse_adl, write_adl
 from arex.jobdesc.model import Creation, JobDescription, Location, Resources
+from tests import environments
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 #: Descriptions that no ARC client wrote, besides those of the cases "hand...": xRSL, or compact ADL, posted by hand.
 POSTED = {"acct1", "rest_1", "rest_2", "rest_3"}
 HEAD = (

@@ -11,8 +11,9 @@ from arex.errors import JobRefused
 from arex.jobdesc import Dialect, parse
 from arex.jobdesc.check import check
 from arex.jobdesc.model import Creation, InputFile, JobDescription, OutputFile, Program, Resources, Software, Target
+from tests import environments
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 CLIENTS = sorted(FIXTURES.glob("[!h]*/ctl/*.description"))
 JOB = JobDescription(executable="/bin/true")
 

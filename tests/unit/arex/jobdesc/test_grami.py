@@ -19,8 +19,9 @@ from arex.jobdesc.model import JobDescription, Resources
 from arex.model.grami import Grami, ParallelEnvironment, RunTime
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
+from tests import environments
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 GRAMIS = sorted(FIXTURES.glob("*/ctl/*.grami"))
 MINIMAL = Grami(gridid=JobId("x"), directory=Path("/s/x"), controldir=Path("/c"), args=("/bin/true",))
 NASTY = st.text(alphabet=st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=30)

@@ -14,8 +14,9 @@ from arex.jobdesc.lists import Ending, input_entries, kept_inputs, local_from, o
 from arex.jobdesc.model import Creation, InputFile, JobDescription, Location, OutputFile, RemoteLogging, Target
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
+from tests import environments
 
-FIXTURES = Path(__file__).parents[3] / "data" / "fixtures"
+FIXTURES = environments.DATA / "fixtures"
 #: ``.local`` files of which the client alone has written the lines in question; client_push has seen a daemon.
 CLIENT_LOCALS = sorted(FIXTURES.glob("client_*/ctl/*.local"))
 DERIVED = (

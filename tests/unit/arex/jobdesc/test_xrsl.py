@@ -15,8 +15,9 @@ from arex.jobdesc.complete import complete
 from arex.jobdesc.model import Dialect, InputFile, JobDescription
 from arex.jobdesc.rsl import MAX_REMARKS
 from arex.jobdesc.xrsl import parse_xrsl
+from tests import environments
 
-ARCSUB = Path(__file__).parents[3] / "data" / "descriptions" / "arcsub-6.17"
+ARCSUB = environments.DATA / "descriptions" / "arcsub-6.17"
 LOCAL_FILES = (
     "a b", "ddmendpoints.json", "loc.txt", "queues.json", "run.sh", "run_pilot.sh", "stdin.txt", "taskJobData.out",
 )  # fmt: skip

@@ -14,8 +14,9 @@ from arex.jobdesc.complete import complete
 from arex.jobdesc.model import Dialect, InputFile, JobDescription, Location, Notification, Resources, Software
 from arex.jobdesc.xrsl import parse_xrsl
 from arex.jobdesc.xrsl_writer import write_xrsl
+from tests import environments
 
-DATA = Path(__file__).parents[3] / "data"
+DATA = environments.DATA
 ARCSUB = DATA / "descriptions" / "arcsub-6.17"
 TEXT = st.text(min_size=1, max_size=40)
 

@@ -21,6 +21,7 @@ from arex.rte import (
     matching,
     nearest,
 )
+from tests import environments
 
 SCRIPT = """# description: a test
 # param:COLOUR:red,blue:red:which one
@@ -216,13 +217,13 @@ def test_values_that_somebody_else_has_set_are_kept(catalog: Catalog, tmp_path: 
 
 
 def shipped() -> list[Path]:
-    root = Path(__file__).resolve().parents[4] / "lrms" / "rte"
+    root = environments.ROOT / "lrms" / "rte"
     return sorted(path for path in root.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("path", shipped(), ids=lambda path: path.name)
 def test_a_script_of_ours_is_clean_and_describes_itself(path: Path) -> None:
-    catalog = Catalog(Path("/none"), Path(__file__).resolve().parents[4] / "lrms" / "rte")
+    catalog = Catalog(Path("/none"), environments.ROOT / "lrms" / "rte")
     name = str(path.relative_to(catalog.system_dir))
     program = shutil.which("shellcheck")
     assert program, "shellcheck is part of the test tools"

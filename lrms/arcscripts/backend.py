@@ -1,0 +1,270 @@
+"""
+Batch systems that ARC's own scripts speak to: ``submit-X-job``, ``cancel-X-job``, ``scan-X-job`` of a site.
+
+The scripts keep their own truth: a local id is the ``joboption_jobid`` that the first appends to ``.grami``, an end
+is the ``lrms_done`` that the last writes. We start them, within ARC's limits, and look at those two files.
+Source: spec of the control directory (ARC 6.17), LRMS backend contract.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Self
+
+from arex.clock import Clock, SystemClock
+from arex.config.model import Configuration
+from arex.controldir import atomic
+from arex.errors import BatchUnavailable, CorruptFile, SubmitLimited, SubmitRejected
+from arex.jobdesc.grami import parse_grami
+from arex.model.ids import JobId, LocalId, Tag
+from arex.model.report import Phase, Report
+from arex.ports import Backend, Capacity, LocalJob, Submission
+from lrms import processes
+from lrms.arcscripts import run
+from lrms.arcscripts.scan import Scanner
+from lrms.arcscripts.site import ArcScripts, end_report, spelled
+
+log = logging.getLogger(__name__)
+
+#: The attempt that a submit script works on, in its environment and in that of everything it leaves behind.
+MARK: Final = "AREX_ATTEMPT"
+
+
+class ArcScriptsBackend:
+    """The port, over three scripts; see ``arex.ports.Backend``."""
+
+    def __init__(self, scripts: ArcScripts, clock: Clock | None = None) -> None:
+        self.name = scripts.name
+        self._scripts = scripts
+        self._clock = clock or SystemClock()
+        self._room = asyncio.Semaphore(scripts.at_once)
+        self._submissions: set[asyncio.Task[LocalId | SubmitRejected | None]] = set()
+        self._inside: dict[LocalId, JobId] = {}  #: not known to have ended
+        self._counts: Counter[str] = Counter()
+
+    @classmethod
+    def from_config(cls, config: Configuration) -> Self:
+        """See ``ArcScripts.from_config``."""
+        return cls(ArcScripts.from_config(config))
+
+    async def start(self) -> None:
+        """
+        Look for the scripts.
+
+        Raises:
+            ConfigError: they are not there.
+        """
+        self.name = await asyncio.to_thread(spelled, self._scripts.directory, self._scripts.name)
+        self._scripts = replace(self._scripts, name=self.name)
+        await asyncio.to_thread(atomic.put, str(self._scripts.cfg_path), self._scripts.cfg.encode())
+
+    async def close(self) -> None:
+        """Submissions under way are waited for; a script that takes long goes on without us."""
+        if self._submissions:
+            _, late = await asyncio.wait(self._submissions, timeout=self._scripts.patience_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def capacity(self) -> Capacity:
+        return Capacity()
+
+    def figures(self) -> Mapping[str, int]:
+        return dict(self._counts)
+
+    # --- submitting ---
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
+        tasks = {each.tag: asyncio.create_task(self._submit(each), name=f"submit {each.job}") for each in batch}
+        self._submissions |= set(tasks.values())
+        for task in tasks.values():
+            task.add_done_callback(self._submissions.discard)
+        # a script must not die with our question: it may have handed the job over already
+        answers = await asyncio.shield(asyncio.gather(*tasks.values()))
+        return {tag: answer for tag, answer in zip(tasks, answers, strict=True) if answer is not None}
+
+    async def _submit(self, submission: Submission) -> LocalId | SubmitRejected | None:
+        """None: nobody knows; ``find`` will."""
+        try:
+            known = await asyncio.to_thread(self._localid, submission.job)
+            if known is not None:
+                return known
+            code = await self._run("submit", submission.job, {MARK: submission.tag})
+            localid = await asyncio.to_thread(self._localid, submission.job)
+        except (BatchUnavailable, OSError) as exc:
+            log.warning("%s", exc, extra={"event": "submit.unsure", "job": submission.job})
+            return None
+        if code > 0:
+            return SubmitRejected(f"submit-{self.name}-job ended with exit code {code}; its words are in the job's log")
+        if localid is None and code == 0:
+            return SubmitRejected("Failed extracting LRMS ID")
+        return localid
+
+    async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
+        """
+        What the scripts have left in ``.grami``.
+
+        Raises:
+            BatchUnavailable: the script of an earlier attempt is still at work, or what it has started is.
+        """
+        until = self._clock.monotonic() + self._scripts.patience_s
+        while True:
+            # in this order: the id is the last that a script writes
+            busy = await asyncio.to_thread(_at_work, batch)
+            found = await asyncio.to_thread(self._localids, batch)
+            busy -= found.keys()
+            if not busy:
+                return found
+            if self._clock.monotonic() >= until:
+                raise BatchUnavailable(f"submit-{self.name}-job is still at work for {', '.join(sorted(busy))}")
+            await self._clock.sleep(self._scripts.look_s)
+
+    def _localids(self, batch: Sequence[Submission]) -> dict[Tag, LocalId]:
+        looked = {each.tag: self._localid(each.job) for each in batch}
+        return {tag: localid for tag, localid in looked.items() if localid is not None}
+
+    def _localid(self, job: JobId) -> LocalId | None:
+        """
+        Raises:
+            BatchUnavailable: the file does not read.
+        """
+        path = self._scripts.grami(job)
+        try:
+            data = atomic.read(str(path))
+            return None if data is None else parse_grami(data, path).localid
+        except (OSError, CorruptFile) as exc:
+            raise BatchUnavailable(f"can't see whether job {job} was taken: {exc}") from exc
+
+    # --- asking ---
+
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        """No script shows any."""
+        return {}
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        """The ends that a scan has told of."""
+        reports = await self.status(jobs)
+        return {localid: report for localid, report in reports.items() if report.phase is Phase.ENDED}
+
+    async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        """A job is here until a scan says that it has left; where it is meanwhile, no script tells."""
+        done = await asyncio.to_thread(self._done, [job.job for job in jobs])
+        self._inside.update({job.localid: job.job for job in jobs if job.job not in done})
+        return {job.localid: done.get(job.job, Report(phase=Phase.OTHER)) for job in jobs}
+
+    def _done(self, jobs: Collection[JobId]) -> dict[JobId, Report]:
+        reports: dict[JobId, Report] = {}
+        for job in jobs:
+            try:
+                data = atomic.read(self._scripts.layout.job_file(job, "lrms_done"))
+            except (OSError, CorruptFile) as exc:
+                log.warning("how job %s ended can't be told: %s", job, exc, extra={"event": "record.unreadable"})
+                continue
+            if data:  # a shell makes the file first and fills it then
+                reports[job] = end_report(data)
+        return reports
+
+    # --- acting ---
+
+    async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        whys = await asyncio.gather(*(self._cancel(job) for job in jobs))
+        return {job.localid: why for job, why in zip(jobs, whys, strict=True) if why}
+
+    async def _cancel(self, job: LocalJob) -> str:
+        try:
+            code = await self._run("cancel", job.job, {})
+        except (BatchUnavailable, OSError) as exc:
+            return str(exc)
+        return f"cancel-{self.name}-job ended with exit code {code}" if code else ""
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        """ARC has no script for it."""
+        return {job.localid: f"the scripts of {self.name} can't hold a job" for job in jobs}
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        """ARC has no script for it."""
+        return {job.localid: f"the scripts of {self.name} can't release a job" for job in jobs}
+
+    async def _run(self, verb: str, job: JobId, marks: Mapping[str, str]) -> int:
+        """
+        The exit code of a script about one job; what it says goes to the job's log.
+
+        Raises:
+            BatchUnavailable: it does not start, or had to be killed.
+        """
+        scripts = self._scripts
+        argv = (str(scripts.script(verb)), "--config", str(scripts.cfg_path), str(scripts.grami(job)))
+        async with self._room:
+            self._counts[verb] += 1
+            errors = await asyncio.to_thread(run.open_log, scripts.layout.job_file(job, "errors"), os.O_APPEND)
+            try:
+                process = await run.start(argv, errors, {**scripts.environment(job), **marks})
+            finally:
+                os.close(errors)
+            return await self._wait(process, argv[0], job)
+
+    async def _wait(self, process: asyncio.subprocess.Process, name: str, job: JobId) -> int:
+        waited = 0.0
+        try:
+            for until in (self._scripts.suspicious_s, self._scripts.fatal_s):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(until - waited):
+                        return await process.wait()
+                waited = until
+                log.warning("%s has not ended in %g s", name, waited, extra={"event": "script.slow", "job": job})
+        except asyncio.CancelledError:
+            run.let_go(process)
+            raise
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise BatchUnavailable(f"{name} was killed after {self._scripts.fatal_s:g} s")
+
+    # --- ends ---
+
+    async def watch(self, ended: Callable[[LocalId], None]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Scanner(self._scripts, self._clock, self._counts).run(), name=f"{self.name}: scan")
+            tasks.create_task(self._looking(ended), name=f"{self.name}: look")
+
+    async def _looking(self, ended: Callable[[LocalId], None]) -> None:
+        """A scan writes what it finds at its beginning and sleeps after it."""
+        while True:
+            await self._clock.sleep(self._scripts.look_s)
+            for localid in await asyncio.to_thread(self._left, dict(self._inside)):
+                self._inside.pop(localid, None)
+                ended(localid)
+
+    def _left(self, inside: Mapping[LocalId, JobId]) -> list[LocalId]:
+        """Jobs that have an end; and those that have nothing any more, of which nobody will ask again."""
+        job_file = self._scripts.layout.job_file
+        return [
+            localid
+            for localid, job in inside.items()
+            if _size(job_file(job, "lrms_done")) or _size(job_file(job, "grami")) is None
+        ]
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return None
+
+
+def _at_work(batch: Sequence[Submission]) -> set[Tag]:
+    """Attempts of which something runs on this host: the script itself, or what it has started."""
+    marks = {each.tag: f"{MARK}={each.tag}".encode() for each in batch}
+    if not processes.having_environment(*marks.values()):
+        return set()
+    return {tag for tag, mark in marks.items() if processes.having_environment(mark)}
+
+
+_: type[Backend] = ArcScriptsBackend

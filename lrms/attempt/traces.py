@@ -1,0 +1,119 @@
+"""What an attempt has left on disk, read and written: its record, its mark, our own requests about it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from arex.model.ids import LocalId
+from arex.ports import LocalJob
+from lrms.attempt.record import Done, UnreadableRecord, read_done, read_file
+from lrms.command.verdict import StartMarker
+
+log = logging.getLogger(__name__)
+
+#: Ends heard of before their local id is known; the oldest are forgotten, a poll finds them.
+MOST_RUNG: Final = 10_000
+_CANCEL: Final = "cancel"
+_TAIL: Final = 4096
+_EXITCODE: Final = re.compile(r"^exitcode=(\d{1,6})$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Everything but the record."""
+
+    mark: StartMarker | None = None
+    cancel_asked: bool = False
+    diag_code: int | None = None
+    output: str = ""  #: the end of what the script printed: batch systems write there why they end a job
+
+    @property
+    def localid(self) -> str:
+        """Of the copy that took the mark; empty while there is none."""
+        return "" if self.mark is None else self.mark.localid
+
+
+def records(jobs: Collection[LocalJob]) -> dict[LocalId, Done]:
+    """Completion records, of the jobs that have one. One that makes no sense is worth a warning and no more."""
+    found: dict[LocalId, Done] = {}
+    for job in jobs:
+        if job.rundir is None:
+            continue
+        try:
+            done = read_done(job.rundir / "done")
+        except (UnreadableRecord, OSError) as exc:
+            log.warning("%s", exc, extra={"event": "record.unreadable", "job": job.job})
+            continue
+        if done is not None:
+            found[job.localid] = done
+    return found
+
+
+def traces_of(job: LocalJob) -> Traces:
+    """Of a job that somebody else's script ran, the exit code in its accounting lines."""
+    if job.rundir is not None:
+        return replace(traces(job.rundir), output=_tail(job.session.with_name(f"{job.session.name}.comment")))
+    text = _text(job.session.with_name(f"{job.session.name}.diag"))
+    codes = _EXITCODE.findall(text or "")
+    return Traces(diag_code=int(codes[-1]) if codes else None)
+
+
+def traces(rundir: Path) -> Traces:
+    """What there is in one run directory."""
+    return Traces(
+        mark=_mark(_text(rundir / "started")),
+        cancel_asked=(rundir / _CANCEL).exists(),
+    )
+
+
+def _mark(text: str | None) -> StartMarker | None:
+    if text is None:
+        return None
+    first = text.partition("\n")[0]
+    return StartMarker(first.removeprefix("id ") if first.startswith("id ") else "")
+
+
+def _tail(path: Path) -> str:
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - a descriptor
+            file.seek(-min(_TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return file.read(_TAIL).decode(errors="replace")
+    except OSError:  # cleaned away, or something else in its place: one witness less
+        return ""
+
+
+def _text(path: Path) -> str | None:
+    try:
+        data = read_file(path)
+    except (UnreadableRecord, OSError) as exc:
+        log.warning("%s", exc, extra={"event": "record.unreadable"})
+        return None
+    return None if data is None else data.decode(errors="replace")
+
+
+def ask_cancel(jobs: Collection[LocalJob]) -> None:
+    """Put on record that the end of these jobs is our wish; one without a run directory has no such record."""
+    for job in jobs:
+        try:
+            if job.rundir is not None:
+                (job.rundir / _CANCEL).touch()
+        except OSError as exc:
+            facts = {"event": "record.disk", "job": job.job}
+            log.warning("the request to cancel is not on record: %s", exc, extra=facts)
+
+
+def keep_from_starting(rundirs: Collection[Path]) -> None:
+    """Take the marks ourselves: a copy that starts now ends at once. Without the directory none can start."""
+    for rundir in rundirs:
+        try:
+            os.close(os.open(rundir / "started", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+        except FileExistsError:
+            continue
+        except OSError as exc:
+            log.warning("a late copy of the job could still start: %s", exc, extra={"event": "record.disk"})

@@ -1,0 +1,155 @@
+"""
+Arrays that nobody sees: several attempts of the same shape as one job of the batch system.
+
+Each child keeps its own run directory, script and output. What belongs to the array alone lies in
+``SESSIONROOT/.arex/arrays/TAG``: the launcher, and per child a link to the file for what its script prints, because
+the names of output files can hold nothing but an index. The links also say which child of which array an attempt is;
+they are on disk before the batch system is called, so that a lost answer can be looked up.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from arex.model.ids import Tag
+from arex.ports import Submission
+from lrms.command.dialect import ArrayForm, Dialect, Work, job_name
+from lrms.jobscript.quoting import quoted
+
+ARRAYS: Final = ".arex/arrays"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Which child of which array an attempt is."""
+
+    tag: str
+    index: int
+
+
+def groups(dialect: Dialect, batch: Iterable[Submission], most: int) -> Iterator[tuple[Submission, ...]]:
+    """Submissions that may travel together: same shape, same session root, ``most`` at a time."""
+    shapes: dict[tuple[object, ...], list[Submission]] = {}
+    for each in batch:
+        unnamed = replace(each, grami=replace(each.grami, jobname=""))
+        key = (each.grami.directory.parent, *dialect.shape(unnamed))
+        shapes.setdefault(key, []).append(each)
+    for alike in shapes.values():
+        for first in range(0, len(alike), most):
+            yield tuple(alike[first : first + most])
+
+
+def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> Work:
+    """Put what the array needs beside the session directories; raises OSError."""
+    form = dialect.array
+    assert form is not None
+    tag = f"arex-{secrets.token_hex(8)}"
+    root = submissions[0].grami.directory.parent
+    directory = root / ARRAYS / tag
+    directory.mkdir(mode=0o700, parents=True)
+    for index, each in enumerate(submissions, 1):
+        (directory / form.link.format(index)).symlink_to(each.comment)
+    script = directory / "launcher"
+    script.write_bytes(os.fsencode(_launcher(dialect, submissions, root, shell)))
+    return Work(submissions=tuple(submissions), script=script, output=str(directory / form.placeholder), tag=tag)
+
+
+def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, shell: str) -> str:
+    """Starts the child that an index stands for; it stays with the batch system, so it names them all."""
+    assert dialect.array is not None
+    lines = [
+        "#!/bin/sh",
+        *dialect.directives(named(submissions)),
+        f"arex_root={quoted(str(root))}",
+        '[ -z "${RUNTIME_GRIDAREA_DIR:-}" ] || arex_root=$RUNTIME_GRIDAREA_DIR',
+        f"case ${dialect.array.variable} in",
+        *(f"{n}) arex_child={quoted(_below(each, root))} ;;" for n, each in enumerate(submissions, 1)),
+        f'*) echo "no child ${dialect.array.variable} in this array" >&2; exit 1 ;;',
+        "esac",
+        f'exec {shell} "$arex_root/$arex_child/script"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _below(submission: Submission, root: Path) -> str:
+    return str(submission.rundir.relative_to(root))
+
+
+def named(submissions: Sequence[Submission]) -> Submission:
+    """The first, with a name that fits all: what their names begin with."""
+    first = submissions[0]
+    names = [each.grami.jobname for each in submissions]
+    low, high = min(names), max(names)  # what these two share, all share
+    common = low[: next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))].rstrip(
+        "_-. "
+    )
+    return replace(first, grami=replace(first.grami, jobname=job_name(common)))
+
+
+def memberships(dialect: Dialect, submissions: Iterable[Submission]) -> dict[Tag, list[Member]]:
+    """Every child that may be one of these attempts: an unsure one may have gone into several arrays."""
+    if dialect.array is None:
+        return {}
+    wanted = {str(each.comment): each for each in submissions}
+    found: dict[Tag, list[Member]] = {}
+    for root in {each.grami.directory.parent for each in wanted.values()}:
+        for tag, index, link in _links(dialect.array, root):
+            each = wanted.get(str(link.readlink()))
+            if each is not None and _made(link) >= _made(each.rundir / "script"):  # else of a run before a restart
+                found.setdefault(each.tag, []).append(Member(tag, index))
+    return found
+
+
+def _made(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _links(form: ArrayForm, root: Path) -> Iterator[tuple[str, int, Path]]:
+    """Tag, index and link of each child of each array below a session root."""
+    pattern = re.compile(re.escape(form.link).replace(r"\{\}", "([0-9]+)"))
+    try:
+        directories = list((root / ARRAYS).iterdir())
+    except FileNotFoundError:
+        return
+    for directory in directories:
+        for path in directory.iterdir():
+            if (index := pattern.fullmatch(path.name)) and path.is_symlink():
+                yield directory.name, int(index[1]), path
+
+
+def owner(roots: Iterable[Path], form: ArrayForm | None, tag: str, index: int | None) -> str:
+    """The job that is a child of an array; empty if none of these session roots has it."""
+    if form is None or index is None or "/" in tag:
+        return ""
+    for root in roots:
+        try:
+            return (root / ARRAYS / tag / form.link.format(index)).readlink().name.removesuffix(".comment")
+        except OSError:
+            continue
+    return ""
+
+
+def sweep(root: Path) -> int:
+    """Remove the directories of arrays whose jobs have all been cleaned away; returns how many."""
+    swept = 0
+    try:
+        directories = list(os.scandir(root / ARRAYS))
+    except FileNotFoundError:
+        return 0
+    for directory in directories:
+        names = [each.name for each in os.scandir(directory.path)]
+        if not any(os.path.exists(f"{directory.path}/{name}") for name in names if name != "launcher"):  # noqa: PTH110
+            for name in names:
+                os.unlink(f"{directory.path}/{name}")  # noqa: PTH108
+            os.rmdir(directory.path)  # noqa: PTH106
+            swept += 1
+    return swept

@@ -1,0 +1,38 @@
+"""How many questions a batch system is asked in a minute: a hard cap, and the count of what was asked."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Final
+
+from arex.clock import Clock
+
+_WINDOW_S: Final = 60.0
+
+
+class RateLimit:
+    """Counts every command; those that ask wait for their turn when the minute's share is used up."""
+
+    def __init__(self, most: int, clock: Clock) -> None:
+        self._most = most
+        self._clock = clock
+        self._asked: deque[float] = deque()
+        self._counts: Counter[str] = Counter()
+
+    def count(self, command: str) -> None:
+        self._counts[command] += 1
+
+    async def question(self) -> None:
+        """Returns when another question may be asked."""
+        while True:
+            now = self._clock.monotonic()
+            while self._asked and now - self._asked[0] >= _WINDOW_S:
+                self._asked.popleft()
+            if len(self._asked) < self._most:
+                self._asked.append(now)
+                return
+            await self._clock.sleep(self._asked[0] + _WINDOW_S - now)
+
+    def figures(self) -> Mapping[str, int]:
+        return dict(self._counts)

@@ -1,0 +1,247 @@
+"""
+What became of a job, from what its witnesses say. Pure: facts in, a report out, nothing guessed.
+
+The job script's completion record comes first, the scan of the batch system second, its accounting third. A record
+that tells of a plain exit code settles the matter alone. One that tells of a signal says that somebody ended the
+job, and the batch system knows who and why. A job that the batch system has ended without a record is waited for:
+a shared file system shows new files late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from arex.model.report import EndCause, Evidence, Phase, Report, Witness
+from lrms.attempt.record import Done, failure
+from lrms.command.dialect import Seen
+
+#: Ends that the batch system brought about: its word goes before the script's.
+_IMPOSED: Final = frozenset(EndCause) - {EndCause.EXIT_CODE, EndCause.SIGNAL, EndCause.LOST}
+#: How long the batch system may take to say why a job got a signal, seconds; and the script, to write that it did.
+SETTLE_S: Final = 10.0
+#: After a cancellation that was taken, how long a job must be missing that never started, seconds.
+_GONE_S: Final = 1.0
+#: ARC's words for ``lrms_done``. Source: spec of the control directory (ARC 6.17), SLURM backend.
+_WORDS: Final[Mapping[EndCause, str]] = {
+    EndCause.WALLTIME: "Job timeout",
+    EndCause.NODE_FAILURE: "Node fail",
+    EndCause.CANCELLED: "Job was cancelled",
+    EndCause.CANCELLED_BY_ADMIN: "Job was cancelled",
+    EndCause.CANCELLED_BY_LIMIT: "Job was cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StartMarker:
+    """``RUNDIR/started``: the script has begun, under this local id; an empty id is a mark that keeps it from it."""
+
+    localid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the batch system wrote into the output of a job when it ended it."""
+
+    cause: EndCause
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that is known about one job now."""
+
+    system: str  #: name of the batch system
+    done: Done | None = None
+    mark: StartMarker | None = None
+    seen: Seen | None = None  #: in the scan; None: not listed
+    account: Seen | None = None  #: in the accounting; None: not there, or there is none
+    said: Said | None = None  #: in the script's output, by the batch system
+    ours: bool = True  #: our script runs it; else nobody leaves a mark or a record
+    diag_code: int | None = None  #: of a job that somebody else's script ran: in ``SESSION.diag``
+    cancel_asked: bool = False  #: by us
+    waited_s: float = 0.0  #: since it was first seen not to be alive
+    record_wait_s: float = 120.0
+
+    @property
+    def alive(self) -> bool:
+        return self.seen is not None and self.seen.phase is not Phase.ENDED
+
+    @property
+    def verdict(self) -> Seen | None:
+        """The batch system's own account of the end, if it gives one."""
+        seen = None if self.alive else self.seen
+        if self.account is not None and self.account.phase is Phase.ENDED:  # it may lag behind
+            return self.account if seen is None or seen.vague or seen.cause is None else seen
+        return seen
+
+
+def is_clear(done: Done) -> bool:
+    """Whether the record needs no second witness."""
+    return done.signal is None and done.cause in {EndCause.EXIT_CODE, EndCause.NEVER_STARTED, EndCause.MEMORY}
+
+
+def report_of(facts: Facts) -> Report | None:
+    """The report; None: the batch system does not know the job, and nobody else does either."""
+    if facts.done is not None:
+        return _recorded(facts, facts.done)
+    if facts.alive and facts.seen is not None:
+        return _living(facts, facts.seen)
+    if facts.verdict is None:
+        return _never_listed(facts) or _recovered(facts)
+    return _unrecorded(facts, facts.verdict)
+
+
+def _living(facts: Facts, seen: Seen) -> Report:
+    return Report(
+        phase=seen.phase, message=seen.message, nodes=seen.nodes, started=seen.started, evidence=_evidence(facts)
+    )
+
+
+def _recorded(facts: Facts, done: Done) -> Report:
+    verdict = facts.verdict
+    if not is_clear(done) and (facts.alive or _undecided(verdict)) and facts.waited_s < SETTLE_S:
+        return _waiting(facts, "the job ended by a signal; the batch system has not said yet why")
+    cause = done.cause
+    if not is_clear(done):
+        cause = _cause(facts, verdict) or (EndCause.CANCELLED if facts.cancel_asked else done.cause)
+    return Report(
+        phase=Phase.ENDED,
+        exit_code=done.exit_code,
+        signal=done.signal,
+        cause=cause,
+        message=_message(facts, cause, verdict),
+        nodes=done.nodes,
+        started=done.start,
+        ended=done.end,
+        usage=done.usage,
+        evidence=_evidence(facts),
+        doubt=_contradiction(facts, done, verdict),
+    )
+
+
+def _undecided(verdict: Seen | None) -> bool:
+    """The batch system has said nothing yet, or only that the job has gone, and its accounting is late."""
+    return verdict is None or (verdict.vague and verdict.cause is None)
+
+
+def _cause(facts: Facts, verdict: Seen | None) -> EndCause | None:
+    """What the batch system brought about; None if it did not."""
+    if verdict is None or verdict.cause not in _IMPOSED:
+        ended = verdict is not None or not facts.alive
+        return facts.said.cause if facts.said is not None and ended else None
+    if verdict.cause is EndCause.CANCELLED_BY_ADMIN and facts.cancel_asked:
+        return EndCause.CANCELLED
+    return verdict.cause
+
+
+def _contradiction(facts: Facts, done: Done, verdict: Seen | None) -> str:
+    if verdict is None or verdict.phase is not Phase.ENDED or not is_clear(done):
+        return ""
+    differs = verdict.exit_code is not None and done.exit_code is not None and verdict.exit_code != done.exit_code
+    if not differs and verdict.cause not in _IMPOSED:
+        return ""
+    return f"the job script says {_said(done)}, {facts.system} says {verdict.word}"
+
+
+def _unrecorded(facts: Facts, verdict: Seen) -> Report:
+    """The batch system has ended it, and the script has left no word: in time it may."""
+    imposed = _cause(facts, verdict) or (EndCause.CANCELLED if facts.cancel_asked else None)
+    if facts.diag_code is not None:  # a script of somebody else's, that keeps no record
+        return _concluded(facts, verdict, facts.diag_code, imposed or EndCause.EXIT_CODE)
+    patience = SETTLE_S if imposed is not None else facts.record_wait_s
+    unmarked = facts.ours and facts.mark is None
+    never_ran = unmarked and (facts.cancel_asked or imposed is EndCause.NEVER_STARTED)
+    if facts.waited_s < patience and not never_ran:
+        return _waiting(facts, f"{facts.system} says {verdict.word}; the completion record of the job is not there yet")
+    code, cause = 256 + verdict.signal if verdict.signal else verdict.exit_code, imposed
+    if cause is None and unmarked:
+        code, cause = None, EndCause.NEVER_STARTED
+    elif cause is None:
+        cause = verdict.cause or (EndCause.LOST if code is None else EndCause.EXIT_CODE)
+    return _concluded(facts, verdict, code, cause, "" if imposed else "the job left no completion record")
+
+
+def _concluded(facts: Facts, verdict: Seen, code: int | None, cause: EndCause, doubt: str = "") -> Report:
+    return Report(
+        phase=Phase.ENDED,
+        exit_code=code,
+        signal=verdict.signal or None,
+        cause=cause,
+        message=_message(facts, cause, verdict),
+        nodes=verdict.nodes,
+        started=verdict.started,
+        ended=verdict.ended,
+        usage=verdict.usage,
+        evidence=_evidence(facts),
+        doubt=doubt,
+    )
+
+
+def _never_listed(facts: Facts) -> Report | None:
+    """A child of an array that was cancelled before it had a record of its own, in SLURM: it is just gone."""
+    if not facts.cancel_asked or facts.mark is not None or facts.waited_s < _GONE_S:
+        return None
+    return Report(
+        phase=Phase.ENDED,
+        cause=EndCause.CANCELLED,
+        message=_message(facts, EndCause.CANCELLED, None),
+        evidence=_evidence(facts),
+    )
+
+
+def _recovered(facts: Facts) -> Report | None:
+    """A job of somebody else's script that the batch system has forgotten."""
+    if facts.diag_code is None:
+        return None
+    message = f"Job missing from {facts.system}, exitcode recovered from session directory"
+    return Report(
+        phase=Phase.ENDED,
+        exit_code=facts.diag_code,
+        cause=EndCause.EXIT_CODE,
+        message=message if facts.diag_code else "",
+        evidence=_evidence(facts),
+    )
+
+
+def _waiting(facts: Facts, doubt: str) -> Report:
+    return Report(phase=Phase.EXITING, evidence=_evidence(facts), doubt=doubt)
+
+
+def _message(facts: Facts, cause: EndCause, verdict: Seen | None) -> str:
+    """For ``lrms_done``; nothing for what its code says already."""
+    if cause in {EndCause.EXIT_CODE, EndCause.SIGNAL}:
+        return "" if facts.done is None else failure(facts.done)
+    own = [facts.done.message] if facts.done is not None and facts.done.message else []
+    more = own if verdict is None else [f"{facts.system}: {verdict.word}", *filter(None, [verdict.message])]
+    reason = f" ({', '.join(more)})" if more else ""
+    return f"{_WORDS.get(cause, 'Job failed')}: {cause}{reason}"
+
+
+def _evidence(facts: Facts) -> tuple[Evidence, ...]:
+    return tuple(Evidence(witness, said) for witness, said in _testimony(facts))
+
+
+def _testimony(facts: Facts) -> Iterator[tuple[Witness, str]]:
+    if facts.done is not None:
+        yield Witness.RECORD, _said(facts.done)
+    if facts.mark is not None:
+        yield Witness.MARK, f"started as {facts.mark.localid}" if facts.mark.localid else "kept from starting"
+    if facts.seen is not None:
+        yield Witness.SCAN, facts.seen.word
+    elif facts.done is None:
+        yield Witness.SCAN, "not listed"
+    if facts.account is not None:
+        yield Witness.ACCOUNTING, facts.account.word
+    if facts.diag_code is not None:
+        yield Witness.SESSION, f"exitcode={facts.diag_code}"
+    if facts.said is not None:
+        yield Witness.SESSION, facts.said.line
+
+
+def _said(done: Done) -> str:
+    what = [f"exit code {done.exit_code}"] if done.exit_code is not None and done.signal is None else []
+    what += [f"signal {done.signal}"] if done.signal is not None else []
+    what += [done.cause] if done.cause not in {EndCause.EXIT_CODE, EndCause.SIGNAL} else []
+    return f"{', '.join(what)}, ended {done.end:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,465 @@
+"""
+Jobs as processes of this machine: a supervisor per job, its identity and the completion record in RUNDIR.
+
+What is known of a job is on disk and in the process table, so a new daemon knows as much as the old one did.
+The local id is the decimal pid of the supervisor, as with ARC's own fork backend, and a real A-REX can go on with
+our jobs and we with its (those have no tag).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Self
+
+from arex import process
+from arex.config.model import Configuration
+from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
+from arex.model.grami import Grami
+from arex.model.ids import JobId, LocalId, Tag
+from arex.model.report import EndCause, Phase, Report
+from arex.ports import Backend, Capacity, LocalJob, Submission
+from lrms import processes
+from lrms.attempt import traces
+from lrms.attempt.record import Done, UnreadableRecord, ended, lost, read_done, read_file
+from lrms.fork.launcher import Launcher
+from lrms.fork.supervisor import TAG_VARIABLE, Order, parse_identity
+from lrms.jobscript.runtimes import Prepared, Runtimes, RuntimeSettings
+from lrms.jobscript.scratch import scratch_of
+from lrms.jobscript.script import ScriptSettings, job_script
+from lrms.processes import ProcessIdentity
+
+log = logging.getLogger(__name__)
+
+#: What jobs see of the daemon's environment; the rest (credentials of the service among it) is none of theirs.
+_PASSED_ON: Final = ("PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "TZ", "TMPDIR")
+#: Between looks at inherited supervisors where the kernel has no pidfds (before 5.3).
+_POLL_S: Final = 1.0
+#: Between looks at processes that were told to end.
+_GRACE_STEP_S: Final = 0.2
+_DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+_RESTARTED: Final = Report(
+    phase=Phase.ENDED, cause=EndCause.NODE_FAILURE, message="Node fail: this host was restarted while the job ran"
+)
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": _DEFAULT_PATH} | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkSettings:
+    slots: int = 0  #: jobs at one time; 0: one per core
+    #: between TERM and KILL; less than the 5 s after which ARC's cancel-fork-job kills the supervisor itself
+    grace_s: float = 4.0
+    script: ScriptSettings = field(default_factory=ScriptSettings)
+    environment: Mapping[str, str] = field(default_factory=_environment)
+    runtimes: RuntimeSettings = field(default_factory=RuntimeSettings)
+
+
+class ForkBackend:
+    """The port, over a forkserver; see ``arex.ports.Backend``."""
+
+    name = "fork"
+
+    def __init__(self, settings: ForkSettings) -> None:
+        self._settings = settings
+        self._slots = settings.slots or len(os.sched_getaffinity(0))
+        self._script = replace(settings.script, supervised=True)
+        self._boot = ""
+        self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: look at ``_polled``
+        self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that are not our forkserver's
+        self._polled: set[int] = set()  #: the same, on a kernel without pidfds
+        self._runtimes = Runtimes(settings.runtimes)
+        self._launcher = Launcher(settings.environment, self._note_end, self._adopt)
+
+    @classmethod
+    def from_config(cls, config: Configuration) -> Self:
+        """
+        Raises:
+            ConfigError: see ``lrms.jobscript.scratch.scratch_of``.
+        """
+        script = ScriptSettings(benchmark=config.lrms.benchmark.replace(" ", ":"), scratch=scratch_of(config))
+        if config.lrms.nodename:
+            script = replace(script, nodes_command=config.lrms.nodename)
+        runtimes = RuntimeSettings.of(config)
+        return cls(ForkSettings(slots=config.service.fork_slots, script=script, runtimes=runtimes))
+
+    async def start(self) -> None:
+        self._boot = await asyncio.to_thread(processes.boot_id)
+        if self._script.system is None:
+            self._script = replace(self._script, system=await asyncio.to_thread(_system))
+        if not self._script.nodes:
+            self._script = replace(self._script, nodes=await _nodes(self._script.nodes_command))
+        await self._launcher.start()
+
+    async def close(self) -> None:
+        for pid in tuple(self._watched):
+            self._unwatch(pid)
+        await self._launcher.close()
+
+    def capacity(self) -> Capacity:
+        return Capacity(slots=self._slots, outlives_host=False)
+
+    def figures(self) -> Mapping[str, int]:
+        return {}  # there is no command to count
+
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
+        await self._launcher.start()  # before anything is on disk: no forkserver, no attempt
+        ready, refused = await self._runtimes.prepare(batch)
+        prepared = await asyncio.to_thread(self._prepare, ready)
+        orders = [each for each in prepared.values() if isinstance(each, Order)]
+        answer: dict[Tag, LocalId | SubmitRejected | SubmitLimited] = {
+            **refused,
+            **{tag: each for tag, each in prepared.items() if isinstance(each, SubmitRejected)},
+        }
+        pids = await self._launcher.launch(orders)
+        return answer | {Tag(tag): LocalId(str(pid)) for tag, pid in pids.items()}
+
+    def _prepare(self, batch: Sequence[Prepared]) -> dict[Tag, Order | SubmitRejected]:
+        prepared: dict[Tag, Order | SubmitRejected] = {}
+        for each in batch:
+            try:
+                prepared[each.tag] = self._lay_out(each)
+            except SubmitRejected as exc:
+                prepared[each.tag] = exc
+            except OSError as exc:
+                log.warning("attempt %s can't be prepared: %s", each.tag, exc)  # absent: find says not taken
+        return prepared
+
+    def _lay_out(self, submission: Prepared) -> Order:
+        """Put the script into RUNDIR; a second time over is harmless."""
+        grami = submission.grami
+        if not grami.directory.is_dir():
+            raise SubmitRejected(f"The session directory {grami.directory} does not exist.")
+        if not os.access(grami.directory, os.R_OK | os.W_OK | os.X_OK):
+            raise SubmitRejected(f"The session directory {grami.directory} can't be used by its own owner.")
+        script = job_script(submission, self._script, submission.runtimes, submission.settled)
+        submission.rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = submission.rundir / f"script.{threading.get_ident()}"
+        beside.write_bytes(script.encode(errors="surrogateescape"))
+        beside.rename(submission.rundir / "script")
+        return self._order(submission)
+
+    def _order(self, submission: Submission) -> Order:
+        grami = submission.grami
+        memory_mb = None if grami.memory_mb is None else grami.memory_mb * grami.count
+        return Order(
+            number=0,
+            tag=submission.tag,
+            rundir=str(submission.rundir),
+            session=str(grami.directory),
+            diag=str(submission.diag),
+            comment=str(submission.comment),
+            node=self._script.nodes[0],
+            nice=_nice(grami),
+            grace_s=self._settings.grace_s,
+            wall_s=grami.walltime_s,
+            cpu_s=grami.cputime_s,
+            memory_kb=None if memory_mb is None else memory_mb * 1024,
+        )
+
+    async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
+        owners = await asyncio.to_thread(lambda: {each.tag: _taker(each.rundir) for each in batch})
+        return {tag: LocalId(str(owner)) for tag, owner in owners.items() if owner is not None}
+
+    async def tagged(self) -> Mapping[LocalId, JobId]:
+        return {}  # a supervisor without its run directory has no work to do, and ends
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        del jobs  # ``status`` asks nobody else either
+        return {}
+
+    async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
+        reports = await asyncio.to_thread(self._look, jobs)
+        running = (each for each, report in reports.items() if report.phase is Phase.RUNNING)
+        self._adopt({int(each) for each in running} - self._launcher.children)
+        return reports
+
+    def _look(self, jobs: Collection[LocalJob]) -> dict[LocalId, Report]:
+        reports: dict[LocalId, Report] = {}
+        leftovers: list[bytes] = []
+        for job in jobs:
+            report = self._look_at(job)
+            if report is None:
+                continue
+            reports[job.localid] = report
+            if report.cause is EndCause.LOST:
+                leftovers.append(_mark(job))
+        if leftovers:
+            _sweep(leftovers)
+        return reports
+
+    def _look_at(self, job: LocalJob) -> Report | None:
+        try:
+            return self._look_at_ours(job) if job.rundir is not None else _look_at_foreign(job)
+        except OSError as exc:
+            # one job's directory is no reason to learn nothing about the others
+            log.warning("how job %s is can't be told now: %s", job.job, exc, extra={"event": "record.unreadable"})
+            return Report(phase=Phase.OTHER)
+
+    def _look_at_ours(self, job: LocalJob) -> Report | None:
+        assert job.rundir is not None
+        try:
+            if (done := read_done(job.rundir / "done")) is not None:
+                return _ended(job.rundir, done)
+            if (owner := _owner(job.rundir)) is None:
+                return None
+            if owner.boot == self._boot and processes.identify(owner.pid, self._boot) == owner:
+                return Report(phase=Phase.RUNNING, nodes=self._script.nodes)
+            # the record is written just before the end, so it may have come while we looked
+            if (done := read_done(job.rundir / "done")) is not None:
+                return _ended(job.rundir, done)
+            return lost() if owner.boot == self._boot else _RESTARTED
+        except UnreadableRecord as exc:
+            log.warning("%s", exc, extra={"event": "record.unreadable"})
+            return lost()
+
+    async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        """A job that ARC's own backend has started may take ``grace_s`` here; ours are seen to by their supervisors."""
+        refusals: dict[LocalId, str] = {}
+        trees = await asyncio.to_thread(self._terminate_all, jobs, refusals)
+        if trees:
+            await self._kill_the_stubborn(trees)
+        return refusals
+
+    def _terminate_all(self, jobs: Collection[LocalJob], refusals: dict[LocalId, str]) -> list[ProcessIdentity]:
+        """TERM to each job; the processes of those that have no supervisor to see to the rest."""
+        trees: list[ProcessIdentity] = []
+        traces.ask_cancel(jobs)
+        for job in jobs:
+            try:
+                if job.rundir is None:
+                    tree = self._tree_of_foreign(job)
+                    trees += tree
+                else:
+                    owner = _owner(job.rundir)
+                    tree = [owner] if owner is not None and owner.boot == self._boot else []
+                for each in tree:
+                    _send(each, signal.SIGTERM)
+            except PermissionError as exc:
+                refusals[job.localid] = f"process {job.localid} is not ours: {exc.strerror}"
+            except UnreadableRecord as exc:
+                log.warning("%s", exc, extra={"event": "record.unreadable"})  # status reports it as lost
+        return trees
+
+    def _tree_of_foreign(self, job: LocalJob) -> list[ProcessIdentity]:
+        """ARC's watcher and all below: bash does not heed TERM while it waits for the job script."""
+        if not _is_foreign_running(job):
+            return []
+        pids = [int(job.localid), *processes.descendants(int(job.localid))]
+        return [found for pid in pids if (found := processes.identify(pid, self._boot)) is not None]
+
+    async def _kill_the_stubborn(self, trees: Sequence[ProcessIdentity]) -> None:
+        """Wait until all have ended, ``grace_s`` at most; what is left then is killed."""
+        for _ in range(int(self._settings.grace_s / _GRACE_STEP_S)):
+            if not await asyncio.to_thread(_alive, trees):
+                return
+            await asyncio.sleep(_GRACE_STEP_S)
+        await asyncio.to_thread(_kill, trees)
+
+    async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        return dict.fromkeys((job.localid for job in jobs), "the job runs already: there is no queue to be held in")
+
+    async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
+        del jobs  # none can be held
+        return {}
+
+    async def watch(self, ended: Callable[[LocalId], None]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_POLL_S if self._polled else None):
+                    localid = await self._events.get()
+            except TimeoutError:
+                await self._poll()
+                continue
+            if localid is not None:
+                ended(localid)
+
+    async def _poll(self) -> None:
+        gone = await asyncio.to_thread(lambda: {pid for pid in self._polled if not processes.identify(pid, self._boot)})
+        self._polled -= gone
+        for pid in gone:
+            self._note_end(pid)
+
+    def _note_end(self, pid: int) -> None:
+        self._events.put_nowait(LocalId(str(pid)))
+
+    def _adopt(self, pids: Iterable[int]) -> None:
+        """Hear of the ends of supervisors that somebody else has started."""
+        for pid in pids:
+            if pid in self._watched or pid in self._polled:
+                continue
+            try:
+                fd = _pidfd(pid)
+            except ProcessLookupError:
+                self._note_end(pid)
+                continue
+            if fd is None:
+                self._polled.add(pid)
+                self._events.put_nowait(None)
+                continue
+            self._watched[pid] = fd
+            asyncio.get_running_loop().add_reader(fd, self._end_of_adopted, pid)
+
+    def _end_of_adopted(self, pid: int) -> None:
+        self._unwatch(pid)
+        self._note_end(pid)
+
+    def _unwatch(self, pid: int) -> None:
+        fd = self._watched.pop(pid)
+        asyncio.get_running_loop().remove_reader(fd)
+        os.close(fd)
+
+
+def _ended(rundir: Path, done: Done) -> Report:
+    """A supervisor that was told to end does not know by whom; our own requests are on record."""
+    report = ended(done)
+    if done.cause is EndCause.CANCELLED and not traces.traces(rundir).cancel_asked:
+        return replace(report, cause=EndCause.CANCELLED_BY_ADMIN)
+    return report
+
+
+def _nice(grami: Grami) -> int:
+    """Source: spec of the control directory (ARC 6.17), fork backend; root's jobs stay as they are."""
+    return 0 if os.geteuid() == 0 else max(0, 20 - grami.priority // 5)
+
+
+def _owner(rundir: Path) -> ProcessIdentity | None:
+    data = read_file(rundir / "pid")
+    if data is None:
+        return None
+    try:
+        return parse_identity(data.decode())
+    except (KeyError, ValueError) as exc:
+        raise UnreadableRecord(rundir / "pid", f"no identity: {exc}") from exc
+
+
+def _taker(rundir: Path) -> int | None:
+    """Who has the attempt; 0 for somebody with an identity that can't be read: status will call it lost."""
+    try:
+        owner = _owner(rundir)
+    except UnreadableRecord as exc:
+        log.warning("%s", exc, extra={"event": "record.unreadable"})
+        return 0
+    return None if owner is None else owner.pid
+
+
+def _mark(job: LocalJob) -> bytes:
+    """What every process of a job has in its environment; a later attempt has another tag."""
+    return f"{TAG_VARIABLE}={job.tag}".encode() if job.tag else f"GRID_GLOBAL_JOBID={job.job}".encode()
+
+
+def _sweep(marks: Sequence[bytes]) -> None:
+    """Kill what lost supervisors have left; a few rounds, for killing is not faster than forking."""
+    found = processes.having_environment(*marks)
+    for _ in range(10):
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if not (found := processes.having_environment(*marks)):
+            return
+    log.warning("processes of lost jobs do not go away: %s", found)
+
+
+def _pidfd(pid: int) -> int | None:
+    """
+    A handle that stays with this process. None: none to be had, from an old kernel or for want of descriptors.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except (AttributeError, OSError):
+        return None
+
+
+def _send(owner: ProcessIdentity, number: signal.Signals) -> None:
+    """A signal to this very process, not to one that got its pid later."""
+    try:
+        fd = _pidfd(owner.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if processes.identify(owner.pid, owner.boot) != owner:
+            return
+        if fd is None:
+            os.kill(owner.pid, number)
+        else:
+            signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
+        return
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _kill(identities: Sequence[ProcessIdentity]) -> None:
+    for each in _alive(identities):
+        with contextlib.suppress(PermissionError):  # refused when TERM was
+            _send(each, signal.SIGKILL)
+
+
+def _alive(identities: Sequence[ProcessIdentity]) -> list[ProcessIdentity]:
+    return [each for each in identities if processes.identify(each.pid, each.boot) == each]
+
+
+def _is_foreign_running(job: LocalJob) -> bool:
+    """The watcher of ARC's submit-fork-job shows the grami file, and so the job id, on its command line."""
+    return re.fullmatch(r"[0-9]{1,9}", job.localid) is not None and job.job.encode() in processes.command_line(
+        int(job.localid)
+    )
+
+
+def _look_at_foreign(job: LocalJob) -> Report:
+    if _is_foreign_running(job):
+        return Report(phase=Phase.RUNNING)
+    code = _exit_code(job.session.with_name(job.session.name + ".diag"))
+    if code is None:
+        return lost()
+    return Report(phase=Phase.ENDED, exit_code=code, cause=EndCause.EXIT_CODE)
+
+
+def _exit_code(diag: Path) -> int | None:
+    """The last ``exitcode=`` of a ``.diag``."""
+    try:
+        lines = (read_file(diag) or b"").splitlines()
+    except UnreadableRecord:
+        return None
+    codes = [line.partition(b"=")[2] for line in lines if line.startswith(b"exitcode=")]
+    return int(codes[-1]) if codes and re.fullmatch(rb"[0-9]{1,9}", codes[-1]) else None
+
+
+def _system() -> str:
+    """PRETTY_NAME of os-release."""
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except FileNotFoundError:
+        return os.uname().sysname
+    values = dict(line.partition("=")[::2] for line in lines)
+    return values.get("PRETTY_NAME", os.uname().sysname).strip("\"'")
+
+
+async def _nodes(command: str) -> tuple[str, ...]:
+    """This node's name, as the command says it."""
+    try:
+        done = await process.run(("/bin/sh", "-c", command), timeout=10)
+    except BatchUnavailable:
+        return (os.uname().nodename,)
+    return tuple(done.out.split()) or (os.uname().nodename,)
+
+
+_: type[Backend] = ForkBackend

@@ -1,0 +1,122 @@
+"""
+Taking in what HTCondor has brought back, job by job, while everything else goes on; and hearing of ends by its logs,
+since a node that sees no session directory can't ring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from arex.clock import Clock
+from arex.model.ids import LocalId
+from arex.ports import LocalJob
+from lrms.htcondor import files
+
+log = logging.getLogger(__name__)
+
+#: How long a question waits for what is being taken in, seconds; a large session takes longer.
+_WAIT_S: Final = 2.0
+#: How long something must lie there complete before it counts although HTCondor's log does not say so, seconds.
+_CERTAIN_S: Final = 60.0
+_SIDE_BY_SIDE: Final = 2
+#: Between two looks at the logs, seconds.
+_LOOK_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Received:
+    """A job, and how much of its log was read."""
+
+    localid: LocalId
+    log: Path | None = None
+    size: int = 0
+
+
+def _news(heard: Mapping[Path, _Received]) -> list[LocalId]:
+    """The jobs whose logs have something new that ends with their end."""
+    told = []
+    for rundir, each in heard.items():
+        try:
+            each.log = each.log or files.log_file(rundir)
+            if (size := each.log.stat().st_size) == each.size:
+                continue
+            each.size = size
+            if files.story_of(rundir).over:
+                told.append(each.localid)
+        except OSError:  # not there yet, or not any more: polls will see the end
+            continue
+    return told
+
+
+class OutputCollector:
+    """One task for each session directory that has come and is not in its place yet."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tasks: dict[Path, asyncio.Task[bool]] = {}
+        self._since: dict[Path, float] = {}  #: when it was first seen, monotonic seconds
+        self._heard: dict[Path, _Received] = {}  #: jobs inside
+        self._hands = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+    async def close(self) -> None:
+        """Wait for what is under way: each is a few renames once it has been read."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def note(self, rundir: Path, localid: LocalId) -> None:
+        """It is inside: its end is listened for."""
+        self._heard.setdefault(rundir, _Received(localid))
+
+    def forget(self, rundir: Path) -> None:
+        self._heard.pop(rundir, None)
+        self._since.pop(rundir, None)
+
+    async def listen(self, ended: Callable[[LocalId], None]) -> None:
+        """Tell of jobs whose logs say that they have ended; until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            for localid in await asyncio.to_thread(_news, dict(self._heard)):
+                ended(localid)
+
+    async def take_in(self, jobs: Collection[LocalJob]) -> frozenset[LocalId]:
+        """The jobs whose files are here and are not in their place yet: nothing can be said about their end."""
+        self._sweep()
+        places = {job.rundir: job for job in jobs if job.rundir is not None}
+        came = await asyncio.to_thread(lambda: [rundir for rundir in places if files.is_open(rundir)])
+        for rundir in came:
+            if rundir not in self._tasks:
+                task = asyncio.create_task(self._take(rundir, places[rundir].session), name=f"arrival-{rundir.name}")
+                self._tasks[rundir] = task
+        if came:
+            await asyncio.wait([self._tasks[rundir] for rundir in came], timeout=_WAIT_S)
+        return frozenset(places[rundir].localid for rundir in came if self._busy(rundir))
+
+    def _sweep(self) -> None:
+        """Those that came to their end after the last question."""
+        for rundir in [rundir for rundir, task in self._tasks.items() if task.done()]:
+            self._busy(rundir)
+
+    async def _take(self, rundir: Path, session: Path) -> bool:
+        now = self._clock.monotonic()
+        certain = now - self._since.setdefault(rundir, now) >= _CERTAIN_S
+        async with self._hands:
+            return await asyncio.to_thread(files.take_in, rundir, session, certain=certain)
+
+    def _busy(self, rundir: Path) -> bool:
+        """Also if another question has just seen its end: the next one finds the record."""
+        task = self._tasks.get(rundir)
+        if task is None or not task.done():
+            return True
+        del self._tasks[rundir]
+        if (exc := task.exception()) is None:
+            return False
+        if isinstance(exc, OSError):
+            facts = {"event": "arrival.disk"}
+            log.warning("the files of %s do not get to their place, tried again: %s", rundir.name, exc, extra=facts)
+        else:
+            log.error("the files of %s wait", rundir.name, exc_info=exc, extra={"event": "job.bug"})
+        return True

@@ -1,0 +1,50 @@
+"""
+HTCondor's log of one attempt, which its submit host writes: what no job can tell from a node that sees no session.
+
+An attempt whose submission was in doubt may have several jobs in it.
+Source: job event log codes in the manual of HTCondor 23, and logs of 23.9.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from arex.model.ids import LocalId
+
+_EVENT: Final = re.compile(r"(\d{3}) \((\d+)\.(\d+)\.\d+\) ")
+_SUBMITTED, _EXECUTING, _TERMINATED, _ABORTED, _HELD = "000", "001", "005", "009", "012"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSummary:
+    """What the log tells; an empty one tells nothing."""
+
+    taken: LocalId | None = (
+        None  #: the job that stands for the attempt; None: there is none, or it never began and went
+    )
+    began: LocalId | None = None  #: the job that a node has run last
+    returned: bool = False  #: that one has ended, and what it had to bring back is here
+    over: bool = False  #: the last word about any of them: ended, removed, held
+
+
+def parse_log(text: str) -> EventSummary:
+    """Entries end with a line of three dots; an unfinished one does not count, and what they quote is no entry."""
+    seen: dict[LocalId, set[str]] = {}
+    began: LocalId | None = None
+    returned = over = False
+    *entries, _ = f"\n{text}".split("\n...\n")
+    for entry in entries:
+        found = _EVENT.match(entry.removeprefix("\n"))
+        if found is None:
+            continue
+        code, localid = found[1], LocalId(f"{int(found[2])}.{int(found[3])}")
+        seen.setdefault(localid, set()).add(code)
+        if code == _EXECUTING:
+            began, returned = localid, False
+        elif code == _TERMINATED:
+            returned = localid == began
+        over = code in {_TERMINATED, _ABORTED, _HELD}
+    alive = [localid for localid, codes in seen.items() if _ABORTED not in codes and _SUBMITTED in codes]
+    return EventSummary(taken=began or next(iter(alive), None), began=began, returned=returned, over=over)

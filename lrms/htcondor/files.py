@@ -1,0 +1,310 @@
+"""
+The front end's part of moving session directories: what HTCondor is given, and what becomes of what it brings back.
+
+``RUNDIR/in.KEY`` is what goes: the session's directories, and links to its files where they lie, so that nothing is
+copied. No mark on a node keeps a second copy of an attempt from running; the key does. Each submission has one of its
+own, and takes the files from the one before: a job that HTCondor takes late finds nothing to begin with.
+``RUNDIR/log.KEY`` tells what became of a submission.
+
+``RUNDIR/back`` is what comes, see ``lrms.jobscript.sandbox``. It takes the place of the session by renaming, once
+HTCondor's log says that all of it is here; until then the session stays what it was. Every step may be done twice.
+Last comes the completion record, ``RUNDIR/done``: who sees it sees the session as the job has left it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from arex.controldir import atomic, beneath
+from arex.errors import CorruptFile, UnsafePath
+from arex.model.ids import LocalId
+from lrms.attempt.record import UnreadableRecord, parse_done, read_done, read_file
+from lrms.htcondor.eventlog import EventSummary, parse_log
+from lrms.jobscript.quoting import quoted
+from lrms.jobscript.sandbox import BACK
+
+_KEY: Final = "key"
+_READY: Final = "ready"
+_SENT: Final = re.compile(rb"entries=(\d{1,18})\nbytes=(\d{1,18})\ncomplete=yes\n")
+#: Of names that no file system would take: those of a forged list.
+_FORGED: Final = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.ELOOP})
+#: Names and targets of links, and accounting lines: more is no job's honest work.
+_MOST: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where links to a cache of this service lead, and where their files lie."""
+
+    seen: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a submission may be: a new one, with this key; or none, since this job was taken."""
+
+    key: str = ""
+    taken: LocalId | None = None
+
+
+# --- what goes --------------------------------------------------------------------------------------------------------
+
+
+def inputs(key: str) -> str:
+    """The directory that a submission sends."""
+    return f"in.{key}"
+
+
+def log_of(key: str) -> str:
+    """HTCondor's log of a submission."""
+    return f"log.{key}"
+
+
+def lay_out(rundir: Path, session: Path, caches: tuple[Link, ...] = ()) -> None:
+    """
+    Make what goes, unless it is there.
+
+    Links into a cache of ours become files on the node; other links stay links, and lead where they lead there.
+    """
+    if _sent_with(rundir):
+        return
+    half = rundir / f"half.{secrets.token_hex(4)}"
+    for directory in (half, half / BACK, half / "session"):
+        directory.mkdir(mode=0o700)
+    lines = list(_mirror(session, half / "session", tuple(_of_job(each, session.name) for each in caches)))
+    (half / "links").write_bytes(os.fsencode("".join(lines)))
+    half.rename(rundir / inputs(secrets.token_hex(4)))
+
+
+def claim(rundir: Path) -> Claim:
+    """
+    Make ready for a new submission, after which no earlier one can begin; unless an earlier one was taken.
+
+    Raises:
+        OSError: the disk, or the files are not there.
+    """
+    [known] = _sent_with(rundir) or [""]
+    if (taken := story_of(rundir).taken) is not None:
+        if known not in {"", key := _key(rundir)}:  # a crash came in between
+            (rundir / inputs(known)).rename(rundir / inputs(key))
+        return Claim(taken=taken)
+    key = secrets.token_hex(4)
+    (rundir / inputs(known)).rename(rundir / inputs(key))
+    # what has been taken up to now may have begun; what is taken later has nothing to begin with
+    if (taken := story_of(rundir).taken) is not None:
+        (rundir / inputs(key)).rename(rundir / inputs(known))
+        return Claim(taken=taken)
+    atomic.put(str(rundir / _KEY), key.encode())
+    return Claim(key=key)
+
+
+def _sent_with(rundir: Path) -> list[str]:
+    """The key of what goes; empty if there is nothing."""
+    return [name.removeprefix("in.") for name in os.listdir(rundir) if name.startswith("in.")]  # noqa: PTH208 - names
+
+
+def _of_job(cache: Link, job: str) -> Link:
+    return Link(f"{cache.seen}/joblinks/{job}/", f"{cache.path}/joblinks/{job}/")
+
+
+def _mirror(session: Path, mirror: Path, caches: tuple[Link, ...]) -> Iterator[str]:
+    """Directories and links to files; yields the commands that make the other links."""
+    below = [""]
+    while below:
+        directory = below.pop()
+        with os.scandir(session / directory) as entries:
+            for entry in entries:
+                name = f"{directory}{entry.name}"
+                if entry.is_symlink():
+                    target = os.readlink(entry.path)  # noqa: PTH115 - its very text
+                    if (path := _cached(target, caches)) is None:
+                        yield f"ln -s -- {quoted(target)} {quoted(f'./{name}')} || return 1\n"
+                    else:
+                        (mirror / name).symlink_to(path)
+                elif entry.is_dir():
+                    (mirror / name).mkdir()
+                    (mirror / name).chmod(stat.S_IMODE(entry.stat().st_mode) & 0o777 | 0o700)
+                    below.append(f"{name}/")
+                elif entry.is_file():
+                    (mirror / name).symlink_to(entry.path)
+
+
+def _cached(target: str, caches: tuple[Link, ...]) -> str | None:
+    for each in caches:
+        if target.startswith(each.seen) and ".." not in target.split("/"):
+            return each.path + target.removeprefix(each.seen)
+    return None
+
+
+# --- what comes -------------------------------------------------------------------------------------------------------
+
+
+def story_of(rundir: Path) -> EventSummary:
+    """What HTCondor's log tells of this attempt; raises OSError."""
+    data = _read(log_file(rundir))
+    return parse_log((data or b"").decode(errors="replace"))
+
+
+def log_file(rundir: Path) -> Path:
+    """Of the submission that counts."""
+    return rundir / log_of(_key(rundir))
+
+
+def _key(rundir: Path) -> str:
+    return (_read(rundir / _KEY) or b"").decode(errors="replace")
+
+
+def note_start(rundir: Path) -> None:
+    """Write the mark of an attempt that has begun on a node, so that nobody takes it for one that has not."""
+    if os.path.lexists(rundir / "started") or (began := story_of(rundir).began) is None:
+        return
+    atomic.put(str(rundir / "started"), f"id {began}\n".encode())
+
+
+def is_open(rundir: Path) -> bool:
+    """Whether something has come that was not taken in yet."""
+    return os.path.lexists(rundir / BACK / "done") and not os.path.lexists(rundir / "done")
+
+
+def take_in(rundir: Path, session: Path, *, certain: bool = False) -> bool:
+    """
+    Let what has come take the session's place; False if not all of it has come.
+
+    ``certain``: it has not changed for long, so it may be all of it although the log does not say so.
+
+    Raises:
+        OSError: the disk; to be tried again.
+    """
+    if os.path.lexists(rundir / "done"):
+        return True
+    returned = story_of(rundir).returned
+    text = _record(rundir / BACK)
+    if text is None or not (returned or certain):
+        return False
+    try:
+        if not os.path.lexists(rundir / BACK / _READY) and not _make_ready(rundir / BACK, text, exactly=not returned):
+            return False
+    except _Damaged as exc:
+        text = _spoiled(text, str(exc))
+    ready = os.path.lexists(rundir / BACK / _READY)
+    if ready:
+        _swap(rundir, session)
+    _add_diag(rundir / BACK / "diag", session.with_name(f"{session.name}.diag"))
+    note_start(rundir)
+    # what the session was before, and what would begin a second time; who sees the record may take all of it away
+    _remove(rundir, ("before.", "half.", "in."))
+    atomic.put(str(rundir / "done"), text.encode())
+    if ready:
+        beneath.remove_tree(rundir / BACK)
+    return True
+
+
+class _Damaged(Exception):
+    """What has come is not what was sent, and won't be."""
+
+
+def _record(back: Path) -> str | None:
+    """The text of the record, if it is whole."""
+    try:
+        if read_done(back / "done") is None:
+            return None
+        data = read_file(back / "done")
+    except UnreadableRecord:
+        return None
+    return None if data is None else data.decode(errors="replace")
+
+
+def _make_ready(back: Path, text: str, *, exactly: bool) -> bool:
+    """Compare with what was sent and make the links; False: more may come."""
+    sent = _SENT.fullmatch(_read(back / "sent") or b"")
+    if sent is None:
+        if parse_done(text).exit_code is not None:
+            raise _Damaged("the files of the job did not come back")
+        return True  # the script says why there are none
+    wanted, came = (int(sent[1]), int(sent[2])), _measured(back / "session")
+    if exactly and came != wanted:
+        return False
+    # a process that outlived the payload may have written since it was counted
+    if came[0] < wanted[0]:
+        raise _Damaged(f"{wanted[0] - came[0]} of {wanted[0]} files of the job did not come back")
+    try:
+        _make_links(back)
+    except (UnsafePath, CorruptFile, ValueError, OSError) as exc:
+        if isinstance(exc, OSError) and exc.errno not in _FORGED:
+            raise
+        raise _Damaged(f"the links of the session directory can't be made again: {exc}") from exc
+    (back / _READY).touch()
+    return True
+
+
+def _measured(tree: Path) -> tuple[int, int]:
+    """Entries, the directory itself with them, and the bytes of files."""
+    if not tree.is_dir() or tree.is_symlink():
+        return 0, 0
+    entries, size = 1, 0
+    for directory, directories, files in os.walk(tree):
+        entries += len(directories) + len(files)
+        size += sum(os.lstat(f"{directory}/{name}").st_size for name in files)
+    return entries, size
+
+
+def _make_links(back: Path) -> None:
+    data = atomic.read(str(back / "links"), limit=_MOST)
+    if data is None:
+        raise CorruptFile(back / "links", "their names did not come back")
+    words = os.fsdecode(data).split("\0")
+    for name, target in zip(words[:-1:2], words[1::2], strict=True):
+        with beneath.parent_of(back / "session", name) as (fd, last), contextlib.suppress(FileExistsError):
+            os.symlink(target, last, dir_fd=fd)
+
+
+def _swap(rundir: Path, session: Path) -> None:
+    """The session is gone for a moment; the next call goes on from there."""
+    tree = rundir / BACK / "session"
+    if not os.path.lexists(tree):
+        return
+    tree.chmod(stat.S_IMODE(tree.stat().st_mode) & 0o777 | 0o700)
+    with contextlib.suppress(FileNotFoundError):
+        session.rename(rundir / f"before.{secrets.token_hex(4)}")
+    tree.rename(session)
+
+
+def _add_diag(came: Path, diag: Path) -> None:
+    lines = _read(came)
+    known = _read(diag) or b""
+    if lines and not known.endswith(lines):
+        atomic.put(str(diag), known + lines)
+
+
+def _spoiled(text: str, why: str) -> str:
+    """The record of a job whose payload may have done well, and whose files are not here."""
+    kept = [line for line in text.splitlines() if not line.startswith(("exitcode=", "signal=", "cause=", "message="))]
+    return "\n".join(["exitcode=", "signal=", "cause=lost", f"message={' '.join(why.split())}", *kept, ""])
+
+
+def forget(rundir: Path) -> None:
+    """After the end: take away what a copy that is still queued somewhere would begin with; raises OSError."""
+    _remove(rundir, ("in.",))
+
+
+def _remove(rundir: Path, beginnings: tuple[str, ...]) -> None:
+    for name in os.listdir(rundir):  # noqa: PTH208 - names are all that is wanted
+        if name.startswith(beginnings):
+            beneath.remove_tree(rundir / name)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return atomic.read(str(path), limit=_MOST)
+    except (CorruptFile, NotADirectoryError):
+        return None

@@ -1,0 +1,245 @@
+"""
+Runtime environments of jobs on their way into a batch system: read from ``CONTROLDIR/rte``, stage 0 run.
+
+Source: spec of the control directory (ARC 6.17), section on RTEs: enabled wins over default, every default
+environment is added to every job, parameters are shell assignments in a file of the same name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Self
+
+from arex.config.model import Configuration
+from arex.controldir import atomic
+from arex.controldir.layout import LAYOUTS, FlatLayout, Layout
+from arex.errors import BatchUnavailable, CorruptFile, SubmitRejected
+from arex.model.grami import Grami, RunTime
+from arex.model.ids import Tag
+from arex.ports import Submission
+from arex.rte import DEFAULT, ENABLED, PARAMS, is_name, names_below
+from lrms.jobscript.scratch import Scratch, scratch_of
+from lrms.jobscript.script import NOTHING_SETTLED, RuntimeScript, Settled
+from lrms.jobscript.stage0 import Outcome, Shell, run_stage0
+
+log = logging.getLogger(__name__)
+
+#: Shells of stage 0 that run side by side: they wait for disks more than they compute.
+_AT_ONCE: Final = 8
+_PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ")
+_BASH: Final = "/bin/bash"
+#: What no later look would find otherwise: the file is not there or is not for us.
+_HOPELESS: Final = frozenset({
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO,
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Submission):
+    """A submission as stage 0 has left it: its ``grami`` is what the batch system is told."""
+
+    runtimes: tuple[RuntimeScript, ...] = ()
+    settled: Settled = NOTHING_SETTLED
+
+
+def settled(submission: Submission) -> Settled:
+    """What stage 0 has settled for a submission, for the dialect of a batch system."""
+    return submission.settled if isinstance(submission, Prepared) else NOTHING_SETTLED
+
+
+def properties(submission: Submission) -> tuple[str, ...]:
+    """``joboption_nodeproperty_N`` as stage 0 has set them, one line each."""
+    return tuple(" ".join(each.split()) for each in settled(submission).properties if each.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """What stage 0 is told about the site."""
+
+    layout: Callable[[Path], Layout] = FlatLayout
+    tmpdir: Path = Path("/tmp")  # noqa: S108 - ARC's default
+    certificates: Path = Path("/etc/grid-security/certificates")
+    cfg: Path | None = None  #: the configuration as ARC's own tools read it
+    scratch: Scratch | None = None
+    shared: bool = True  #: nodes see the session directories
+    timeout_s: float = 60.0
+    at_once: int = _AT_ONCE
+    options: Mapping[str, str] = field(default_factory=dict)  #: ``CONFIG_NAME`` variables, as ARC's scripts have them
+
+    @classmethod
+    def of(cls, config: Configuration) -> Self:
+        """
+        Raises:
+            ConfigError: see ``scratch_of``.
+        """
+        arex = config.arex
+        known = {
+            "sessiondir": arex.sessiondir[0].path if arex.sessiondir else "",
+            "scratchdir": arex.scratchdir or "",
+            "shared_scratch": arex.shared_scratch or "",
+            "hostname": config.common.hostname,
+        }
+        return cls(
+            layout=LAYOUTS[config.service.layout],
+            tmpdir=arex.tmpdir,
+            certificates=config.common.x509_cert_dir,
+            cfg=arex.pidfile.with_suffix(".cfg"),
+            scratch=scratch_of(config),
+            shared=arex.shared_filesystem,
+            options={f"CONFIG_{name}": str(value) for name, value in known.items()},
+        )
+
+
+class Runtimes:
+    """The runtime environments of all jobs of a backend; stage 0 takes a process only where a script could use it."""
+
+    def __init__(self, settings: RuntimeSettings | None = None) -> None:
+        self._settings = settings or RuntimeSettings()
+        self._room = asyncio.Semaphore(self._settings.at_once)
+        self._sh = ""
+
+    async def prepare(self, batch: Sequence[Submission]) -> tuple[list[Prepared], dict[Tag, SubmitRejected]]:
+        """
+        Read what the jobs ask for and run stage 0, many jobs side by side; safe to be done twice.
+
+        A job that is in neither answer could not be looked at now: it was certainly not taken, and comes again.
+        """
+        first = await asyncio.to_thread(self._read_all, batch)
+        outcomes = await asyncio.gather(*(self._stage0(found) for _, found in first))
+        ready = [each for each in outcomes if isinstance(each, Prepared)]
+        refused = {
+            each.tag: outcome
+            for (each, _), outcome in zip(first, outcomes, strict=True)
+            if isinstance(outcome, SubmitRejected)
+        }
+        return ready, refused
+
+    def _read_all(self, batch: Sequence[Submission]) -> list[tuple[Submission, Prepared | SubmitRejected | None]]:
+        # ARC runs stage 0 in bash, and the scripts of many sites need it
+        self._sh = self._sh or (_BASH if os.access(_BASH, os.X_OK) else "/bin/sh")
+        return [(each, self._read(each)) for each in batch]
+
+    def _read(self, submission: Submission) -> Prepared | SubmitRejected | None:
+        try:
+            grami = with_defaults(submission.grami)
+            return _prepared(submission, grami, NOTHING_SETTLED)
+        except SubmitRejected as exc:
+            return exc
+        except OSError as exc:
+            log.warning("attempt %s: %s", submission.tag, exc, extra={"event": "submit.disk", "job": submission.job})
+            return None
+
+    async def _stage0(self, found: Prepared | SubmitRejected | None) -> Prepared | SubmitRejected | None:
+        if not isinstance(found, Prepared) or not any(each.body for each in found.runtimes):
+            return found
+        try:
+            async with self._room:
+                outcome = await run_stage0(found.grami, self._shell(found))
+            return await asyncio.to_thread(self._after, found, outcome)
+        except (BatchUnavailable, OSError, CorruptFile) as exc:
+            log.warning("attempt %s: %s", found.tag, exc, extra={"event": "submit.no_answer", "job": found.job})
+            return None
+
+    def _after(self, found: Prepared, outcome: Outcome) -> Prepared | SubmitRejected:
+        if outcome.log:
+            errors = self._settings.layout(found.grami.controldir).job_file(found.job, "errors")
+            atomic.append(errors, outcome.log.removesuffix("\n").encode() + b"\n")
+        if outcome.rejected is not None:
+            return outcome.rejected
+        try:
+            return _prepared(found, outcome.grami, outcome.settled)
+        except SubmitRejected as exc:
+            return exc
+
+    def _shell(self, submission: Submission) -> Shell:
+        settings = self._settings
+        layout = settings.layout(submission.grami.controldir)
+        scratch = settings.scratch
+        arc = {} if settings.cfg is None else {"ARC_CONFIG": str(settings.cfg)}
+        return Shell(
+            path=self._sh,
+            timeout_s=settings.timeout_s,
+            environment={
+                **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                **arc,
+                "TMPDIR": str(settings.tmpdir),
+                "X509_USER_PROXY": layout.job_file(submission.job, "proxy"),
+                "X509_CERT_DIR": str(settings.certificates),
+                "AREX_JOB_LOCAL": layout.job_file(submission.job, "local"),
+            },
+            variables={
+                **settings.options,
+                "CONFIG_controldir": str(submission.grami.controldir),
+                "RUNTIME_NODE_SEES_FRONTEND": "yes" if settings.shared else "",
+                "RUNTIME_LOCAL_SCRATCH_DIR": "" if scratch is None else scratch.text,
+                "RUNTIME_LOCAL_SCRATCH_MOVE_TOOL": "mv" if scratch is None else scratch.movetool,
+                "RUNTIME_FRONTEND_SEES_NODE": "" if scratch is None else scratch.shared,
+            },
+        )
+
+
+def with_defaults(grami: Grami) -> Grami:
+    """The job with the site's default environments, in the order of their names, behind what it asked for."""
+    asked = {each.name for each in grami.runtimes}
+    names = sorted(names_below(grami.controldir / "rte" / DEFAULT))
+    added = tuple(RunTime(name=name) for name in names if name not in asked and is_name(name))
+    return replace(grami, runtimes=(*grami.runtimes, *added)) if added else grami
+
+
+def load_runtimes(grami: Grami) -> tuple[RuntimeScript, ...]:
+    """
+    What the job asked for, in its order, then the site's defaults.
+
+    Raises:
+        SubmitRejected: one of them is not installed here.
+        OSError: one is there, and does not read now.
+    """
+    root = grami.controldir / "rte"
+    return tuple(_load(root, each) for each in with_defaults(grami).runtimes)
+
+
+def _prepared(submission: Submission, grami: Grami, wishes: Settled) -> Prepared:
+    return Prepared(
+        job=submission.job,
+        tag=submission.tag,
+        grami=grami,
+        rundir=submission.rundir,
+        runtimes=load_runtimes(grami),
+        settled=wishes,
+    )
+
+
+def _load(root: Path, runtime: RunTime) -> RuntimeScript:
+    body = None
+    if is_name(runtime.name):
+        body = _text(root / ENABLED / runtime.name)
+        body = _text(root / DEFAULT / runtime.name) if body is None else body
+    if body is None:
+        raise SubmitRejected(f"Requested RunTimeEnvironment {runtime.name} is missing, broken or not enabled.")
+    params = _text(root / PARAMS / runtime.name) or ""
+    return RuntimeScript(name=runtime.name, options=runtime.options, params=params, body=body)
+
+
+def _text(path: Path) -> str | None:
+    """Of a file, or of /dev/null, which stands for an environment that does nothing; None: neither is there."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno in _HOPELESS:
+            return None
+        raise
+    try:
+        info = os.fstat(fd)
+        if stat.S_ISREG(info.st_mode):
+            with open(fd, "rb", closefd=False) as file:
+                return file.read().decode(errors="surrogateescape")
+        return "" if os.path.samestat(info, os.stat(os.devnull)) else None  # noqa: PTH116 - beside a descriptor's
+    finally:
+        os.close(fd)

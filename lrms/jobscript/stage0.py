@@ -1,0 +1,258 @@
+"""
+Stage 0 of runtime environments: their scripts, run by a shell on the front end before the job script is written.
+
+A shell of its own for each job reads the job's ``joboption_*`` variables from its standard input (they may hold
+secrets, so never from argv), sources parameters and script of one environment after the other, and prints what the
+variables are then, separated by NULs. Whatever the scripts print themselves is for the job's log.
+Source: spec of the control directory (ARC 6.17), section on RTEs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from arex import process
+from arex.errors import SubmitRejected
+from arex.jobdesc.grami import dump_grami, parse_grami
+from arex.model.grami import Grami
+from arex.process import CommandFailed, Completed
+from lrms.jobscript.quoting import expanding, quoted
+from lrms.jobscript.script import NOTHING_SETTLED, Settled
+
+_SHARED: Final = "RUNTIME_NODE_SEES_FRONTEND"
+#: Exported on writing a job's environment; they are the job's identity, which stays.
+_IDENTITY: Final = frozenset(f"GRID_GLOBAL_{name}" for name in ("JOBID", "JOBURL", "JOBINTERFACE", "JOBHOST"))
+_NUMBERS: Final = ("arg_code", "count", "countpernode", "numnodes", "cputime", "walltime", "memory", "virtualmemory",
+                   "disk", "priority")  # fmt: skip
+#: Of what the scripts print, the log of the job gets so many characters from the beginning and from the end.
+_HEAD, _TAIL = 8192, 24576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """How stage 0 is run."""
+
+    path: str = "/bin/sh"
+    timeout_s: float = 60.0
+    environment: Mapping[str, str]  #: all that the scripts see
+    variables: Mapping[str, str]  #: of the shell, beside the job's options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What stage 0 has made of a job."""
+
+    grami: Grami
+    settled: Settled = NOTHING_SETTLED
+    log: str = ""  #: what the scripts printed, cut to a sensible size
+    rejected: SubmitRejected | None = None
+
+
+async def run_stage0(grami: Grami, shell: Shell) -> Outcome:
+    """
+    Run the environments of one job; those that a script adds take part.
+
+    A failure is the job's: it comes as ``rejected``, with the log.
+
+    Raises:
+        BatchUnavailable: no shell could be started; nothing is wrong with the job.
+    """
+    command = " ".join(map(expanding, grami.args))
+    try:
+        done = await process.run(
+            (shell.path, "-s"),
+            timeout=shell.timeout_s,
+            stdin=_program(grami, command, shell.variables),
+            cwd=Path("/"),
+            env=shell.environment,
+        )
+    except CommandFailed as exc:
+        if isinstance(exc.__cause__, OSError) and not isinstance(exc.__cause__, TimeoutError):
+            raise
+        names = ", ".join(each.name for each in grami.runtimes)
+        limit = f"no end within {shell.timeout_s:g} s" if isinstance(exc.__cause__, TimeoutError) else "endless output"
+        return _failed(Outcome(grami=grami), names, limit)
+    heard = _heard(done.out)
+    outcome = Outcome(grami=grami, log=_cut(done.err))
+    if heard.after is None:
+        return _failed(outcome, heard.at, _reason(done))
+    return _judged(outcome, heard.before, heard.after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the shell has told."""
+
+    at: str  #: the environment that was run last
+    before: Mapping[str, str]  #: variables
+    after: Mapping[str, str] | None  #: None: it did not come that far
+
+
+def _failed(outcome: Outcome, name: str, why: str) -> Outcome:
+    return replace(outcome, rejected=SubmitRejected(f"Runtime {name} stage 0 execution failed: {why}"))
+
+
+def _reason(done: Completed) -> str:
+    """The last line that says something; scripts end with their reason."""
+    lines = [line.strip() for line in done.err.splitlines() if line.strip()]
+    how = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
+    return f"{how}: {lines[-1][:500]}" if lines else how
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _HEAD + _TAIL:
+        return text
+    return f"{text[:_HEAD]}\n... {len(text) - _HEAD - _TAIL} characters are left out ...\n{text[-_TAIL:]}"
+
+
+def _heard(out: str) -> _Heard:
+    at = ""
+    before: dict[str, str] | None = None
+    values: dict[str, str] = {}
+    words = out.split("\0")
+    for name, value in zip(words[::2], words[1::2], strict=False):
+        match name:
+            case "at":
+                at = value
+            case "begin":
+                before, values = values, {}
+            case "end":
+                return _Heard(at, before or {}, values)
+            case _:
+                values[name] = value
+    return _Heard(at, before or {}, None)
+
+
+# --- what it has changed ----------------------------------------------------------------------------------------------
+
+
+def _judged(outcome: Outcome, before: Mapping[str, str], after: Mapping[str, str]) -> Outcome:
+    for name in _NUMBERS:
+        if (text := after.get(f"joboption_{name}", "")) and not text.removeprefix("-").isdecimal():
+            return replace(outcome, rejected=SubmitRejected(f"Runtime stage 0 has set {name} to {text!r}, no number"))
+    if before.get(_SHARED) and not after.get(_SHARED):
+        why = f"Runtime stage 0 has cleared {_SHARED}, and arex does not move session directories for single jobs"
+        return replace(outcome, rejected=SubmitRejected(why))
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    settled = Settled(
+        command=changed.pop("joboption_args", ""),
+        instance=changed.get("ACCOUNTING_WN_INSTANCE", ""),
+        benchmark=changed.get("ACCOUNTING_BENCHMARK", ""),
+        scratch=changed.get("RUNTIME_LOCAL_SCRATCH_DIR", ""),
+        movetool=changed.get("RUNTIME_LOCAL_SCRATCH_MOVE_TOOL", ""),
+        shared=changed.get("RUNTIME_FRONTEND_SEES_NODE", ""),
+        multicore=bool(changed.get("RUNTIME_ENABLE_MULTICORE_SCRATCH")),
+        docker_image=changed.get("DOCKER_IMAGE", ""),
+        properties=_series(after, "joboption_nodeproperty"),
+    )
+    gone = {name for name in before if name not in after and name.startswith("joboption_")}
+    options = {name: value for name, value in changed.items() if name.startswith("joboption_")}
+    return replace(outcome, grami=_changed(outcome.grami, options, after if gone else {}), settled=settled)
+
+
+def _series(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    found: list[str] = []
+    while (value := values.get(f"{name}_{len(found)}")) is not None:
+        found.append(value)
+    return tuple(found)
+
+
+def _changed(grami: Grami, options: Mapping[str, str], everything: Mapping[str, str]) -> Grami:
+    """
+    The job with these options; what is the job itself (its id and directories) stays.
+
+    ``everything`` counts where options were taken away; otherwise what nobody has changed keeps its very bytes.
+    """
+    if not options and not everything:
+        return grami
+    data = b"" if everything else dump_grami(replace(grami, localid=None))
+    lines = (f"{name}={quoted(value)}\n" for name, value in (everything or options).items())
+    own = f"joboption_gridid={quoted(grami.gridid)}\njoboption_directory={quoted(str(grami.directory))}\n"
+    new = parse_grami(data + os.fsencode("".join(lines) + own))
+    return replace(
+        new,
+        controldir=grami.controldir,
+        environment=tuple(pair for pair in new.environment if pair[0] not in _IDENTITY),
+        globalid=grami.globalid,
+        joburl=grami.joburl,
+        interface=grami.interface,
+        jobhost=grami.jobhost,
+        localid=grami.localid,
+    )
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+def _program(grami: Grami, command: str, variables: Mapping[str, str]) -> bytes:
+    """Parsed as a whole before it runs, so that no script can read it away from standard input."""
+    lines = [
+        "{",
+        "exec 3>&1 1>&2 </dev/null",
+        *(f"{name}={quoted(value)}" for name, value in variables.items()),
+        f"joboption_args={quoted(command)}",
+        f"arex_rte={quoted(str(grami.controldir / 'rte'))}",
+    ]
+    options = dump_grami(replace(grami, localid=None))
+    return os.fsencode("\n".join(lines)) + b"\n" + options + _LOOP.encode()
+
+
+_LOOP: Final = r"""
+umask 077
+arex_source() { arex_file=$1; shift; . "$arex_file"; }
+arex_tell() {
+    unset IFS
+    set | while IFS= read -r arex_line; do
+        arex_name=${arex_line%%=*}
+        case $arex_name in
+            *[!A-Za-z0-9_]*) ;;
+            joboption_* | RUNTIME_* | ACCOUNTING_* | DOCKER_IMAGE)
+                eval "[ -z \"\${$arex_name+x}\" ] || printf '%s\0%s\0' $arex_name \"\$$arex_name\"" >&3
+                ;;
+        esac
+    done
+    printf '%s\0\0' "$1" >&3
+}
+arex_tell begin
+arex_n=0
+while eval "[ -n \"\${joboption_runtime_$arex_n+x}\" ]"; do
+    eval "arex_name=\$joboption_runtime_$arex_n"
+    printf 'at\0%s\0' "$arex_name" >&3
+    case /$arex_name/ in
+        */../* | */./* | *//*) arex_script= ;;
+        *)
+            arex_script=$arex_rte/enabled/$arex_name
+            [ -e "$arex_script" ] || arex_script=$arex_rte/default/$arex_name
+            ;;
+    esac
+    if [ ! -e "$arex_script" ] || [ -d "$arex_script" ]; then
+        echo "Requested RunTimeEnvironment $arex_name is missing, broken or not enabled."
+        exit 1
+    fi
+    set -- 0
+    arex_m=1
+    while eval "[ -n \"\${joboption_runtime_${arex_n}_$arex_m+x}\" ]"; do
+        eval "set -- \"\$@\" \"\$joboption_runtime_${arex_n}_$arex_m\""
+        arex_m=$((arex_m + 1))
+    done
+    if [ -s "$arex_script" ]; then
+        if [ -f "$arex_rte/params/$arex_name" ]; then . "$arex_rte/params/$arex_name"; fi
+        arex_source "$arex_script" "$@" 3>&-
+        arex_code=$?
+        set +eu
+        [ "$arex_code" = 0 ] || exit "$arex_code"
+    fi
+    arex_n=$((arex_n + 1))
+    if [ "$arex_n" -ge 100 ]; then
+        echo "More than 100 runtime environments"
+        exit 1
+    fi
+done
+arex_tell end
+exit 0
+}
+"""

@@ -1,0 +1,463 @@
+"""
+SLURM: sbatch, one squeue for all jobs, sacct only about jobs that squeue has forgotten, scancel, scontrol.
+
+The tag is the job's comment. Arrays are SLURM's own. Nothing of the daemon's environment gets into a job.
+Source: sbatch(1), squeue(1), sacct(1), scancel(1), scontrol(1) of SLURM 22.05 and newer; the resource options are
+those of ARC's SLURM back end (spec of the control directory, ARC 6.17, section on SLURM).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, Final, Self
+
+from arex.config.model import Configuration
+from arex.errors import BatchUnavailable, UnreadableOutput
+from arex.model.grami import Grami
+from arex.model.ids import LocalId
+from arex.model.report import EndCause, Phase
+from arex.ports import Submission
+from arex.process import Completed
+from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
+from lrms.jobscript.runtimes import properties
+
+log = logging.getLogger(__name__)
+
+_OTHER: Final = Phase.OTHER
+#: State words to phase and, of an ended job, cause; None: the word alone does not tell. Source: squeue(1).
+STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
+    "PENDING": (Phase.QUEUED, None),
+    "CONFIGURING": (Phase.QUEUED, None),
+    "REQUEUED": (Phase.QUEUED, None),
+    "REQUEUE_FED": (Phase.QUEUED, None),
+    "POWER_UP_NODE": (Phase.QUEUED, None),
+    "REQUEUE_HOLD": (Phase.HELD, None),
+    "RESV_DEL_HOLD": (Phase.HELD, None),
+    "SPECIAL_EXIT": (Phase.HELD, None),
+    "RUNNING": (Phase.RUNNING, None),
+    "RESIZING": (Phase.RUNNING, None),
+    "SIGNALING": (Phase.RUNNING, None),
+    "UPDATE_DB": (Phase.RUNNING, None),
+    "SUSPENDED": (Phase.SUSPENDED, None),
+    "STOPPED": (Phase.SUSPENDED, None),
+    "COMPLETING": (Phase.EXITING, None),
+    "STAGE_OUT": (Phase.EXITING, None),
+    "EXPEDITING": (Phase.QUEUED, None),
+    "REVOKED": (_OTHER, None),  # another cluster of the federation has it
+    "COMPLETED": (Phase.ENDED, EndCause.EXIT_CODE),
+    "FAILED": (Phase.ENDED, None),
+    "CANCELLED": (Phase.ENDED, EndCause.CANCELLED_BY_ADMIN),
+    "DEADLINE": (Phase.ENDED, EndCause.CANCELLED_BY_LIMIT),
+    "TIMEOUT": (Phase.ENDED, EndCause.WALLTIME),
+    "OUT_OF_MEMORY": (Phase.ENDED, EndCause.MEMORY),
+    "NODE_FAIL": (Phase.ENDED, EndCause.NODE_FAILURE),
+    "BOOT_FAIL": (Phase.ENDED, EndCause.NODE_FAILURE),
+    "PREEMPTED": (Phase.ENDED, EndCause.PREEMPTED),
+    "LAUNCH_FAILED": (Phase.ENDED, EndCause.NEVER_STARTED),
+    "RECONFIG_FAIL": (Phase.ENDED, EndCause.NEVER_STARTED),
+}
+#: Signals that SLURM shows for errors of its own: 53 is a launch that failed, 125 a lack of memory.
+_OWN_ERRORS: Final = 50
+#: Reasons for waiting that are the usual course of things.
+_USUAL: Final = frozenset({"", "None", "(null)", "Resources", "Priority", "BeginTime", "Cleaning", "JobArrayTaskLimit"})
+_HELD: Final = re.compile(r"job ?h[eo]ld|requeued (in )?held", re.IGNORECASE)
+#: Fields of squeue -O with their widths; what is longer is cut off.
+_FIELDS: Final = (
+    ("JobArrayID", 30),
+    ("ArrayJobID", 15),
+    ("ArrayTaskID", 60),
+    ("State", 16),
+    ("exit_code", 12),
+    ("Reason", 80),
+    ("NodeList", 120),
+    ("StartTime", 20),
+    ("EndTime", 20),
+    ("Cluster", 40),
+    ("Comment", 160),
+)
+_ACCOUNT: Final = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Reason")
+_GONE: Final = re.compile(r"invalid job id|already (finished|completing|completed)|job/step already", re.IGNORECASE)
+_DOWN: Final = re.compile(
+    r"unable to contact|timed out|connect failure|zero bytes|standby mode|communication|connection refused|"
+    r"resource temporarily unavailable|munge|authentication|unexpected message",
+    re.IGNORECASE,
+)
+_ABOUT: Final = re.compile(r"(?:job(?: id)?|error:)[ =](\d+(?:_\d+)?)|(\d+(?:_\d+)?)\s*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmQueueOptions:
+    """What the configuration says about one queue."""
+
+    memory_mb: int | None = None
+    extra: tuple[str, ...] = ()  #: options of sbatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmOptions:
+    bin: Path | None = None
+    accounting: bool = True
+    account: str = ""
+    qos: str = ""
+    clusters: str = ""
+    extra: tuple[str, ...] = ()
+    memory_mb: int | None = None
+    queues: Mapping[str, SlurmQueueOptions] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Configuration) -> Self:
+        lrms, service = config.lrms, config.service
+        return cls(
+            bin=lrms.slurm_bin_path,
+            accounting=lrms.slurm_use_sacct,
+            account=service.account,
+            qos=service.qos,
+            clusters=service.clusters,
+            extra=requirements(lrms.slurm_requirements),
+            memory_mb=lrms.defaultmemory,
+            queues={
+                queue.name: SlurmQueueOptions(
+                    memory_mb=queue.defaultmemory, extra=requirements(queue.slurm_requirements)
+                )
+                for queue in config.queues
+            },
+        )
+
+
+def requirements(text: str) -> tuple[str, ...]:
+    """Options of sbatch from ``slurm_requirements``, which may be written as ``#SBATCH`` lines' text."""
+    words = shlex.split(text.replace("\\n", " "))
+    return tuple(word for word in words if word != "#SBATCH")
+
+
+class SlurmDialect(Dialect):
+    """See ``lrms.command.dialect.Dialect``."""
+
+    name = "SLURM"
+    array = ArrayForm(variable="SLURM_ARRAY_TASK_ID", placeholder="%a")
+    localid_words = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    node_words = '"${SLURMD_NODENAME:-$(hostname -f)}"'
+    kept_env = "SLURM_CONF|SLURM_CONF_SERVER"
+    said: ClassVar[Sequence[tuple[str, EndCause]]] = (
+        # several nodes on one host name themselves: slurmstepd-n1
+        (r"slurmstepd\S*: error: .*(exceeded (job |step )?memory limit|oom.kill)", EndCause.MEMORY),
+        (r"slurmstepd\S*: error: .*cancelled at .* due to time limit", EndCause.WALLTIME),
+        (r"slurmstepd\S*: error: .*cancelled at .* due to preemption", EndCause.PREEMPTED),
+        (r"slurmstepd\S*: error: .*cancelled at .* due to node failure", EndCause.NODE_FAILURE),
+    )
+    rules: ClassVar[Sequence[Rule]] = (
+        Rule(r"invalid job array specification|array.*(too large|exceeds)", Refusal.ARRAY),
+        # a wish of this one job that no waiting fulfils
+        Rule(r"(assoc|qos)(\w*(per_?job|wall)|min)", Refusal.PERMANENT),
+        Rule(r"violates accounting/qos policy", Refusal.LIMIT),
+        Rule(r"unable to accept job|maximum number of jobs|maxjobcount|job submit limit", Refusal.LIMIT),
+        Rule(r"required (partition|node) not available|reservation.*(busy|not available)", Refusal.LIMIT),
+        Rule(r"partition configuration not available now", Refusal.LIMIT),
+        Rule(
+            r"unable to contact|timed out|zero bytes|standby mode|temporarily unavailable|can't be reached now",
+            Refusal.UNSURE,
+        ),
+        Rule(r"unrecognized option|invalid option|option requires an argument", Refusal.PERMANENT),
+        Rule(
+            r"(batch job submission failed|sbatch: error): .*(invalid|unknown|not permitted|denied)",
+            Refusal.PERMANENT,
+        ),
+        Rule(r"requested (node|time|partition|operation)|more processors requested", Refusal.PERMANENT),
+        Rule(r"specification can not be satisfied|unable to satisfy|too (long|many)|not supported", Refusal.PERMANENT),
+        Rule(r"group not permitted|account/partition|job dependency problem", Refusal.PERMANENT),
+    )
+
+    def __init__(self, options: SlurmOptions) -> None:
+        self._options = options
+        self.has_accounting = options.accounting
+
+    def _argv(self, command: str, *words: str) -> tuple[str, ...]:
+        path = command if self._options.bin is None else str(self._options.bin / command)
+        return (path, *([f"--clusters={self._options.clusters}"] if self._options.clusters else []), *words)
+
+    # --- submitting ---
+
+    def directives(self, submission: Submission) -> tuple[str, ...]:
+        return tuple(f"#SBATCH {option}" for option in (*self._wishes(submission.grami), *properties(submission)))
+
+    def _wishes(self, grami: Grami) -> Iterator[str]:
+        queue = self._options.queues.get(grami.queue, SlurmQueueOptions())
+        yield "--no-requeue"
+        yield "--export=ALL"  # anything else reads the account's profile on the node first, which takes long
+        yield "--open-mode=append"
+        if grami.queue:
+            yield f"--partition={_word(grami.queue)}"
+        yield f"--nice={100 - grami.priority}"
+        yield f"--job-name={job_name(grami.jobname)}"
+        yield from _slots(grami)
+        if (limit_s := _limit_s(grami)) is not None:
+            yield f"--time={limit_s // 60}:{limit_s % 60}"
+        memory_mb = grami.memory_mb or queue.memory_mb or self._options.memory_mb
+        if memory_mb is not None:
+            yield f"--mem-per-cpu={memory_mb}"
+        if grami.starttime is not None:
+            yield f"--begin={host_time(grami.starttime):%Y-%m-%dT%H:%M:%S}"
+        if self._options.account:
+            yield f"--account={_word(self._options.account)}"
+        if self._options.qos:
+            yield f"--qos={_word(self._options.qos)}"
+        for option in (*self._options.extra, *queue.extra):
+            yield option if option.startswith("-") else shlex.quote(option)
+
+    def submit(self, work: Work) -> Call:
+        array = [f"--array=1-{work.size}"] if work.is_array else []
+        words = ["--parsable", f"--comment={work.tag}", f"--output={work.output}", *array, str(work.script)]
+        return Call(self._argv("sbatch", *words), cwd=work.first.grami.directory)
+
+    def submitted(self, done: Completed, work: Work) -> LocalId:
+        """``12`` or, of another cluster, ``12;north``, which a shell would not take for one word."""
+        del work
+        for line in done.out.splitlines():
+            if found := re.fullmatch(r"(\d+)(?:;([\w.-]+))?", line.strip()):
+                cluster = found[2] if self._options.clusters else None
+                return LocalId(f"{found[1]}@{cluster}" if cluster else found[1])
+        raise UnreadableOutput(done.argv, done.code, done.out + done.err)
+
+    def child(self, root: LocalId, index: int) -> LocalId:
+        number, at, cluster = root.partition("@")
+        return LocalId(f"{number}_{index}{at}{cluster}")
+
+    def index(self, localid: LocalId) -> int | None:
+        index = localid.partition("@")[0].partition("_")[2]
+        return int(index) if index.isdecimal() else None
+
+    def site(self, localid: LocalId) -> str:
+        return localid.partition("@")[2]
+
+    # --- asking ---
+
+    def listing(self, ids: Collection[LocalId]) -> Call:
+        del ids  # one question for all: they are this account's
+        fields = ",".join(f"{name}:{width}|" for name, width in _FIELDS)
+        return Call(self._argv("squeue", "-h", "-a", "-r", "-t", "all", "-u", str(os.geteuid()), "-O", fields))
+
+    def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
+        # an account that can't be looked up now, or one of several clusters: squeue says so, and exits with 0
+        if done.code != 0 or "squeue: error:" in done.err:
+            raise _silence(done)
+        found: dict[LocalId, Seen] = {}
+        for line in done.out.splitlines():
+            if not line.strip() or line.startswith("CLUSTER:"):
+                continue
+            words = [word.strip() for word in line.rstrip("\n").split("|")]
+            if len(words) != len(_FIELDS) + 1 or words[-1]:
+                raise UnreadableOutput(done.argv, done.code, line)
+            fields = dict(zip((name for name, _ in _FIELDS), words, strict=False))
+            seen = _seen(fields)
+            for localid in self._names(fields):
+                found[localid] = seen
+        return found
+
+    def _names(self, fields: Mapping[str, str]) -> Iterator[LocalId]:
+        """Of one job, or of each child that ended as a part of its whole array."""
+        cluster = f"@{fields['Cluster']}" if self._options.clusters else ""
+        whole = fields["JobArrayID"] == fields["ArrayJobID"]
+        if whole and (indices := list(_indices(fields["ArrayTaskID"]))):
+            yield from (LocalId(f"{fields['ArrayJobID']}_{index}{cluster}") for index in indices)
+        else:
+            yield LocalId(f"{fields['JobArrayID']}{cluster}")
+
+    def accounting(self, ids: Collection[LocalId]) -> Call | None:
+        if not self.has_accounting:
+            return None
+        numbers = ",".join(localid.partition("@")[0] for localid in ids)
+        # without a start, sacct looks back to midnight only
+        return Call(self._argv("sacct", "-n", "-P", "-X", "-S", "1970-01-01", "-j", numbers, "-o", ",".join(_ACCOUNT)))
+
+    def accounted(self, done: Completed) -> Mapping[LocalId, Seen]:
+        if done.code != 0 or "storage is disabled" in done.err + done.out:
+            if "storage is disabled" in done.err + done.out:
+                log.info("SLURM keeps no records of ended jobs here", extra={"event": "account.none"})
+                self.has_accounting = False
+            raise _silence(done)
+        found: dict[LocalId, Seen] = {}
+        for line in done.out.splitlines():
+            words = line.split("|", len(_ACCOUNT) - 1)
+            if len(words) != len(_ACCOUNT):
+                raise UnreadableOutput(done.argv, done.code, line)
+            found[LocalId(words[0])] = _recorded(dict(zip(_ACCOUNT, words, strict=True)))
+        return found
+
+    # --- acting ---
+
+    def cancel(self, ids: Sequence[LocalId]) -> Call:
+        return Call(self._for(ids, "scancel", *_plain(ids)))
+
+    def hold(self, ids: Sequence[LocalId]) -> Call:
+        return Call(self._for(ids, "scontrol", "hold", ",".join(_plain(ids))))
+
+    def release(self, ids: Sequence[LocalId]) -> Call:
+        return Call(self._for(ids, "scontrol", "release", ",".join(_plain(ids))))
+
+    def _for(self, ids: Sequence[LocalId], command: str, *words: str) -> tuple[str, ...]:
+        path = command if self._options.bin is None else str(self._options.bin / command)
+        cluster = self.site(ids[0])
+        return (path, *([f"--clusters={cluster}"] if cluster else []), *words)
+
+    def refused(self, done: Completed, ids: Sequence[LocalId]) -> Mapping[LocalId, str]:
+        refusals: dict[LocalId, str] = {}
+        by_number = {localid.partition("@")[0]: localid for localid in ids}
+        # scontrol ends with one more line, about its last job or "No error"
+        lines = done.err.splitlines()
+        for line in [line for line in lines if not line.startswith("slurm_suspend error: ")] or lines:
+            if _DOWN.search(line):
+                raise _silence(done)
+            if _GONE.search(line) or not line.strip():
+                continue
+            about = [one or other for one, other in _ABOUT.findall(line)]
+            for localid in [by_number[number] for number in about if number in by_number] or ids:
+                refusals[localid] = line.strip()
+        return refusals
+
+
+def _slots(grami: Grami) -> Iterator[str]:
+    yield f"--ntasks={grami.count}"
+    if grami.count > 1 and grami.countpernode is not None and grami.countpernode > 0:
+        yield f"--ntasks-per-node={grami.countpernode}"
+    if grami.exclusivenode:
+        yield "--exclusive"
+
+
+def _limit_s(grami: Grami) -> int | None:
+    """The run time, or what the CPU time comes to on this many slots."""
+    if grami.walltime_s is not None:
+        return grami.walltime_s
+    return None if grami.cputime_s is None else grami.cputime_s // grami.count
+
+
+def _word(text: str) -> str:
+    """One word of a directive, whatever a client wrote: what could end it is left out."""
+    return re.sub(r"[^\w.,@%+=:/-]", "_", text, flags=re.ASCII)
+
+
+def _plain(ids: Sequence[LocalId]) -> list[str]:
+    return [localid.partition("@")[0] for localid in ids]
+
+
+def _silence(done: Completed) -> BatchUnavailable:
+    said = " ".join((done.err or done.out).split())[:300]
+    if _DOWN.search(said):
+        return BatchUnavailable(said)
+    return UnreadableOutput(done.argv, done.code, said)
+
+
+def _indices(text: str) -> Iterator[int]:
+    """``1,3-5%2``: the children that a line about an array stands for; none for a cut list or no array."""
+    for part in text.partition("%")[0].split(","):
+        if not (found := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)):
+            continue
+        yield from range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1))
+
+
+def _seen(fields: Mapping[str, str]) -> Seen:
+    state, reason = fields["State"].partition(" ")[0], fields["Reason"]
+    phase, cause = _phase(state)
+    code, number = _wait_status(fields["exit_code"]) if phase is Phase.ENDED else (None, None)
+    if phase is Phase.QUEUED and _HELD.search(reason):
+        phase = Phase.HELD
+    if state == "FAILED":
+        cause = _failed(fields["exit_code"])
+    elif state == "TIMEOUT" and reason not in {*_USUAL, "TimeLimit"}:
+        cause = EndCause.CANCELLED_BY_LIMIT
+    comment = fields["Comment"]
+    return Seen(
+        phase=phase,
+        word=state if reason in {"", "None", "(null)"} else f"{state} ({reason})",
+        tag="" if comment == "(null)" else comment,
+        cause=cause,
+        exit_code=code,
+        signal=number,
+        nodes=_nodes(fields["NodeList"]),
+        started=_time(fields["StartTime"]),
+        ended=_time(fields["EndTime"]) if phase is Phase.ENDED else None,
+        message=f"waits: {reason}" if phase in {Phase.QUEUED, Phase.HELD} and reason not in _USUAL else "",
+        vague=state == "CANCELLED",
+    )
+
+
+def _phase(state: str) -> tuple[Phase, EndCause | None]:
+    if state not in STATES:
+        log.warning("SLURM knows a state that we do not: %s", state, extra={"event": "lrms.state"})
+    return STATES.get(state, (_OTHER, None))
+
+
+def _wait_status(text: str) -> tuple[int | None, int | None]:
+    """
+    Exit code and signal from ``exit_code``; neither from an error of SLURM's own.
+
+    Until 23.02 squeue prints what wait(2) gave slurmd, later ``code:signal``.
+    """
+    if found := re.fullmatch(r"(\d+):(\d+)", text):
+        code, number = int(found[1]), int(found[2])
+    elif text.isdecimal() and (int(text) <= 0xFF or int(text) & 0xFF == 0):
+        code, number = int(text) >> 8, int(text) & 0x7F
+    else:
+        return None, None
+    if number >= _OWN_ERRORS:
+        return None, None
+    return (None, number) if number else (code, None)
+
+
+def _failed(text: str) -> EndCause | None:
+    """SLURM calls a script that kills itself a launch failure too, so the status has to tell the two apart."""
+    code, number = _wait_status(text)
+    if number is not None:
+        return EndCause.SIGNAL
+    if code is not None:
+        return EndCause.EXIT_CODE
+    return EndCause.NEVER_STARTED if text[:1].isdecimal() else None
+
+
+def _recorded(fields: Mapping[str, str]) -> Seen:
+    """``CANCELLED by 1000`` names the account; the exit code reads ``code:signal``."""
+    state, _, who = fields["State"].partition(" ")
+    phase, cause = _phase(state.rstrip("+"))
+    code, number = _wait_status(fields["ExitCode"]) if phase is Phase.ENDED else (None, None)
+    if state == "CANCELLED" and (uid := who.removeprefix("by ")).isdecimal():
+        cause = EndCause.CANCELLED if int(uid) == os.geteuid() else EndCause.CANCELLED_BY_ADMIN
+    elif state == "FAILED":
+        cause = _failed(fields["ExitCode"])
+    return Seen(
+        phase=phase,
+        word=fields["State"],
+        cause=cause,
+        exit_code=code,
+        signal=number,
+        nodes=_nodes(fields["NodeList"]),
+        started=_time(fields["Start"]),
+        ended=_time(fields["End"]),
+    )
+
+
+def _nodes(text: str) -> tuple[str, ...]:
+    """As SLURM folds them: ``n[1-3]`` stays one word."""
+    return () if text in {"", "(null)", "None assigned"} else (text,)
+
+
+def _time(text: str) -> datetime | None:
+    """SLURM prints local time."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+class SlurmBackend(CommandBackend):
+    """The port over SLURM."""
+
+    @classmethod
+    def from_config(cls, config: Configuration) -> Self:
+        return cls(SlurmDialect(SlurmOptions.of(config)), CommandSettings.of(config))

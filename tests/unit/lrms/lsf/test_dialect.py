@@ -1,0 +1,471 @@
+"""LSF in its three ages: answers kept under tests/data, beside each where it comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arex.config.model import Configuration
+from arex.errors import BatchUnavailable, UnreadableOutput
+from arex.model.grami import Grami
+from arex.model.ids import JobId, LocalId, Tag
+from arex.model.report import EndCause, Phase, Usage
+from arex.ports import Submission
+from arex.process import Completed
+from lrms.command.dialect import Refusal, Seen, Work, judge
+from lrms.lsf.bjobs import FIELDS
+from lrms.lsf.dialect import REASONS, STATES, Form, LsfBackend, LsfDialect, LsfOptions, dialect_of
+from tests import environments
+
+DATA: Final = environments.DATA
+READERS: Final = {
+    "lsf-10.1/bjobs-composed": Form.JSON,
+    "lsf-10.1/bjobs-patience": Form.JSON,
+    "lsf-9.1/bjobs-composed": Form.DELIMITED,
+    "lsf-7/bjobs": Form.PLAIN,
+}
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def recorded(name: str) -> Completed:
+    facts, _, err = (DATA / f"{name}.about").read_text().partition("stderr:\n")
+    lines = dict(line.split(": ", 1) for line in facts.splitlines())
+    return Completed(tuple(shlex.split(lines["argv"])), int(lines["exit"]), (DATA / f"{name}.out").read_text(), err)
+
+
+def said(out: str = "", err: str = "", code: int = 0, argv: str = "bjobs") -> Completed:
+    return Completed(tuple(argv.split()), code, out, err)
+
+
+def dialect(form: Form = Form.JSON, *, units: bool = True, **options: Any) -> LsfDialect:
+    return LsfDialect(LsfOptions(**options), form, units=units)
+
+
+def submission(job: str = "abc", **grami: Any) -> Submission:
+    base = Grami(gridid=JobId(job), directory=Path(f"/s/{job}"), controldir=Path("/c"), args=("./x",))
+    tag = Tag(f"{job}-1f")
+    return Submission(job=JobId(job), tag=tag, grami=replace(base, **grami), rundir=Path(f"/s/{job}.lrms/{tag}"))
+
+
+def work(*submissions: Submission) -> Work:
+    return Work(submissions=submissions, script=Path("/s/abc.lrms/t/script"), output="/s/out", tag="tag-1")
+
+
+def one(**fields: str) -> Seen:
+    record = {name.upper(): fields.get(name, "") for name in FIELDS} | {"JOBID": "1"}
+    return dialect().listed(said(json.dumps({"COMMAND": "bjobs", "JOBS": 1, "RECORDS": [record]})))[LocalId("1")]
+
+
+# --- which one -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "units"),
+    [
+        ("IBM Spectrum LSF 10.1.0.13, Apr 15 2022\nCopyright ... 1992, 2016.", Form.JSON, True),
+        ("IBM Spectrum LSF Standard 10.1.0.0, Jul 08 2016", Form.DELIMITED, True),
+        ("IBM Platform LSF Standard 9.1.3.0, Jul 04 2014", Form.DELIMITED, False),
+        ("Platform LSF 7.0.6.134609, Sep 04 2009", Form.PLAIN, False),
+        ("Platform LSF HPC 7 Update 6", Form.PLAIN, False),
+    ],
+)
+def test_the_version_tells_how_bjobs_answers(text: str, form: Form, units: bool) -> None:
+    spoken = dialect_of(said(err=text), LsfOptions())
+
+    assert (form, units) == (spoken.form, spoken.units)
+
+
+def test_something_else_is_no_lsf() -> None:
+    with pytest.raises(UnreadableOutput):
+        dialect_of(said(err="bsub: command of OpenLava"), LsfOptions())
+
+
+def test_options_come_from_the_configuration() -> None:
+    config = Configuration()
+    config = replace(
+        config,
+        lrms=replace(config.lrms, lsf_bin_path=Path("/opt/lsf/bin"), lsf_architecture="X86_64", defaultmemory=7),
+        service=replace(config.service, account="atlas", login_shell=True),
+        queues=(replace(config.queues[0], name="long", defaultmemory=9),),
+    )
+
+    assert LsfOptions.of(config) == LsfOptions(
+        bin=Path("/opt/lsf/bin"),
+        architecture="X86_64",
+        account="atlas",
+        login=True,
+        memory_mb=7,
+        queues={"long": 9},
+    )
+    assert LsfBackend.from_config(config).asking().argv == ("/opt/lsf/bin/bsub", "-V")
+
+
+# --- submitting ------------------------------------------------------------------------------------------------------
+
+
+def wishes(spoken: LsfDialect, **grami: Any) -> list[str]:
+    lines = spoken.directives(submission(**grami))
+    assert all(line.startswith("#BSUB ") for line in lines)
+    return [line.removeprefix("#BSUB ") for line in lines]
+
+
+def test_lsf_is_asked_for_everything_that_a_job_wants() -> None:
+    spoken = dialect(account="atlas", architecture="X86_64")
+
+    assert wishes(
+        spoken,
+        jobname="my job",
+        queue="long",
+        priority=60,
+        starttime=datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
+        count=8,
+        countpernode=4,
+        memory_mb=100,
+        walltime_s=90,
+        cputime_s=60,
+        exclusivenode=True,
+    ) == [
+        "-J my_job",
+        "-rn",
+        "-q long",
+        "-P atlas",
+        "-sp 60",
+        "-b 2026:11:20:09:30",
+        "-W 2",
+        "-c 1",
+        "-x",
+        "-n 8",
+        "-M 400MB",
+        '-R "select[type==X86_64] rusage[mem=400MB] span[ptile=4]"',
+    ]
+
+
+def test_before_10_1_limits_wear_no_units() -> None:
+    """-M counts kilobytes then, a reservation megabytes."""
+    assert wishes(dialect(Form.PLAIN, units=False), memory_mb=10)[-2:] == ["-M 10240", '-R "rusage[mem=10]"']
+
+
+def test_slots_on_one_node_stay_there() -> None:
+    assert wishes(dialect(), count=4, countpernode=4)[-1] == '-R "span[hosts=1]"'
+    assert wishes(dialect(), count=4, countpernode=-1)[-1] == "-n 4"
+
+
+def test_a_job_that_asks_for_no_memory_gets_that_of_its_queue() -> None:
+    spoken = dialect(memory_mb=5, queues={"long": 7})
+
+    assert "-M 7MB" in wishes(spoken, queue="long")
+    assert "-M 5MB" in wishes(spoken, queue="short")
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_text_of_a_job_leaves_its_directive(text: str) -> None:
+    hostile = f'{text}\n#BSUB -W 1 "$(id)" `id` '
+    expected = len(wishes(dialect(), jobname="x", queue="x"))
+
+    lines = wishes(dialect(), jobname=hostile, queue=hostile)
+    call = dialect().submit(work(submission(jobname=hostile)))
+
+    assert expected == len(lines)
+    assert all(len(line.split()) <= 2 and line.isascii() and line.isprintable() for line in lines)
+    assert call.stdin.decode().splitlines()[1:-3] == list(dialect().directives(submission(jobname=hostile)))
+
+
+def test_a_job_is_handed_over_with_its_tag() -> None:
+    call = dialect(bin=Path("/b")).submit(work(submission(jobname="x")))
+
+    assert call.argv == ("/b/bsub", "-J", "x", "-Jd", "tag-1", "-o", "/s/out")
+    assert call.cwd == Path("/s/abc")
+    assert call.stdin.startswith(b"#!/bin/sh\n#BSUB -J x\n#BSUB -rn\n")
+
+
+def test_an_array_is_named_by_what_its_jobs_have_in_common() -> None:
+    two = work(submission(jobname="scan-1"), submission("b", jobname="scan-2"))
+
+    assert dialect().submit(two).argv[1:5] == ("-J", "scan[1-2]", "-Jd", "tag-1")
+
+
+def test_an_old_lsf_shows_the_tag_as_the_name() -> None:
+    assert dialect(Form.PLAIN).submit(work(submission())).argv[1:] == ("-J", "tag-1", "-o", "/s/out")
+
+
+def test_what_bsub_reads_runs_the_script_wherever_the_node_sees_it(tmp_path: Path) -> None:
+    root = tmp_path / "it's $HOME"
+    script = root / "j.lrms" / "t" / "script"
+    script.parent.mkdir(parents=True)
+    script.write_text('echo "ran $0"\n')
+    job = submission()
+    job = replace(job, grami=replace(job.grami, directory=root / "j"))
+
+    stdin = dialect().submit(Work(submissions=(job,), script=script, output="o", tag="t")).stdin
+
+    for env in ({}, {"RUNTIME_GRIDAREA_DIR": str(root)}):
+        done = subprocess.run(["/bin/sh"], input=stdin, env=env, capture_output=True, check=True)
+        assert f"ran {script}\n".encode() == done.stdout
+
+
+def test_bsub_keeps_what_finds_the_cluster_and_nothing_that_is_of_a_job() -> None:
+    """It hands all that it has to the job."""
+    kept = re.compile(LsfDialect.kept_env)
+
+    assert all(kept.fullmatch(name) for name in ("LSF_ENVDIR", "LSF_SERVERDIR", "EGO_TOP"))
+    assert not any(kept.fullmatch(name) for name in ("X509_USER_PROXY", "LSB_JOBID", "LSB_SUB_QUEUE"))
+
+
+def test_a_login_shell_runs_the_script_if_that_is_wanted() -> None:
+    two = work(submission(), submission("b"))
+
+    assert b"\nexec /bin/bash -l " in dialect(login=True).submit(work(submission())).stdin
+    assert b"\nexec /bin/sh " in dialect(login=True).submit(two).stdin  # the launcher sees to it
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        "Job <123> is submitted to queue <normal>.\n",
+        "Job <123> is submitted to default queue <normal>.\n",
+        "Cannot connect to LSF. Please wait ...\nJob <123> is submitted to queue <normal>.\n",
+    ],
+)
+def test_the_id_is_what_bsub_prints(out: str) -> None:
+    assert dialect().submitted(said(out), work(submission())) == "123"
+
+
+@pytest.mark.parametrize("out", ["", "Job <> is submitted", "Auftrag <123> angenommen.", "Job <12"])
+def test_without_an_id_it_is_not_submitted(out: str) -> None:
+    with pytest.raises(UnreadableOutput):
+        dialect().submitted(said(out), work(submission()))
+
+
+def test_children_are_named_by_their_array_and_index() -> None:
+    spoken = dialect()
+
+    assert spoken.child(LocalId("12"), 3) == "12[3]"
+    assert spoken.index(LocalId("12[3]")) == 3
+    assert spoken.index(LocalId("12")) is None
+
+
+@pytest.mark.parametrize(("index", "localid"), [("0", "12"), ("3", "12[3]"), ("10", "12[10]")])
+def test_a_job_knows_its_own_id(index: str, localid: str) -> None:
+    script = f"x={LsfDialect.localid_words}; echo $x"
+
+    env = {"LSB_JOBID": "12", "LSB_JOBINDEX": index}
+    done = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, check=True)
+
+    assert f"{localid}\n".encode() == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("sentence", "verdict"),
+    [
+        ("foo: No such queue. Job not submitted.", Refusal.PERMANENT),
+        ("User cannot use the queue. Job not submitted.", Refusal.PERMANENT),
+        ("Bad argument for option -n. Job not submitted.", Refusal.PERMANENT),
+        ("Bad resource requirement syntax. Job not submitted.", Refusal.PERMANENT),
+        ("RUNLIMIT: Cannot exceed queue's hard limit(s). Job not submitted.", Refusal.PERMANENT),
+        ("Error in rusage section: The merged value is outside the range set by RESRSV_LIMIT. Job not submitted.",
+         Refusal.PERMANENT),
+        ("Request aborted by esub. Job not submitted.", Refusal.PERMANENT),
+        ("User permission denied. Job not submitted.", Refusal.PERMANENT),
+        ("User <grid>: Pending job threshold reached. Retrying in 60 seconds...", Refusal.LIMIT),
+        ("Group <resUsers>: Pending job threshold reached. Job not submitted.", Refusal.LIMIT),
+        ("Queue has been closed. Job not submitted.", Refusal.LIMIT),
+        ("Job array index too large. Job not submitted.", Refusal.ARRAY),
+        ("LSF is down. Please wait ...", Refusal.UNSURE),
+        ("Cannot connect to LSF. Please wait ...", Refusal.UNSURE),
+        ("Failed in an LSF library call: Communication time out. Job not submitted.", Refusal.UNSURE),
+        ("Batch system concurrent query limit exceeded ... retrying in 1 second(s).", Refusal.UNSURE),
+        ("something that nobody knows", Refusal.UNSURE),
+    ],
+)  # fmt: skip
+def test_what_bsub_says_is_judged(sentence: str, verdict: Refusal) -> None:
+    assert verdict is judge(LsfDialect.rules, said(err=sentence, code=255))
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_every_kept_answer_reads(name: str) -> None:
+    found = dialect(READERS[name]).listed(recorded(name))
+
+    assert found
+    assert all(seen.word and seen.phase is not Phase.OTHER for seen in found.values())
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
+def test_half_an_answer_is_none(name: str, part: float) -> None:
+    done = recorded(name)
+    whole = done.out.rstrip()
+
+    with pytest.raises(UnreadableOutput):
+        dialect(READERS[name]).listed(replace(done, out=whole[: int(len(whole) * part)]))
+
+
+def test_one_that_announces_more_jobs_than_it_lists_is_none() -> None:
+    with pytest.raises(UnreadableOutput):
+        dialect().listed(said('{"COMMAND":"bjobs","JOBS":2,"RECORDS":[]}'))
+
+
+@pytest.mark.parametrize("name", ["lsf-10.1/bjobs-composed", "lsf-9.1/bjobs-composed"])
+def test_ends_are_told_apart(name: str) -> None:
+    found = dialect(READERS[name]).listed(recorded(name))
+
+    assert {localid: seen.cause for localid, seen in found.items() if seen.phase is Phase.ENDED} == {
+        "22005": EndCause.EXIT_CODE,
+        "22006": EndCause.EXIT_CODE,
+        "22007": EndCause.WALLTIME,
+        "22008": EndCause.CANCELLED,
+        "22009": EndCause.SIGNAL,
+    }
+    assert found[LocalId("22005")] == Seen(
+        phase=Phase.ENDED,
+        word="DONE",
+        tag="ok-1",
+        cause=EndCause.EXIT_CODE,
+        exit_code=0,
+        nodes=("node19",),
+        started=datetime(2018, 12, 28, 19, 56, tzinfo=UTC),
+        ended=datetime(2018, 12, 28, 19, 57, tzinfo=UTC),
+        usage=Usage(wall_s=1, user_s=1, max_rss_kb=5452595),
+    )
+    assert (found[LocalId("22009")].exit_code, found[LocalId("22009")].signal) == (137, 9)
+    assert found[LocalId("22009")].nodes == ("node1", "node2")
+
+
+@pytest.mark.parametrize("name", ["lsf-10.1/bjobs-composed", "lsf-9.1/bjobs-composed"])
+def test_jobs_that_have_not_ended_are_seen_with_their_tags(name: str) -> None:
+    found = dialect(READERS[name]).listed(recorded(name))
+
+    assert {localid: (seen.phase, seen.tag) for localid, seen in found.items() if seen.phase is not Phase.ENDED} == {
+        "22010": (Phase.QUEUED, "waits-10"),
+        "22011": (Phase.HELD, ""),
+        "22012[2]": (Phase.RUNNING, "arr-12"),  # by its name, where bjobs shows an array's number
+        "22013[3]": (Phase.EXITING, "arr-13"),
+    }
+
+
+def test_an_old_lsf_lists_tags_and_states() -> None:
+    found = dialect(Form.PLAIN).listed(recorded("lsf-7/bjobs"))
+
+    assert {localid: (seen.phase, seen.tag, seen.nodes) for localid, seen in found.items()} == {
+        "811659814": (Phase.QUEUED, "tag-1", ()),
+        "811659815": (Phase.RUNNING, "tag-2", ("node7.example.org",)),
+        "811659816[2]": (Phase.RUNNING, "arr-3", ("node1", "node2")),
+        "811659817": (Phase.ENDED, "tag-4", ("node1",)),
+    }
+
+
+def test_no_jobs_is_an_answer() -> None:
+    assert dialect().listed(recorded("lsf-10.1/bjobs-none")) == {}
+    for form in Form:
+        assert dialect(form).listed(said(err="No job found\n", code=255)) == {}
+
+
+@pytest.mark.parametrize("form", list(Form))
+@pytest.mark.parametrize(
+    "done",
+    [
+        said(),
+        said("\x00\x7fELF"),
+        said("null"),
+        said('{"COMMAND":"bjobs"}'),
+        said('{"COMMAND":"bjobs","JOBS":1,"RECORDS":[{"JOBID":"x; rm"}]}'),
+        said("Keine Verbindung\n"),
+        said(err="LSF is down. Please wait ...", code=255),
+        said(err="Failed in an LSF library call: Communication time out", code=255),
+    ],
+)
+def test_what_does_not_read_is_no_answer(form: Form, done: Completed) -> None:
+    with pytest.raises(BatchUnavailable):
+        dialect(form).listed(done)
+
+
+@pytest.mark.parametrize("word", sorted(STATES))
+def test_every_state_has_its_phase(word: str) -> None:
+    assert STATES[word] is one(stat=word).phase
+
+
+def test_a_state_that_nobody_knows_is_still_there() -> None:
+    assert one(stat="DREAM").phase is Phase.OTHER
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_every_reason_has_its_cause(reason: str) -> None:
+    """Whatever the exit code says."""
+    assert REASONS[reason] is one(stat="EXIT", exit_code="130", exit_reason=f"{reason}: job killed").cause
+
+
+def test_a_reason_that_nobody_knows_was_lsf_s_own() -> None:
+    assert one(stat="EXIT", exit_code="9", exit_reason="TERM_TOMORROW: job killed").cause is EndCause.CANCELLED_BY_LIMIT
+
+
+def test_the_question_is_one_for_all_jobs() -> None:
+    ids = [LocalId("1")]
+
+    assert dialect().listing(ids).argv[:3] == ("bjobs", "-a", "-o")
+    assert dialect().listing(ids).argv[-1] == "-json"
+    assert "delimiter='^'" in dialect(Form.DELIMITED).listing(ids).argv[-1]
+    assert dialect(Form.PLAIN).listing(ids).argv == ("bjobs", "-a", "-w")
+
+
+# --- acting ----------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_are_cancelled_held_and_released_together() -> None:
+    ids = [LocalId("1"), LocalId("2[3]")]
+    spoken = dialect()
+
+    assert [call.argv for call in (spoken.cancel(ids), spoken.hold(ids), spoken.release(ids))] == [
+        ("bkill", *ids),
+        ("bstop", *ids),
+        ("bresume", *ids),
+    ]
+
+
+def test_a_refusal_is_about_the_job_that_it_names() -> None:
+    ids = [LocalId("1"), LocalId("2[3]"), LocalId("4"), LocalId("5")]
+    out = "Job <1> is being terminated\n"
+    err = "Job <2[3]>: User permission denied\nJob <4>: Job has already finished\nJob <5>: No matching job found\n"
+
+    assert dialect().refused(said(out, err, 255, "bkill"), ids) == {"2[3]": "Job <2[3]>: User permission denied"}
+
+
+@pytest.mark.parametrize("err", ["LSF is down. Please wait ...", "Cannot connect to LSF. Please wait ...", "what?"])
+def test_silence_is_no_refusal(err: str) -> None:
+    with pytest.raises(BatchUnavailable):
+        dialect().refused(said(err=err, code=255, argv="bkill"), [LocalId("1")])
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("TERM_RUNLIMIT: job killed after reaching LSF run time limit.", EndCause.WALLTIME),
+        ("TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.", EndCause.MEMORY),
+        ("TERM_OWNER: job killed by owner.", EndCause.CANCELLED),
+        ("Exited with exit code 140.", None),
+    ],
+)
+def test_what_lsf_writes_into_the_output_tells_the_cause(line: str, cause: EndCause | None) -> None:
+    """As in the reports that people publish."""
+    assert cause is next((cause for pattern, cause in LsfDialect.said if re.search(pattern, line)), None)
