@@ -37,7 +37,7 @@ from arex.jobdesc.software import resolve_runtimes
 from arex.model.ids import JobId, LocalId
 from arex.ports import Backend, Capacity, Stager
 from arex.rte import installed
-from arex.staging.cleaning import Cleaner
+from arex.staging.disk.cleaning import Cleaner
 from arex.staging.engine import Engine
 from infoprovider.publish import Publisher
 from lrms import load as load_backend

@@ -15,8 +15,8 @@ from arex.clock import SystemClock
 from arex.controldir.layout import LAYOUTS
 from arex.controldir.store import ControlDir
 from arex.errors import ServiceError
-from arex.staging.cache import cached_files
-from arex.staging.cleaning import Cleaned, Cleaner
+from arex.staging.disk.cache import cached_files
+from arex.staging.disk.cleaning import Cleaned, Cleaner
 
 _config = click.option(
     "--config", "-c", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="arc.conf or YAML to use."

@@ -10,14 +10,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from arex.aio import in_thread
 from arex.errors import CacheUnavailable, UnsafePath
-from arex.staging import journal, place
-from arex.staging.cache import Cached, CacheRecord
-from arex.staging.mover import Facts, Mover, Place, Resume, Trouble, Verdict, from_os
-from arex.staging.part import Part, Wanted
-from arex.staging.place import Arrival
-from arex.staging.shares import Ticket
-from arex.staging.threads import in_thread
+from arex.staging.disk import journal, session
+from arex.staging.disk.cache import Cached, CacheRecord
+from arex.staging.disk.partfile import ExpectedContent, Part
+from arex.staging.disk.session import ReceivedFile
+from arex.staging.movers.base import ErrorKind, FileInfo, Mover, RemoteFile, Resume, TransferError, from_os
+from arex.staging.scheduler import Ticket
 from arex.staging.transfer import Failed, Transfer
 from arex.staging.url import CacheUse, Url, canonical
 
@@ -72,27 +72,27 @@ class Download(Transfer):
         self.shop.counters.downloads += 1
         self.shop.counters.bytes_in += self.size
 
-    def worded(self, url: Url, trouble: Trouble) -> str:
-        if trouble.verdict is Verdict.NO_SPACE:  # with us, not there
+    def worded(self, url: Url, trouble: TransferError) -> str:
+        if trouble.verdict is ErrorKind.NO_SPACE:  # with us, not there
             return f"Failed writing to destination: {self.entry.pfn} : {trouble}"
         begun = self.meter is not None and self.meter.moved
-        if not begun or trouble.verdict in {Verdict.NOT_FOUND, Verdict.PERMANENT}:
+        if not begun or trouble.verdict in {ErrorKind.NOT_FOUND, ErrorKind.PERMANENT}:
             return f"Failed checking source replica {url.shown}: Failed to obtain information about file: {trouble}"
         return f"Failed reading from source: {url.shown} : Failed while reading from source: {trouble}"
 
     # --- directly -----------------------------------------------------------------------------------------------
 
-    async def _fetch_and_place(self, mover: Mover, source: Place) -> None:
+    async def _fetch_and_place(self, mover: Mover, source: RemoteFile) -> None:
         url = str(source.url)
         begun, facts = self.stage.journal.begun.get(self.entry.pfn, ("", None))
-        facts = facts if begun == journal.mark(url) else None
+        facts = facts if begun == journal.url_digest(url) else None
 
-        async def begins(facts: Facts) -> None:
+        async def begins(facts: FileInfo) -> None:
             fact = journal.begun(self.entry.pfn, url, facts)
             await in_thread(self.stage.journal.add, [fact], durable=False)
 
         part = await self._fetch(mover, source, self.stage.journal.part_of(self.entry.pfn), facts, begins)
-        arrival = Arrival(self.entry.pfn, url, part.body, self.replicas[0].executable, self.shop.durable)
+        arrival = ReceivedFile(self.entry.pfn, url, part.body, self.replicas[0].executable, self.shop.durable)
         if part.body is not None:
             arrival.durable = False
         if part.body is not None and self.stage.keeper.has_room:
@@ -105,14 +105,14 @@ class Download(Transfer):
             raise from_os(exc) from exc
 
     async def _fetch(
-        self, mover: Mover, source: Place, path: str, facts: Facts | None,
-        begins: Callable[[Facts], Awaitable[None]], *, in_memory: bool = True,
+        self, mover: Mover, source: RemoteFile, path: str, facts: FileInfo | None,
+        begins: Callable[[FileInfo], Awaitable[None]], *, in_memory: bool = True,
     ) -> Part:  # fmt: skip
         url = source.url
         assert self.meter is not None
         part = Part(
             path=path,
-            wanted=Wanted(size=url.size, checksum=url.checksum, algorithm=url.algorithm),
+            wanted=ExpectedContent(size=url.size, checksum=url.checksum, algorithm=url.algorithm),
             meter=self.meter,
             begun=begins,
             in_memory=in_memory,
@@ -121,7 +121,7 @@ class Download(Transfer):
         self.state = "TRANSFERRING"
         resume = None if facts is None else await in_thread(_resume, path, facts)
         try:
-            await mover.fetch(source, _Told(part, self, resume), resume)
+            await mover.fetch(source, _NotingSink(part, self, resume), resume)
             await part.finish()
         finally:
             await part.stop()
@@ -160,10 +160,10 @@ class Download(Transfer):
         self.shop.processor.leave(self.look_up)
         self.shop.counters.cache_misses += 1
 
-        async def fetch(mover: Mover, source: Place) -> Facts:
+        async def fetch(mover: Mover, source: RemoteFile) -> FileInfo:
             url = str(source.url)
 
-            async def begins(facts: Facts) -> None:
+            async def begins(facts: FileInfo) -> None:
                 if facts.size is not None and facts.size < _LEAST_RESUME:
                     await in_thread(cached.begin_small)
                 else:
@@ -216,7 +216,7 @@ class Download(Transfer):
         """Whether the file could be linked to."""
         try:
             self.size = await in_thread(_readable, here)
-            await in_thread(place.link, self.stage.staging.session, self.entry.pfn, there)
+            await in_thread(session.link, self.stage.staging.session, self.entry.pfn, there)
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
         except OSError as exc:
@@ -226,14 +226,14 @@ class Download(Transfer):
 
 
 @dataclass(slots=True)
-class _Told:
+class _NotingSink:
     """A part whose resumption is told."""
 
     part: Part
     download: Download
     resume: Resume | None
 
-    async def begin(self, facts: Facts, start: int) -> None:
+    async def begin(self, facts: FileInfo, start: int) -> None:
         await self.part.begin(facts, start)
         if start:
             self.download.shop.counters.resumed += 1
@@ -243,7 +243,7 @@ class _Told:
         await self.part.write(data)
 
 
-def agree(record: CacheRecord, facts: Facts) -> bool:
+def agree(record: CacheRecord, facts: FileInfo) -> bool:
     """Whether a copy is of what the source has now."""
     if facts.size is not None and facts.size != record.size:
         return False
@@ -254,7 +254,7 @@ def agree(record: CacheRecord, facts: Facts) -> bool:
     return facts.size is not None
 
 
-def _resume(path: str, facts: Facts) -> Resume | None:
+def _resume(path: str, facts: FileInfo) -> Resume | None:
     """What of a part file is of use; its last byte is asked for again, so that there is something to ask for."""
     with contextlib.suppress(FileNotFoundError):
         offset = Path(path).stat().st_size

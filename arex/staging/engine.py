@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from arex.aio import in_thread
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.staging import DataStagingBlock
@@ -23,15 +24,14 @@ from arex.errors import CorruptFile
 from arex.model.ids import JobId
 from arex.ports import Staged, Stager, Staging
 from arex.staging import statefile
-from arex.staging.cache import Cache
-from arex.staging.grants import Grants
+from arex.staging.batch import Note, Stage
+from arex.staging.disk.cache import Cache
 from arex.staging.meter import Meter
-from arex.staging.mover import Means
-from arex.staging.schemes import Movers
-from arex.staging.shares import Pool, Turns
-from arex.staging.stage import Note, Stage
-from arex.staging.threads import in_thread
-from arex.staging.transfer import Counters, Shop
+from arex.staging.movers.base import MoverSettings
+from arex.staging.movers.fsspec.allowed import Grants
+from arex.staging.movers.registry import Movers
+from arex.staging.scheduler import FairQueue, KeyedQueue
+from arex.staging.transfer import Counters, TransferContext
 from arex.staging.url import Url
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Engine:
         config: DataStagingBlock,
         clock: Clock,
         *,
-        means: Means,
+        means: MoverSettings,
         cache: Cache | None = None,
         per_host: int = 0,
         durable: bool = True,
@@ -64,18 +64,18 @@ class Engine:
         weights = {
             f"{each.share}-{way}": each.priority for each in config.sharepriority for way in ("download", "upload")
         }
-        self._shop = Shop(
+        self._shop = TransferContext(
             clock=clock,
             movers=Movers(means, grants=Grants(config.fsspec, config.fsspec_options)),
-            delivery=Pool(
+            delivery=FairQueue(
                 config.maxdelivery,
                 emergency=config.maxemergency,
                 per_share=config.maxprepared,
                 per_host=per_host,
                 weights=weights,
             ),
-            processor=Pool(config.maxprocessor, weights=weights),
-            turns=Turns(),
+            processor=FairQueue(config.maxprocessor, weights=weights),
+            turns=KeyedQueue(),
             cache=cache,
             durable=durable,
             most_tries=config.maxtransfertries,
@@ -93,7 +93,7 @@ class Engine:
     def from_config(cls, config: Configuration, clock: Clock, note: Note = lambda _job, _text: None) -> Self:
         """The engine that a site's configuration asks for."""
         staging = config.staging
-        means = Means(
+        means = MoverSettings(
             cert_dir=config.common.x509_cert_dir,
             http_proxy=config.common.http_proxy,
             partial_get=staging.httpgetpartial,

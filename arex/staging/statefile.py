@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from arex.staging.stage import Stage
+from arex.staging.batch import Stage
 from arex.staging.transfer import Transfer
 
 #: A list for people and tools that look at the load; a longer one costs more than it tells.

@@ -20,13 +20,13 @@ from arex.config.values import CopyUrl
 from arex.errors import StagingError
 from arex.model.files import FileEntry
 from arex.ports import Staging
-from arex.staging.cache import Cache
-from arex.staging.journal import Journal
+from arex.staging.disk.cache import Cache
+from arex.staging.disk.journal import Journal
+from arex.staging.disk.session import SessionWriter
 from arex.staging.meter import Meter
-from arex.staging.mover import Mover, Place, Trouble, Verdict
-from arex.staging.place import Doorkeeper
-from arex.staging.schemes import Movers
-from arex.staging.shares import Pool, Ticket, Turns
+from arex.staging.movers.base import ErrorKind, Mover, RemoteFile, TransferError
+from arex.staging.movers.registry import Movers
+from arex.staging.scheduler import FairQueue, KeyedQueue, Ticket
 from arex.staging.url import Url
 
 _T = TypeVar("_T")
@@ -63,14 +63,14 @@ class Counters:
 
 
 @dataclass(slots=True, kw_only=True)
-class Shop:
+class TransferContext:
     """What all transfers share."""
 
     clock: Clock
     movers: Movers
-    delivery: Pool
-    processor: Pool
-    turns: Turns
+    delivery: FairQueue
+    processor: FairQueue
+    turns: KeyedQueue
     cache: Cache | None
     durable: bool
     most_tries: int
@@ -80,12 +80,12 @@ class Shop:
     unwatch: Callable[[Meter], None]
 
 
-class Company(Protocol):
+class TransferOwner(Protocol):
     """The staging that a transfer belongs to."""
 
     staging: Staging
     journal: Journal
-    keeper: Doorkeeper
+    keeper: SessionWriter
 
     async def note(self, text: str) -> None:
         """A line for the job's log."""
@@ -104,8 +104,8 @@ class Company(Protocol):
 class Transfer(ABC):
     """What both directions have in common; ``move`` is the subclass's."""
 
-    shop: Shop
-    stage: Company
+    shop: TransferContext
+    stage: TransferOwner
     entry: FileEntry
     replicas: tuple[Url, ...]
     ticket: Ticket
@@ -154,7 +154,7 @@ class Transfer(ABC):
 
     # --- tries --------------------------------------------------------------------------------------------------
 
-    async def tried(self, attempt: Callable[[Mover, Place], Awaitable[_T]], pool: Pool, ticket: Ticket) -> _T:
+    async def tried(self, attempt: Callable[[Mover, RemoteFile], Awaitable[_T]], pool: FairQueue, ticket: Ticket) -> _T:
         """
         Attempt over replicas and again after pauses, with a place in ``pool`` each time.
 
@@ -168,7 +168,7 @@ class Transfer(ABC):
                 await pool.enter(ticket)
             try:
                 return await self._watched(url, attempt)
-            except Trouble as trouble:
+            except TransferError as trouble:
                 pool.leave(ticket)
                 self.state = "TRANSFER"
                 pause = tries.after(trouble)
@@ -176,7 +176,7 @@ class Transfer(ABC):
                     raise self._end(*(tries.held or (url, trouble))) from trouble
                 await self._again(url, trouble, tries, pause)
 
-    async def _again(self, url: Url, trouble: Trouble, tries: _Tries, pause: float) -> None:
+    async def _again(self, url: Url, trouble: TransferError, tries: _Tries, pause: float) -> None:
         self.shop.counters.retries += 1
         if tries.candidates[0] != url:
             then = f"going on with {tries.candidates[0].shown}"
@@ -186,13 +186,13 @@ class Transfer(ABC):
         if pause:
             await self.shop.clock.sleep(pause)
 
-    async def _watched(self, url: Url, attempt: Callable[[Mover, Place], Awaitable[_T]]) -> _T:
+    async def _watched(self, url: Url, attempt: Callable[[Mover, RemoteFile], Awaitable[_T]]) -> _T:
         """One attempt, broken off when it is too slow."""
         try:
             mover = await self.shop.movers.of(url.scheme)
         except StagingError as exc:
-            raise Trouble(Verdict.PERMANENT, str(exc)) from exc
-        place = Place(url, Path(self.entry.credential) if self.entry.credential else None)
+            raise TransferError(ErrorKind.PERMANENT, str(exc)) from exc
+        place = RemoteFile(url, Path(self.entry.credential) if self.entry.credential else None)
         loop = asyncio.get_running_loop()
         scope = asyncio.timeout(None)
         self.meter = Meter(self.entry.pfn, self.shop.clock.monotonic(), lambda: scope.reschedule(loop.time()))
@@ -201,19 +201,19 @@ class Transfer(ABC):
             async with scope:
                 return await attempt(mover, place)
         except TimeoutError as exc:
-            raise Trouble(Verdict.TEMPORARY, f"too slow: {self.meter.reason}") from exc
+            raise TransferError(ErrorKind.TEMPORARY, f"too slow: {self.meter.reason}") from exc
         finally:
             self.shop.unwatch(self.meter)
             self.size = self.meter.skipped + self.meter.moved
             self.meter = None
 
-    def _end(self, url: Url, trouble: Trouble) -> Failed | Held:
-        if trouble.verdict is Verdict.CREDENTIAL:
+    def _end(self, url: Url, trouble: TransferError) -> Failed | Held:
+        if trouble.verdict is ErrorKind.CREDENTIAL:
             return Held(f"{url.shown}: {trouble}")
         return Failed(self.worded(url, trouble))
 
     @abstractmethod
-    def worded(self, url: Url, trouble: Trouble) -> str:
+    def worded(self, url: Url, trouble: TransferError) -> str:
         """The end in ARC's words."""
 
 
@@ -227,9 +227,9 @@ class _Tries:
     _round: int = 0  #: candidates tried since the last pause
     _corrupt: dict[Url, int] = field(default_factory=dict)
     _full: int = 0
-    held: tuple[Url, Trouble] | None = None  #: a replica that would do with another credential
+    held: tuple[Url, TransferError] | None = None  #: a replica that would do with another credential
 
-    def after(self, trouble: Trouble) -> float | None:
+    def after(self, trouble: TransferError) -> float | None:
         """The pause before the next try, in seconds; None: there is none."""
         self.made += 1
         url = self.candidates.pop(0)
@@ -242,24 +242,24 @@ class _Tries:
             return _pause(self.made, trouble)
         return 0.0 if self.candidates and self.made < self.most else None
 
-    def _may_pass(self, url: Url, trouble: Trouble) -> bool:
+    def _may_pass(self, url: Url, trouble: TransferError) -> bool:
         match trouble.verdict:
-            case Verdict.TEMPORARY:
+            case ErrorKind.TEMPORARY:
                 return True
-            case Verdict.NO_SPACE:
+            case ErrorKind.NO_SPACE:
                 self._full += 1
                 return self._full < _SPACE_TRIES
-            case Verdict.CORRUPT:
+            case ErrorKind.CORRUPT:
                 self._corrupt[url] = self._corrupt.get(url, 0) + 1
                 return self._corrupt[url] < _CORRUPT_TRIES
-            case Verdict.CREDENTIAL:
+            case ErrorKind.CREDENTIAL:
                 self.held = (url, trouble)
                 return False
-            case Verdict.PERMANENT | Verdict.NOT_FOUND:
+            case ErrorKind.PERMANENT | ErrorKind.NOT_FOUND:
                 return False
 
 
-def _pause(made: int, trouble: Trouble) -> float:
+def _pause(made: int, trouble: TransferError) -> float:
     """Twice as long each time, spread so that many do not come back at once; as long as the server asks for."""
     pause = min(_FIRST_PAUSE_S * 2.0 ** (made - 1), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
     return max(pause, min(trouble.retry_after or 0.0, _LONGEST_ASKED_S))

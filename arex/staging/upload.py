@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from arex.aio import in_thread
 from arex.controldir import beneath
 from arex.errors import UnsafePath
-from arex.staging import journal
-from arex.staging.mover import Mover, Place, Trouble, Verdict, from_os
-from arex.staging.place import Parcel
-from arex.staging.threads import in_thread
+from arex.staging.disk import journal
+from arex.staging.disk.session import SessionReader
+from arex.staging.movers.base import ErrorKind, Mover, RemoteFile, TransferError, from_os
 from arex.staging.transfer import Failed, Transfer
 from arex.staging.url import Url
 
 
-class _Exists(Trouble):
+class _Exists(TransferError):
     """Somebody else's file is at the target."""
 
 
@@ -41,16 +41,16 @@ class Upload(Transfer):
             where = f"file:{self.stage.staging.session}{self.entry.pfn}"
             raise Failed(f"Failed checking source replica {where}: {from_os(exc)}") from exc
 
-    async def _send(self, mover: Mover, target: Place, fd: int) -> None:
+    async def _send(self, mover: Mover, target: RemoteFile, fd: int) -> None:
         assert self.meter is not None
         self.state = "TRANSFERRING"
-        known = (self.entry.pfn, journal.mark(str(target.url)))
+        known = (self.entry.pfn, journal.url_digest(str(target.url)))
         overwrite = target.url.overwrite or known in self.stage.journal.sending
         if not overwrite:
             await _look(mover, target)
         if known not in self.stage.journal.sending:
             await self._write_down(journal.sending(self.entry.pfn, str(target.url)))
-        await mover.send(target, Parcel(fd, self.meter), overwrite=overwrite)
+        await mover.send(target, SessionReader(fd, self.meter), overwrite=overwrite)
         await self._write_down(journal.sent(self.entry.pfn, str(target.url)))
 
     async def _write_down(self, fact: journal.Fact) -> None:
@@ -59,23 +59,23 @@ class Upload(Transfer):
         except OSError as exc:
             raise from_os(exc) from exc
 
-    def worded(self, url: Url, trouble: Trouble) -> str:
+    def worded(self, url: Url, trouble: TransferError) -> str:
         if isinstance(trouble, _Exists):
             return f"Destination {url.shown} already exists"
         return f"Failed writing to destination: {url.shown} : Failed while writing to destination: {trouble}"
 
 
-async def _look(mover: Mover, target: Place) -> None:
+async def _look(mover: Mover, target: RemoteFile) -> None:
     """
     Nothing may be at the target.
 
     Raises:
-        Trouble: something is, or nobody can tell.
+        TransferError: something is, or nobody can tell.
     """
     try:
         await mover.stat(target)
-    except Trouble as trouble:
-        if trouble.verdict is Verdict.NOT_FOUND:
+    except TransferError as trouble:
+        if trouble.verdict is ErrorKind.NOT_FOUND:
             return
         raise
-    raise _Exists(Verdict.PERMANENT, "it already exists", cure="remove it, or set overwrite=yes")
+    raise _Exists(ErrorKind.PERMANENT, "it already exists", cure="remove it, or set overwrite=yes")

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from arex.errors import StagingError
-from arex.staging.digest import Checksum, algorithm_of, checksum
+from arex.staging.checksum import Checksum, algorithm_of, checksum
 
 Options = tuple[tuple[str, str], ...]
 

@@ -11,29 +11,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from arex.staging.apart.wire import Kind, encoded
-from arex.staging.digest import Checksum
-from arex.staging.mover import Facts, Means, Place, Resume, Sink, Source, Trouble, Verdict
+from arex.staging.checksum import Checksum
+from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
+from arex.staging.movers.isolated.wire import Kind, encoded
 
-FACTS: Final = Facts(
+FACTS: Final = FileInfo(
     size=5, modified=datetime(2026, 1, 2, 3, 4, 5, 678, UTC), etag='"e"', checksums=(Checksum("adler32", "00000001"),)
 )
 PIECE: Final = bytes(range(256)) * 4096
 
 
 class OddMover:
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: MoverSettings) -> None:
         self._means = means
 
-    async def stat(self, place: Place) -> Facts:
+    async def stat(self, place: RemoteFile) -> FileInfo:
         word, _, rest = place.url.path.strip("/").partition("/")
         match word:
             case "variable":
-                return Facts(etag=os.environ.get(rest, ""))
+                return FileInfo(etag=os.environ.get(rest, ""))
             case "means":
-                return Facts(etag=f"{self._means.cert_dir} {self._means.http_proxy} {self._means.inactivity_s}")
+                return FileInfo(etag=f"{self._means.cert_dir} {self._means.http_proxy} {self._means.inactivity_s}")
             case "who":
-                return Facts(etag=f"{place.credential} {place.url.options}")
+                return FileInfo(etag=f"{place.credential} {place.url.options}")
             case "say":
                 for number in range(1000):
                     sys.stderr.write(f"line {number} root://host//file?authz=hidden\n")
@@ -49,10 +49,10 @@ class OddMover:
                 _raise(word)
         return FACTS
 
-    async def fetch(self, place: Place, sink: Sink, resume: Resume | None) -> None:
+    async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
         word, _, rest = place.url.path.strip("/").partition("/")
         start = 0 if resume is None else resume.offset
-        await sink.begin(Facts(size=start), start)
+        await sink.begin(FileInfo(size=start), start)
         if word == "own":
             await sink.write(b"first")
             await _frames(int(rest))
@@ -62,7 +62,7 @@ class OddMover:
             else:
                 await sink.write(PIECE)
 
-    async def send(self, place: Place, source: Source, *, overwrite: bool) -> None:
+    async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
         """Begins three times; what is not whole goes."""
         path = Path(place.url.path)
         assert overwrite
@@ -84,7 +84,7 @@ class OddMover:
 
 
 class NoMover:
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: MoverSettings) -> None:
         raise ZeroDivisionError(str(means.cert_dir))
 
 
@@ -92,7 +92,7 @@ def _raise(word: str) -> None:
     if word == "bug":
         raise KeyError(word)
     if word == "trouble":
-        raise Trouble(Verdict.NO_SPACE, "a\nb", cure="c", retry_after=1.5)
+        raise TransferError(ErrorKind.NO_SPACE, "a\nb", cure="c", retry_after=1.5)
 
 
 async def _frames(number: int) -> None:

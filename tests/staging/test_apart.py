@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from arex.staging.apart import process
-from arex.staging.apart.mover import ApartMover
-from arex.staging.apart.wire import WINDOW
-from arex.staging.mover import Facts, Means, Place, Resume, Trouble, Verdict
+from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, TransferError
+from arex.staging.movers.isolated import process
+from arex.staging.movers.isolated.mover import SubprocessMover
+from arex.staging.movers.isolated.wire import WINDOW
 from arex.staging.url import Url
 from tests.environments import ROOT
 from tests.staging.conftest import HastyClock
@@ -28,8 +28,8 @@ ODD = "tests.staging.movers_apart:OddMover"
 CALLED = "the odd mover"
 
 
-def at(path: str) -> Place:
-    return Place(Url("odd", "host", path))
+def at(path: str) -> RemoteFile:
+    return RemoteFile(Url("odd", "host", path))
 
 
 @pytest.fixture
@@ -38,8 +38,10 @@ async def clock() -> HastyClock:
 
 
 @pytest.fixture
-async def mover(clock: HastyClock) -> AsyncIterator[ApartMover]:
-    made = ApartMover(ODD, CALLED, Means(cert_dir=Path("/certs"), http_proxy="p", inactivity_s=7, clock=clock))
+async def mover(clock: HastyClock) -> AsyncIterator[SubprocessMover]:
+    made = SubprocessMover(
+        ODD, CALLED, MoverSettings(cert_dir=Path("/certs"), http_proxy="p", inactivity_s=7, clock=clock)
+    )
     yield made
     async with asyncio.timeout(20):
         await made.close()
@@ -49,12 +51,12 @@ class Gathered:
     """A sink."""
 
     def __init__(self, fault: Exception | None = None) -> None:
-        self.size, self.starts = 0, list[tuple[Facts, int]]()
+        self.size, self.starts = 0, list[tuple[FileInfo, int]]()
         self.fault = fault
         self.go = asyncio.Event()
         self.go.set()
 
-    async def begin(self, facts: Facts, start: int) -> None:
+    async def begin(self, facts: FileInfo, start: int) -> None:
         self.starts.append((facts, start))
 
     async def write(self, data: bytes) -> None:
@@ -81,7 +83,7 @@ class Pieces:
             raise self._fault
 
 
-def requests(mover: ApartMover) -> int:
+def requests(mover: SubprocessMover) -> int:
     """That the process is not done with."""
     assert mover._process is not None
     return len(mover._process._requests)
@@ -90,39 +92,39 @@ def requests(mover: ApartMover) -> int:
 # --- what crosses -----------------------------------------------------------------------------------------------
 
 
-async def test_facts_and_means_and_places_cross(mover: ApartMover, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_facts_and_means_and_places_cross(mover: SubprocessMover, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ODD_WORD", "blue")
     assert FACTS == await mover.stat(at("/facts"))
     assert "blue" == (await mover.stat(at("/variable/ODD_WORD"))).etag
     assert "/certs p 7" == (await mover.stat(at("/means"))).etag
-    place = Place(Url("odd", "host", "/who", (("a", "b\udcff"),)), Path("/some\n where"))
+    place = RemoteFile(Url("odd", "host", "/who", (("a", "b\udcff"),)), Path("/some\n where"))
     assert f"{place.credential} {place.url.options}" == (await mover.stat(place)).etag
 
 
-async def test_a_trouble_crosses_as_it_is(mover: ApartMover) -> None:
-    with pytest.raises(Trouble) as caught:
+async def test_a_trouble_crosses_as_it_is(mover: SubprocessMover) -> None:
+    with pytest.raises(TransferError) as caught:
         await mover.stat(at("/trouble"))
     trouble = caught.value
-    assert (Verdict.NO_SPACE, "a\nb", "c", 1.5) == (trouble.verdict, trouble.text, trouble.cure, trouble.retry_after)
+    assert (ErrorKind.NO_SPACE, "a\nb", "c", 1.5) == (trouble.verdict, trouble.text, trouble.cure, trouble.retry_after)
 
 
-async def test_a_bug_crosses_with_its_place(mover: ApartMover) -> None:
+async def test_a_bug_crosses_with_its_place(mover: SubprocessMover) -> None:
     with pytest.raises(RuntimeError, match="KeyError") as caught:
         await mover.stat(at("/bug/x"))
     assert "movers_apart.py" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize("path", ["/large/40", "/tiny/3000", "/large/0"])
-async def test_bytes_come_in_and_the_start_is_told(mover: ApartMover, path: str) -> None:
+async def test_bytes_come_in_and_the_start_is_told(mover: SubprocessMover, path: str) -> None:
     """More than there is credit for at one time, and very small pieces."""
-    sink, facts = Gathered(), Facts(size=50)
+    sink, facts = Gathered(), FileInfo(size=50)
     await mover.fetch(at(path), sink, Resume(17, facts))
     count = int(path.rpartition("/")[2])
     assert (count if "tiny" in path else count * len(PIECE)) == sink.size
-    assert [(Facts(size=17), 17)] == sink.starts
+    assert [(FileInfo(size=17), 17)] == sink.starts
 
 
-async def test_bytes_go_out_and_again_from_the_start(mover: ApartMover, tmp_path: Path) -> None:
+async def test_bytes_go_out_and_again_from_the_start(mover: SubprocessMover, tmp_path: Path) -> None:
     """More than once the credit, so that none is lost with what was dropped."""
     for _ in range(3):
         await mover.send(at(f"{tmp_path}/out"), Pieces(20), overwrite=True)
@@ -130,16 +132,18 @@ async def test_bytes_go_out_and_again_from_the_start(mover: ApartMover, tmp_path
     assert 0 == requests(mover)
 
 
-async def test_a_fault_of_the_sink_stops_the_mover_and_comes_out_as_it_is(mover: ApartMover) -> None:
-    for fault in (Trouble(Verdict.NO_SPACE, "full"), ZeroDivisionError()):
+async def test_a_fault_of_the_sink_stops_the_mover_and_comes_out_as_it_is(mover: SubprocessMover) -> None:
+    for fault in (TransferError(ErrorKind.NO_SPACE, "full"), ZeroDivisionError()):
         with pytest.raises(type(fault)) as caught:
             await mover.fetch(at("/large/1000000"), Gathered(fault), None)
         assert fault is caught.value
         assert 0 == requests(mover)
 
 
-async def test_a_fault_of_the_source_stops_the_mover_and_comes_out_as_it_is(mover: ApartMover, tmp_path: Path) -> None:
-    for fault in (Trouble(Verdict.TEMPORARY, "shorter"), ZeroDivisionError()):
+async def test_a_fault_of_the_source_stops_the_mover_and_comes_out_as_it_is(
+    mover: SubprocessMover, tmp_path: Path
+) -> None:
+    for fault in (TransferError(ErrorKind.TEMPORARY, "shorter"), ZeroDivisionError()):
         with pytest.raises(type(fault)) as caught:
             await mover.send(at(f"{tmp_path}/out"), Pieces(3, fault), overwrite=True)
         assert fault is caught.value
@@ -147,8 +151,8 @@ async def test_a_fault_of_the_source_stops_the_mover_and_comes_out_as_it_is(move
         assert 0 == requests(mover)
 
 
-async def test_a_url_of_any_length_is_answered(mover: ApartMover) -> None:
-    with pytest.raises(Trouble, match="not a URL that can be asked for"):
+async def test_a_url_of_any_length_is_answered(mover: SubprocessMover) -> None:
+    with pytest.raises(TransferError, match="not a URL that can be asked for"):
         await mover.stat(at("/" + "x" * 1_000_000))
     assert FACTS == await mover.stat(at("/" + "\x01" * 60_000))
 
@@ -156,7 +160,7 @@ async def test_a_url_of_any_length_is_answered(mover: ApartMover) -> None:
 # --- side by side -----------------------------------------------------------------------------------------------
 
 
-async def test_a_slow_sink_holds_up_nobody_and_memory_stays_flat(mover: ApartMover) -> None:
+async def test_a_slow_sink_holds_up_nobody_and_memory_stays_flat(mover: SubprocessMover) -> None:
     slow = Gathered()
     slow.go.clear()
     first = asyncio.ensure_future(mover.fetch(at("/large/300"), slow, None))
@@ -182,7 +186,7 @@ def peak(pid: int) -> int:
 
 
 @pytest.mark.parametrize("way", ["in", "out", "look"])
-async def test_a_cancelled_transfer_leaves_nothing(mover: ApartMover, tmp_path: Path, way: str) -> None:
+async def test_a_cancelled_transfer_leaves_nothing(mover: SubprocessMover, tmp_path: Path, way: str) -> None:
     source, sink = Pieces(2), Gathered()
     source.go.clear()
     work: dict[str, Callable[[], Coroutine[object, object, object]]] = {
@@ -206,55 +210,57 @@ async def test_a_cancelled_transfer_leaves_nothing(mover: ApartMover, tmp_path: 
 
 
 async def test_crashes_are_said_and_it_is_started_again_later_and_later(
-    mover: ApartMover, clock: HastyClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    mover: SubprocessMover, clock: HastyClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arex.staging.apart.mover._SOUND_S", 3600)
+    monkeypatch.setattr("arex.staging.movers.isolated.mover._SOUND_S", 3600)
     for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL):
-        with pytest.raises(Trouble, match=rf"{CALLED} has crashed \(signal {number}\)") as caught:
+        with pytest.raises(TransferError, match=rf"{CALLED} has crashed \(signal {number}\)") as caught:
             await mover.stat(at(f"/die/{number}"))
-        assert Verdict.TEMPORARY is caught.value.verdict
+        assert ErrorKind.TEMPORARY is caught.value.verdict
     assert FACTS == await mover.stat(at("/facts"))
     assert [1, 2, 4] == [round(each + 0.5) for each in clock.slept]
     warned = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert ["mover.crashed"] * 4 == [getattr(each, "event", "") for each in warned]
 
 
-async def test_a_crash_ends_all_transfers_that_are_under_way(mover: ApartMover) -> None:
+async def test_a_crash_ends_all_transfers_that_are_under_way(mover: SubprocessMover) -> None:
     under_way = [asyncio.ensure_future(mover.fetch(at("/large/1000000"), Gathered(), None)) for _ in range(5)]
     await mover.stat(at("/facts"))
-    with pytest.raises(Trouble, match="signal 9"):
+    with pytest.raises(TransferError, match="signal 9"):
         await mover.stat(at("/die/9"))
     for each in await asyncio.gather(*under_way, return_exceptions=True):
-        assert isinstance(each, Trouble)
-        assert Verdict.TEMPORARY is each.verdict
+        assert isinstance(each, TransferError)
+        assert ErrorKind.TEMPORARY is each.verdict
 
 
 @pytest.mark.parametrize("said", junk())
-async def test_whoever_breaks_the_rules_is_ended(mover: ApartMover, said: str) -> None:
-    with pytest.raises(Trouble, match=f"has been stopped: .*{said}"):
+async def test_whoever_breaks_the_rules_is_ended(mover: SubprocessMover, said: str) -> None:
+    with pytest.raises(TransferError, match=f"has been stopped: .*{said}"):
         await mover.stat(at(f"/junk/{junk()[said].hex()}"))
     assert FACTS == await mover.stat(at("/facts"))
 
 
-async def test_bytes_without_credit_are_not_kept(mover: ApartMover) -> None:
+async def test_bytes_without_credit_are_not_kept(mover: SubprocessMover) -> None:
     sink = Gathered()
     sink.go.clear()
     taking = asyncio.ensure_future(mover.fetch(at("/own/1"), sink, None))
     while not sink.starts or mover.pid:
         await asyncio.sleep(0.01)
     sink.go.set()
-    with pytest.raises(Trouble, match="has been stopped: more bytes than there is credit for"):
+    with pytest.raises(TransferError, match="has been stopped: more bytes than there is credit for"):
         await taking
     assert sink.size <= WINDOW
 
 
-async def test_whoever_says_nothing_is_ended(mover: ApartMover, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whoever_says_nothing_is_ended(mover: SubprocessMover, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_PING_S", 0.1)
-    with pytest.raises(Trouble, match="has been stopped: it does not answer"):
+    with pytest.raises(TransferError, match="has been stopped: it does not answer"):
         await mover.stat(at("/stand"))
 
 
-async def test_what_it_prints_is_in_the_log_within_bounds(mover: ApartMover, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_it_prints_is_in_the_log_within_bounds(
+    mover: SubprocessMover, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     await mover.stat(at("/say"))
     await mover.close()
@@ -264,36 +270,36 @@ async def test_what_it_prints_is_in_the_log_within_bounds(mover: ApartMover, cap
     assert f"{CALLED} said 901 lines more" == said[-1]
 
 
-async def test_closing_ends_it_and_what_was_under_way(mover: ApartMover) -> None:
+async def test_closing_ends_it_and_what_was_under_way(mover: SubprocessMover) -> None:
     running = asyncio.ensure_future(mover.fetch(at("/large/1000000"), Gathered(), None))
     await mover.stat(at("/facts"))
     pid = mover.pid
     await mover.close()
-    with pytest.raises(Trouble, match="given up"):
+    with pytest.raises(TransferError, match="given up"):
         await running
     assert pid is not None
     assert not Path(f"/proc/{pid}").exists()
 
 
 async def test_closing_waits_for_no_pause(
-    mover: ApartMover, clock: HastyClock, monkeypatch: pytest.MonkeyPatch
+    mover: SubprocessMover, clock: HastyClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arex.staging.apart.mover._SOUND_S", 3600)
-    monkeypatch.setattr("arex.staging.apart.mover._FIRST_PAUSE_S", 60)
+    monkeypatch.setattr("arex.staging.movers.isolated.mover._SOUND_S", 3600)
+    monkeypatch.setattr("arex.staging.movers.isolated.mover._FIRST_PAUSE_S", 60)
     for _ in range(2):
-        with pytest.raises(Trouble, match="crashed"):
+        with pytest.raises(TransferError, match="crashed"):
             await mover.stat(at("/die/9"))
     waiting = asyncio.ensure_future(mover.stat(at("/facts")))
     while not clock.slept:
         await asyncio.sleep(0)
     await mover.close()
     assert not waiting.done()
-    with pytest.raises(Trouble, match="given up"):
+    with pytest.raises(TransferError, match="given up"):
         await waiting
     assert mover.pid is None
 
 
-async def test_it_ends_with_its_socket(mover: ApartMover) -> None:
+async def test_it_ends_with_its_socket(mover: SubprocessMover) -> None:
     await mover.stat(at("/facts"))
     assert mover._process is not None
     mover._process._wire.close()
@@ -305,14 +311,14 @@ async def test_it_ends_when_the_service_does(busy: bool) -> None:
     """Also if it can't listen just then."""
     code = f"""
 import asyncio, sys, pathlib
-from arex.staging.apart.mover import ApartMover
-from arex.staging.mover import Means, Place
+from arex.staging.movers.isolated.mover import SubprocessMover
+from arex.staging.movers.base import MoverSettings, RemoteFile
 from arex.staging.url import Url
 async def main():
-    mover = ApartMover({ODD!r}, "x", Means(cert_dir=pathlib.Path("/")))
-    await mover.stat(Place(Url("odd", "host", "/facts")))
+    mover = SubprocessMover({ODD!r}, "x", MoverSettings(cert_dir=pathlib.Path("/")))
+    await mover.stat(RemoteFile(Url("odd", "host", "/facts")))
     if {busy}:
-        standing = asyncio.ensure_future(mover.stat(Place(Url("odd", "host", "/stand"))))
+        standing = asyncio.ensure_future(mover.stat(RemoteFile(Url("odd", "host", "/stand"))))
         await asyncio.sleep(0.2)
     print(mover.pid, flush=True)
     await asyncio.sleep(60)
@@ -343,16 +349,16 @@ def running(pid: int) -> bool:
 
 
 async def test_what_can_not_be_made_is_said_and_not_tried_at_once() -> None:
-    made = ApartMover("tests.staging.movers_apart:NoMover", CALLED, Means(cert_dir=Path("/certs")))
+    made = SubprocessMover("tests.staging.movers_apart:NoMover", CALLED, MoverSettings(cert_dir=Path("/certs")))
     for _ in range(2):
-        with pytest.raises(Trouble, match="the transfer method for odd: can't be loaded: /certs") as caught:
+        with pytest.raises(TransferError, match="the transfer method for odd: can't be loaded: /certs") as caught:
             await made.stat(at("/facts"))
-        assert Verdict.PERMANENT is caught.value.verdict
+        assert ErrorKind.PERMANENT is caught.value.verdict
     assert made._process is None
     await made.close()
 
 
-async def test_a_start_that_nobody_waits_for_leaves_no_process(mover: ApartMover) -> None:
+async def test_a_start_that_nobody_waits_for_leaves_no_process(mover: SubprocessMover) -> None:
     before = children()
     running = asyncio.ensure_future(mover.stat(at("/facts")))
     while not children() - before:

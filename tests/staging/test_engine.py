@@ -20,7 +20,7 @@ from arex.errors import StagingError
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staging
-from arex.staging.schemes import Movers
+from arex.staging.movers.registry import Movers
 from tests.staging.conftest import Site
 from tests.staging.servers import Nginx, Odd, Request, head, part_of
 

@@ -232,6 +232,6 @@ async def test_a_service_with_tls_is_checked(site: Site, nginx: Nginx, tmp_path:
 
 async def test_a_missing_package_is_named_with_its_cure(site: Site, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
-    monkeypatch.delitem(sys.modules, "arex.staging.s3", raising=False)
-    monkeypatch.delitem(sys.modules, "arex.staging.s3keys", raising=False)
+    monkeypatch.delitem(sys.modules, "arex.staging.movers.s3.mover", raising=False)
+    monkeypatch.delitem(sys.modules, "arex.staging.movers.s3.keys", raising=False)
     assert "pip install 'arex[s3]'" in (await fetched(site, s3, s3.url("x"))).failure

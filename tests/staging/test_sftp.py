@@ -178,13 +178,13 @@ async def test_a_missing_package_is_named_with_its_cure(
     site: Site, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncssh", None)
-    monkeypatch.delitem(sys.modules, "arex.staging.sftp", raising=False)
+    monkeypatch.delitem(sys.modules, "arex.staging.movers.sftp", raising=False)
     staged = await site.fetched(sshd.url(f"{sshd.files}/small"))
     assert "pip install 'arex[sftp]'" in staged.failure
 
 
 def test_paths_of_the_home_directory() -> None:
-    from arex.staging.sftp import _path  # noqa: PLC0415 - where the package is known to be here
+    from arex.staging.movers.sftp import _path  # noqa: PLC0415 - where the package is known to be here
     from arex.staging.url import parse_one  # noqa: PLC0415
 
     assert "x/y" == _path(parse_one("sftp://host/~/x/y"))

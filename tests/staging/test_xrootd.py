@@ -16,7 +16,7 @@ from arex.config.values import SpeedControl
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staged
-from arex.staging.apart.mover import ApartMover
+from arex.staging.movers.isolated.mover import SubprocessMover
 from tests.staging.conftest import Site
 from tests.staging.servers_relay import Relay, relay_to
 from tests.staging.servers_xrootd import GsiAuthority, Xrootd
@@ -238,8 +238,8 @@ async def test_a_missing_package_is_named_with_its_cure(
 def library(site: Site) -> int:
     """The process that has the library."""
     (engine,) = site.engines
-    mover = engine._shop.movers._made["arex.staging.xrootd:XrootdMover"]
-    assert isinstance(mover, ApartMover)
+    mover = engine._shop.movers._made["arex.staging.movers.xrootd:XrootdMover"]
+    assert isinstance(mover, SubprocessMover)
     assert mover.pid is not None
     return mover.pid
 

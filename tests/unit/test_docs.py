@@ -49,7 +49,8 @@ REASONS: Final = (
 )
 #: What tells a user or an administrator why a job fails or is refused, and the modules where that is said.
 TELLING: Final = frozenset({
-    "Fail", "Failed", "Held", "JobRefused", "StagingError", "SubmitRejected", "Trouble", "Wait", "Wreck", "_unreadable",
+    "Fail", "Failed", "Held", "JobRefused", "StagingError", "SubmitRejected",
+    "TransferError", "Wait", "Wreck", "_unreadable",
 })  # fmt: skip
 TOLD_IN: Final = ("arex/gm", "arex/staging", "lrms", "plugins", "arex/jobdesc/check.py")
 

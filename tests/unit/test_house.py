@@ -33,14 +33,14 @@ HOMES: Final = {
         "arex/jobdesc/adl.py",
         "arex/jobdesc/node.py",
         "arex/jobdesc/xml.py",
-        "arex/staging/s3.py",
+        "arex/staging/movers/s3/mover.py",
         "infoprovider/xml.py",
         "arex/cli/arcinfo.py",
     },
     "aiofiles": {"arex/staging/"},
     "aiohttp": {"arex/staging/"},
     "cryptography": {"arex/credentials/"},
-    "fsspec": {"arex/staging/storages.py", "arex/staging/ftp.py"},
+    "fsspec": {"arex/staging/movers/fsspec/storage.py", "arex/staging/movers/fsspec/ftp.py"},
     "classad2": {"arex/jobdesc/classads.py"},
 }
 ERRORS: Final = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]

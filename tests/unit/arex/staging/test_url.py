@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from arex.errors import StagingError
-from arex.staging.digest import Checksum, announced, checksum, digest
+from arex.staging.checksum import Checksum, announced, checksum, digest
 from arex.staging.url import CacheUse, canonical, parse, parse_one
 
 

@@ -1,0 +1,366 @@
+"""
+Files that jobs fetched, kept for the next job: one file a URL, linked into the jobs that read it.
+
+Layout: ``PATH/data/aa/<38 hex>`` after the SHA-1 of the URL without options; ``.meta`` beside it has the URL, what
+was checked, and who may read; ``.lock`` is held while the file is made; ``joblinks/ID/NAME`` is a hard link, so that
+a file that a job uses has more than one link and is never cleaned away.
+Source: spec of the control directory (ARC 6.17), section on the cache; the line that begins with ``#arex`` is ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Self
+
+from arex.clock import Clock
+from arex.config.model import Configuration
+from arex.config.values import CacheDir
+from arex.controldir import atomic, beneath, codec, hostlock
+from arex.errors import CacheUnavailable, CorruptFile
+from arex.model.ids import JobId
+from arex.staging.disk import journal
+from arex.staging.movers.base import FileInfo
+
+#: A lock that was not touched for so long is nobody's. Source: ARC 6.17.
+STALE_S: Final = 900.0
+#: How long an owner who has proved access to a URL needs no new proof. Source: ARC 6.17.
+_PERMITTED: Final = timedelta(hours=24)
+_REFRESH_S: Final = 120.0
+_FIRST_LOOK_S: Final = 0.05
+_LONGEST_LOOK_S: Final = 2.0
+_OURS: Final = "#arex "
+#: Cached files are read-only, as a job that writes through its link would change the file for all.
+_MODE: Final = 0o400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheRecord:
+    """What is known of a cached file: by this a newer source is told."""
+
+    size: int
+    modified: datetime | None = None
+    etag: str = ""
+    checked: datetime  #: when source and copy were last found to agree
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Those of this process that want one URL."""
+
+    lock: asyncio.Lock
+    wanted: int = 0
+
+
+class Cache:
+    """
+    All cache directories of a site.
+
+    Each URL has one holder at a time, here and in other processes; a holder that dies loses its lock.
+    """
+
+    def __init__(self, directories: Sequence[CacheDir], clock: Clock) -> None:
+        self._directories = tuple(directories)
+        self._clock = clock
+        self._turns: dict[str, _Turn] = {}
+
+    @classmethod
+    def from_config(cls, config: Configuration, clock: Clock) -> Self | None:
+        """None: the site has no cache."""
+        directories = config.cache.cachedir
+        return cls(directories, clock) if directories else None
+
+    @contextlib.asynccontextmanager
+    async def hold(self, url: str) -> AsyncIterator[Cached]:
+        """
+        Be the only one who handles the cached copy of a URL; waits for others.
+
+        Raises:
+            CacheUnavailable: no directory takes it; the file can still be fetched without a cache.
+        """
+        turn = self._turns.setdefault(url, _Turn(asyncio.Lock()))
+        turn.wanted += 1
+        try:
+            async with turn.lock:
+                cached = Cached(*await asyncio.to_thread(self._place, url), url, self._clock)
+                await self._lock(cached)
+                keeping = asyncio.create_task(_keep(cached.lock), name=f"cache lock {cached.path.name}")
+                try:
+                    yield cached
+                finally:
+                    keeping.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await keeping
+                    await asyncio.to_thread(hostlock.release, cached.lock)
+        finally:
+            turn.wanted -= 1
+            if not turn.wanted:
+                self._turns.pop(url, None)
+
+    async def release(self, job: JobId) -> None:
+        """Remove the links of a job; its files may be cleaned away from now on."""
+        for directory in self._directories:
+            await asyncio.to_thread(beneath.remove_tree, directory.path / "joblinks" / job)
+
+    def _place(self, url: str) -> tuple[CacheDir, Path]:
+        """Where the copy of a URL is; or where it goes, which is the same for every process."""
+        digest = hashlib.sha1(url.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+        name = f"data/{digest[:2]}/{digest[2:]}"
+        for directory in self._directories:
+            if (directory.path / name).exists():
+                return directory, directory.path / name
+        open_ = [each for each in self._directories if not each.drain and not each.readonly]
+        if not open_:
+            raise CacheUnavailable("no cache directory takes new files")
+        chosen = open_[int(digest[:8], 16) % len(open_)]
+        return chosen, chosen.path / name
+
+    async def _lock(self, cached: Cached) -> None:
+        pause = _FIRST_LOOK_S
+        while not await asyncio.to_thread(_take, cached):
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, _LONGEST_LOOK_S)
+
+
+def _take(cached: Cached) -> bool:
+    try:
+        cached.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return hostlock.take(cached.lock, STALE_S)
+    except OSError as exc:
+        raise CacheUnavailable(f"the cache {cached.directory.path} can't be written: {exc.strerror}") from exc
+
+
+async def _keep(lock: str) -> None:
+    while True:
+        await asyncio.sleep(_REFRESH_S)
+        with contextlib.suppress(FileNotFoundError):
+            await asyncio.to_thread(hostlock.refresh, lock)
+
+
+class Cached:
+    """The copy of one URL, while it is held; every method blocks for a moment, so call it in a worker thread."""
+
+    def __init__(self, directory: CacheDir, path: Path, url: str, clock: Clock) -> None:
+        self.directory = directory
+        self.path = path
+        self.url = url
+        self._clock = clock
+
+    @property
+    def lock(self) -> str:
+        return f"{self.path}.lock"
+
+    @property
+    def partial(self) -> Path:
+        """Where to fetch the file to: it outlives a crash and can be gone on with."""
+        return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def _meta(self) -> str:
+        return f"{self.path}.meta"
+
+    @property
+    def _begun(self) -> str:
+        return f"{self.path}.begun"
+
+    def begin(self, source: str, facts: FileInfo) -> None:
+        """``partial`` is empty and about to be filled from this state of a source."""
+        atomic.put(self._begun, json.dumps(journal.half(source, facts)).encode())
+
+    def begin_small(self) -> None:
+        """The same for content that is not worth going on with."""
+        atomic.remove(self._begun)
+
+    def half(self, source: str) -> FileInfo | None:
+        """What ``partial`` is a part of, if that is of this source."""
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # torn, or nobody's: it is fetched anew
+            fact = json.loads(atomic.read(self._begun) or b"{}")
+            if fact["url"] == journal.url_digest(source):
+                return journal.half_of(fact)
+        return None
+
+    def record(self) -> CacheRecord | None:
+        """What is cached, None if nothing is, or nothing that can be trusted."""
+        lines = self._lines()
+        try:
+            info = os.lstat(self.path)
+        except FileNotFoundError:
+            return None
+        if not lines or lines[0] != self.url:
+            return None
+        facts = next((line.removeprefix(_OURS) for line in lines if line.startswith(_OURS)), "")
+        return _record(facts, info) if facts else _record_of_arc(info)
+
+    def allowed(self, owner: str) -> bool:
+        """Whether this owner has proved access to the URL not long ago."""
+        return any(name == owner and until > self._clock.now() for name, until in _permits(self._lines()))
+
+    def allow(self, owner: str) -> None:
+        """Keep in mind that this owner has access."""
+        now = self._clock.now()
+        lines = self._lines()
+        others = [(name, until) for name, until in _permits(lines) if until > now and name != owner]
+        ours = [line for line in lines if line.startswith(_OURS)]
+        self._put_meta([*others, (_one_line(owner), now + _PERMITTED)], ours)
+
+    def touch_checked(self) -> None:
+        """Copy and source were found to agree now."""
+        if (record := self.record()) is not None:
+            facts = _facts(record, self._clock.now(), self.path.stat().st_ino)
+            self._put_meta(_permits(self._lines()), [facts])
+
+    def commit(self, record: CacheRecord) -> None:
+        """
+        What was fetched to ``partial`` becomes the cached file.
+
+        Raises:
+            OSError: it did not; what was cached before is as it was.
+        """
+        self.partial.chmod(_MODE)
+        if record.modified is not None:
+            stamp = record.modified.timestamp()
+            os.utime(self.partial, (self._clock.now().timestamp(), stamp))
+        # before the file: a crash between the two leaves a copy that is not trusted
+        self._put_meta([], [_facts(record, record.checked, self.partial.stat().st_ino)])
+        self.partial.rename(self.path)
+        atomic.remove(self._begun)
+
+    def drop(self) -> None:
+        """Forget the copy; jobs that link to it keep theirs."""
+        for name in (str(self.path), self._meta, str(self.partial), self._begun):
+            atomic.remove(name)
+
+    def deliver(self, job: JobId, session: Path, pfn: str, *, copy: bool, executable: bool) -> int:
+        """
+        Bring the file into a session directory, as a link or a copy; returns its size in bytes.
+
+        The link goes through ``joblinks/JOB`` and counts as use. Whatever bears the name in the session is replaced.
+
+        Raises:
+            UnsafePath: the name leads out of the session.
+            OSError: no space, no permission.
+        """
+        directory = self.directory
+        if copy or executable or directory.link == "." or directory.readonly:
+            return self._copy(session, pfn, 0o700 if executable else 0o600)
+        link = directory.path / "joblinks" / job / "/".join(beneath.parts_of(pfn))
+        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        atomic.remove(str(link))
+        os.link(self.path, link)
+        self._used()
+        seen = Path(directory.link) / "joblinks" / job / "/".join(beneath.parts_of(pfn)) if directory.link else link
+        with beneath.parent_of(session, pfn, create=True) as (fd, last):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(last, dir_fd=fd)
+            os.symlink(seen, last, dir_fd=fd)
+        return self.path.stat().st_size
+
+    def _copy(self, session: Path, pfn: str, mode: int) -> int:
+        workdir = session.with_name(session.name + ".staging")
+        workdir.mkdir(mode=0o700, exist_ok=True)
+        half = workdir / f"{hashlib.sha1(os.fsencode(pfn), usedforsecurity=False).hexdigest()}.copy"
+        try:
+            shutil.copyfile(self.path, half)
+            half.chmod(mode)
+            with beneath.parent_of(session, pfn, create=True) as (fd, last):
+                os.rename(half, last, dst_dir_fd=fd)
+        except BaseException:
+            atomic.remove(str(half))
+            raise
+        self._used()
+        return self.path.stat().st_size
+
+    def _used(self) -> None:
+        """The time of last use, whatever the file system does about it; that of the content stays."""
+        os.utime(self.path, ns=(int(self._clock.now().timestamp() * 1e9), self.path.stat().st_mtime_ns))
+
+    def _lines(self) -> list[str]:
+        try:
+            return codec.decode(atomic.read(self._meta) or b"").splitlines()
+        except CorruptFile:
+            return []
+
+    def _put_meta(self, permits: Sequence[tuple[str, datetime]], ours: Sequence[str]) -> None:
+        lines = [self.url, *(f"{name} {codec.mds_time(until)}" for name, until in permits), *ours]
+        atomic.put(self._meta, codec.encode("".join(f"{line}\n" for line in lines)))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _permits(lines: Sequence[str]) -> list[tuple[str, datetime]]:
+    """Owners and until when they may read; lines of ARC, or of nobody, that do not read are no permission."""
+    found = []
+    for line in lines[1:]:
+        name, _, until = line.rpartition(" ")
+        if not line.startswith(_OURS):
+            with contextlib.suppress(ValueError):
+                found.append((name, codec.parse_mds(until)))
+    return found
+
+
+def _facts(record: CacheRecord, checked: datetime, inode: int) -> str:
+    facts = {
+        "inode": inode,
+        "size": record.size,
+        "modified": None if record.modified is None else record.modified.timestamp(),
+        "etag": record.etag,
+        "checked": checked.timestamp(),
+    }
+    return _OURS + json.dumps(facts)
+
+
+def _record(facts: str, info: os.stat_result) -> CacheRecord | None:
+    """None: it does not read, or the file is not the one that it was made for."""
+    try:
+        values = json.loads(facts)
+        if values["inode"] != info.st_ino:
+            return None
+        modified = values["modified"]
+        record = CacheRecord(
+            size=int(values["size"]),
+            modified=None if modified is None else datetime.fromtimestamp(modified, UTC),
+            etag=str(values["etag"]),
+            checked=datetime.fromtimestamp(values["checked"], UTC),
+        )
+    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+        return None
+    return record if record.size == info.st_size else None
+
+
+def _record_of_arc(info: os.stat_result) -> CacheRecord:
+    """A file that a real A-REX cached: its time is that of the download."""
+    made = datetime.fromtimestamp(info.st_mtime, UTC)
+    return CacheRecord(size=info.st_size, modified=made, checked=made)
+
+
+@dataclass(frozen=True, slots=True)
+class CachedFile:
+    """One file in a cache, as cleaning and listing see it."""
+
+    path: Path
+    url: str
+    size: int
+    used: datetime  #: last
+    linked: bool  #: a job has it
+
+
+def cached_files(root: Path) -> Iterator[CachedFile]:
+    """Every whole file of one cache directory; what is on its way is none."""
+    for path in sorted((root / "data").glob("??/*")):
+        if path.suffix:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            info = path.lstat()
+            meta = atomic.read(f"{path}.meta") or b""
+            url = codec.decode(meta).partition("\n")[0]
+            yield CachedFile(path, url, info.st_size, datetime.fromtimestamp(info.st_atime, UTC), info.st_nlink > 1)

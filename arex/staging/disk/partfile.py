@@ -1,0 +1,248 @@
+"""
+The near end of a download: bytes gathered, checked and kept in a part file, never under their final name.
+
+A small file whose size is known stays in memory, and costs one visit of the disk when it is put in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from arex.aio import in_thread, settled
+from arex.staging.checksum import Checksum, Digest, digest
+from arex.staging.meter import Meter
+from arex.staging.movers.base import ErrorKind, FileInfo, TransferError, from_os, must_fit
+
+#: Files up to this size are kept in memory on their way.
+SMALL: Final = 64 * 1024
+_PIECE: Final = 4 * 1024 * 1024
+_READ: Final = 1024 * 1024
+#: One call of the system takes so many.
+_MOST_PIECES: Final = 1024
+_HOLD_S: Final = 0.2
+
+
+@dataclass(slots=True, kw_only=True)
+class ExpectedContent:
+    """What the job's owner says about the content."""
+
+    size: int | None = None
+    checksum: Checksum | None = None
+    algorithm: str | None = None  #: which of the server's checksums counts; None: all
+
+
+@dataclass(slots=True)
+class Part:
+    """
+    One download on its way; a sink for a mover.
+
+    ``begun`` is called before the first byte of a new content reaches the disk. After ``finish`` either ``body`` is
+    the whole content, or the part file is.
+    """
+
+    path: str
+    wanted: ExpectedContent
+    meter: Meter
+    begun: Callable[[FileInfo], Awaitable[None]]
+    facts: FileInfo = field(default_factory=FileInfo)
+    size: int = 0  #: bytes so far, with those of earlier attempts
+    body: bytes | None = None
+    in_memory: bool = True  #: whether small content may stay there
+    durable: bool = True  #: whether the part file is forced to disk when it is whole
+    _pieces: list[bytes] = field(default_factory=list)
+    _gathered: int = 0
+    _fd: int = -1
+    _writing: asyncio.Task[None] | None = None
+    _digests: list[tuple[Checksum, Digest]] = field(default_factory=list)
+    _small: bool = False
+    _due: float = 0.0  #: when what is gathered goes to the disk, however little it is
+
+    async def begin(self, facts: FileInfo, start: int) -> None:
+        """As the protocol of sinks says."""
+        await self._pause()
+        if self.wanted.size is not None and facts.size is not None and facts.size != self.wanted.size:
+            raise TransferError(
+                ErrorKind.CORRUPT, f"size is {facts.size} bytes, {self.wanted.size} are announced", cure=_ANNOUNCED
+            )
+        self.facts, self.size, self._pieces, self._gathered = facts, start, [], 0
+        self.meter.size, self.meter.skipped, self.meter.moved = facts.size, start, 0
+        self._digests = [(each, digest(each.algorithm)) for each in self._to_check()]
+        self._small = self.in_memory and facts.size is not None and facts.size <= SMALL and not start
+        if not self._small:
+            self._due = asyncio.get_running_loop().time() + _HOLD_S
+            await self._open(start)
+
+    def _to_check(self) -> list[Checksum]:
+        mine = [] if self.wanted.checksum is None else [self.wanted.checksum]
+        named = self.wanted.algorithm
+        theirs = [each for each in self.facts.checksums if each not in mine and named in {None, each.algorithm}]
+        return mine + theirs
+
+    async def _open(self, start: int) -> None:
+        await self._close()
+        try:
+            await in_thread(_look_for_room, self.path, self.facts.size, start)
+            await in_thread(self._hold, start)
+            if not start:  # what lay there is gone by now, so nobody takes it for a part of this
+                await self.begun(self.facts)
+            if start and self._digests:
+                await in_thread(_catch_up, self.path, start, [each for _, each in self._digests])
+        except OSError as exc:
+            raise from_os(exc) from exc
+
+    async def write(self, data: bytes) -> None:
+        """As the protocol of sinks says; memory is bounded: the disk is waited for."""
+        self._pieces.append(data)
+        self._gathered += len(data)
+        self.size += len(data)
+        self.meter.moved += len(data)
+        if self._small:
+            if self._gathered > SMALL:
+                raise TransferError(ErrorKind.CORRUPT, f"more than the {self.facts.size} bytes that were announced")
+        elif self._gathered >= _PIECE or asyncio.get_running_loop().time() >= self._due:
+            await self._pause()
+            self._due = asyncio.get_running_loop().time() + _HOLD_S
+            self._writing = asyncio.ensure_future(self._write(self._take()))
+
+    def _take(self) -> list[bytes]:
+        pieces, self._pieces, self._gathered = self._pieces, [], 0
+        return pieces
+
+    async def _write(self, pieces: list[bytes]) -> None:
+        digests = [each for _, each in self._digests]
+        checking = asyncio.ensure_future(asyncio.to_thread(_update, digests, pieces)) if digests else None
+        try:
+            await asyncio.to_thread(_append, self._fd, pieces, soon=self.durable)
+        except OSError as exc:
+            raise from_os(exc) from exc
+        finally:
+            if checking is not None:
+                await checking
+
+    async def _pause(self) -> None:
+        """Until the disk has what it was given."""
+        if (writing := self._writing) is not None:
+            self._writing = None
+            await settled(writing)
+
+    async def finish(self) -> None:
+        """
+        The answer has come to its end: check the content, have it on disk.
+
+        Raises:
+            TransferError: it is not what was announced (nothing of it is kept), or the disk is full.
+        """
+        if self._small:
+            self.body = b"".join(self._take())
+            _update([each for _, each in self._digests], [self.body])  # cheap for a small body
+        else:
+            await self._pause()
+            if self._pieces:
+                await settled(self._write(self._take()))
+            if self.durable:
+                await self._sync()
+            await self._close()
+        if objection := self._objection():
+            await self.drop()
+            raise TransferError(ErrorKind.CORRUPT, objection, cure=_ANNOUNCED)
+
+    async def _sync(self) -> None:
+        try:
+            await in_thread(os.fsync, self._fd)
+        except OSError as exc:
+            raise from_os(exc) from exc
+
+    def _objection(self) -> str:
+        for size, whose in ((self.facts.size, "by the server"), (self.wanted.size, "in its URL")):
+            if size is not None and size != self.size:
+                return f"{self.size} bytes came, {size} are announced {whose}"
+        for announced, computed in self._digests:
+            if announced.value != computed.value():
+                return f"checksum {announced.algorithm} is {computed.value()}, announced is {announced.value}"
+        return ""
+
+    async def stop(self) -> None:
+        """The attempt is over: what came stays in the part file, for the next one."""
+        try:
+            if self._writing is not None or self._pieces:
+                with contextlib.suppress(TransferError):
+                    await self._pause()
+                    if self._fd >= 0 and self._pieces:
+                        await settled(self._write(self._take()))
+        finally:
+            await self._close()
+
+    async def drop(self) -> None:
+        """Nothing of it is of use."""
+        await self._close()
+        self._pieces, self._gathered, self.body, self.size = [], 0, None, 0
+        await in_thread(Path(self.path).unlink, missing_ok=True)
+
+    def _hold(self, start: int) -> None:
+        """In the thread itself: a cancellation meanwhile must not lose the open file."""
+        self._fd = _open_part(self.path, start)
+
+    async def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            await in_thread(os.close, fd)
+
+
+_ANNOUNCED: Final = "the file has changed, or the announcement is wrong"
+
+
+def _open_part(path: str, start: int) -> int:
+    Path(path).parent.mkdir(mode=0o700, exist_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    os.ftruncate(fd, start)
+    os.lseek(fd, start, os.SEEK_SET)
+    return fd
+
+
+def _look_for_room(path: str, size: int | None, start: int) -> None:
+    if size is None:
+        return
+    above = Path(path).parent
+    facts = os.statvfs(above if above.exists() else above.parent)
+    must_fit(size - start, facts.f_bavail * facts.f_frsize)
+
+
+def _catch_up(path: str, size: int, digests: list[Digest]) -> None:
+    with Path(path).open("rb", buffering=0) as stream:
+        left = size
+        while left and (data := stream.read(min(_READ, left))):
+            _update(digests, [data])
+            left -= len(data)
+
+
+def _append(fd: int, pieces: list[bytes], *, soon: bool) -> None:
+    """
+    Write pieces as they came, without a copy of them.
+
+    ``soon``: the disk begins with them now, so that the end has little to wait for (Linux starts the writing of pages
+    that are said not to be needed; those that are not on disk yet stay in memory).
+    """
+    for first in range(0, len(pieces), _MOST_PIECES):
+        views = [memoryview(piece) for piece in pieces[first : first + _MOST_PIECES]]
+        while views:
+            written = os.writev(fd, views)
+            while views and written >= len(views[0]):
+                written -= len(views.pop(0))
+            if written:
+                views[0] = views[0][written:]
+    if soon:
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        size = sum(map(len, pieces))
+        os.posix_fadvise(fd, end - size, size, os.POSIX_FADV_DONTNEED)
+
+
+def _update(digests: list[Digest], pieces: list[bytes]) -> None:
+    for each in digests:
+        for data in pieces:
+            each.update(data)

@@ -1,0 +1,240 @@
+"""
+Into and out of a session directory, where the payload may have put links: every step goes through ``beneath``.
+
+Files of one job that come at about the same time are put in their places together: one visit of a thread, one write
+of the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from arex.aio import in_thread, settled
+from arex.controldir import atomic, beneath
+from arex.errors import UnsafePath
+from arex.staging.disk import journal
+from arex.staging.disk.journal import Journal
+from arex.staging.meter import Meter
+from arex.staging.movers.base import ErrorKind, TransferError, from_os
+
+_READ: Final = 1024 * 1024
+#: Small files gather for so long, up to so many and so much.
+_GATHER_S: Final = 0.5
+_MOST_GATHERED: Final = 4000
+_MOST_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class ReceivedFile:
+    """A file that has come: its content, or None if its part file has it."""
+
+    pfn: str
+    url: str
+    body: bytes | None
+    executable: bool
+    durable: bool  #: the part file was forced to disk
+    placed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class SessionWriter:
+    """
+    Puts the files of one job into its session directory.
+
+    Small files gather for a moment, until ``left()`` says that no others are to come: a thread that makes files one by
+    one beside a busy event loop slows both down.
+    """
+
+    def __init__(self, session: Path, journal: Journal, left: Callable[[], int], *, durable: bool) -> None:
+        self._session, self._journal, self._left, self._durable = session, journal, left, durable
+        self._arrivals: list[ReceivedFile] = []
+        self._gathered = 0
+        self._in_hand = 0
+        self._work: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_haste = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may gather: a slow disk must not fill the memory."""
+        return self._gathered < _MOST_BYTES
+
+    async def put(self, arrival: ReceivedFile) -> None:
+        """
+        Bring a file to its place, with others that came meanwhile.
+
+        Raises:
+            OSError, UnsafePath: it is not there.
+        """
+        self._arrivals.append(arrival)
+        self._gathered += len(arrival.body or b"")
+        many = len(self._arrivals) >= _MOST_GATHERED or self._gathered >= _MOST_BYTES
+        if arrival.body is None or many or len(self._arrivals) + self._in_hand >= self._left():
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
+        await settled(arrival.placed)
+
+    def flush(self) -> None:
+        """Wait for no others."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._in_haste = self._work is not None
+        if self._work is None and self._arrivals:
+            self._work = asyncio.get_running_loop().create_task(self._run(), name="place files")
+
+    async def _run(self) -> None:
+        """One batch; what came meanwhile is the next, now if somebody waits for it."""
+        batch, self._arrivals, self._gathered = self._arrivals, [], 0
+        self._in_hand = len(batch)
+        try:
+            outcomes = await asyncio.to_thread(self._place, batch)
+        finally:
+            self._work, self._in_hand = None, 0
+        for arrival, outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                arrival.placed.set_result(None)
+            else:
+                arrival.placed.set_exception(outcome)
+        if self._in_haste:
+            self.flush()
+        elif self._arrivals and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
+
+    def _place(self, batch: list[ReceivedFile]) -> list[Exception | None]:
+        outcomes: list[Exception | None] = [None] * len(batch)
+        facts: dict[int, journal.Fact] = {}
+        for number, arrival in enumerate(batch):
+            try:
+                facts[number] = self._ready(arrival)
+            except OSError as exc:
+                outcomes[number] = exc
+        try:
+            if facts:
+                self._journal.add(facts.values(), durable=self._durable)
+        except OSError as exc:
+            return [outcome or exc for outcome in outcomes]
+        self._rename({number: batch[number] for number in facts}, outcomes)
+        return outcomes
+
+    def _rename(self, ready: Mapping[int, ReceivedFile], outcomes: list[Exception | None]) -> None:
+        """To the final names, one directory after the other: each is looked up once."""
+        directories: dict[str, list[int]] = {}
+        for number, arrival in ready.items():
+            directories.setdefault(arrival.pfn.rpartition("/")[0], []).append(number)
+        for numbers in directories.values():
+            try:
+                with beneath.parent_of(self._session, ready[numbers[0]].pfn, create=True) as (fd, _):
+                    for number in numbers:
+                        outcomes[number] = _renamed(self._journal.part_of(ready[number].pfn), ready[number].pfn, fd)
+            except (OSError, UnsafePath) as exc:
+                for number in numbers:
+                    outcomes[number] = exc
+
+    def _ready(self, arrival: ReceivedFile) -> journal.Fact:
+        """The part file is whole, with its final mode."""
+        mode = 0o700 if arrival.executable else 0o600
+        path = self._journal.part_of(arrival.pfn)
+        if arrival.body is None:
+            os.chmod(path, mode)  # noqa: PTH101 - thousands of files a second
+            info = os.stat(path)  # noqa: PTH116 - the same
+            return journal.whole(arrival.pfn, arrival.url, info.st_size, info.st_mtime_ns, durable=arrival.durable)
+        _write(path, arrival.body, mode)
+        return journal.whole(arrival.pfn, arrival.url, len(arrival.body), None, durable=False)
+
+
+def _renamed(part: str, pfn: str, directory: int) -> Exception | None:
+    try:
+        os.rename(part, beneath.parts_of(pfn)[-1], dst_dir_fd=directory)
+    except (OSError, UnsafePath) as exc:
+        return exc
+    return None
+
+
+def _write(path: str, body: bytes, mode: int) -> None:
+    """Few calls, as each one costs a small file dearly."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        fd = os.open(path, flags, mode)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(path, flags, mode)
+    try:
+        if body:
+            atomic.write_all(fd, body)
+    except OSError:
+        os.unlink(path)  # noqa: PTH108 - the same
+        raise
+    finally:
+        os.close(fd)
+
+
+def into_place(session: Path, pfn: str, part: Path) -> None:
+    """
+    Rename a part file to its final name; directories above it are made.
+
+    Raises:
+        UnsafePath: a link on the way.
+        OSError: a directory has the name.
+    """
+    with beneath.parent_of(session, pfn, create=True) as (fd, last):
+        os.rename(part, last, dst_dir_fd=fd)
+
+
+def link(session: Path, pfn: str, target: Path) -> None:
+    """A symbolic link, in the place of whatever has the name; raises UnsafePath and OSError."""
+    with beneath.parent_of(session, pfn, create=True) as (fd, last):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(last, dir_fd=fd)
+        os.symlink(target, last, dir_fd=fd)
+
+
+def clear(session: Path, pfn: str) -> None:
+    """Remove what has the name of a file that is about to come; raises UnsafePath and OSError."""
+    with contextlib.suppress(FileNotFoundError), beneath.parent_of(session, pfn) as (fd, last):
+        info = os.stat(last, dir_fd=fd, follow_symlinks=False)
+        if stat.S_ISDIR(info.st_mode):
+            shutil.rmtree(last, dir_fd=fd)
+        else:
+            os.unlink(last, dir_fd=fd)
+
+
+def found(session: Path, pfn: str) -> os.stat_result | None:
+    """A regular file of that name, or None."""
+    try:
+        with beneath.parent_of(session, pfn) as (fd, last):
+            info = os.stat(last, dir_fd=fd, follow_symlinks=False)
+    except (FileNotFoundError, UnsafePath):
+        return None
+    return info if stat.S_ISREG(info.st_mode) else None
+
+
+class SessionReader:
+    """A file of a session directory on its way out: a source for a mover."""
+
+    def __init__(self, fd: int, meter: Meter) -> None:
+        # no file object: a server that wants no more leaves the reading where it is
+        self._fd, self._meter = fd, meter
+        self.size = meter.size = os.fstat(fd).st_size
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The whole content, from the start."""
+        self._meter.moved = offset = 0
+        while offset < self.size:
+            try:
+                data = await in_thread(os.pread, self._fd, min(_READ, self.size - offset), offset)
+            except OSError as exc:
+                raise from_os(exc) from exc
+            if not data:
+                raise TransferError(ErrorKind.TEMPORARY, f"the file has become shorter than {self.size} bytes")
+            offset += len(data)
+            self._meter.moved = offset
+            yield data

@@ -1,0 +1,183 @@
+"""
+What a mover is: the part of staging that speaks one protocol. Read this to add a scheme.
+
+A mover is made once, on first use, with ``MoverSettings``, and serves many transfers at one time. It moves bytes and
+judges what the other side says; limits, retries, replicas, checksums, part files and the cache are the engine's.
+
+- ``fetch`` calls ``sink.begin`` once per answer, when it knows what comes and from which byte on, then ``sink.write``.
+  It may begin again, from zero, when the other side changed under it.
+- ``send`` reads ``source.chunks()``, again from the start if a server sends it elsewhere.
+- What goes wrong is ``TransferError`` with a verdict; ``from_os`` makes one from an OSError. Anything else is a bug.
+- No text of a ``TransferError`` names a URL or a secret: the engine says which file it was.
+- Cancellation may come at any ``await``: the connection is closed or given back clean.
+
+A distribution announces its mover with an entry point of the group ``arex.movers``: the name is the scheme, the
+value ``module:Class``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from arex.clock import Clock, SystemClock
+from arex.errors import StagingError
+from arex.staging.checksum import Checksum
+from arex.staging.url import Url
+
+
+class ErrorKind(StrEnum):
+    """What to do about a trouble."""
+
+    TEMPORARY = "temporary"  #: try again later
+    PERMANENT = "permanent"  #: this replica will not do
+    NOT_FOUND = "not found"  #: the same
+    CREDENTIAL = "credential"  #: somebody has to renew a credential, then it may do
+    NO_SPACE = "no space"  #: try again a few times, then say so
+    CORRUPT = "corrupt"  #: not what was announced: once more, then another replica
+
+
+class TransferError(StagingError):
+    """
+    One attempt failed.
+
+    ``text`` is what the other side said, after ARC's word for it: ``Permission denied: Forbidden``. ``cure`` is what
+    somebody could do, ``retry_after`` seconds that the other side asks for.
+    """
+
+    def __init__(self, verdict: ErrorKind, text: str, *, cure: str = "", retry_after: float | None = None) -> None:
+        self.verdict, self.text, self.cure, self.retry_after = verdict, text, cure, retry_after
+        super().__init__(f"{text} ({cure})" if cure else text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """What the other side says about a file; everything may be unknown."""
+
+    size: int | None = None
+    modified: datetime | None = None
+    etag: str = ""  #: as the server spells it, with quotes; changes with the content
+    checksums: tuple[Checksum, ...] = ()  #: of the whole file
+
+    @property
+    def validator(self) -> str:
+        """What tells this content from another, as text; empty if nothing does."""
+        if self.etag and not self.etag.startswith("W/"):
+            return self.etag
+        return "" if self.modified is None else self.modified.isoformat()
+
+    def agrees(self, other: FileInfo) -> bool:
+        """Whether both are of the same content, as far as can be told."""
+        return self.size == other.size and self.validator == other.validator
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The first ``offset`` bytes are here already, of a file with these facts."""
+
+    offset: int
+    facts: FileInfo
+
+
+def start_of(resume: Resume | None, now: FileInfo) -> int:
+    """The first byte to ask for: all of them, if the file is not the one that some are here of."""
+    return resume.offset if resume is not None and resume.facts.agrees(now) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of the other side, and who asks for it."""
+
+    url: Url
+    credential: Path | None = None
+
+
+class Sink(Protocol):
+    """Where fetched bytes go."""
+
+    async def begin(self, facts: FileInfo, start: int) -> None:
+        """The bytes from ``start`` on follow; what lies beyond is dropped. Raises TransferError: no space."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+
+class Source(Protocol):
+    """Where sent bytes come from."""
+
+    size: int
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The whole content, from the start, ``size`` bytes or TransferError."""
+        ...
+
+
+class Mover(Protocol):
+    """Speaks one protocol, or some of a family. Made with ``Mover(means)``. Every method may raise TransferError."""
+
+    async def stat(self, place: RemoteFile) -> FileInfo:
+        """Look, do not fetch; NOT_FOUND if it is not there."""
+        ...
+
+    async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
+        """
+        Bring the file, or its rest if ``resume`` is given and the file is provably the same; else all of it.
+
+        Returns only after the whole answer has come; an answer that ends early is TEMPORARY.
+        """
+        ...
+
+    async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
+        """
+        Put a file there; directories above it are made.
+
+        Without ``overwrite`` the engine has looked before that nothing is there. No half file keeps the name
+        where the protocol can avoid it.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoverSettings:
+    """What a site gives its movers."""
+
+    cert_dir: Path
+    http_proxy: str = ""
+    partial_get: bool = False  #: ``httpgetpartial``
+    inactivity_s: float | None = None  #: longest silence
+    clock: Clock = field(default_factory=SystemClock)
+
+
+_NO_SPACE: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL}
+_MISSING: Final = {errno.ENOENT, errno.ENOTDIR}
+
+
+def must_fit(size: int, free: int) -> None:
+    """
+    Before hours are spent on what can't; both in bytes.
+
+    Raises:
+        TransferError: there is less room than that.
+    """
+    if free < size:
+        text = f"{os.strerror(errno.ENOSPC)}: {size} bytes are to be written, {free} are free"
+        raise TransferError(ErrorKind.NO_SPACE, text, cure="make room")
+
+
+def from_os(exc: OSError) -> TransferError:
+    """What an error of the file system means for a transfer."""
+    text = os.strerror(exc.errno) if exc.errno else str(exc)
+    if exc.errno in _NO_SPACE:
+        return TransferError(ErrorKind.NO_SPACE, text, cure="make room, or raise the quota")
+    if exc.errno in _MISSING:
+        return TransferError(ErrorKind.NOT_FOUND, text)
+    return TransferError(ErrorKind.PERMANENT if exc.errno in _REFUSED else ErrorKind.TEMPORARY, text)

@@ -1,0 +1,157 @@
+"""
+What jobs may reach by fsspec: the URLs that the site has named, and with whose credentials.
+
+Those are the service's, so they belong to the beginning of a URL that has a host, and go nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from arex.aio import in_thread
+from arex.config.codec import storage_url
+from arex.config.staging import StorageUrl
+from arex.errors import StagingError
+from arex.staging.movers.base import ErrorKind, TransferError
+from arex.staging.url import Url
+
+log = logging.getLogger(__name__)
+
+Options = Mapping[str, Any]
+
+_LARGEST: Final = 1024 * 1024
+#: Without a user: that is for the options, and the cache does not tell users apart.
+_AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+#: Chains, queries, fragments, drives, other separators, line ends: each means something to some file system.
+_ODD: Final = re.compile(r"::|:/|[\\?#\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One line of ``fsspec``."""
+
+    url: StorageUrl
+
+    def covers(self, url: Url, path: str) -> bool:
+        """Whether a file is there; ``path`` is its path without codes."""
+        if not self.url.authority:
+            return url.scheme == self.url.scheme
+        here = (self.url.scheme, self.url.authority.lower()) == (url.scheme, url.host)
+        above = self.url.path.rstrip("/")
+        return here and (path == above or path.startswith(f"{above}/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A file that may be reached."""
+
+    scheme: str
+    url: str  #: as fsspec reads it: without codes
+    options: Options = field(repr=False)
+
+
+class Grants:
+    """All of them; the file of options is read for each transfer, so it can be changed at any time."""
+
+    def __init__(self, lines: Sequence[StorageUrl] = (), options: Path | None = None) -> None:
+        self._grants = tuple(sorted(map(Grant, lines), key=lambda grant: -len(str(grant.url))))
+        self._options = options
+        self.schemes = frozenset(line.scheme for line in lines)
+
+    async def reach(self, url: Url) -> Reach:
+        """
+        What to ask fsspec for; the longest line that covers a URL counts.
+
+        Raises:
+            TransferError: that is for no job, or the site's options can't be used.
+        """
+        path = _path(url)
+        grant = next((each for each in self._grants if each.covers(url, path)), None)
+        if grant is None:
+            raise TransferError(ErrorKind.PERMANENT, "not open to jobs here", cure="the site may name it as fsspec")
+        options: Options = {} if self._options is None else await in_thread(self._of, grant.url, self._options)
+        return Reach(url.scheme, f"{url.scheme}://{url.authority}{path}", options)
+
+    def _of(self, line: StorageUrl, file: Path) -> Options:
+        try:
+            return options_of({grant.url for grant in self._grants}, file).get(line, {})
+        except _Unusable as exc:
+            log.error("%s can't be used: %s", file, exc, extra={"event": "stage.options"})  # noqa: TRY400 - it says all
+            raise TransferError(
+                ErrorKind.PERMANENT, "fsspec_options can't be used", cure="ask the site; its log says why"
+            ) from None
+
+
+def _path(url: Url) -> str:
+    """
+    The path of a file without codes.
+
+    Raises:
+        TransferError: a file system could read it in another way than we do.
+    """
+    if not _AUTHORITY.fullmatch(url.authority):
+        cure = "no users and passwords in URLs" if "@" in url.authority else ""
+        raise TransferError(ErrorKind.PERMANENT, "not a host that can be connected to", cure=cure)
+    try:
+        path = unquote(url.path, errors="strict")
+    except UnicodeDecodeError:
+        path = "::"
+    if _ODD.search(url.path) or _ODD.search(path) or {".", ".."} & set(path.split("/")) or path.endswith("/"):
+        raise TransferError(ErrorKind.PERMANENT, "not the path of a file")
+    return path
+
+
+# --- the file of options ----------------------------------------------------------------------------------------
+
+
+class _Unusable(StagingError):
+    """Why a file of options is refused; none of its content but its keys."""
+
+
+def options_of(lines: Collection[StorageUrl], file: Path) -> dict[StorageUrl, Options]:
+    """
+    What fsspec is given for each line.
+
+    Raises:
+        StagingError: the file is not for our eyes only, or makes no sense.
+    """
+    try:
+        found = json.loads(_private(file))
+    except OSError as exc:
+        raise _Unusable(exc.strerror or "can't be read") from exc
+    except ValueError:  # its text may quote the file
+        raise _Unusable("not JSON") from None
+    if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
+        raise _Unusable("expected an object with an object for each line of fsspec")
+    options: dict[StorageUrl, Options] = {}
+    for text, each in found.items():
+        try:
+            line = storage_url(text)
+        except ValueError as exc:
+            raise _Unusable(str(exc)) from exc
+        if line not in lines:
+            raise _Unusable(f"{line} is no line of fsspec")
+        if not line.authority:
+            raise _Unusable(f"{line}: every host would be shown these; name the host")
+        options[line] = each
+    return options
+
+
+def _private(path: Path) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(fd, "rb") as stream:  # noqa: PTH123 - what was looked at is what is read
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
+            raise _Unusable("not a file, or too large")
+        if info.st_mode & 0o077 or info.st_uid not in {0, os.geteuid()}:
+            raise _Unusable("others can read or change it; chown it to the service, and chmod 600")
+        return stream.read(_LARGEST)

@@ -1,0 +1,172 @@
+"""
+Whatever fsspec knows and the site has named: one thread and one connection for each transfer.
+
+A thread hands over what it has read, and never sees a file of a job: it can be left in the middle of a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ftplib
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final, ParamSpec, TypeVar
+
+from arex.staging.movers.base import (
+    ErrorKind,
+    FileInfo,
+    MoverSettings,
+    RemoteFile,
+    Resume,
+    Sink,
+    Source,
+    TransferError,
+    start_of,
+)
+from arex.staging.movers.fsspec.allowed import Grants, Reach
+from arex.staging.movers.fsspec.errors import trouble
+from arex.staging.movers.fsspec.ftp import FtpStorage, is_ftp, said
+from arex.staging.movers.fsspec.storage import Storage, connect
+from arex.staging.movers.fsspec.worker import Worker
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+#: Threads at one time, with those that hang in a call that nobody waits for.
+_MOST: Final = 64
+_ANSWER_S: Final = 300.0
+_PARTING_S: Final = 3.0
+#: Pieces grow while they take less than the first time, and shrink when they take more than the second.
+_LEAST_PIECE: Final = 512 * 1024
+_MOST_PIECE: Final = 8 * 1024 * 1024
+_QUICK_S, _SLOW_S = 1.0, 4.0
+
+
+class _FilesystemFile:
+    """A storage in its thread."""
+
+    storage: Storage  #: after ``connect``
+
+    def __init__(self, worker: Worker, limit: float) -> None:
+        self._worker, self._limit = worker, limit
+        self._storage: Storage | None = None  #: also if nobody waited for it
+
+    async def connect(self, what: Reach) -> None:
+        self.storage = await self.call(self._connect, what)
+
+    def _connect(self, what: Reach) -> Storage:
+        system, path = connect(what)
+        self._storage = FtpStorage(system, path) if is_ftp(system) else Storage(system, path)
+        return self._storage
+
+    async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        async with asyncio.timeout(self._limit):
+            return await self._worker.call(function, *args, **kwargs)
+
+    def leave(self) -> asyncio.Future[None]:
+        """When nothing of it is left at the storage; nobody has to wait for that."""
+        return self._worker.leave(self._end)
+
+    def hang_up(self) -> None:
+        if self._storage is not None:
+            self._storage.hang_up()
+
+    def _end(self) -> None:
+        if self._storage is not None:
+            self._storage.end()
+
+
+class FilesystemMover:
+    """Connections are not kept."""
+
+    def __init__(self, means: MoverSettings, grants: Grants) -> None:
+        self._limit = means.inactivity_s or _ANSWER_S
+        self._grants = grants
+        self._free = asyncio.Semaphore(_MOST)
+
+    # --- the protocol of movers ---------------------------------------------------------------------------------
+
+    async def stat(self, place: RemoteFile) -> FileInfo:
+        async with self._far(place) as far:
+            return await far.call(far.storage.look)
+
+    async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
+        async with self._far(place) as far:
+            facts = await far.call(far.storage.look)
+            if facts.size is None:
+                raise TransferError(ErrorKind.PERMANENT, "the storage does not say how long the file is")
+            start = start_of(resume, facts)
+            await sink.begin(facts, start)
+            await _pour(far, sink, start, facts.size)
+            if not facts.agrees(await far.call(far.storage.look)):
+                raise TransferError(ErrorKind.TEMPORARY, "the file has changed while it came")
+
+    async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
+        async with self._far(place) as far:
+            await far.call(far.storage.create)
+            async for data in source.chunks():
+                await far.call(far.storage.write, data)
+            await far.call(far.storage.finish, source.size, overwrite=overwrite)
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+    # --- parts --------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _far(self, place: RemoteFile) -> AsyncIterator[_FilesystemFile]:
+        """A connection of one transfer's own; who is cancelled does not wait for its end."""
+        what = await self._grants.reach(place.url)
+        await self._free.acquire()
+        far = _FilesystemFile(self._worker(), self._limit)
+        try:
+            with _judged(what):
+                await far.connect(what)
+                yield far
+        except BaseException as exc:
+            far.hang_up()
+            over = far.leave()
+            if isinstance(exc, Exception):  # what is half there goes, before somebody tries again
+                await asyncio.wait([over], timeout=_PARTING_S)
+            raise
+        else:
+            _ = far.leave()
+
+    def _worker(self) -> Worker:
+        try:
+            return Worker(self._free.release)
+        except RuntimeError as exc:
+            self._free.release()
+            raise TransferError(ErrorKind.TEMPORARY, "no more threads") from exc
+
+
+async def _pour(far: _FilesystemFile, sink: Sink, start: int, size: int) -> None:
+    """Bring the bytes up to ``size``."""
+    loop = asyncio.get_running_loop()
+    piece = _LEAST_PIECE
+    while start < size:
+        began = loop.time()
+        data = await far.call(far.storage.read, start, min(piece, size - start))
+        took = loop.time() - began
+        if not data:
+            raise TransferError(ErrorKind.TEMPORARY, "the answer ended too early")
+        await sink.write(data)
+        start += len(data)
+        if took < _QUICK_S:
+            piece = min(2 * piece, _MOST_PIECE)
+        elif took > _SLOW_S:
+            piece = max(piece // 2, _LEAST_PIECE // 8)
+
+
+@contextlib.contextmanager
+def _judged(what: Reach) -> Iterator[None]:
+    """Libraries under fsspec raise what they like."""
+    try:
+        yield
+    except ftplib.Error as exc:
+        raise said(exc) from exc
+    except Exception as exc:
+        found = trouble(exc, what.options)
+        if found is exc:
+            raise
+        raise found from None  # whose text may say what ours leaves out

@@ -1,0 +1,128 @@
+"""What comes of one call of a mover in a process of its own, in its order and within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from arex.staging.movers.base import ErrorKind, FileInfo, TransferError
+from arex.staging.movers.isolated.codec import bug_of, facts_of, number, trouble_of
+from arex.staging.movers.isolated.wire import BrokenWire, Credit, Debt, Kind, Wire
+
+#: Pieces that nobody has taken yet; no honest mover comes near it.
+_MOST_WAITING: Final = 8192
+_SAID: Final[Mapping[Kind, frozenset[Kind]]] = {
+    Kind.STAT: frozenset(),
+    Kind.FETCH: frozenset({Kind.BEGIN, Kind.DATA}),
+    Kind.SEND: frozenset({Kind.PULL, Kind.CREDIT}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    facts: FileInfo
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    data: bytes
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    credit: Credit  #: for what is sent from here on
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    facts: FileInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    why: BaseException
+
+
+Event = Begun | Came | Pulled | Finished | Broke
+
+
+class Request:
+    """One call of the mover: what comes of it, in order."""
+
+    def __init__(self, wire: Wire, kind: Kind, number: int, offset: int = 0) -> None:
+        self.kind, self.number, self._offset = kind, number, offset
+        self._wire = wire
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._debt = Debt(lambda size: wire.put(Kind.CREDIT, number, size))
+        self._begun = False
+        self.over = asyncio.Event()  #: the process is done with it
+        self.left = False  #: nobody here waits any more
+        self.credit = Credit()
+
+    async def next(self) -> Begun | Came | Pulled | Finished:
+        """What came; the end is the last. Raises what went wrong."""
+        event = await self._events.get()
+        if isinstance(event, Broke):
+            raise event.why
+        return event
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, Finished | Broke):
+            self.over.set()
+        self.add(event)
+
+    def add(self, event: Event) -> None:
+        if not self.left:
+            self._events.put_nowait(event)
+
+    def leave(self) -> None:
+        self.left = True
+        self._events = asyncio.Queue()
+
+    def taken(self, came: Came) -> None:
+        self._debt.taken(came.price)
+
+    def hear(self, kind: Kind, word: Any) -> None:  # noqa: ANN401
+        """Raises BrokenWire for what may not come."""
+        if kind in {Kind.BEGIN, Kind.PULL, Kind.CREDIT} and kind not in _SAID[self.kind]:
+            raise BrokenWire(f"{kind.name} for {self.kind.name}")
+        match kind:
+            case Kind.BEGIN:
+                self._begin(word)
+            case Kind.PULL:
+                self.credit = Credit()
+                self._add(Pulled(self.credit))
+            case Kind.CREDIT:
+                self.credit.give(word)
+            case Kind.DONE:
+                self.tell(Finished(None if word is None else facts_of(word)))
+            case Kind.TROUBLE:
+                self.tell(Broke(trouble_of(word)))
+            case Kind.BUG:
+                self.tell(Broke(bug_of(word)))
+            case Kind.GONE:
+                self.tell(Broke(TransferError(ErrorKind.TEMPORARY, "given up")))
+            case _:
+                raise BrokenWire(f"{kind.name} is not for a request")
+
+    def came(self, piece: bytes, price: int) -> None:
+        if not self._begun:
+            raise BrokenWire("bytes before their beginning")
+        if not self.left:
+            self._debt.came(price)
+            self._add(Came(piece, price))
+
+    def _begin(self, word: Any) -> None:  # noqa: ANN401
+        if not isinstance(word, list) or len(word) != 2 or number(word[1]) > self._offset:
+            raise BrokenWire("a beginning that was not asked for")
+        self._begun = True
+        self._add(Begun(facts_of(word[0]), word[1]))
+
+    def _add(self, event: Event) -> None:
+        if self._events.qsize() > _MOST_WAITING:
+            raise BrokenWire("more than anybody can take")
+        self.add(event)

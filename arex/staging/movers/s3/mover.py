@@ -1,0 +1,352 @@
+"""
+Buckets of S3 services: ``s3://host:port/bucket/key`` in the clear, ``s3+https://host:port/bucket/key`` with TLS.
+
+The host is the service and the bucket is the first name of the path, always. Keys come from the credential file of
+the job if it has some, else from where the account of the service has them for AWS tools; without any, requests are
+not signed, which does for public buckets. The URL option ``region`` is what the signature is for.
+Source: Amazon S3 API Reference; AWS Signature Version 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import quote, unquote
+
+import aiohttp
+from lxml import etree
+from yarl import URL
+
+from arex.aio import in_thread
+from arex.staging.checksum import checksum
+from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
+from arex.staging.movers.http.client import client
+from arex.staging.movers.http.errors import refusal
+from arex.staging.movers.identity import ANONYMOUS, context
+from arex.staging.movers.s3.keys import Keyring, Keys, signed
+from arex.staging.url import Url
+
+#: Sent in one piece up to here, in parts of at least this size beyond; two of them are in memory.
+_PART: Final = 16 * 1024 * 1024
+_MOST_PARTS: Final = 10_000
+_SMALL: Final = 256 * 1024
+_ANSWER_S: Final = 300.0
+_DEFAULT_REGION: Final = "us-east-1"
+_MD5: Final = re.compile(r'"([0-9a-f]{32})"')
+_TAGS: Final = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload"}
+_FULL: Final = {"QuotaExceeded", "EntityTooLarge", "XMinioStorageFull"}
+_KEYS_REFUSED: Final = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _S3Request:
+    """One request."""
+
+    method: str
+    place: RemoteFile
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes | None = None
+
+
+class S3Mover:
+    """One pool of connections; who asks is in each request."""
+
+    def __init__(self, means: MoverSettings) -> None:
+        self._means = means
+        self._keyring = Keyring(means.clock)
+        self._connecting: asyncio.Task[aiohttp.ClientSession] | None = None
+
+    # --- the protocol of movers ---------------------------------------------------------------------------------
+
+    async def stat(self, place: RemoteFile) -> FileInfo:
+        async with self._answer(_ask("HEAD", place)) as answer:
+            return _facts(answer.headers)
+
+    async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
+        headers = {} if resume is None else _rest(resume)
+        async with self._answer(_ask("GET", place, headers), also={412, 416}) as answer:
+            if answer.status in {200, 206}:
+                await _receive(answer, sink)
+                return
+        await self.fetch(place, sink, None)  # it has changed
+
+    async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
+        only_new = {} if overwrite else {"If-None-Match": "*"}
+        try:
+            await self._send(place, source, only_new)
+        except _NotImplementedThere:  # the engine has looked, so it is safe but for a race
+            await self._send(place, source, {})
+
+    async def close(self) -> None:
+        if (connecting := self._connecting) is not None:
+            self._connecting = None
+            await (await connecting).close()
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    async def _send(self, place: RemoteFile, source: Source, only_new: Mapping[str, str]) -> None:
+        if source.size > _PART:
+            await self._send_parts(place, source, only_new)
+            return
+        body = b"".join([data async for data in source.chunks()])
+        await self._put(place, body, only_new, {})
+
+    async def _send_parts(self, place: RemoteFile, source: Source, only_new: Mapping[str, str]) -> None:
+        """In parts, of which nothing is seen before the last one is there."""
+        begun = await self._plain(_ask("POST", place, {}, {"uploads": ""}))
+        upload = {"uploadId": _text(begun, "UploadId")}
+        try:
+            tags = await self._parts(place, source, upload)
+            listed = "".join(
+                f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
+                for number, tag in enumerate(tags, start=1)
+            )
+            body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+            end = _ask("POST", place, {**only_new, "Content-Type": "application/xml"}, upload, body)
+            _must_be_whole(await self._plain(end))
+        except BaseException:
+            with contextlib.suppress(TransferError, TimeoutError):  # what stays there costs money
+                async with asyncio.timeout(10):
+                    await asyncio.shield(asyncio.ensure_future(self._plain(_ask("DELETE", place, {}, upload))))
+            raise
+
+    async def _parts(self, place: RemoteFile, source: Source, upload: Mapping[str, str]) -> list[str]:
+        """Send one part while the next one is read."""
+        tags: list[str] = []
+        sending: asyncio.Task[str] | None = None
+        try:
+            async for number, part in _cut(source):
+                if sending is not None:
+                    tags.append(await sending)
+                query = {"partNumber": str(number), **upload}
+                sending = asyncio.ensure_future(self._put(place, part, {}, query))
+            if sending is not None:
+                tags.append(await sending)
+        finally:
+            if sending is not None and not sending.done():
+                sending.cancel()
+                await asyncio.wait([sending])
+        return tags
+
+    async def _put(self, place: RemoteFile, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+        md5 = await in_thread(_md5, body)
+        ask = _ask("PUT", place, {**headers, "Content-MD5": md5}, query, body)
+        async with self._answer(ask) as answer:
+            return answer.headers.get("ETag", "")
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    async def _plain(self, ask: _S3Request) -> bytes:
+        async with self._answer(ask) as answer:
+            return await answer.read()
+
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self, ask: _S3Request, also: frozenset[int] | set[int] = frozenset()
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A good answer, or one with a status of ``also``; everything else is TransferError."""
+        keys = await self._keyring.of(ask.place.credential)
+        url = _target(ask.place.url, ask.query)
+        headers = {"Host": ask.place.url.host, **ask.headers}
+        if ask.body is not None:
+            headers["Content-Length"] = str(len(ask.body))
+        if keys.access:
+            region = ask.place.url.option("region") or keys.region or _DEFAULT_REGION
+            headers = signed(keys, region, ask.method, url, headers)
+        proxy = self._means.http_proxy or None if url.scheme == "http" else None
+        with _judged():
+            session = await self._session()
+            async with session.request(
+                ask.method, url, headers=headers, data=_streamed(ask.body), allow_redirects=False, proxy=proxy
+            ) as answer:
+                if answer.status not in {200, 204, 206, *also}:
+                    raise _refused(answer, await answer.content.read(_SMALL), ask, keys)
+                yield answer
+
+    async def _session(self) -> aiohttp.ClientSession:
+        if self._connecting is None:
+            self._connecting = asyncio.ensure_future(self._connect())
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> aiohttp.ClientSession:
+        trust = await asyncio.to_thread(context, self._means.cert_dir, ANONYMOUS)
+        return client(trust, self._means.inactivity_s or _ANSWER_S)
+
+
+class _NotImplementedThere(TransferError):
+    """A service that knows no conditions on what is sent."""
+
+
+def _ask(
+    method: str,
+    place: RemoteFile,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> _S3Request:
+    return _S3Request(method=method, place=place, headers=headers or {}, query=query or {}, body=body)
+
+
+def _target(url: Url, query: Mapping[str, str]) -> URL:
+    path = unquote(url.path.partition("?")[0])
+    bucket, _, key = path[1:].partition("/")
+    if not bucket or not key or {".", ".."} & set(path.split("/")):
+        raise TransferError(ErrorKind.PERMANENT, "not the name of an object", cure="write s3://HOST/BUCKET/KEY")
+    scheme = "https" if url.scheme == "s3+https" else "http"
+    words = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))
+    asked = f"?{words}" if words else ""
+    return URL(f"{scheme}://{url.host}{quote(path, safe='/~')}{asked}", encoded=True)
+
+
+def _rest(resume: Resume) -> dict[str, str]:
+    """Of the same content; without an ETag nobody can tell, and all of it is fetched."""
+    if not resume.facts.etag:
+        return {}
+    return {"Range": f"bytes={resume.offset}-", "If-Match": resume.facts.etag}
+
+
+async def _receive(answer: aiohttp.ClientResponse, sink: Sink) -> None:
+    start = 0
+    if answer.status == 206:
+        start = int(answer.headers["Content-Range"].removeprefix("bytes ").partition("-")[0])
+    await sink.begin(_facts(answer.headers), start)
+    if (answer.content_length or _SMALL + 1) <= _SMALL:
+        await sink.write(await answer.read())
+        return
+    async for data in answer.content.iter_any():
+        await sink.write(data)
+
+
+def _facts(headers: Mapping[str, str]) -> FileInfo:
+    length = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length", "")
+    tag = headers.get("ETag", "")
+    modified = headers.get("Last-Modified", "")
+    return FileInfo(
+        size=int(length) if length.isascii() and length.isdigit() else None,
+        modified=parsedate_to_datetime(modified).astimezone(UTC) if modified else None,
+        etag=tag,
+        checksums=tuple(filter(None, [checksum("md5", match[1])])) if (match := _content_md5(tag, headers)) else (),
+    )
+
+
+def _content_md5(tag: str, headers: Mapping[str, str]) -> re.Match[str] | None:
+    """An ETag is the MD5 of the content unless that came in parts, or lies there with a customer's encryption."""
+    encrypted = headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
+    customer = "x-amz-server-side-encryption-customer-algorithm" in headers
+    return None if encrypted or customer else _MD5.fullmatch(tag)
+
+
+async def _cut(source: Source) -> AsyncIterator[tuple[int, bytes]]:
+    """Parts of one size but for the last; few enough for the service."""
+    size = max(_PART, -(-source.size // _MOST_PARTS))
+    number, left = 1, source.size
+    gathered = bytearray()
+    async for data in source.chunks():
+        gathered += data
+        left -= len(data)
+        while len(gathered) >= size or (not left and gathered):
+            yield number, bytes(memoryview(gathered)[:size])
+            number += 1
+            gathered = gathered[size:]
+
+
+def _streamed(body: bytes | None) -> bytes | AsyncIterator[bytes] | None:
+    """A large body in pieces, so that others get their turn."""
+    return body if body is None or len(body) <= _SMALL else _pieces(body)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _SMALL):
+        yield body[start : start + _SMALL]
+
+
+def _must_be_whole(answer: bytes) -> None:
+    """A service may say 200 at once, and later what went wrong."""
+    if (code := _text(answer, "Code")) and not _text(answer, "ETag"):
+        raise TransferError(ErrorKind.TEMPORARY, f"the parts were not put together: {code}")
+
+
+def _md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+# --- what went wrong --------------------------------------------------------------------------------------------
+
+
+def _text(answer: bytes, name: str) -> str:
+    """The text of the first element of this name; empty if there is none."""
+    try:
+        root = etree.fromstring(answer, etree.XMLParser(resolve_entities=False, no_network=True))
+    except etree.XMLSyntaxError:
+        return ""
+    found = next((each for each in root.iter("{*}" + name)), None)
+    return "" if found is None else (found.text or "").strip()
+
+
+def _refused(answer: aiohttp.ClientResponse, body: bytes, ask: _S3Request, keys: Keys) -> TransferError:
+    code = _text(body, "Code")
+    reason = code or answer.reason or str(answer.status)
+    if answer.status == 501 and "If-None-Match" in ask.headers:
+        return _NotImplementedThere(ErrorKind.PERMANENT, reason)
+    if answer.status == 412 and "If-None-Match" in ask.headers:
+        return TransferError(ErrorKind.PERMANENT, "the target has come into being meanwhile")
+    if code in _FULL:
+        return TransferError(ErrorKind.NO_SPACE, f"No space left on device: {code}")
+    if code in _KEYS_REFUSED:
+        verdict = ErrorKind.CREDENTIAL if keys.of_job else ErrorKind.PERMANENT
+        return TransferError(verdict, f"Permission denied: {code}", cure=f"renew the keys {keys.origin}")
+    if code == "RequestTimeTooSkewed":
+        return TransferError(ErrorKind.TEMPORARY, f"Permission denied: {code}", cure="set the clock of this host")
+    if code in {"RequestTimeout", "OperationAborted", "ConditionalRequestConflict"}:
+        return TransferError(ErrorKind.TEMPORARY, f"Resource temporarily unavailable: {code}")
+    if answer.status == 404 or code in _TAGS:
+        return refusal(404, reason, "", None)
+    if answer.status in {301, 307, 400} and code in {
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+    }:
+        return TransferError(
+            ErrorKind.PERMANENT, f"the bucket is elsewhere: {code}", cure="name its host, or its region as ;region="
+        )
+    wait = answer.headers.get("Retry-After", "")
+    return refusal(answer.status, reason, "", float(wait) if wait.isascii() and wait.isdigit() else None)
+
+
+@contextlib.contextmanager
+def _judged() -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as exc:
+        raise TransferError(
+            ErrorKind.PERMANENT,
+            f"the server's certificate is not trusted: {exc.certificate_error}",
+            cure="check x509_cert_dir, and the host name in the URL",
+        ) from exc
+    except aiohttp.ClientPayloadError as exc:
+        raise TransferError(ErrorKind.TEMPORARY, "the answer ended too early") from exc
+    except aiohttp.ServerDisconnectedError as exc:
+        raise TransferError(ErrorKind.TEMPORARY, "the server closed the connection") from exc
+    except aiohttp.ClientConnectorError as exc:
+        raise TransferError(ErrorKind.TEMPORARY, f"no connection: {exc.os_error.strerror or exc.os_error}") from exc
+    except aiohttp.InvalidURL as exc:
+        raise TransferError(ErrorKind.PERMANENT, "not a URL that can be asked for") from exc
+    except TimeoutError as exc:
+        raise TransferError(ErrorKind.TEMPORARY, "Connection timed out") from exc
+    except (aiohttp.ClientError, OSError, ValueError) as exc:
+        raise TransferError(ErrorKind.TEMPORARY, " ".join(str(exc).split())[:300] or type(exc).__name__) from exc
