@@ -31,7 +31,7 @@ from arex.gm.limits import Limits
 from arex.gm.loop import GridManager, Rhythm
 from arex.gm.pace import Pace
 from arex.gm.quota import Quotas
-from arex.jobdesc import Dialect, JobDescription, parse
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.check import check
 from arex.jobdesc.software import resolve_runtimes
 from arex.model.ids import JobId, LocalId
@@ -373,7 +373,7 @@ def _describer(config: Configuration) -> Callable[[bytes], JobDescription]:
     queues = tuple(queue.name for queue in config.queues)
 
     def describe(data: bytes) -> JobDescription:
-        [description, *more] = parse(data, Dialect.GRIDMANAGER, max_size=config.ws_jobs.maxjobdesc)
+        [description, *more] = parse(data, DescriptionDialect.GRIDMANAGER, max_size=config.ws_jobs.maxjobdesc)
         del more  # alternatives are for brokers
         if any(runtime.relation != "=" for runtime in description.resources.runtimes):
             description = resolve_runtimes(description, installed(config.arex.controldir))

@@ -22,8 +22,8 @@ from arex.controldir import atomic, codec, fifo
 from arex.controldir.layout import Mark, Place
 from arex.controldir.store import SessionFiles
 from arex.errors import ArexError, ControlDirError, CorruptFile, CredentialError, JobRefused
-from arex.jobdesc import Dialect, JobDescription, parse
-from arex.jobdesc.complete import Upload, complete
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
+from arex.jobdesc.client.complete import ClientUpload, complete
 from arex.model.ids import JobId, is_job_id
 from arex.model.state import State
 from plugins import follow
@@ -217,7 +217,7 @@ class LocalPlugin(View):
         if isinstance(text, JobDescription):
             return [text]
         try:
-            return parse(text, Dialect.USER, max_size=self.config.ws_jobs.maxjobdesc)
+            return parse(text, DescriptionDialect.USER, max_size=self.config.ws_jobs.maxjobdesc)
         except ArexError as exc:
             return [exc]
 
@@ -351,7 +351,7 @@ class LocalPlugin(View):
             self.store.set_mark(job, mark)
         fifo.ring(self.store.root, job)
 
-    def upload(self, job: str, files: Sequence[Upload], *, done: bool = False) -> None:
+    def upload(self, job: str, files: Sequence[ClientUpload], *, done: bool = False) -> None:
         """
         Bring more input files after the submission; ``done`` says that they were the last (ClientDataPush).
 

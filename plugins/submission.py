@@ -21,12 +21,12 @@ from arex.config.model import Configuration
 from arex.controldir import atomic, beneath, codec, fifo
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.errors import ArexError, ControlDirError, CredentialError, JobDescriptionError, JobRefused
-from arex.jobdesc.acl import acl_document
-from arex.jobdesc.adl_writer import write_adl
+from arex.jobdesc.adl.acl import acl_document
+from arex.jobdesc.adl.writer import write_adl
 from arex.jobdesc.check import check
-from arex.jobdesc.complete import Completed, Upload
-from arex.jobdesc.grami import build_grami, dump_grami
-from arex.jobdesc.lists import local_from, pfn
+from arex.jobdesc.client.complete import ClientUpload, CompletedDescription
+from arex.jobdesc.control.filelists import local_from, pfn
+from arex.jobdesc.control.grami import build_grami, dump_grami
 from arex.jobdesc.model import JobDescription
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, new_job_id
@@ -127,7 +127,7 @@ class Writer:
             raise JobRefused(f"Job description is too big: {len(data)} bytes, allowed are {limit}")
         return data
 
-    def write(self, source: int, ready: Completed) -> Submitted:
+    def write(self, source: int, ready: CompletedDescription) -> Submitted:
         """
         Make the job of description number ``source``.
 
@@ -174,7 +174,7 @@ class Writer:
                 return job
         raise ControlDirError(f"Failed to generate unique job id in {self._store.root}")
 
-    def _fill(self, job: JobId, session: SessionFiles, ready: Completed) -> int:
+    def _fill(self, job: JobId, session: SessionFiles, ready: CompletedDescription) -> int:
         now = self._clock.now()
         store, description = self._store, ready.description
         base = JobLocal(
@@ -205,11 +205,11 @@ class Writer:
         store.put_status(job, Status(State.ACCEPTED), None)
         return int(now.timestamp())
 
-    def _needs(self, ready: Completed) -> bool:
+    def _needs(self, ready: CompletedDescription) -> bool:
         runtimes = ready.description.resources.runtimes
         return self._always or ready.needs_delegation or any(each.full_name == _WITH_PROXY for each in runtimes)
 
-    def _undo(self, job: JobId, session: Path, ready: Completed) -> None:
+    def _undo(self, job: JobId, session: Path, ready: CompletedDescription) -> None:
         with contextlib.suppress(OSError, CredentialError):  # the first error is the one to tell
             if self._store.read_status(job) is None:
                 SessionFiles(session).remove()
@@ -228,12 +228,12 @@ def _unwritable(path: Path | str, exc: OSError) -> ControlDirError:
     return ControlDirError(f"Failed registering job in A-REX: {path}: {exc.strerror or exc}")
 
 
-def input_status(ready: Completed) -> bytes:
+def input_status(ready: CompletedDescription) -> bytes:
     """``.input_status`` for uploads that are there: an empty line, as ARC's clients begin it, and the names."""
     return b"\n" + codec.dump_entries(FileEntry(pfn(upload.name)) for upload in ready.uploads)
 
 
-def copy_in(upload: Upload, session: Path) -> None:
+def copy_in(upload: ClientUpload, session: Path) -> None:
     """
     Copy a file of the user into a session directory, for its owner only, executable if it was or shall be.
 
@@ -255,7 +255,7 @@ def copy_in(upload: Upload, session: Path) -> None:
         os.close(source)
 
 
-def _create(session: Path, upload: Upload, pieces: Iterable[bytes], *, executable: bool) -> None:
+def _create(session: Path, upload: ClientUpload, pieces: Iterable[bytes], *, executable: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     target = beneath.open_file(session, upload.name, flags, 0o700 if executable else 0o600, create_parents=True)
     try:

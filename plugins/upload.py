@@ -14,8 +14,8 @@ from typing import Final
 from arex.controldir import codec, hostlock
 from arex.controldir.store import ControlDir
 from arex.errors import ControlDirError
-from arex.jobdesc.complete import Upload
-from arex.jobdesc.lists import pfn
+from arex.jobdesc.client.complete import ClientUpload
+from arex.jobdesc.control.filelists import pfn
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from plugins.follow import Sleep
@@ -27,7 +27,9 @@ _ATTEMPTS: Final = 10
 ALL: Final = "/"
 
 
-def upload(store: ControlDir, job: JobId, session: Path, files: Sequence[Upload], pause: Sleep, *, done: bool) -> None:
+def upload(
+    store: ControlDir, job: JobId, session: Path, files: Sequence[ClientUpload], pause: Sleep, *, done: bool
+) -> None:
     """
     Copy files into a session directory and confirm them; ``done`` confirms that no more will come.
 

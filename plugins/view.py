@@ -225,7 +225,7 @@ class View:
         Raises:
             JobRefused: the job does not keep it.
         """
-        from arex.jobdesc.grami import parse_grami  # noqa: PLC0415 - for this question only
+        from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - for this question only
 
         status = self.one(job)
         data = self.store.read(status.id, "grami")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from arex.jobdesc.jdl_rules import RULES
+from arex.jobdesc.jdl.rules import RULES
 from arex.jobdesc.reference import ADL, XRSL, Fact
 
 _HEAD: Final = """\

@@ -15,7 +15,7 @@ from arex.cli.output import document, remark
 from arex.cli.progress import describe
 from arex.cli.site import Site
 from arex.errors import ArexError, JobDescriptionError, JobRefused
-from arex.jobdesc import Dialect, JobDescription, parse
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from plugins.follow import Pace, Tail
 from plugins.status import ClientState, JobStatus
 from plugins.view import Output
@@ -85,7 +85,7 @@ def _description(file: str | None, string: str | None) -> JobDescription:
     if (file is None) == (string is None):
         raise click.UsageError("one description is wanted: FILE, - or -e")
     text = string if string is not None else sys.stdin.buffer.read() if file == "-" else Path(file or "").read_bytes()
-    jobs = parse(text, Dialect.USER, source="-e" if file is None else file)
+    jobs = parse(text, DescriptionDialect.USER, source="-e" if file is None else file)
     if len(jobs) != 1:
         raise JobRefused(f"arcrun runs one job, the description holds {len(jobs)}: use arcsub --wait")
     return with_streams(jobs[0])

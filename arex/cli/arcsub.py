@@ -19,7 +19,7 @@ from plugins.submission import Submitted
 
 if TYPE_CHECKING:
     from arex.jobdesc import JobDescription, Remark
-    from arex.jobdesc.convert import Language
+    from arex.jobdesc.client.convert import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Source:
 def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> Language | None:
     if value is None:
         return None
-    from arex.jobdesc.convert import Language  # noqa: PLC0415 - only when asked
+    from arex.jobdesc.client.convert import Language  # noqa: PLC0415 - only when asked
 
     try:
         return Language.named(value)
@@ -153,15 +153,15 @@ def dump(site: Site, sources: list[Source], queue: str = "", language: Language 
 
 
 def _parsed(site: Site, source: Source) -> list[JobDescription]:
-    from arex.jobdesc import Dialect, JobDescription, parse  # noqa: PLC0415 - only when asked
+    from arex.jobdesc import DescriptionDialect, JobDescription, parse  # noqa: PLC0415 - only when asked
 
     if isinstance(source.text, JobDescription):
         return [source.text]
-    return parse(source.text, Dialect.USER, max_size=site.config.ws_jobs.maxjobdesc)
+    return parse(source.text, DescriptionDialect.USER, max_size=site.config.ws_jobs.maxjobdesc)
 
 
 def _converted(site: Site, source: Source, job: JobDescription, language: Language) -> None:
-    from arex.jobdesc.convert import convert  # noqa: PLC0415 - only when asked
+    from arex.jobdesc.client.convert import convert  # noqa: PLC0415 - only when asked
 
     found = convert(job, language)
     say(found.text.rstrip("\n"))
@@ -220,7 +220,7 @@ def _remember(site: Site, jobs: list[Submitted], id_file: Path | None) -> None:
     if id_file is not None:
         with id_file.open("a", encoding="utf-8") as stream:
             stream.writelines(f"{job.url}\n" for job in jobs)
-    from arex.jobdesc.xrsl_writer import write_xrsl  # noqa: PLC0415 - after the submission
+    from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415 - after the submission
     from arex.joblist import local_row  # noqa: PLC0415
 
     site.joblist.add(

@@ -78,11 +78,11 @@ def _row(site: Site, status: JobStatus, session: Path) -> Row:
 
 def _description(site: Site, status: JobStatus) -> tuple[str, tuple[str, str, str]]:
     """The description as xRSL, and the names of the standard streams; empty where it does not read."""
-    from arex.jobdesc import Dialect, parse  # noqa: PLC0415 - ADL needs an XML library
-    from arex.jobdesc.xrsl_writer import write_xrsl  # noqa: PLC0415
+    from arex.jobdesc import DescriptionDialect, parse  # noqa: PLC0415 - ADL needs an XML library
+    from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415
 
     try:
-        [job, *_] = parse(site.plugin.store.read(status.id, "description") or b"", Dialect.GRIDMANAGER)
+        [job, *_] = parse(site.plugin.store.read(status.id, "description") or b"", DescriptionDialect.GRIDMANAGER)
     except JobDescriptionError as exc:
         site.warn(f"{status.url}: {exc}")
         return "", ("", "", "")

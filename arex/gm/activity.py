@@ -14,7 +14,7 @@ from arex.controldir import codec
 from arex.errors import CorruptFile
 from arex.gm.case import Case
 from arex.gm.machine import CANCELLED
-from arex.jobdesc.grami import parse_grami
+from arex.jobdesc.control.grami import parse_grami
 from arex.model.grami import Grami
 from arex.model.local import JobLocal
 from arex.model.state import State, Status

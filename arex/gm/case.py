@@ -20,8 +20,8 @@ from arex.controldir.layout import Place
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.errors import CorruptFile
 from arex.gm.limits import Limits
+from arex.jobdesc.control.sources import changeable, replicas
 from arex.jobdesc.model import JobDescription
-from arex.jobdesc.sources import changeable, replicas
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal

@@ -13,7 +13,7 @@ from typing import Final
 from arex.controldir import beneath, codec
 from arex.errors import CorruptFile, UnsafePath
 from arex.gm.case import Case
-from arex.jobdesc.lists import Ending, input_entries, kept_inputs, local_from, output_entries
+from arex.jobdesc.control.filelists import Ending, input_entries, kept_inputs, local_from, output_entries
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc.model import Dialect, JobDescription, Remark
+from arex.jobdesc.model import DescriptionDialect, JobDescription, Remark
 
-__all__ = ["MAX_SIZE", "Dialect", "JobDescription", "Remark", "parse"]
+__all__ = ["MAX_SIZE", "DescriptionDialect", "JobDescription", "Remark", "parse"]
 
 #: Bytes; ARC's default of ``[arex/ws/jobs] maxjobdesc``.
 MAX_SIZE: Final = 5242880
@@ -21,7 +21,9 @@ _JDL: Final = re.compile(rf"{_COMMENTS}\[", re.DOTALL)
 _BARE_JDL: Final = re.compile(rf"{_COMMENTS}[A-Za-z_]\w*+[ \t]*+=(?!=)[^;]*+;", re.DOTALL)
 
 
-def parse(text: str | bytes, dialect: Dialect, *, max_size: int = MAX_SIZE, source: str = "") -> list[JobDescription]:
+def parse(
+    text: str | bytes, dialect: DescriptionDialect, *, max_size: int = MAX_SIZE, source: str = ""
+) -> list[JobDescription]:
     """
     Read one or more jobs from xRSL, ADL or JDL, whichever it is.
 
@@ -58,14 +60,14 @@ def _check_size(text: str | bytes, max_size: int) -> None:
         raise JobDescriptionError(f"Job description is too big: more than {max_size} bytes")
 
 
-def _parse(text: str | bytes, dialect: Dialect) -> list[JobDescription]:
+def _parse(text: str | bytes, dialect: DescriptionDialect) -> list[JobDescription]:
     """A client pays for the language that it meets: the parsers are imported one by one."""
     text = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(BOM_UTF8)
     start = text.lstrip()[:1]
     if not start:
         raise JobDescriptionError("the job description is empty")
     if start in {"<", b"<"}:
-        from arex.jobdesc.adl import parse_adl  # noqa: PLC0415
+        from arex.jobdesc.adl.parser import parse_adl  # noqa: PLC0415
 
         return parse_adl(text)
     text = text if isinstance(text, str) else _decode(text)
@@ -75,16 +77,16 @@ def _parse(text: str | bytes, dialect: Dialect) -> list[JobDescription]:
     return _xrsl(text, dialect)
 
 
-def _jdl(text: str, dialect: Dialect, *, bare: bool) -> list[JobDescription]:
-    if dialect is not Dialect.USER:
+def _jdl(text: str, dialect: DescriptionDialect, *, bare: bool) -> list[JobDescription]:
+    if dialect is not DescriptionDialect.USER:
         raise JobDescriptionError("a service reads no JDL: its clients send ADL")
-    from arex.jobdesc.jdl import parse_jdl  # noqa: PLC0415
+    from arex.jobdesc.jdl.parser import parse_jdl  # noqa: PLC0415
 
     return parse_jdl(text, bare=bare)
 
 
-def _xrsl(text: str, dialect: Dialect) -> list[JobDescription]:
-    from arex.jobdesc.xrsl import parse_xrsl  # noqa: PLC0415
+def _xrsl(text: str, dialect: DescriptionDialect) -> list[JobDescription]:
+    from arex.jobdesc.xrsl.parser import parse_xrsl  # noqa: PLC0415
 
     if (at := text.find("\0")) >= 0:
         line = text.count("\n", 0, at) + 1
@@ -94,7 +96,7 @@ def _xrsl(text: str, dialect: Dialect) -> list[JobDescription]:
     except JobDescriptionError as exc:
         if text.lstrip()[:1] in {"&", "+", "|", "("}:
             raise
-        if dialect is Dialect.USER and _BARE_JDL.match(text) is not None:
+        if dialect is DescriptionDialect.USER and _BARE_JDL.match(text) is not None:
             return _jdl(text, dialect, bare=True)
         what = f"the job description is none of xRSL, ADL and JDL: {exc.what}"
         raise JobDescriptionError(what, exc.line, exc.column) from exc

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from arex.errors import JobRefused
-from arex.jobdesc.acl import acl_document
+from arex.jobdesc.adl.acl import acl_document
 from arex.jobdesc.model import Creation, JobDescription, Resources
 
 _UNSUPPORTED: Final = {

@@ -9,7 +9,7 @@ from enum import StrEnum
 from arex.errors import JobDescriptionError
 
 
-class Dialect(StrEnum):
+class DescriptionDialect(StrEnum):
     """Who reads a description: it decides units, defaults and which attributes count."""
 
     USER = "user"  #: a client reads its user's file: periods in minutes, local files, ``join``

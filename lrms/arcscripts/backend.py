@@ -22,7 +22,7 @@ from arex.clock import Clock, SystemClock
 from arex.config.model import Configuration
 from arex.controldir import atomic
 from arex.errors import BatchUnavailable, CorruptFile, SubmitLimited, SubmitRejected
-from arex.jobdesc.grami import parse_grami
+from arex.jobdesc.control.grami import parse_grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission

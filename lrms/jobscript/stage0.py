@@ -17,7 +17,7 @@ from typing import Final
 
 from arex import process
 from arex.errors import SubmitRejected
-from arex.jobdesc.grami import dump_grami, parse_grami
+from arex.jobdesc.control.grami import dump_grami, parse_grami
 from arex.model.grami import Grami
 from arex.process import CommandFailed, Completed
 from lrms.jobscript.quoting import expanding, quoted

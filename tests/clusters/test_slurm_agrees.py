@@ -14,7 +14,7 @@ import pytest
 
 from arex.config.load import load
 from arex.config.runtime import runtime_cfg
-from arex.jobdesc.grami import dump_grami, parse_grami
+from arex.jobdesc.control.grami import dump_grami, parse_grami
 from arex.model.grami import Grami, ParallelEnvironment
 from arex.model.ids import new_job_id, new_tag
 from arex.ports import Submission

@@ -10,12 +10,12 @@ from typing import Final
 
 from arex.controldir import beneath, codec
 from arex.errors import ArexError
-from arex.jobdesc import Dialect, JobDescription, parse
-from arex.jobdesc.adl_writer import write_adl
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
+from arex.jobdesc.adl.writer import write_adl
 from arex.jobdesc.check import check
-from arex.jobdesc.convert import Language, convert
-from arex.jobdesc.grami import build_grami, dump_grami, parse_grami
-from arex.jobdesc.lists import Ending, input_entries, local_from, output_entries
+from arex.jobdesc.client.convert import Language, convert
+from arex.jobdesc.control.filelists import Ending, input_entries, local_from, output_entries
+from arex.jobdesc.control.grami import build_grami, dump_grami, parse_grami
 from arex.model.ids import JobId
 from tests.interop.corpus import corpus
 
@@ -44,7 +44,7 @@ class Target:
     seeds: Sequence[bytes]
 
 
-def job(data: bytes, dialect: Dialect) -> None:
+def job(data: bytes, dialect: DescriptionDialect) -> None:
     """Parse, and whatever a service would accept of it must stay in its session directory and write again."""
     for one in parse(data, dialect):
         with contextlib.suppress(ArexError):
@@ -54,14 +54,14 @@ def job(data: bytes, dialect: Dialect) -> None:
 
 def jdl(data: bytes) -> None:
     """As for other languages; and what is written as JDL again says the same, or tells what it leaves out."""
-    jobs = parse(data, Dialect.USER)
+    jobs = parse(data, DescriptionDialect.USER)
     for one in jobs[:20]:
         with contextlib.suppress(ArexError):
             check(replace(one, before=(), after=()))
             accepted(one)
         with contextlib.suppress(ArexError):
             found = convert(one, Language.JDL)
-            again = convert(parse(found.text, Dialect.USER)[0], Language.JDL)
+            again = convert(parse(found.text, DescriptionDialect.USER)[0], Language.JDL)
             if again.text != found.text:
                 raise Broken("what is written as JDL changes when it is written again")
 
@@ -105,9 +105,9 @@ def descriptions(start: bytes) -> list[bytes]:
 def targets() -> list[Target]:
     xrsl, adl = descriptions(b"&") + descriptions(b"+"), descriptions(b"<")
     return [
-        Target("xrsl of a user", lambda data: job(data, Dialect.USER), xrsl),
-        Target("xrsl at the service", lambda data: job(data, Dialect.GRIDMANAGER), xrsl),
-        Target("adl", lambda data: job(data, Dialect.GRIDMANAGER), adl),
+        Target("xrsl of a user", lambda data: job(data, DescriptionDialect.USER), xrsl),
+        Target("xrsl at the service", lambda data: job(data, DescriptionDialect.GRIDMANAGER), xrsl),
+        Target("adl", lambda data: job(data, DescriptionDialect.GRIDMANAGER), adl),
         Target("jdl of a user", jdl, [*descriptions(b"["), *JDL]),
         Target(".local", local, fixtures("local")),
         Target(".grami", parse_grami, fixtures("grami")),

@@ -15,9 +15,9 @@ from typing import Final
 import pytest
 
 from arex.controldir.codec import dump_entries, dump_local, parse_entries, parse_local
-from arex.jobdesc import Dialect, JobDescription, parse
-from arex.jobdesc.grami import build_grami, dump_grami
-from arex.jobdesc.lists import Ending, input_entries, local_from, output_entries
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
+from arex.jobdesc.control.filelists import Ending, input_entries, local_from, output_entries
+from arex.jobdesc.control.grami import build_grami, dump_grami
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
@@ -147,7 +147,7 @@ def theirs(place: Site) -> dict[str, Job]:
 def test_the_same_control_files(place: Site, theirs: dict[str, Job], name: str) -> None:
     job = theirs[name]
     # as a service reads it: line feeds are dropped
-    [description] = parse(place.text(job, "description").replace("\n", ""), Dialect.GRIDMANAGER)
+    [description] = parse(place.text(job, "description").replace("\n", ""), DescriptionDialect.GRIDMANAGER)
     base = parse_local(place.file(job, "local").read_bytes())
 
     found = {

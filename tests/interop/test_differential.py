@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc import Dialect, JobDescription, parse
-from arex.jobdesc.adl_writer import write_adl
-from arex.jobdesc.xrsl_writer import write_xrsl
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
+from arex.jobdesc.adl.writer import write_adl
+from arex.jobdesc.xrsl.writer import write_xrsl
 from tests.interop.corpus import corpus, inside
 from tests.interop.generate import adl, xrsl
 from tests.interop.oracle import Alternative, Answer, Oracle, Question
 
 DATA: Final = Path(__file__).parents[1] / "data"
-DIALECTS: Final = {Dialect.USER: "", Dialect.GRIDMANAGER: "GRIDMANAGER"}
+DIALECTS: Final = {DescriptionDialect.USER: "", DescriptionDialect.GRIDMANAGER: "GRIDMANAGER"}
 ENVIRON: Final = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 #: Where we differ from ARC 6.17, and why that is better for the user.
@@ -123,7 +123,7 @@ def _facts(one: Alternative) -> object:
     return canonical(one.adl).decode() if one.adl else "no ADL", relations(one.xrsl)
 
 
-def ours(text: bytes, dialect: Dialect) -> object:
+def ours(text: bytes, dialect: DescriptionDialect) -> object:
     try:
         jobs = parse(text, dialect)
         return [[_our_facts(one) for one in (job, *job.alternatives)] for job in jobs]
@@ -135,7 +135,7 @@ def _our_facts(job: JobDescription) -> object:
     return canonical(write_adl(job)).decode(), relations(write_xrsl(job))
 
 
-def compare(oracle: Oracle, text: bytes, dialect: Dialect) -> tuple[object, object]:
+def compare(oracle: Oracle, text: bytes, dialect: DescriptionDialect) -> tuple[object, object]:
     """Their answer and ours; where they differ, that of a process that has seen nothing else."""
     question, we = Question(text, DIALECTS[dialect]), ours(text, dialect)
     they = theirs(oracle.ask(question))
@@ -168,8 +168,8 @@ def described() -> dict[str, bytes]:
     return {**corpus(), **texts}
 
 
-@pytest.mark.parametrize("dialect", Dialect)
-def test_every_description_means_what_it_means_to_arc(oracle: Oracle, dialect: Dialect) -> None:
+@pytest.mark.parametrize("dialect", DescriptionDialect)
+def test_every_description_means_what_it_means_to_arc(oracle: Oracle, dialect: DescriptionDialect) -> None:
     texts = described()
 
     pairs = {name: compare(oracle, text, dialect) for name, text in texts.items()}
@@ -183,7 +183,11 @@ def test_every_wanted_difference_is_one(oracle: Oracle) -> None:
     """A reason that has gone must go from the table, too."""
     texts = corpus()
 
-    stale = [name for name in WANTED if all(len(set(map(repr, compare(oracle, texts[name], d)))) == 1 for d in Dialect)]
+    stale = [
+        name
+        for name in WANTED
+        if all(len(set(map(repr, compare(oracle, texts[name], d)))) == 1 for d in DescriptionDialect)
+    ]
 
     assert [] == stale
 
@@ -198,16 +202,16 @@ GENERATED: Final = settings(
 
 
 @GENERATED
-@given(text=xrsl(), dialect=st.sampled_from(Dialect))
-def test_any_xrsl_means_what_it_means_to_arc(oracle: Oracle, text: str, dialect: Dialect) -> None:
+@given(text=xrsl(), dialect=st.sampled_from(DescriptionDialect))
+def test_any_xrsl_means_what_it_means_to_arc(oracle: Oracle, text: str, dialect: DescriptionDialect) -> None:
     they, we = compare(oracle, text.encode(), dialect)
 
     assert they in ("crashed", we)
 
 
 @GENERATED
-@given(body=adl(), dialect=st.sampled_from(Dialect))
-def test_any_adl_means_what_it_means_to_arc(oracle: Oracle, body: str, dialect: Dialect) -> None:
+@given(body=adl(), dialect=st.sampled_from(DescriptionDialect))
+def test_any_adl_means_what_it_means_to_arc(oracle: Oracle, body: str, dialect: DescriptionDialect) -> None:
     they, we = compare(oracle, inside(body.encode()), dialect)
 
     assert they in ("crashed", we)

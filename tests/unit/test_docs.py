@@ -16,7 +16,7 @@ import pytest
 from arex.cli.entry import COMMANDS, load
 from arex.config import arcconf
 from arex.config.explain import reference_markdown
-from arex.jobdesc import Dialect, parse
+from arex.jobdesc import DescriptionDialect, parse
 from arex.model.report import EndCause
 from tests.environments import ROOT
 from tools.gen_commands import reference
@@ -159,7 +159,7 @@ def test_every_description_in_the_documentation_reads() -> None:
     found = descriptions()
 
     assert len(found) >= 3
-    assert [] == [name for name, text in found if not parse(text, Dialect.USER)]
+    assert [] == [name for name, text in found if not parse(text, DescriptionDialect.USER)]
 
 
 def test_every_configuration_in_the_documentation_reads() -> None:

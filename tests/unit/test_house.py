@@ -30,9 +30,9 @@ HOMES: Final = {
     "watchdog": {"arex/controldir/watch.py"},
     # ADL; answers of S3; info.xml out and in
     "lxml": {
-        "arex/jobdesc/adl.py",
-        "arex/jobdesc/node.py",
-        "arex/jobdesc/xml.py",
+        "arex/jobdesc/adl/parser.py",
+        "arex/jobdesc/adl/node.py",
+        "arex/jobdesc/adl/xml.py",
         "arex/staging/movers/s3/mover.py",
         "infoprovider/xml.py",
         "arex/cli/arcinfo.py",
@@ -41,7 +41,7 @@ HOMES: Final = {
     "aiohttp": {"arex/staging/"},
     "cryptography": {"arex/credentials/"},
     "fsspec": {"arex/staging/movers/fsspec/storage.py", "arex/staging/movers/fsspec/ftp.py"},
-    "classad2": {"arex/jobdesc/classads.py"},
+    "classad2": {"arex/jobdesc/jdl/classads.py"},
 }
 ERRORS: Final = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]
 

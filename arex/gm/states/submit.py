@@ -12,7 +12,7 @@ from dataclasses import replace
 from arex.controldir import atomic, beneath
 from arex.gm import attempt, credentials
 from arex.gm.case import AskSubmit, Case, Fail, Move, Refused, Step, Submitted
-from arex.jobdesc.grami import build_grami, dump_grami, parse_grami
+from arex.jobdesc.control.grami import build_grami, dump_grami, parse_grami
 from arex.jobdesc.model import JobDescription
 from arex.model.grami import Grami
 from arex.model.ids import LocalId

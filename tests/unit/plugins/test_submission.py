@@ -17,7 +17,7 @@ from arex.config.values import MaxJobs, SessionDir
 from arex.controldir import atomic, codec
 from arex.controldir.store import ControlDir
 from arex.errors import ControlDirError
-from arex.jobdesc import Dialect, JobDescription, parse
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.model import InputFile
 from arex.model.ids import JobId
 from arex.model.state import Status
@@ -62,7 +62,7 @@ def test_a_job_is_written_byte_for_byte_as_arcsub_wrote_it(case: str, config: Co
     local = codec.parse_local((there / f"job.{old}.local").read_bytes())
     assert local.starttime is not None
     plugin = LocalPlugin(config, subject=SUBJECT, clock=FakeClock(local.starttime))
-    [description] = parse((there / f"job.{old}.description").read_bytes(), Dialect.USER)
+    [description] = parse((there / f"job.{old}.description").read_bytes(), DescriptionDialect.USER)
     cwd = there.parent / "session" / old
 
     [job] = made(plugin.submit(description, cwd=cwd))

@@ -9,7 +9,7 @@ import pytest
 
 from arex.controldir import codec
 from arex.errors import ControlDirError
-from arex.jobdesc.complete import Upload
+from arex.jobdesc.client.complete import ClientUpload
 from arex.model.ids import JobId
 from plugins.local import LocalPlugin
 from plugins.upload import confirm, lock
@@ -29,7 +29,7 @@ def never(seconds: float) -> None:
 def test_uploads_are_copied_and_then_confirmed(plugin: LocalPlugin, job: JobId, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("1")
 
-    plugin.upload(job, [Upload(path=tmp_path / "data", name="in put")], done=True)
+    plugin.upload(job, [ClientUpload(path=tmp_path / "data", name="in put")], done=True)
 
     assert (tmp_path / "session" / job / "in put").read_text() == "1"
     assert codec.parse_input_status(plugin.store.read(job, "input_status") or b"") == ["/in put", "/"]

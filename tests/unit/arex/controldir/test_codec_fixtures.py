@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arex.controldir import codec
-from arex.jobdesc.grami import dump_grami, parse_grami
+from arex.jobdesc.control.grami import dump_grami, parse_grami
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
 from tests import environments

@@ -18,7 +18,7 @@ from arex.gm.lane import Lane
 from arex.gm.limits import Limits
 from arex.gm.loop import GridManager, Rhythm
 from arex.gm.pace import Pace
-from arex.jobdesc import Dialect, JobDescription, parse
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
 from arex.model.report import EndCause, Report
@@ -143,7 +143,7 @@ class House:
 
 
 def describe(data: bytes) -> JobDescription:
-    return parse(data, Dialect.GRIDMANAGER)[0]
+    return parse(data, DescriptionDialect.GRIDMANAGER)[0]
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from arex.controldir.store import ControlDir
 from arex.gm.case import AskSubmit, Case, Job, Settings, Wait, World
 from arex.gm.limits import Limits
 from arex.gm.machine import Resting, drive
-from arex.jobdesc import Dialect, parse
+from arex.jobdesc import DescriptionDialect, parse
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
@@ -35,7 +35,7 @@ def world(tmp_path: Path) -> World:
         settings=Settings(sessiondirs=(tmp_path / "session",), lrms="fake", queue="q"),
         limits=Limits(MaxJobs()),
         clock=FakeClock(datetime.fromtimestamp(status_file(store).stat().st_mtime, UTC) + timedelta(seconds=0.1)),
-        describe=lambda data: parse(data, Dialect.GRIDMANAGER)[0],
+        describe=lambda data: parse(data, DescriptionDialect.GRIDMANAGER)[0],
     )
 
 

@@ -38,7 +38,7 @@ from arex.gm.case import (
 )
 from arex.gm.limits import Limits
 from arex.gm.machine import HANDLERS, Resting, drive
-from arex.jobdesc import Dialect, JobDescription, parse
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.local import JobLocal
 from arex.model.report import EndCause, Phase, Report
@@ -150,7 +150,7 @@ class Daemon:
 
 
 def _describe(data: bytes) -> JobDescription:
-    return parse(data, Dialect.GRIDMANAGER)[0]
+    return parse(data, DescriptionDialect.GRIDMANAGER)[0]
 
 
 def _submit(root: Path) -> None:

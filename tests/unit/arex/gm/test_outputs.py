@@ -17,7 +17,7 @@ from arex.gm import joblog, outputs
 from arex.gm.case import Case, Job, Settings, World
 from arex.gm.limits import Limits
 from arex.gm.outputs import Ending, expand
-from arex.jobdesc import Dialect, parse
+from arex.jobdesc import DescriptionDialect, parse
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
@@ -56,7 +56,7 @@ def case(tmp_path: Path, session: Path) -> Case:
         settings=settings,
         limits=Limits(MaxJobs()),
         clock=FakeClock(),
-        describe=lambda data: parse(data, Dialect.GRIDMANAGER)[0],
+        describe=lambda data: parse(data, DescriptionDialect.GRIDMANAGER)[0],
     )
     now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
     return Case(job=Job(id=JOB, status=Status(State.FINISHING), place=None, local=JobLocal(), changed=now), world=world)

@@ -40,7 +40,7 @@ from arex.gm.case import (
 )
 from arex.gm.limits import Limits
 from arex.gm.machine import Resting, drive
-from arex.jobdesc import Dialect, JobDescription, parse
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.check import check
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
@@ -284,7 +284,7 @@ def _after_prefix(reasons: list[str]) -> str:
 
 
 def _describe(data: bytes) -> JobDescription:
-    [description, *_] = parse(data, Dialect.GRIDMANAGER)
+    [description, *_] = parse(data, DescriptionDialect.GRIDMANAGER)
     check(description)
     return description
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from arex.errors import JobRefused
-from arex.jobdesc import Dialect, parse
+from arex.jobdesc import DescriptionDialect, parse
 from arex.jobdesc.check import check
 from arex.jobdesc.model import Creation, InputFile, JobDescription, OutputFile, Program, Resources, Software, Target
 from tests import environments
@@ -24,7 +24,7 @@ def of(resources: Resources) -> JobDescription:
 
 @pytest.mark.parametrize("path", CLIENTS, ids=lambda path: path.parts[-3])
 def test_nothing_that_a_real_service_ran_is_refused(path: Path) -> None:
-    for description in parse(path.read_bytes(), Dialect.GRIDMANAGER):
+    for description in parse(path.read_bytes(), DescriptionDialect.GRIDMANAGER):
         check(description)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc import Dialect, JobDescription, parse
-from arex.jobdesc.adl_writer import write_adl
-from arex.jobdesc.xrsl_writer import write_xrsl
+from arex.jobdesc import DescriptionDialect, JobDescription, parse
+from arex.jobdesc.adl.writer import write_adl
+from arex.jobdesc.xrsl.writer import write_xrsl
 from tests.interop.corpus import corpus
 
 CORPUS = corpus()
 
 
-def read(text: bytes, dialect: Dialect) -> list[JobDescription]:
+def read(text: bytes, dialect: DescriptionDialect) -> list[JobDescription]:
     try:
         return parse(text, dialect)
     except JobDescriptionError:
@@ -24,8 +24,8 @@ def test_the_corpus_is_large() -> None:
     assert len(CORPUS) > 1400
 
 
-@pytest.mark.parametrize("dialect", Dialect)
-def test_an_error_has_a_line(dialect: Dialect) -> None:
+@pytest.mark.parametrize("dialect", DescriptionDialect)
+def test_an_error_has_a_line(dialect: DescriptionDialect) -> None:
     for text in CORPUS.values():
         try:
             parse(text, dialect)
@@ -34,8 +34,8 @@ def test_an_error_has_a_line(dialect: Dialect) -> None:
             assert exc.explained()  # noqa: PT017 - the same
 
 
-@pytest.mark.parametrize("dialect", Dialect)
-def test_what_is_written_as_adl_reads_and_stays_the_same_from_then_on(dialect: Dialect) -> None:
+@pytest.mark.parametrize("dialect", DescriptionDialect)
+def test_what_is_written_as_adl_reads_and_stays_the_same_from_then_on(dialect: DescriptionDialect) -> None:
     """Readers of ADL skip options without a value, and all operating systems but the first."""
     for name, text in CORPUS.items():
         for job in read(text, dialect):
@@ -43,11 +43,11 @@ def test_what_is_written_as_adl_reads_and_stays_the_same_from_then_on(dialect: D
                 written = write_adl(job, whole=True)
             except JobDescriptionError:  # a character that XML can't carry
                 continue
-            (again,) = parse(written, Dialect.GRIDMANAGER)
-            assert [again] == parse(write_adl(again, whole=True), Dialect.GRIDMANAGER), name
+            (again,) = parse(written, DescriptionDialect.GRIDMANAGER)
+            assert [again] == parse(write_adl(again, whole=True), DescriptionDialect.GRIDMANAGER), name
 
 
 def test_what_is_kept_as_xrsl_reads_again() -> None:
     for name, text in CORPUS.items():
-        for job in read(text, Dialect.USER):
-            assert parse(write_xrsl(job), Dialect.USER) or not job.executable, name
+        for job in read(text, DescriptionDialect.USER):
+            assert parse(write_xrsl(job), DescriptionDialect.USER) or not job.executable, name

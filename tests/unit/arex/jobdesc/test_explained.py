@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc import Dialect, parse
+from arex.jobdesc import DescriptionDialect, parse
 
 
 def explained(text: str | bytes) -> str:
     with pytest.raises(JobDescriptionError) as caught:
-        parse(text, Dialect.USER, source="job.xrsl")
+        parse(text, DescriptionDialect.USER, source="job.xrsl")
     return caught.value.explained()
 
 
@@ -33,7 +33,7 @@ def test_an_error_of_xml_shows_its_line() -> None:
 
 
 def test_a_warning_shows_the_same() -> None:
-    (job,) = parse("&(executable=a)\n(walltme=5)", Dialect.USER, source="job.xrsl")
+    (job,) = parse("&(executable=a)\n(walltme=5)", DescriptionDialect.USER, source="job.xrsl")
     (remark,) = job.warnings
 
     assert str(remark) == (
@@ -65,6 +65,6 @@ def test_codes_for_a_terminal_are_shown_not_sent() -> None:
 @pytest.mark.parametrize("text", ["&(executable=a", b"&(executable=\xff)", "", "&(a\nb)"])
 def test_the_short_form_is_one_line(text: str | bytes) -> None:
     with pytest.raises(JobDescriptionError) as caught:
-        parse(text, Dialect.USER)
+        parse(text, DescriptionDialect.USER)
 
     assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc import Dialect, parse
+from arex.jobdesc import DescriptionDialect, parse
 
 ADL = '<ActivityDescription xmlns="http://www.eu-emi.eu/es/2010/12/adl"><Application/></ActivityDescription>'
 
@@ -23,7 +23,7 @@ ADL = '<ActivityDescription xmlns="http://www.eu-emi.eu/es/2010/12/adl"><Applica
     ],
 )
 def test_rsl_starts_with_an_operator_or_a_name(text: str | bytes) -> None:
-    assert parse(text, Dialect.USER)[0].executable == "x"
+    assert parse(text, DescriptionDialect.USER)[0].executable == "x"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_rsl_starts_with_an_operator_or_a_name(text: str | bytes) -> None:
     ],
 )
 def test_adl_starts_with_an_angle_bracket(text: str | bytes) -> None:
-    assert parse(text, Dialect.GRIDMANAGER)[0].executable == ""
+    assert parse(text, DescriptionDialect.GRIDMANAGER)[0].executable == ""
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_adl_starts_with_an_angle_bracket(text: str | bytes) -> None:
 )
 def test_anything_else_is_an_error_that_names_the_source(text: str | bytes, message: str) -> None:
     with pytest.raises(JobDescriptionError, match=message) as caught:
-        parse(text, Dialect.USER, source="job.xrsl")
+        parse(text, DescriptionDialect.USER, source="job.xrsl")
 
     assert str(caught.value).startswith("job.xrsl: line ")
 
@@ -73,18 +73,18 @@ def test_anything_else_is_an_error_that_names_the_source(text: str | bytes, mess
     ],
 )
 def test_jdl_starts_with_a_bracket_or_leaves_both_out(text: str | bytes) -> None:
-    assert parse(text, Dialect.USER)[0].executable == "x"
+    assert parse(text, DescriptionDialect.USER)[0].executable == "x"
 
 
 def test_a_service_reads_no_jdl() -> None:
     """The library for it must not be in the daemon."""
     with pytest.raises(JobDescriptionError, match="a service reads no JDL"):
-        parse('[ Executable = "x"; ]', Dialect.GRIDMANAGER)
+        parse('[ Executable = "x"; ]', DescriptionDialect.GRIDMANAGER)
 
 
 @pytest.mark.parametrize("text", ["&(executable=é)", "&(executable=é)".encode()])
 def test_the_limit_is_in_bytes(text: str | bytes) -> None:
-    assert parse(text, Dialect.USER, max_size=16)
+    assert parse(text, DescriptionDialect.USER, max_size=16)
     with pytest.raises(JobDescriptionError, match="Job description is too big"):
-        parse(text, Dialect.USER, max_size=15)
-    assert parse(text, Dialect.USER, max_size=0)
+        parse(text, DescriptionDialect.USER, max_size=15)
+    assert parse(text, DescriptionDialect.USER, max_size=0)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from arex.jobdesc.jdl_rules import RULES
+from arex.jobdesc.jdl.rules import RULES
 from arex.jobdesc.reference import ADL, XRSL
-from arex.jobdesc.xrsl import _LATE
-from arex.jobdesc.xrsl import _RULES as XRSL_RULES
+from arex.jobdesc.xrsl.parser import _LATE
+from arex.jobdesc.xrsl.parser import _RULES as XRSL_RULES
 from tests.environments import ROOT
 from tools.gen_attributes import reference
 
 
 def known_elements() -> Iterator[str]:
     """Whatever the readers of ADL say that they know."""
-    for name in ("adl", "staging"):
-        tree = ast.parse((ROOT / "arex/jobdesc" / f"{name}.py").read_text())
+    for name in ("parser", "files"):
+        tree = ast.parse((ROOT / "arex/jobdesc/adl" / f"{name}.py").read_text())
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "knows":
                 constants = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arex.errors import JobRefused
-from arex.jobdesc import Dialect, parse
+from arex.jobdesc import DescriptionDialect, parse
 from arex.jobdesc.model import Software
 from arex.jobdesc.software import greater, resolve_runtimes, satisfies, software
 
@@ -91,7 +91,7 @@ def test_a_relation_chooses(relation: str, expected: set[str]) -> None:
     ],
 )
 def test_of_those_that_satisfy_the_latest_is_taken(text: str, expected: list[str]) -> None:
-    (job,) = parse(f"&(executable=x)(runtimeenvironment{text})", Dialect.USER)
+    (job,) = parse(f"&(executable=x)(runtimeenvironment{text})", DescriptionDialect.USER)
 
     found = resolve_runtimes(job, INSTALLED).resources.runtimes
 
@@ -100,7 +100,9 @@ def test_of_those_that_satisfy_the_latest_is_taken(text: str, expected: list[str
 
 
 def test_options_stay_with_what_is_chosen() -> None:
-    (job,) = parse("&(executable=x)(runtimeenvironment>=A-1 a 'b c')(runtimeenvironment=ENV/PROXY)", Dialect.USER)
+    (job,) = parse(
+        "&(executable=x)(runtimeenvironment>=A-1 a 'b c')(runtimeenvironment=ENV/PROXY)", DescriptionDialect.USER
+    )
 
     found = resolve_runtimes(job, INSTALLED).resources.runtimes
 
@@ -117,7 +119,7 @@ def test_options_stay_with_what_is_chosen() -> None:
     ],
 )
 def test_what_can_not_be_satisfied_is_refused(text: str, message: str) -> None:
-    (job,) = parse(f"&(executable=x)(runtimeenvironment{text})", Dialect.USER)
+    (job,) = parse(f"&(executable=x)(runtimeenvironment{text})", DescriptionDialect.USER)
 
     with pytest.raises(JobRefused) as caught:
         resolve_runtimes(job, INSTALLED)

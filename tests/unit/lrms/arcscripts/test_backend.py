@@ -14,7 +14,7 @@ import pytest
 from arex.config.load import load
 from arex.controldir.layout import FlatLayout
 from arex.errors import BatchUnavailable, ConfigError, SubmitRejected
-from arex.jobdesc.grami import dump_grami
+from arex.jobdesc.control.grami import dump_grami
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, new_tag
 from arex.model.report import EndCause, Phase

@@ -1,0 +1,341 @@
+"""
+ClassAds, the grammar below JDL: where everything stands is found here, what it means is asked of the ClassAd library.
+
+The library says neither where an error is nor always that there is one: it makes an empty ad of some texts, zero of a
+number that is too large, and a long chain of operators ends the process. So it gets only what was looked at first, and
+must find the same names. Nothing is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, NoReturn
+
+from arex.errors import JobDescriptionError
+from arex.jobdesc.model import Remark
+
+MAX_NESTING: Final = 40
+#: Bound on words, strings and marks; about a second of work.
+MAX_TOKENS: Final = 500_000
+#: Bound on the operators of one expression: the library goes one level down for each.
+MAX_OPERATORS: Final = 1000
+#: Of one job: who writes more of them is not served by reading them.
+MAX_REMARKS: Final = 50
+
+_TOKEN: Final = re.compile(
+    r"""(?P<blank>[ \t\n\v\f\r]+|(?:\#|//)[^\n]*|/\*.*?\*/)
+    |(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
+    |(?P<name>[A-Za-z_][A-Za-z_0-9]*|'[^'\\\n]+')
+    |(?P<number>(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z_0-9.]))
+    |(?P<mark>=\?=|=!=|==|&&|\|\||<=|>=|!=|<<|>>>|>>|[][{}();,=<>!~+*/%&|^?:.-])""",
+    re.VERBOSE | re.DOTALL,
+)
+_ODD_ESCAPE: Final = re.compile(r"\\(?:\\|(0{1,3}|[2-3][0-7]{2}))")
+_CLOSING: Final = {"[": "]", "{": "}", "(": ")"}
+_NOT_OPERATORS: Final = frozenset("[]{}();,=")
+_LARGEST: Final = 2**63 - 1
+_CURE: Final = "pip install 'arex[jdl]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What is no literal; only its text is known."""
+
+    text: str
+
+
+class AdAttribute(NamedTuple):
+    """A name and its value; ``text`` is the value as it stands there, with blanks and comments made one blank."""
+
+    name: str
+    at: int
+    value: Value
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ad:
+    """Attributes by name in lower case."""
+
+    at: int
+    attributes: Mapping[str, AdAttribute]
+
+
+Value = str | int | float | bool | tuple["Value", ...] | Ad | Expression
+
+
+class AdToken(NamedTuple):
+    kind: str
+    text: str
+    at: int
+    gap: bool  #: blanks or comments before it
+
+
+class _Entry(NamedTuple):
+    """An attribute before its value is known: its tokens, and the ads in it."""
+
+    name: str
+    at: int
+    tokens: list[AdToken]
+    inner: list[_Outline]
+
+    @property
+    def text(self) -> str:
+        return text_of(self.tokens)
+
+
+class _Outline(NamedTuple):
+    at: int
+    entries: dict[str, _Entry]
+
+
+class AdDocument:
+    """A text, its lines, and what there is to remark of it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.remarks: list[Remark] = []
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._made: dict[tuple[str, int], Remark] = {}
+
+    def place(self, at: int) -> tuple[int, int]:
+        line = bisect_right(self._starts, at)
+        return line, at - self._starts[line - 1] + 1
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is noted; who would have to look for a suggestion need not."""
+        return len(self.remarks) >= MAX_REMARKS
+
+    def fail(self, what: str, at: int, suggestion: str = "") -> NoReturn:
+        raise JobDescriptionError(what, *self.place(at), suggestion=suggestion)
+
+    def remark(self, what: str, at: int, suggestion: str = "") -> None:
+        """Note it, once for each job."""
+        remark = self._made.get((what, at))
+        if remark is None:
+            line, column = self.place(at)
+            remark = self._made[what, at] = Remark(what=what, line=line, column=column, suggestion=suggestion)
+        if not self.full and remark not in self.remarks:
+            self.remarks.append(remark)
+
+
+def text_of(tokens: list[AdToken]) -> str:
+    """The same with single blanks where there were any."""
+    return "".join(f" {token.text}" if token.gap else token.text for token in tokens).removeprefix(" ")
+
+
+def tokens_of(page: AdDocument) -> list[AdToken]:
+    """
+    Words, strings and marks.
+
+    Raises:
+        JobDescriptionError: something is none of them, or the library would misread it.
+    """
+    tokens: list[AdToken] = []
+    at, gap, text = 0, False, page.text
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None or match.lastgroup is None:
+            _odd(page, at)
+        if match.lastgroup == "blank":
+            gap = True
+        else:
+            tokens.append(AdToken(match.lastgroup, match[0], at, gap))
+            gap = False
+            _acceptable(page, tokens[-1])
+            if len(tokens) > MAX_TOKENS:
+                page.fail(f"More than {MAX_TOKENS} words and marks", at)
+        at = match.end()
+    return tokens
+
+
+def _odd(page: AdDocument, at: int) -> NoReturn:
+    rest = page.text[at : at + 80]
+    if rest.startswith('"'):
+        page.fail('A string has no closing "', at)
+    if rest.startswith("/*"):
+        page.fail("A comment has no closing */", at)
+    if rest[:1].isdigit():
+        word = re.match(r"[\w.]*", rest)
+        page.fail(f"{word[0] if word else rest[:1]!r} is not a number", at)
+    page.fail(f"{rest[:1]!r} has no meaning here", at)
+
+
+def _acceptable(page: AdDocument, token: AdToken) -> None:
+    if token.kind == "string" and "\\" in token.text:
+        for match in _ODD_ESCAPE.finditer(token.text):
+            if match[1] is not None:
+                page.fail(f"{match[0]!r} stands for a character that a string can't hold", token.at + match.start())
+    elif token.kind == "number" and token.text.isdigit() and len(token.text) > 1 and token.text[0] == "0":
+        page.fail(f"The number {token.text[:80]} begins with 0: it would be octal", token.at)
+    elif token.kind == "number" and token.text.isdigit() and (len(token.text) > 19 or int(token.text) > _LARGEST):
+        page.fail(f"The number {token.text[:80]} is too large", token.at)
+
+
+class _AdParser:
+    """Goes through the tokens; remembers where every attribute stands."""
+
+    def __init__(self, page: AdDocument, tokens: list[AdToken], *, bare: bool) -> None:
+        self._page, self._tokens, self._next, self._bare = page, tokens, 0, bare
+
+    def whole(self) -> _Outline:
+        if self._bare:
+            return self._entries(0, None, 1)
+        self._next = 1
+        outline = self._entries(self._tokens[0].at, "]", 1)
+        if self._next < len(self._tokens):
+            self._page.fail("There is more text behind the closing ]", self._tokens[self._next].at)
+        return outline
+
+    def _peek(self) -> AdToken | None:
+        return self._tokens[self._next] if self._next < len(self._tokens) else None
+
+    def _entries(self, at: int, closing: str | None, depth: int) -> _Outline:
+        """Attributes up to the closing bracket, which is taken; None is the end of the text."""
+        entries: dict[str, _Entry] = {}
+        while (token := self._peek()) is not None:
+            self._next += 1
+            if token.text == closing:
+                return _Outline(at, entries)
+            if token.text == ";":
+                continue
+            entry = self._entry(token, closing, depth)
+            if entry.name.lower() in entries:
+                self._page.fail(f"Attribute '{entry.name}' multiply defined", entry.at)
+            entries[entry.name.lower()] = entry
+        if closing is not None:
+            self._page.fail("The bracket [ is not closed", at)
+        return _Outline(at, entries)
+
+    def _entry(self, token: AdToken, closing: str | None, depth: int) -> _Entry:
+        if token.kind != "name":
+            self._page.fail(f"The name of an attribute is expected, not {token.text[:80]}", token.at)
+        mark = self._peek()
+        if mark is None or mark.text != "=":
+            self._page.fail(f"'=' is missing behind '{token.text[:80]}'", token.at if mark is None else mark.at)
+        self._next += 1
+        entry = _Entry(token.text.strip("'"), token.at, [], [])
+        first = self._next
+        self._value(entry, closing, depth)
+        entry.tokens.extend(self._tokens[first : self._next])
+        if not entry.tokens:
+            self._page.fail(f"Attribute '{entry.name}' has no value", entry.at)
+        return entry
+
+    def _value(self, entry: _Entry, closing: str | None, depth: int) -> None:
+        """To the end of a value, or of what is in a bracket."""
+        operators = 0
+        while (token := self._peek()) is not None:
+            if token.kind == "mark":
+                if token.text in {";", closing} or (closing is None and token.text in {"]", ";"}):
+                    return
+                operators = 0 if token.text == "," else operators + (token.text not in _NOT_OPERATORS)
+            if operators > MAX_OPERATORS:
+                self._page.fail(f"More than {MAX_OPERATORS} operators in one expression", token.at)
+            if token.text == "=" and token.kind == "mark":
+                self._missing(entry)
+            self._next += 1
+            if token.kind == "mark" and token.text in _CLOSING:
+                self._bracket(entry, token, depth)
+
+    def _bracket(self, entry: _Entry, opening: AdToken, depth: int) -> None:
+        if depth > MAX_NESTING:
+            self._page.fail(f"Brackets are nested more than {MAX_NESTING} levels deep", opening.at)
+        if opening.text == "[" and self._is_ad(opening):
+            entry.inner.append(self._entries(opening.at, "]", depth + 1))
+            return
+        closing = _CLOSING[opening.text]
+        self._value(entry, closing, depth + 1)
+        token = self._peek()
+        if token is None or token.text != closing:
+            self._page.fail(f"The bracket {opening.text} is not closed", opening.at)
+        self._next += 1
+
+    def _is_ad(self, opening: AdToken) -> bool:
+        """Behind a value, a bracket holds an index."""
+        before = self._tokens[self._next - 2]
+        return before.at >= opening.at or not (before.kind in {"name", "string"} or before.text in {"]", ")", "}"})
+
+    def _missing(self, entry: _Entry) -> NoReturn:
+        name = self._tokens[self._next - 1]
+        if name.kind == "name" and self._tokens[self._next - 2].text != "=":
+            self._page.fail(f"';' is missing before '{name.text[:80]}'", name.at)
+        self._page.fail(f"A second '=' in the value of '{entry.name[:80]}'", self._tokens[self._next].at)
+
+
+def read_ad(page: AdDocument, *, bare: bool = False) -> Ad:
+    """
+    The one ad of a text.
+
+    Args:
+        page: the text.
+        bare: the brackets around all of it are left out.
+
+    Raises:
+        JobDescriptionError: it is none, or the ClassAd library is not installed.
+    """
+    tokens = tokens_of(page)
+    if not tokens or not (bare or tokens[0].text == "["):
+        page.fail("The bracket [ is missing", 0)
+    outline = _AdParser(page, tokens, bare=bare).whole()
+    text = text_of(tokens)
+    native = _native(f"[{text}]" if bare else text)
+    if native is None:
+        _locate(page, outline)
+        page.fail("the ClassAd library can't read this", outline.at)
+    return _ad(page, outline, native)
+
+
+def _native(text: str) -> Any:  # noqa: ANN401 - the library has no types
+    """What the library makes of a text; None if nothing."""
+    try:
+        import classad2  # type: ignore[import-untyped] # noqa: PLC0415 - few descriptions are in JDL
+    except ImportError as exc:
+        raise JobDescriptionError(
+            f"a description in JDL needs the ClassAd library, which is not installed: {_CURE}"
+        ) from exc
+    try:
+        return classad2.parseOne(text, classad2.ParserType.New)
+    except ValueError:  # UnicodeError is one, too
+        return None
+
+
+def _locate(page: AdDocument, outline: _Outline) -> None:
+    """Raise for the attribute that the library does not read, if it is one alone."""
+    for entry in outline.entries.values():
+        found = _native(f"[ x = {entry.text} ]")
+        if found is None or "x" not in found:
+            for inner in entry.inner:
+                _locate(page, inner)
+            page.fail(f"The value of '{entry.name[:80]}' does not read: {entry.text[:80]}", entry.at)
+
+
+def _ad(page: AdDocument, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401 - the library has no types
+    values = {str(name).lower(): name for name in native}
+    if values.keys() != outline.entries.keys():
+        _locate(page, outline)
+        page.fail("the ClassAd library reads other attributes than stand here", outline.at)
+    attributes = {}
+    for key, entry in outline.entries.items():
+        inner = iter(entry.inner)
+        attributes[key] = AdAttribute(entry.name, entry.at, _value(page, entry, inner, native[values[key]]), entry.text)
+    return Ad(outline.at, attributes)
+
+
+def _value(page: AdDocument, entry: _Entry, inner: Any, native: Any) -> Value:  # noqa: ANN401 - the library has no types
+    if isinstance(native, str | bool | int):
+        return native
+    if isinstance(native, float):
+        return native if abs(native) < float(_LARGEST) else Expression(str(native))
+    if isinstance(native, list):
+        return tuple(_value(page, entry, inner, item) for item in native)
+    if type(native).__name__ == "ClassAd":
+        outline = next(inner, None)
+        if outline is None:
+            page.fail(f"The value of '{entry.name[:80]}' does not read", entry.at)
+        return _ad(page, outline, native)
+    return Expression(" ".join(str(native).split()) if type(native).__name__ == "ExprTree" else "undefined")

@@ -1,0 +1,114 @@
+"""One attribute of an xRSL text, and the ways to read its values."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, NoReturn
+
+from arex.jobdesc.model import DescriptionDialect
+from arex.jobdesc.numbers import LONG, leading_number, whole_number, wrap
+from arex.jobdesc.suggest import closest
+from arex.jobdesc.times import MINUTE, UNIT_WORDS, read_period
+from arex.jobdesc.xrsl.grammar import Group, Plain, RslDocument, Text
+
+
+class Attribute(NamedTuple):
+    """One relation, its variables replaced; every reader raises JobDescriptionError with line and column."""
+
+    source: RslDocument
+    dialect: DescriptionDialect
+    at: int
+    name: str
+    operator: str
+    values: tuple[Plain, ...]
+
+    def fail(self, what: str, at: int | None = None) -> NoReturn:
+        self.source.fail(what, self.at if at is None else at)
+
+    def remark(self, what: str, suggestion: str = "") -> None:
+        self.source.remark(what, self.at, suggestion)
+
+    def text(self) -> str:
+        if len(self.values) != 1:
+            self.fail(f"Value of attribute '{self.name}' expected to be single value")
+        return self._string(self.values[0])
+
+    def texts(self) -> list[str]:
+        return [self._string(value) for value in self.values]
+
+    def _string(self, value: Plain) -> str:
+        if not isinstance(value, Text):
+            self.fail(f"Value of attribute '{self.name}' is not a string", value.at)
+        return value.text
+
+    def rows(self, length: int | None = None) -> list[tuple[int, list[str]]]:
+        """Lists of strings and where they start."""
+        rows = []
+        for value in self.values:
+            if not isinstance(value, Group):
+                self.fail(f"Value of attribute '{self.name}' is not sequence", value.at)
+            row = [self._string(item) for item in value.items if isinstance(item, Text | Group)]
+            if length is not None and len(row) != length:
+                what = (
+                    f"Value of attribute '{self.name}' has wrong sequence length: Expected {length}, found {len(row)}"
+                )
+                self.fail(what, value.at)
+            rows.append((value.at, row))
+        return rows
+
+    def files(self) -> list[tuple[int, list[str]]]:
+        rows = self.rows()
+        for at, row in rows:
+            if len(row) < 2:
+                self.fail(f"At least two values are needed for the '{self.name}' attribute", at)
+            if not row[0]:
+                self.fail(f"First value of '{self.name}' attribute (filename) cannot be empty", at)
+        return rows
+
+    def integer(self) -> int:
+        """A number and nothing else."""
+        try:
+            return whole_number(self.text())
+        except ValueError:
+            self.fail(f"Value of '{self.name}' attribute must be an integer")
+
+    def number(self) -> int:
+        """A number as far as the text is one, else zero: with a remark that this is so."""
+        text = self.text()
+        try:
+            number = leading_number(text)
+        except ValueError as exc:
+            self.remark(f"Value of '{self.name}' attribute counts as 0: {exc}")
+            return 0
+        try:
+            whole_number(text)
+        except ValueError:
+            self.remark(f"Value of '{self.name}' attribute counts as {number}: {text[:80]!r} has more than a number")
+        return number
+
+    def period(self) -> int:
+        return self.seconds(self.text())
+
+    def seconds(self, text: str) -> int:
+        """What can't be read is zero seconds: with a remark."""
+        found = read_period(text, MINUTE if self.dialect is DescriptionDialect.USER else 1)
+        if self.source.full:
+            return wrap(found.seconds, LONG)
+        if found.fault:
+            meant = next((hint for word in _words(text) if (hint := closest(word, UNIT_WORDS)) != word.lower()), "")
+            self.remark(f"Value of '{self.name}' attribute counts as 0 seconds: {found.fault}", meant)
+        elif not text.startswith("P"):
+            self._remark_units(text)
+        return wrap(found.seconds, LONG)
+
+    def _remark_units(self, text: str) -> None:
+        """Of a unit only the first letter counts: a month is a minute."""
+        for word in _words(text):
+            if len(word) > 1 and word.lower() not in UNIT_WORDS:
+                what = (
+                    f"The word '{word}' in '{self.name}' is not a unit of time: of a unit only the first letter counts"
+                )
+                self.remark(what, closest(word, UNIT_WORDS))
+
+
+def _words(text: str) -> list[str]:
+    return "".join(letter if letter.isalpha() else " " for letter in text[:80]).split()
