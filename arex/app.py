@@ -24,12 +24,12 @@ from arex.controldir.layout import LAYOUTS
 from arex.controldir.store import ControlDir
 from arex.controldir.watch import Mode, Watch
 from arex.errors import BatchUnavailable, ConfigError, ServiceError
-from arex.gm.case import Settings, World
+from arex.gm.batch.client import BatchClient
+from arex.gm.batch.polling import PollingPolicy
+from arex.gm.context import Services, Settings
 from arex.gm.credentials import Credentials
-from arex.gm.lane import Lane
 from arex.gm.limits import Limits
-from arex.gm.loop import GridManager, Rhythm
-from arex.gm.pace import Pace
+from arex.gm.manager import GridManager, ScanIntervals
 from arex.gm.quota import Quotas
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.check import check
@@ -122,7 +122,7 @@ class Service:
         slots = [capacity.slots for capacity in capacities.values() if capacity.slots is not None]
         roots = [entry.path for entry in config.arex.sessiondir]
         quotas = Quotas(config.service, roots, store, self._clock)
-        world = World(
+        services = Services(
             store=store,
             settings=_settings(config, next(iter(backends))),
             limits=Limits(config.arex.maxjobs, sum(slots) if slots else None),
@@ -131,7 +131,7 @@ class Service:
             room=quotas.room,
             fragile=frozenset(name for name, capacity in capacities.items() if not capacity.outlives_host),
         )
-        lanes: dict[str, Lane] = {}
+        clients: dict[str, BatchClient] = {}
         manager: GridManager | None = None
 
         def look(job: JobId) -> None:
@@ -141,17 +141,17 @@ class Service:
         watch = Watch(store.layout, look)
         mode, why = await watch.start(str(config.service.watch))
         self._wakeups = f"{mode}: {why}"
-        rhythm = Rhythm(
+        rhythm = ScanIntervals(
             wakeup_s=config.arex.wakeupperiod.total_seconds(),
             accepting_s=config.service.scan_period.total_seconds() if mode is Mode.POLL else None,
         )
-        manager = GridManager(world, lanes, self._stager, rhythm)
+        manager = GridManager(services, clients, self._stager, rhythm)
         for name, backend in backends.items():
             pace = _pace(config, name.lower(), capacities[name.lower()])
-            lanes[name.lower()] = Lane(backend, self._clock, pace, manager.answer, manager.reported)
+            clients[name.lower()] = BatchClient(backend, self._clock, pace, manager.answer, manager.reported)
         started = codec.iso_time(self._clock.now())
         publisher = Publisher(config, self._clock)
-        watched = Credentials(world, config.service.credential_warning)
+        watched = Credentials(services, config.service.credential_warning)
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [
@@ -161,10 +161,10 @@ class Service:
                     tasks.create_task(watched.run(lambda: manager.jobs, manager.look), name="credentials"),
                     tasks.create_task(quotas.run(lambda: manager.jobs, manager.look), name="quotas"),
                     tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
-                    tasks.create_task(self._snapshots(store, manager, lanes, started), name="status file"),
-                    tasks.create_task(self._reloading(world, manager), name="reload"),
+                    tasks.create_task(self._snapshots(store, manager, clients, started), name="status file"),
+                    tasks.create_task(self._reloading(services, manager), name="reload"),
                     tasks.create_task(self._finding_strays(store, manager, backends), name="strays"),
-                    *(tasks.create_task(lane.run(), name=f"lane {name}") for name, lane in lanes.items()),
+                    *(tasks.create_task(client.run(), name=f"batch system {name}") for name, client in clients.items()),
                 ]
                 fifo.listen(manager.heard, manager.rescan)
                 await asyncio.to_thread(daemon.write_pidfile, config.arex.pidfile, runtime_cfg(config))
@@ -192,7 +192,7 @@ class Service:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reread.set)
 
-    async def _reloading(self, world: World, manager: GridManager) -> None:
+    async def _reloading(self, services: Services, manager: GridManager) -> None:
         """SIGHUP: limits, lifetimes, queues and the log level change at once, the rest with the next start."""
         while True:
             await self._reread.wait()
@@ -204,7 +204,7 @@ class Service:
                 continue
             for fault in warnings:
                 log.warning("%s", fault, extra={"event": "config.warning"})
-            self._take_over(config, world)
+            self._take_over(config, services)
             try:
                 await asyncio.to_thread(daemon.write_pidfile, self._config.arex.pidfile, runtime_cfg(self._config))
             except ServiceError as exc:
@@ -212,12 +212,12 @@ class Service:
             manager.rescan()
             log.info("configuration read again", extra={"event": "config.reloaded"})
 
-    def _take_over(self, config: Configuration, world: World) -> None:
+    def _take_over(self, config: Configuration, services: Services) -> None:
         for option in _fixed_differences(self._config, config):
             log.warning("%s changes with the next start only", option, extra={"event": "config.later"})
-        world.settings = _settings(config, world.settings.lrms)
-        world.describe = _describer(config)
-        world.limits.change(config.arex.maxjobs)
+        services.settings = _settings(config, services.settings.lrms)
+        services.describe = _describer(config)
+        services.limits.change(config.arex.maxjobs)
         logging.getLogger().setLevel(logs.LEVELS[int(config.arex.loglevel)])
         kept = replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile)
         self._config = replace(config, arex=kept)
@@ -263,14 +263,14 @@ class Service:
     # --- what "arex status" shows ---------------------------------------------------------------------------------
 
     async def _snapshots(
-        self, store: ControlDir, manager: GridManager, lanes: Mapping[str, Lane], started: str
+        self, store: ControlDir, manager: GridManager, clients: Mapping[str, BatchClient], started: str
     ) -> None:
         last: tuple[object, ...] = ()
         while True:
             states = dict(manager.counts)
-            health = {name: lane.words() for name, lane in lanes.items()}
-            calls = {name: dict(lane.backend.figures()) for name, lane in lanes.items()}
-            unsure = {name: lane.unsure for name, lane in lanes.items() if lane.unsure}
+            health = {name: client.words() for name, client in clients.items()}
+            calls = {name: dict(client.backend.figures()) for name, client in clients.items()}
+            unsure = {name: client.unsure for name, client in clients.items() if client.unsure}
             staging = dict(self._stager.figures())
             facts = (states, health, manager.waiting_outside, calls, unsure, staging, self._strays)
             if facts != last:
@@ -329,14 +329,14 @@ def _write_snapshot(store: ControlDir, snapshot: daemon.Snapshot) -> None:
         log.warning("the status file can't be written: %s", exc, extra={"event": "status.failed"})
 
 
-def _pace(config: Configuration, name: str, capacity: Capacity) -> Pace:
+def _pace(config: Configuration, name: str, capacity: Capacity) -> PollingPolicy:
     """A batch system on this host is asked without a command, and may be asked often."""
     service = config.service
     poll = (config.lrms.slurm_wakeupperiod if name == "slurm" else None) or service.scan_period
     batch = config.arex.maxjobs.scripts or _BATCH
     if not capacity.outlives_host:
-        return Pace(poll_s=poll.total_seconds(), first_look_s=_LOOK_LOCAL_S, batch=batch)
-    return Pace(
+        return PollingPolicy(poll_s=poll.total_seconds(), first_look_s=_LOOK_LOCAL_S, batch=batch)
+    return PollingPolicy(
         poll_s=poll.total_seconds(),
         gap_s=min(_GAP_S, poll.total_seconds()),
         first_look_s=None if capacity.rings else _LOOK_REMOTE_S,

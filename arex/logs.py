@@ -25,7 +25,7 @@ _BREAKS: Final = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
 class _Text(logging.Formatter):
-    """``2026-11-20T08:49:00Z INFO arex.gm.loop [job] message event=...``."""
+    """``2026-11-20T08:49:00Z INFO arex.gm.manager [job] message event=...``."""
 
     @staticmethod
     def converter(seconds: float | None) -> time.struct_time:

@@ -40,8 +40,8 @@ class Submission:
         return self.grami.directory.with_name(self.grami.directory.name + ".diag")
 
     @property
-    def lane(self) -> str:
-        """Jobs of one lane share the limits of the batch system: its queue, and with it account and QOS."""
+    def queue(self) -> str:
+        """Jobs of one queue share the limits of the batch system: its queue, and with it account and QOS."""
         return self.grami.queue
 
     @property

@@ -56,7 +56,7 @@ case $system in
         sh "$cluster" down
         dbd=yes
         fresh SLURM_MEMORY=poll SLURM_MIN_JOB_AGE=300
-        run tests/clusters/test_slurm_lanes.py
+        run tests/clusters/test_slurm_queues.py
         [ "$quick" ] || contract slurm
         ;;
     sge)

@@ -16,7 +16,7 @@ from typing import Final
 
 from arex.controldir.layout import Place
 from arex.errors import CorruptFile
-from arex.gm.case import World
+from arex.gm.context import Services
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State
@@ -31,8 +31,8 @@ _WALK_AGAIN: Final = timedelta(hours=6)
 class Lifetimes:
     """Wakes a finished job when its time has come."""
 
-    def __init__(self, world: World, look: Callable[[JobId], None]) -> None:
-        self._world = world
+    def __init__(self, services: Services, look: Callable[[JobId], None]) -> None:
+        self._services = services
         self._look = look
         self._due: list[tuple[datetime, JobId]] = []
         self._known: set[JobId] = set()
@@ -42,9 +42,9 @@ class Lifetimes:
         self._known.add(job)
         if local.cleanuptime is None and state is State.FINISHED:
             return  # it has no end
-        due = local.cleanuptime or self._world.clock.now()
+        due = local.cleanuptime or self._services.clock.now()
         if state is State.DELETED:
-            due += self._world.settings.ttr
+            due += self._services.settings.ttr
         heapq.heappush(self._due, (due, job))
 
     async def run(self) -> None:
@@ -54,34 +54,34 @@ class Lifetimes:
             self._known &= set(names)
             self._due = [entry for entry in self._due if entry[1] in self._known]
             heapq.heapify(self._due)
-            until = self._world.clock.now() + _WALK_AGAIN
+            until = self._services.clock.now() + _WALK_AGAIN
             unread = [job for job in names if job not in self._known]
-            while self._world.clock.now() < until:
+            while self._services.clock.now() < until:
                 part, unread = unread[:_PER_LOOK], unread[_PER_LOOK:]
                 if part:
                     for job, state, local in await asyncio.to_thread(self._read, part):
                         self.note(job, state, local)
                 self._wake_due()
-                await self._world.clock.sleep(_LOOK_S if unread or self._soon() else 10 * _LOOK_S)
+                await self._services.clock.sleep(_LOOK_S if unread or self._soon() else 10 * _LOOK_S)
 
     def _soon(self) -> bool:
-        return bool(self._due) and self._due[0][0] - self._world.clock.now() < timedelta(seconds=20)
+        return bool(self._due) and self._due[0][0] - self._services.clock.now() < timedelta(seconds=20)
 
     def _wake_due(self) -> None:
-        now = self._world.clock.now()
+        now = self._services.clock.now()
         while self._due and self._due[0][0] <= now:
             _, job = heapq.heappop(self._due)
             self._known.discard(job)
             self._look(job)
 
     def _names(self) -> list[JobId]:
-        return list(self._world.store.scan_names(Place.FINISHED))
+        return list(self._services.store.scan_names(Place.FINISHED))
 
     def _read(self, jobs: list[JobId]) -> list[tuple[JobId, State, JobLocal]]:
         found = []
         for job in jobs:
             try:
-                status, local = self._world.store.read_status(job), self._world.store.read_local(job)
+                status, local = self._services.store.read_status(job), self._services.store.read_local(job)
             except (CorruptFile, OSError) as exc:
                 log.warning(
                     "a finished job does not read and stays: %s", exc, extra={"event": "cleanup.unreadable", "job": job}

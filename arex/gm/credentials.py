@@ -20,7 +20,8 @@ from arex.controldir import atomic, codec
 from arex.credentials.file import LARGEST
 from arex.credentials.kept import Kept, hand_out, look, path_of
 from arex.errors import ArexError, CorruptFile, CredentialError
-from arex.gm.case import Case, Job, Wait, World
+from arex.gm.context import Job, JobContext, Services
+from arex.gm.steps import Wait
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, is_job_id
 from arex.model.state import State
@@ -40,29 +41,29 @@ _BEFORE_THE_END: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMI
 # --- for the states -------------------------------------------------------------------------------------------------
 
 
-def refresh(case: Case) -> None:
+def refresh(context: JobContext) -> None:
     """
     Let ``.local`` and the job's copies say what the store says now.
 
     Raises:
         OSError: something could not be written; try again later.
     """
-    path = _path(case.world, case.job)
+    path = _path(context.services, context.job)
     known = None if path is None else look(str(path))
     if path is None or known is None:
         return
-    local = case.job.local
+    local = context.job.local
     if local.delegexpiretime != known.expires:
         local = replace(local, delegexpiretime=known.expires)
-        case.store.put_local(case.job.id, local)
-        case.job = replace(case.job, local=local)
-    if known.certificate and _older(case.store.layout.job_file(case.job.id, "proxy"), known):
-        _hand_out(case, path)
+        context.store.put_local(context.job.id, local)
+        context.job = replace(context.job, local=local)
+    if known.certificate and _older(context.store.layout.job_file(context.job.id, "proxy"), known):
+        _hand_out(context, path)
 
 
-def _path(world: World, job: Job) -> Path | None:
+def _path(services: Services, job: Job) -> Path | None:
     try:
-        return path_of(world.settings.delegations, job.local.delegationid or "")
+        return path_of(services.settings.delegations, job.local.delegationid or "")
     except CredentialError:
         return None  # it has none, or what a description invented
 
@@ -74,48 +75,48 @@ def _older(path: str, known: Kept) -> bool:
         return True
 
 
-def _hand_out(case: Case, path: Path) -> None:
+def _hand_out(context: JobContext, path: Path) -> None:
     pem = atomic.read(str(path), limit=LARGEST)
     if pem:
-        hand_out(case.store, case.job.id, case.job.local.sessiondir, pem)
+        hand_out(context.store, context.job.id, context.job.local.sessiondir, pem)
 
 
-def hold_transfers(case: Case, entries: Iterable[FileEntry]) -> Wait | None:
+def hold_transfers(context: JobContext, entries: Iterable[FileEntry]) -> Wait | None:
     """Why these files can't be moved now: the credential that they need has ended."""
-    return _held(case, [end for entry in entries if (end := _end_of(entry, case)) is not None])
+    return _held(context, [end for entry in entries if (end := _end_of(entry, context)) is not None])
 
 
-def _end_of(entry: FileEntry, case: Case) -> datetime | None:
+def _end_of(entry: FileEntry, context: JobContext) -> datetime | None:
     """When a remote file's credential ended, if it has, and if it is of any use there."""
     known = look(entry.credential) if entry.remote and entry.credential else None
-    if known is None or known.expires > case.world.clock.now():
+    if known is None or known.expires > context.services.clock.now():
         return None
     scheme = entry.lfn.partition(":")[0].lower()
     return None if known.certificate and scheme in _PLAIN else known.expires
 
 
-def hold_start(case: Case) -> Wait | None:
+def hold_start(context: JobContext) -> Wait | None:
     """Why the job can't be started now: it has asked for a credential, which has ended."""
-    path = _path(case.world, case.job) if case.job.local.delegationid else None
+    path = _path(context.services, context.job) if context.job.local.delegationid else None
     known = None if path is None else look(str(path))
-    if known is None or known.expires > case.world.clock.now() or not wants_proxy(case):
+    if known is None or known.expires > context.services.clock.now() or not wants_proxy(context):
         return None
-    return _held(case, [known.expires])
+    return _held(context, [known.expires])
 
 
-def wants_proxy(case: Case) -> bool:
+def wants_proxy(context: JobContext) -> bool:
     """
     Raises:
         JobDescriptionError, JobRefused, CorruptFile: the description does not read.
     """
-    return any(runtime.full_name == WITH_PROXY for runtime in case.description.resources.runtimes)
+    return any(runtime.full_name == WITH_PROXY for runtime in context.description.resources.runtimes)
 
 
-def _held(case: Case, ends: Sequence[datetime]) -> Wait | None:
+def _held(context: JobContext, ends: Sequence[datetime]) -> Wait | None:
     if not ends:
         return None
     when = codec.iso_time(min(ends))
-    return Wait(_LOOK_AGAIN_S, f"The credential of the job has ended at {when}; renew it: arcrenew {case.job.id}")
+    return Wait(_LOOK_AGAIN_S, f"The credential of the job has ended at {when}; renew it: arcrenew {context.job.id}")
 
 
 # --- for the service ------------------------------------------------------------------------------------------------
@@ -124,9 +125,9 @@ def _held(case: Case, ends: Sequence[datetime]) -> Wait | None:
 class Credentials:
     """Looks after the store from time to time; costs a ``stat`` for each credential that an active job holds."""
 
-    def __init__(self, world: World, warning: timedelta) -> None:
+    def __init__(self, services: Services, warning: timedelta) -> None:
         """``warning``: how long before the end of a credential the owners of its jobs are told."""
-        self._world = world
+        self._services = services
         self._warning = warning
         self._versions: dict[Path, tuple[int, int]] = {}
         self._warned: dict[JobId, datetime] = {}
@@ -137,14 +138,14 @@ class Credentials:
         """Until cancelled; ``jobs`` gives all jobs that have not ended."""
         while True:
             await self.round(jobs(), wake)
-            await self._world.clock.sleep(_ROUND_S)
+            await self._services.clock.sleep(_ROUND_S)
 
     async def round(self, jobs: Iterable[Job], wake: Callable[[JobId], None]) -> None:
         """One look; jobs whose credential has changed are woken."""
         active = list(jobs)
         holders: dict[Path, list[Job]] = defaultdict(list)
         for job in active:
-            if job.local.delegationid and (path := _path(self._world, job)) is not None:
+            if job.local.delegationid and (path := _path(self._services, job)) is not None:
                 holders[path].append(job)
         for path, members in holders.items():
             for woken in await asyncio.to_thread(self._look, path, members):
@@ -152,7 +153,7 @@ class Credentials:
         self._versions = {path: seen for path, seen in self._versions.items() if path in holders}
         names = frozenset(job.id for job in active)
         self._warned = {job: end for job, end in self._warned.items() if job in names}
-        now = self._world.clock.now()
+        now = self._services.clock.now()
         if self._tidied is None or now - self._tidied >= _TIDY:
             self._tidied = now
             await asyncio.to_thread(self._tidy, names)
@@ -169,7 +170,7 @@ class Credentials:
                 self._renewed(job, path, known)
             # who saw the old one may be on the way to its wait: after a change everybody is looked at
             woken = [job.id for job in jobs if before is not None or job.status.pending]
-        if known.expires - self._world.clock.now() <= self._warning:
+        if known.expires - self._services.clock.now() <= self._warning:
             for job in jobs:
                 self._warn(job, known.expires)
         return woken
@@ -178,7 +179,7 @@ class Credentials:
         """Bring a job's copies up to date."""
         try:
             if known.certificate:
-                _hand_out(Case(job=job, world=self._world), path)
+                _hand_out(JobContext(job=job, services=self._services), path)
         except (CorruptFile, OSError) as exc:
             log.warning(
                 "its copy stays as it was: %s", exc, extra={"event": "delegation.copy", "job": job.id}
@@ -191,7 +192,7 @@ class Credentials:
         if self._warned.get(job.id) == end:
             return
         self._warned[job.id] = end
-        now, store = self._world.clock.now(), self._world.store
+        now, store = self._services.clock.now(), self._services.store
         at = f"at {codec.iso_time(end)}; renew it with arcrenew {job.id}"
         try:
             told = f"The credential of this job ends {at}".encode() in (store.read(job.id, "errors") or b"")
@@ -203,9 +204,9 @@ class Credentials:
     def _needs(self, job: Job) -> bool:
         """Whether the credential is of any use to the job from now on."""
         lists = ("input", "output") if job.state in _BEFORE_THE_END else ("output",)
-        if any(entry.remote for name in lists for entry in self._world.store.read_entries(job.id, name) or []):
+        if any(entry.remote for name in lists for entry in self._services.store.read_entries(job.id, name) or []):
             return True
-        return job.state in _BEFORE_THE_END and wants_proxy(Case(job=job, world=self._world))
+        return job.state in _BEFORE_THE_END and wants_proxy(JobContext(job=job, services=self._services))
 
     # --- the store -----------------------------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ class Credentials:
         """
         from arex.credentials.store import Store  # noqa: PLC0415 - it needs sqlite3, of no use elsewhere here
 
-        store = Store(self._world.settings.delegations)
+        store = Store(self._services.settings.delegations)
         try:
             others = [job for job in store.held() if job not in active]
             states = {job: self._state(job) for job in others}
@@ -229,7 +230,7 @@ class Credentials:
                 or (states[job] is None and (job not in absent or job in self._suspects))
             ]  # fmt: skip
             self._suspects = absent
-            done = store.tidy(gone, self._world.clock.now())
+            done = store.tidy(gone, self._services.clock.now())
         except (CredentialError, OSError) as exc:
             log.info("the store waits for another time: %s", exc, extra={"event": "delegation.busy"})
             return
@@ -238,13 +239,13 @@ class Credentials:
             log.info("released for %d jobs, removed %d that nobody used", done.locks, done.credentials, extra=what)
 
     def _may_come(self, job: JobId) -> bool:
-        return is_job_id(job) and self._world.store.exists(job, "description")
+        return is_job_id(job) and self._services.store.exists(job, "description")
 
     def _state(self, job: JobId) -> State | None:
         """None for a job without a status file; one that does not read is no end."""
         if not is_job_id(job):
             return None
-        found = self._world.store.read_status(job)
+        found = self._services.store.read_status(job)
         if found is None:
             return None
         return State.ACCEPTED if found.status is None else found.status.state

@@ -17,14 +17,16 @@ from arex.controldir import codec
 from arex.controldir.layout import PLACE_OF, Mark
 from arex.controldir.store import AT_DELETED, AT_FINISHED
 from arex.errors import CorruptFile, IllegalMove, JobDescriptionError, JobRefused
-from arex.gm import joblog, outputs, restart
-from arex.gm.case import (
+from arex.gm import outputs, restart
+from arex.gm.context import JobContext
+from arex.gm.publishing import joblog
+from arex.gm.states import accepted, canceling, finished, finishing, inlrms, preparing, submit, undefined
+from arex.gm.steps import (
     AskCancel,
     AskHold,
     AskStage,
     AskStatus,
     AskSubmit,
-    Case,
     Fail,
     Forget,
     Move,
@@ -33,11 +35,10 @@ from arex.gm.case import (
     Wait,
     Wreck,
 )
-from arex.gm.states import accepted, canceling, finished, finishing, inlrms, preparing, submit, undefined
 from arex.model.local import JobLocal
 from arex.model.state import CANCELABLE, EDGES, ON_FAILURE, State, Status
 
-Handler = Callable[[Case], Step]
+Handler = Callable[[JobContext], Step]
 
 HANDLERS: Final[Mapping[State, Handler]] = {
     State.UNDEFINED: undefined.decide,
@@ -58,7 +59,7 @@ CANCELLED: Final = "Job is canceled by external request"
 Resting = Wait | Forget | AskSubmit | AskStatus | AskCancel | AskHold | AskStage
 
 
-def drive(case: Case) -> Resting:
+def drive(context: JobContext) -> Resting:
     """
     Take a job as far as it goes without waiting; blocks on the file system.
 
@@ -67,29 +68,29 @@ def drive(case: Case) -> Resting:
         IllegalMove: a bug of ours.
     """
     for _ in range(_MOST_MOVES):
-        step = _cancel_request(case) or _decide(case)
-        case.answer = None
-        advance(case, step)
+        step = _cancel_request(context) or _decide(context)
+        context.answer = None
+        advance(context, step)
         if isinstance(step, Resting):
             if not isinstance(step, Forget):
-                save(case)
+                save(context)
             return step
-    raise IllegalMove(f"{case.job.id}: still moving after {_MOST_MOVES} states, now {case.job.status}")
+    raise IllegalMove(f"{context.job.id}: still moving after {_MOST_MOVES} states, now {context.job.status}")
 
 
-def _decide(case: Case) -> Step:
+def _decide(context: JobContext) -> Step:
     try:
-        return HANDLERS[case.job.state](case)
+        return HANDLERS[context.job.state](context)
     except (JobDescriptionError, JobRefused, CorruptFile) as exc:
-        if case.job.state in {State.FINISHED, State.DELETED}:
-            return _as_it_is(case, exc)
+        if context.job.state in {State.FINISHED, State.DELETED}:
+            return _as_it_is(context, exc)
         return _given_up(exc)
 
 
-def _as_it_is(case: Case, exc: Exception) -> Wait:
+def _as_it_is(context: JobContext, exc: Exception) -> Wait:
     """What is over can't fail any more: a restart that is not possible is refused, anything else stays as it is."""
-    case.store.note(case.job.id, f"The job can not be restarted or cleaned up: {exc}")
-    case.store.drop_mark(case.job.id, Mark.RESTART)
+    context.store.note(context.job.id, f"The job can not be restarted or cleaned up: {exc}")
+    context.store.drop_mark(context.job.id, Mark.RESTART)
     return Wait()
 
 
@@ -105,77 +106,77 @@ def _unreadable(why: str) -> Wreck:
     return Wreck((why, "Failed during processing failure", "Serious troubles (problems during processing problems)"))
 
 
-def _cancel_request(case: Case) -> Stop | None:
+def _cancel_request(context: JobContext) -> Stop | None:
     """A cancel mark is acted on where something can still be stopped; elsewhere it waits for the next state."""
-    if case.job.state in CANCELABLE and case.store.has_mark(case.job.id, Mark.CANCEL):
-        if case.job.state is not State.FINISHING or case.job.local.failedcause != "client":
+    if context.job.state in CANCELABLE and context.store.has_mark(context.job.id, Mark.CANCEL):
+        if context.job.state is not State.FINISHING or context.job.local.failedcause != "client":
             return Stop()
-        case.store.drop_mark(case.job.id, Mark.CANCEL)  # a crash fell between the move and this
+        context.store.drop_mark(context.job.id, Mark.CANCEL)  # a crash fell between the move and this
     return None
 
 
-def advance(case: Case, step: Step) -> None:
+def advance(context: JobContext, step: Step) -> None:
     """Carry out what a handler decided."""
     match step:
         case Move():
-            _move(case, step)
+            _move(context, step)
         case Wait(why=why):
-            _mark_pending(case, why)
+            _mark_pending(context, why)
         case AskStage():
-            _mark_pending(case, "")  # what it was held for may be over
+            _mark_pending(context, "")  # what it was held for may be over
         case Fail():
-            _fail(case, step)
+            _fail(context, step)
         case Wreck():
-            _wreck(case, step)
+            _wreck(context, step)
         case Stop():
-            _stop(case)
+            _stop(context)
         case Forget():
-            _forget(case)
+            _forget(context)
         case AskSubmit() | AskStatus() | AskCancel() | AskHold():
             return
 
 
-def _move(case: Case, move: Move) -> None:
-    job = case.job
+def _move(context: JobContext, move: Move) -> None:
+    job = context.job
     if move.to not in EDGES[job.state]:
         raise IllegalMove(f"{job.id}: {job.state} -> {move.to}")
-    _change(case, Status(move.to, move.pending), move.why, move.local)
+    _change(context, Status(move.to, move.pending), move.why, move.local)
 
 
-def _mark_pending(case: Case, why: str) -> None:
-    status = case.job.status
+def _mark_pending(context: JobContext, why: str) -> None:
+    status = context.job.status
     if bool(why) != status.pending:
         if why:
-            _change(case, Status(status.state, pending=True), why, None)
+            _change(context, Status(status.state, pending=True), why, None)
         else:
-            _enter(case, Status(status.state))
+            _enter(context, Status(status.state))
 
 
-def _change(case: Case, to: Status, why: str, local: JobLocal | None) -> None:
-    job = case.job
+def _change(context: JobContext, to: Status, why: str, local: JobLocal | None) -> None:
+    job = context.job
     if job.state is State.UNDEFINED and to.state in {State.FINISHED, State.DELETED} and to == job.on_disk:
-        _enter(case, to)  # a finished job is looked at, not adopted: nothing happens to it
-        save(case)
+        _enter(context, to)  # a finished job is looked at, not adopted: nothing happens to it
+        save(context)
         return
-    now = case.world.clock.now()
+    now = context.services.clock.now()
     if to.state is State.FINISHED:
-        local = _with_cleanuptime(case, local or job.local)
+        local = _with_cleanuptime(context, local or job.local)
     if local is not None and local != job.local:
-        case.store.put_local(job.id, local)
-        case.job = replace(job, local=local)
+        context.store.put_local(job.id, local)
+        context.job = replace(job, local=local)
     for line in _lines(now, job.status, to, why):
-        case.store.note(job.id, line)
+        context.store.note(job.id, line)
     if to.state is State.PREPARING and job.state is State.ACCEPTED:
-        joblog.started(case)
+        joblog.started(context)
     if to.state is State.FINISHED:
-        _entering_finished(case)
-    _enter(case, to)
+        _entering_finished(context)
+    _enter(context, to)
     if to.state in {State.FINISHED, State.DELETED}:
-        save(case)
-        _entered_final(case, to, codec.state_line(now, job.status, to, why))
+        save(context)
+        _entered_final(context, to, codec.state_line(now, job.status, to, why))
     elif job.state is State.FINISHED:
-        save(case)
-        restart.complete(case)
+        save(context)
+        restart.complete(context)
 
 
 #: What 6.17 adds to the log when a restart skips what is done.
@@ -195,50 +196,50 @@ def _lines(now: datetime, old: Status, to: Status, why: str) -> list[str]:
     return [codec.state_line(now, Status(old.state), to, why)]
 
 
-def _enter(case: Case, to: Status) -> None:
-    if to != case.job.on_disk:  # adopted as it lies, the time of its last change stays
-        case.job = replace(case.job, changed=case.world.clock.now())
-    case.job = replace(case.job, status=to)
+def _enter(context: JobContext, to: Status) -> None:
+    if to != context.job.on_disk:  # adopted as it lies, the time of its last change stays
+        context.job = replace(context.job, changed=context.services.clock.now())
+    context.job = replace(context.job, status=to)
 
 
-def save(case: Case) -> None:
+def save(context: JobContext) -> None:
     """Bring the status file up to date; states that were passed through in one go leave their lines in ``.errors``."""
-    job = case.job
+    job = context.job
     if job.state is State.UNDEFINED or (job.status == job.on_disk and job.place is PLACE_OF[job.state]):
         return
-    place = case.store.put_status(job.id, job.status, job.place)
-    case.job = replace(job, place=place, on_disk=job.status)
+    place = context.store.put_status(job.id, job.status, job.place)
+    context.job = replace(job, place=place, on_disk=job.status)
 
 
-def _with_cleanuptime(case: Case, local: JobLocal) -> JobLocal:
-    lifetime = min(local.lifetime or case.settings.ttl, case.settings.ttl)
-    return replace(local, cleanuptime=case.world.clock.now().replace(microsecond=0) + lifetime)
+def _with_cleanuptime(context: JobContext, local: JobLocal) -> JobLocal:
+    lifetime = min(local.lifetime or context.settings.ttl, context.settings.ttl)
+    return replace(local, cleanuptime=context.services.clock.now().replace(microsecond=0) + lifetime)
 
 
-def _entering_finished(case: Case) -> None:
-    outputs.copy_logs(case)
-    joblog.finished(case)
+def _entering_finished(context: JobContext) -> None:
+    outputs.copy_logs(context)
+    joblog.finished(context)
 
 
-def _entered_final(case: Case, to: Status, line: str) -> None:
+def _entered_final(context: JobContext, to: Status, line: str) -> None:
     """What a final state removes; begun before a crash, it is finished with the next look."""
-    job = case.job.id
+    job = context.job.id
     if to.state is State.FINISHED:
-        case.store.remove(job, AT_FINISHED)
-        case.remove_staging()
+        context.store.remove(job, AT_FINISHED)
+        context.remove_staging()
         return
-    case.remove_session()
-    case.store.remove(job, AT_DELETED)
+    context.remove_session()
+    context.store.remove(job, AT_DELETED)
     for mark in Mark:
-        case.store.drop_mark(job, mark)
-    case.store.note(job, line)
+        context.store.drop_mark(job, mark)
+    context.store.note(job, line)
 
 
-def _add_failure(case: Case, why: str) -> None:
+def _add_failure(context: JobContext, why: str) -> None:
     """A reason that stands there already was written before a crash."""
     line = why.replace("\n", " ").strip() + "\n"
-    if line not in case.store.failure(case.job.id).splitlines(keepends=True):
-        case.store.append(case.job.id, "failed", line)
+    if line not in context.store.failure(context.job.id).splitlines(keepends=True):
+        context.store.append(context.job.id, "failed", line)
 
 
 def _blamed(local: JobLocal, state: State, cause: str, *, blame: bool) -> JobLocal:
@@ -249,35 +250,35 @@ def _blamed(local: JobLocal, state: State, cause: str, *, blame: bool) -> JobLoc
     )
 
 
-def _fail(case: Case, step: Fail) -> None:
-    job = case.job
+def _fail(context: JobContext, step: Fail) -> None:
+    job = context.job
     for why in step.why.split("\n"):
-        _add_failure(case, why)
+        _add_failure(context, why)
     to = ON_FAILURE[job.state]
     local = _blamed(job.local, job.state, "internal", blame=step.blame)
     if to is State.FINISHING:
         try:
-            local = outputs.rewrite(case, local, outputs.Ending.FAILURE)
+            local = outputs.rewrite(context, local, outputs.Ending.FAILURE)
         except (JobDescriptionError, JobRefused, CorruptFile) as exc:
-            _wreck(case, _unreadable(f"Could not process job description: {exc}"))
+            _wreck(context, _unreadable(f"Could not process job description: {exc}"))
             return
     else:
         local = replace(local, uploads=0)  # as 6.17 counts when stage-out fails
-    _change(case, Status(to), "Job failure detected", local)
+    _change(context, Status(to), "Job failure detected", local)
 
 
-def _wreck(case: Case, step: Wreck) -> None:
+def _wreck(context: JobContext, step: Wreck) -> None:
     for why in step.why:
-        _add_failure(case, why)
-    if not case.store.exists(case.job.id, "output"):
-        case.store.put_entries(case.job.id, "output", [])
-    _change(case, Status(State.FINISHED), step.reason, None)
+        _add_failure(context, why)
+    if not context.store.exists(context.job.id, "output"):
+        context.store.put_entries(context.job.id, "output", [])
+    _change(context, Status(State.FINISHED), step.reason, None)
 
 
-def _stop(case: Case) -> None:
+def _stop(context: JobContext) -> None:
     """Source of the sequences: spec, section on cancel."""
-    job = case.job
-    _add_failure(case, CANCELLED)
+    job = context.job
+    _add_failure(context, CANCELLED)
     adopted = job.state is not State.UNDEFINED
     local = replace(_blamed(job.local, job.state, "client", blame=adopted), failedcause="client")
     to = {State.INLRMS: State.CANCELING, State.FINISHING: State.FINISHED}.get(job.state, State.FINISHING)
@@ -288,19 +289,19 @@ def _stop(case: Case) -> None:
     else:
         # a description that does not read leaves .output as it is: the owner gave the job up anyway
         with contextlib.suppress(JobDescriptionError, JobRefused, CorruptFile):
-            local = outputs.rewrite(case, local, outputs.Ending.CANCEL)
-    _change(case, Status(to), _why_stopped(case, to), local)
-    save(case)  # the mark may go only when the state that it brought about is on disk
-    case.store.drop_mark(job.id, Mark.CANCEL)
+            local = outputs.rewrite(context, local, outputs.Ending.CANCEL)
+    _change(context, Status(to), _why_stopped(context, to), local)
+    save(context)  # the mark may go only when the state that it brought about is on disk
+    context.store.drop_mark(job.id, Mark.CANCEL)
 
 
-def _why_stopped(case: Case, to: State) -> str:
+def _why_stopped(context: JobContext, to: State) -> str:
     """6.17 words it as a failure where transfers had to be broken off."""
-    inputs = case.store.read_entries(case.job.id, "input") if case.job.state is State.PREPARING else None
+    inputs = context.store.read_entries(context.job.id, "input") if context.job.state is State.PREPARING else None
     broken_off = to is State.FINISHED or any(entry.remote for entry in inputs or [])
     return "Job failure detected" if broken_off else "Request to cancel job"
 
 
-def _forget(case: Case) -> None:
-    case.remove_session()
-    case.store.forget(case.job.id)
+def _forget(context: JobContext) -> None:
+    context.remove_session()
+    context.store.forget(context.job.id)

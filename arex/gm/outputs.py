@@ -12,7 +12,7 @@ from typing import Final
 
 from arex.controldir import beneath, codec
 from arex.errors import CorruptFile, UnsafePath
-from arex.gm.case import Case
+from arex.gm.context import JobContext
 from arex.jobdesc.control.filelists import Ending, input_entries, kept_inputs, local_from, output_entries
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
@@ -46,26 +46,26 @@ _LOGS: Final = (
 _MOST_LIST: Final = 2 * 1024 * 1024
 
 
-def _credential(case: Case, delegationid: str) -> str:
+def _credential(context: JobContext, delegationid: str) -> str:
     """Path of the credential of a transfer: delegated, cut as ARC's store does it, else the job's own proxy."""
-    rest = delegationid or case.job.local.delegationid or ""
+    rest = delegationid or context.job.local.delegationid or ""
     if not rest.isascii() or not rest.isalnum():  # anything else would lead out of the store of credentials
-        return case.store.layout.job_file(case.job.id, "proxy")
+        return context.store.layout.job_file(context.job.id, "proxy")
     parts = []
     while len(rest) > 4:
         parts.append(rest[:3])
         rest = rest[3:]
-    return str(case.settings.delegations.joinpath(*parts, rest))
+    return str(context.settings.delegations.joinpath(*parts, rest))
 
 
-def from_description(case: Case) -> tuple[JobLocal, list[FileEntry], list[FileEntry]]:
+def from_description(context: JobContext) -> tuple[JobLocal, list[FileEntry], list[FileEntry]]:
     """
     ``.local`` completed, and the lists of inputs and outputs, as the description has them.
 
     What the submitting client decided stays; what it left out comes from the description and the configuration.
     """
-    description, settings = case.description, case.settings
-    known = case.job.local
+    description, settings = context.description, context.settings
+    known = context.job.local
     derived = local_from(description, known, max_rerun=settings.maxrerun)
     lifetime = min(derived.lifetime or settings.ttl, settings.ttl)
     local = replace(
@@ -78,7 +78,7 @@ def from_description(case: Case) -> tuple[JobLocal, list[FileEntry], list[FileEn
     )
 
     def credential(delegationid: str) -> str:
-        return _credential(case, delegationid)
+        return _credential(context, delegationid)
 
     inputs = input_entries(description, credential)
     made = output_entries(description, Ending.SUCCESS, credential)
@@ -89,33 +89,33 @@ def _remote(entries: Sequence[FileEntry]) -> int:
     return sum(entry.remote for entry in entries)
 
 
-def rewrite(case: Case, local: JobLocal, ending: Ending) -> JobLocal:
+def rewrite(context: JobContext, local: JobLocal, ending: Ending) -> JobLocal:
     """
     Put the outputs that this end of the job calls for into ``.output``.
 
     Raises:
         JobDescriptionError, JobRefused, CorruptFile: the description does not read.
     """
-    entries = output_entries(case.description, ending, lambda delegationid: _credential(case, delegationid))
+    entries = output_entries(context.description, ending, lambda delegationid: _credential(context, delegationid))
     if ending is Ending.FAILURE and local.rerun:
-        entries += kept_inputs(case.description)  # a rerun needs what the client had uploaded
-    case.store.put_entries(case.job.id, "output", entries)
+        entries += kept_inputs(context.description)  # a rerun needs what the client had uploaded
+    context.store.put_entries(context.job.id, "output", entries)
     return replace(local, uploads=_remote(entries))
 
 
-def for_restart(case: Case) -> None:
+def for_restart(context: JobContext) -> None:
     """Lists for another try: without the inputs that are here and the outputs that are delivered."""
-    _, inputs, made = from_description(case)
-    here = [entry for entry in inputs if entry.pfn == "/" or beneath.size_of(case.session.path, entry.pfn) is None]
-    sent = {(entry.pfn, entry.lfn) for entry in case.store.read_entries(case.job.id, "output_status") or []}
+    _, inputs, made = from_description(context)
+    here = [entry for entry in inputs if entry.pfn == "/" or beneath.size_of(context.session.path, entry.pfn) is None]
+    sent = {(entry.pfn, entry.lfn) for entry in context.store.read_entries(context.job.id, "output_status") or []}
     left = [entry for entry in made if (entry.pfn, entry.lfn) not in sent]
-    case.store.put_entries(case.job.id, "input", here)
-    case.store.put_entries(case.job.id, "output", left)
+    context.store.put_entries(context.job.id, "input", here)
+    context.store.put_entries(context.job.id, "output", left)
 
 
-def missing_downloads(case: Case) -> bool:
+def missing_downloads(context: JobContext) -> bool:
     """Whether a restart has to fetch something again."""
-    return any(entry.remote for entry in case.store.read_entries(case.job.id, "input") or [])
+    return any(entry.remote for entry in context.store.read_entries(context.job.id, "input") or [])
 
 
 def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
@@ -140,12 +140,12 @@ def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
     return found
 
 
-def delivered(case: Case, listed: Sequence[FileEntry], sent: Sequence[FileEntry]) -> None:
+def delivered(context: JobContext, listed: Sequence[FileEntry], sent: Sequence[FileEntry]) -> None:
     """What was sent moves from ``.output`` to ``.output_status``; twice is as good as once."""
-    before = case.store.read_entries(case.job.id, "output_status") or []
+    before = context.store.read_entries(context.job.id, "output_status") or []
     fresh = [entry for entry in sent if entry not in before]
-    case.store.put_entries(case.job.id, "output_status", [*before, *fresh])
-    case.store.put_entries(case.job.id, "output", [entry for entry in listed if entry not in sent])
+    context.store.put_entries(context.job.id, "output_status", [*before, *fresh])
+    context.store.put_entries(context.job.id, "output", [entry for entry in listed if entry not in sent])
 
 
 def is_tree(entry: FileEntry) -> bool:
@@ -194,18 +194,20 @@ def _walk(session: Path, entry: FileEntry) -> list[FileEntry]:
     return found
 
 
-def copy_logs(case: Case) -> None:
+def copy_logs(context: JobContext) -> None:
     """
     Show the job's control files in the directory that its owner asked for with ``gmlog``.
 
     Never a reason to fail the job: what stands in the way is noted.
     """
-    name = case.job.local.gmlog
+    name = context.job.local.gmlog
     if not name:
         return
     try:
-        if case.session.exists():
-            logs = {suffix: data for suffix in _LOGS if (data := case.store.read(case.job.id, suffix)) is not None}
-            case.session.copy_logs(name, logs)
+        if context.session.exists():
+            logs = {
+                suffix: data for suffix in _LOGS if (data := context.store.read(context.job.id, suffix)) is not None
+            }
+            context.session.copy_logs(name, logs)
     except (UnsafePath, CorruptFile, OSError) as exc:
-        case.store.note(case.job.id, f"The log directory can't be written: {exc}")
+        context.store.note(context.job.id, f"The log directory can't be written: {exc}")

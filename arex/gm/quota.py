@@ -19,7 +19,7 @@ from arex.controldir.layout import Mark
 from arex.controldir.quota import Taken, crowded, over, session_names, shortage, taken_by
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
-from arex.gm.case import Job
+from arex.gm.context import Job
 from arex.model.ids import JobId
 from arex.model.state import ACTIVE
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Share:
+class _OwnerUsage:
     """What one session directory takes, and whose it is."""
 
     owner: str
@@ -48,7 +48,7 @@ class Quotas:
         self._clock = clock
         self._by_owner: Mapping[str, Taken] = {}
         self._by_root: Mapping[Path, Taken] = {}
-        self._settled: dict[JobId, _Share] = {}  #: of jobs that are over: they do not change any more
+        self._settled: dict[JobId, _OwnerUsage] = {}  #: of jobs that are over: they do not change any more
         self._ended: set[JobId] = set()
 
     @property
@@ -87,12 +87,12 @@ class Quotas:
         self._settled = {job: share for job, share in self._settled.items() if job in found}
         self._ended &= found
 
-    def _share(self, root: Path, job: JobId, active: Job | None) -> _Share:
+    def _share(self, root: Path, job: JobId, active: Job | None) -> _OwnerUsage:
         if active is not None:
             self._settled.pop(job, None)  # a restart brought it back
-            return _Share(active.local.subject or "", taken_by(root, job))
+            return _OwnerUsage(active.local.subject or "", taken_by(root, job))
         if job not in self._settled:
-            self._settled[job] = _Share(self._owner(job), taken_by(root, job))
+            self._settled[job] = _OwnerUsage(self._owner(job), taken_by(root, job))
         return self._settled[job]
 
     def _owner(self, job: JobId) -> str:

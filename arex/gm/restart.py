@@ -14,7 +14,8 @@ from typing import Final
 
 from arex.controldir.layout import Mark
 from arex.gm import outputs
-from arex.gm.case import Case, Move, Step
+from arex.gm.context import JobContext
+from arex.gm.steps import Move, Step
 from arex.model.state import State
 
 log = logging.getLogger(__name__)
@@ -29,41 +30,41 @@ _PATHS: Final = {
 _MISSING: Final = (State.ACCEPTED, "Request to restart job failed in INLRMS (some input files are missing)")
 
 
-def decide(case: Case) -> Step | None:
+def decide(context: JobContext) -> Step | None:
     """The move that a restart mark asks for; None and no mark any more if it can't be granted."""
-    job, local = case.job, case.job.local
+    job, local = context.job, context.job.local
     path = _PATHS.get(local.failedstate) if local.failedstate else None
     if path is None or not local.rerun or local.rerun <= 0:
         log.info("restart refused: failed in %s, %s reruns left", local.failedstate, local.rerun or 0)
-        case.store.drop_mark(job.id, Mark.RESTART)
+        context.store.drop_mark(job.id, Mark.RESTART)
         return None
-    outputs.for_restart(case)
-    case.session.remove_siblings()
-    case.store.remove(job.id, ("lrms_done", "lrms_job"))
-    case.store.drop_jobid(job.id)
-    if local.failedstate in {State.SUBMIT, State.INLRMS} and outputs.missing_downloads(case):
+    outputs.for_restart(context)
+    context.session.remove_siblings()
+    context.store.remove(job.id, ("lrms_done", "lrms_job"))
+    context.store.drop_jobid(job.id)
+    if local.failedstate in {State.SUBMIT, State.INLRMS} and outputs.missing_downloads(context):
         path = _MISSING
     to, why = path
     return Move(to, why, pending=True)
 
 
-def is_unfinished(case: Case, state: State) -> bool:
+def is_unfinished(context: JobContext, state: State) -> bool:
     """Whether a daemon died between the new state of a restart and the removal of its mark."""
     return (
         state in {State.ACCEPTED, State.PREPARING, State.INLRMS}
-        and case.store.has_mark(case.job.id, Mark.RESTART)
-        and (case.job.local.failedstate is not None or case.store.exists(case.job.id, "failed"))
+        and context.store.has_mark(context.job.id, Mark.RESTART)
+        and (context.job.local.failedstate is not None or context.store.exists(context.job.id, "failed"))
     )
 
 
-def complete(case: Case) -> None:
+def complete(context: JobContext) -> None:
     """Take the failure back and drop the mark; the job is on disk in its new state."""
-    job, local = case.job, case.job.local
+    job, local = context.job, context.job.local
     if local.failedstate is not None:
         local = replace(
             local, failedstate=None, failedcause=None, rerun=max(0, (local.rerun or 1) - 1), cleanuptime=None
         )
-        case.store.put_local(job.id, local)
-        case.job = replace(job, local=local)
-    case.store.remove(job.id, ("failed",))
-    case.store.drop_mark(job.id, Mark.RESTART)
+        context.store.put_local(job.id, local)
+        context.job = replace(job, local=local)
+    context.store.remove(job.id, ("failed",))
+    context.store.drop_mark(job.id, Mark.RESTART)

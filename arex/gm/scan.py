@@ -11,25 +11,25 @@ from arex.model.ids import JobId
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScanResult:
     """Jobs by their status files, in the order in which they shall be taken up, and jobs with a mark."""
 
     jobs: list[JobId]
     marked: list[JobId]
 
 
-def everything(store: ControlDir) -> Seen:
+def everything(store: ControlDir) -> ScanResult:
     """All active jobs: those under way first, then the new ones by age; tells the world that we live."""
     new = sorted(store.scan(Place.ACCEPTING), key=lambda found: found[1].st_ctime_ns)
     old = [job for place in (Place.PROCESSING, Place.RESTARTING) for job in store.scan_names(place)]
     marked = [job for job, _ in store.scan_marks()]
     _heartbeat(store)
-    return Seen([*old, *(job for job, _ in new)], marked)
+    return ScanResult([*old, *(job for job, _ in new)], marked)
 
 
-def accepting(store: ControlDir) -> Seen:
+def accepting(store: ControlDir) -> ScanResult:
     """New jobs and marks alone: cheap enough for every few seconds where no events arrive."""
-    return Seen(list(store.scan_names(Place.ACCEPTING)), [job for job, _ in store.scan_marks()])
+    return ScanResult(list(store.scan_names(Place.ACCEPTING)), [job for job, _ in store.scan_marks()])
 
 
 def _heartbeat(store: ControlDir) -> None:

@@ -37,7 +37,7 @@ class Refusal(StrEnum):
     """What a refusal to take a job means."""
 
     UNSURE = "unsure"  #: it may have been taken all the same: look it up
-    LIMIT = "limit"  #: certainly not taken, and it will be later: wait, jobs of other lanes go on
+    LIMIT = "limit"  #: certainly not taken, and it will be later: wait, jobs of other queues go on
     ARRAY = "array"  #: certainly not taken as an array of this size: smaller ones may be
     PERMANENT = "permanent"  #: certainly not taken, and never will be
 

@@ -143,7 +143,7 @@ WANTED: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Comparison:
     """Submits in both ways, held."""
 
     root: Path
@@ -203,15 +203,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def comparison(slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comparison:
     assert SCRIPT.exists(), "ARC's scripts are needed: install nordugrid-arc-arex"
     monkeypatch.setenv("SLURM_CONF", slurm.environ["SLURM_CONF"])
-    return Desk(tmp_path, slurm)
+    return Comparison(tmp_path, slurm)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_job_asks_for_what_it_asks_for_through_arc_s_scripts(desk: Desk, name: str) -> None:
-    theirs, ours = desk.theirs(SHAPES[name]), desk.ours(SHAPES[name])
+def test_a_job_asks_for_what_it_asks_for_through_arc_s_scripts(comparison: Comparison, name: str) -> None:
+    theirs, ours = comparison.theirs(SHAPES[name]), comparison.ours(SHAPES[name])
 
     different = {
         key: (theirs.get(key, ""), ours.get(key, ""))

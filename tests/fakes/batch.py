@@ -39,7 +39,7 @@ class FakeCluster:
         self.outage = ""  #: with a reason, nothing is answered
         self.lost_answers = 0  #: so many submissions are taken, and the answer gets lost
         self.refusals: dict[Tag, str] = {}
-        self.limits: dict[str, str] = {}  #: lanes that take nothing now, and why
+        self.limits: dict[str, str] = {}  #: queues that take nothing now, and why
         self.cancel_refusals: dict[LocalId, str] = {}
         self.invisible_for = 0  #: so many questions pass before ``find`` and ``status`` see a new job
         self.ends: list[asyncio.Queue[LocalId]] = []
@@ -104,7 +104,7 @@ class FakeBackend:
             if (why := self.cluster.refusals.get(each.tag)) is not None:
                 answers[each.tag] = SubmitRejected(why)
                 continue
-            if (why := self.cluster.limits.get(each.lane)) is not None:
+            if (why := self.cluster.limits.get(each.queue)) is not None:
                 answers[each.tag] = SubmitLimited(why)
                 continue
             localid = self.cluster.take(each)

@@ -5,36 +5,37 @@ from __future__ import annotations
 from arex.controldir.layout import Mark
 from arex.controldir.store import AT_DELETED, AT_FINISHED
 from arex.gm import restart
-from arex.gm.case import Case, Forget, Move, Step, Wait
+from arex.gm.context import JobContext
+from arex.gm.steps import Forget, Move, Step, Wait
 from arex.model.state import State
 
 
-def decide(case: Case) -> Step:
-    job = case.job
-    if case.store.has_mark(job.id, Mark.CLEAN):
+def decide(context: JobContext) -> Step:
+    job = context.job
+    if context.store.has_mark(job.id, Mark.CLEAN):
         return Forget()
-    case.store.remove(job.id, AT_FINISHED)  # a crash may have left them
-    if case.store.has_mark(job.id, Mark.CANCEL):
-        case.store.drop_mark(job.id, Mark.CANCEL)  # too late to cancel
-    if case.store.has_mark(job.id, Mark.RESTART):
-        step = restart.decide(case)
+    context.store.remove(job.id, AT_FINISHED)  # a crash may have left them
+    if context.store.has_mark(job.id, Mark.CANCEL):
+        context.store.drop_mark(job.id, Mark.CANCEL)  # too late to cancel
+    if context.store.has_mark(job.id, Mark.RESTART):
+        step = restart.decide(context)
         if step is not None:
             return step
-    if job.local.cleanuptime is None or job.local.cleanuptime > case.world.clock.now():
+    if job.local.cleanuptime is None or job.local.cleanuptime > context.services.clock.now():
         return Wait()
-    if not case.settings.ttr:
+    if not context.settings.ttr:
         return Forget()
     return Move(State.DELETED, "Job stayed unattended too long")
 
 
-def decide_deleted(case: Case) -> Step:
-    job = case.job
-    if case.store.has_mark(job.id, Mark.CLEAN):
+def decide_deleted(context: JobContext) -> Step:
+    job = context.job
+    if context.store.has_mark(job.id, Mark.CLEAN):
         return Forget()
     until = job.local.cleanuptime
-    if until is None or until + case.settings.ttr <= case.world.clock.now():
+    if until is None or until + context.settings.ttr <= context.services.clock.now():
         return Forget()
-    if case.session.exists():  # a crash fell between the state and what it removes
-        case.remove_session()
-        case.store.remove(job.id, AT_DELETED)
+    if context.session.exists():  # a crash fell between the state and what it removes
+        context.remove_session()
+        context.store.remove(job.id, AT_DELETED)
     return Wait()

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from arex.errors import UnsafePath
 from arex.gm import credentials, outputs
-from arex.gm.case import AskStage, Case, Fail, Move, Step
-from arex.gm.transfers import unfinished
+from arex.gm.context import JobContext
+from arex.gm.states.unfinished import unfinished
+from arex.gm.steps import AskStage, Fail, Move, Step
 from arex.model.state import State
 from arex.ports import Staged
 
 
-def decide(case: Case) -> Step:
-    if not case.session.exists():
+def decide(context: JobContext) -> Step:
+    if not context.session.exists():
         return Fail("Failed to clean up session dir before uploading outputs")
-    credentials.refresh(case)
-    listed = case.store.read_entries(case.job.id, "output") or []
+    credentials.refresh(context)
+    listed = context.store.read_entries(context.job.id, "output") or []
     try:
-        entries = outputs.expand(case.session.path, listed)
+        entries = outputs.expand(context.session.path, listed)
         remote = tuple(entry for entry in entries if entry.remote)
-        if remote and not isinstance(case.answer, Staged):
-            outputs.keep(case.session.path, entries)
-            return credentials.hold_transfers(case, remote) or AskStage(case.staging(remote), out=True)
-        if remote and isinstance(case.answer, Staged):
-            if moved := remote if case.answer.done else case.answer.moved:
-                outputs.delivered(case, listed, moved)
-            if not case.answer.done:
-                return unfinished(case.answer)
+        if remote and not isinstance(context.answer, Staged):
+            outputs.keep(context.session.path, entries)
+            return credentials.hold_transfers(context, remote) or AskStage(context.staging(remote), out=True)
+        if remote and isinstance(context.answer, Staged):
+            if moved := remote if context.answer.done else context.answer.moved:
+                outputs.delivered(context, listed, moved)
+            if not context.answer.done:
+                return unfinished(context.answer)
         # a directory that was sent stays as well, as with 6.17: its line never leaves the list
         outputs.keep(
-            case.session.path, [each for each in (*entries, *listed) if not each.remote or outputs.is_tree(each)]
+            context.session.path, [each for each in (*entries, *listed) if not each.remote or outputs.is_tree(each)]
         )
     except UnsafePath as exc:
         return Fail(f"Failed to clean up session dir before uploading outputs\n{exc}")
-    failed = case.store.failure(case.job.id)
+    failed = context.store.failure(context.job.id)
     return Move(State.FINISHED, "Job failure detected" if failed else "Stage-out finished.")

@@ -10,8 +10,15 @@ from arex.controldir import beneath, codec
 from arex.controldir.cksum import cksum
 from arex.controldir.layout import Mark
 from arex.gm import credentials
-from arex.gm.case import AskStage, Case, Fail, Move, Step, Wait
-from arex.gm.transfers import unfinished
+from arex.gm.context import JobContext
+from arex.gm.states.unfinished import unfinished
+from arex.gm.steps import (
+    AskStage,
+    Fail,
+    Move,
+    Step,
+    Wait,
+)
 from arex.model.files import FileEntry
 from arex.model.state import State
 from arex.ports import Staged
@@ -24,55 +31,55 @@ _ROOM_LOOK_S = 30.0
 _ANNOUNCED: Final = re.compile(r"(?:[0-9]{1,18})?(?:\.[0-9]{1,10})?")
 
 
-def decide(case: Case) -> Step:
-    if not case.session.exists():
+def decide(context: JobContext) -> Step:
+    if not context.session.exists():
         return Fail("Failed to clean up session dir before downloading inputs")
-    if why := case.world.room(case.session.path.parent, case.job.local.subject or ""):
+    if why := context.services.room(context.session.path.parent, context.job.local.subject or ""):
         return Wait(_ROOM_LOOK_S, why)
-    credentials.refresh(case)
-    inputs = case.store.read_entries(case.job.id, "input") or []
+    credentials.refresh(context)
+    inputs = context.store.read_entries(context.job.id, "input") or []
     if any(entry.remote for entry in inputs):
-        answer = case.answer
+        answer = context.answer
         if not isinstance(answer, Staged):
             remote = [entry for entry in inputs if entry.remote]
-            return credentials.hold_transfers(case, remote) or AskStage(case.staging(remote), out=False)
+            return credentials.hold_transfers(context, remote) or AskStage(context.staging(remote), out=False)
         # what is here is not fetched again, whatever became of the rest
         inputs = [entry for entry in inputs if not (entry.remote and (answer.done or entry in answer.moved))]
-        case.store.put_entries(case.job.id, "input", inputs)
+        context.store.put_entries(context.job.id, "input", inputs)
         if not answer.done:
             return unfinished(answer)
-    return _uploads(case, inputs) or _pass_on(case)
+    return _uploads(context, inputs) or _pass_on(context)
 
 
-def _uploads(case: Case, inputs: list[FileEntry]) -> Step | None:
+def _uploads(context: JobContext, inputs: list[FileEntry]) -> Step | None:
     """What the client still owes; None when everything is here."""
-    data = case.store.read(case.job.id, "input_status")
+    data = context.store.read(context.job.id, "input_status")
     confirmed = None if data is None else set(codec.parse_input_status(data))
     missing: list[FileEntry] = []
     for entry in inputs:
         if entry.pfn == "/":
             if confirmed is None or "/" not in confirmed:
                 missing.append(entry)
-        elif (verdict := _delivered(case, entry, confirmed)) is False:
+        elif (verdict := _delivered(context, entry, confirmed)) is False:
             missing.append(entry)
         elif isinstance(verdict, str):
             return Fail(f"User file: {entry.pfn} - {verdict}")
     if len(missing) < len(inputs):
-        case.store.put_entries(case.job.id, "input", missing)
+        context.store.put_entries(context.job.id, "input", missing)
     if not missing:
         return None
-    if case.world.clock.now() - case.job.changed > case.settings.upload_timeout:
+    if context.services.clock.now() - context.job.changed > context.settings.upload_timeout:
         return Fail("\n".join(f"User file: {entry.pfn} - Timeout waiting" for entry in missing))
     return Wait(_UPLOAD_LOOK_S)
 
 
-def _delivered(case: Case, entry: FileEntry, confirmed: set[str] | None) -> bool | str:
+def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None) -> bool | str:
     """True, False for not yet, or what is wrong with the file for good."""
     if entry.lfn == "*.*" or (confirmed is not None and entry.pfn in confirmed and not entry.lfn):
         return True
     if confirmed is not None and entry.pfn not in confirmed:
         return False
-    size = beneath.size_of(case.session.path, entry.pfn)
+    size = beneath.size_of(context.session.path, entry.pfn)
     if size is None:
         return False
     if not _ANNOUNCED.fullmatch(entry.lfn):
@@ -83,33 +90,33 @@ def _delivered(case: Case, entry: FileEntry, confirmed: set[str] | None) -> bool
     if wanted and size < int(wanted):
         return False
     if crc and confirmed is None:
-        fd = beneath.open_file(case.session.path, entry.pfn)
+        fd = beneath.open_file(context.session.path, entry.pfn)
         with os.fdopen(fd, "rb") as stream:
             if cksum(stream) != int(crc):
                 return "Delivered file has wrong checksum."
     return True
 
 
-def _is_held(case: Case) -> bool:
+def _is_held(context: JobContext) -> bool:
     """What its owner holds is not even submitted, and stands in nobody's way."""
-    if case.store.has_mark(case.job.id, Mark.RELEASE):
+    if context.store.has_mark(context.job.id, Mark.RELEASE):
         for mark in (Mark.HOLD, Mark.RELEASE):  # a hold that comes now is a new one
-            case.store.drop_mark(case.job.id, mark)
-    if not case.store.has_mark(case.job.id, Mark.HOLD):
+            context.store.drop_mark(context.job.id, mark)
+    if not context.store.has_mark(context.job.id, Mark.HOLD):
         return False
-    case.world.limits.left_batch(case.job.id)
+    context.services.limits.left_batch(context.job.id)
     return True
 
 
-def _pass_on(case: Case) -> Step:
-    if not case.description.executable:
+def _pass_on(context: JobContext) -> Step:
+    if not context.description.executable:
         return Move(State.FINISHING, "Job does NOT define executable. Going directly to post-staging.")
-    if _is_held(case):
+    if _is_held(context):
         return Wait(why="Request to hold job")
-    if (held := credentials.hold_start(case)) is not None:
-        case.world.limits.left_batch(case.job.id)
+    if (held := credentials.hold_start(context)) is not None:
+        context.services.limits.left_batch(context.job.id)
         return held
-    slots = case.description.resources.slots or 1
-    if not case.world.limits.may_run(case.job.id, slots, case.job.local.priority or 50):
+    slots = context.description.resources.slots or 1
+    if not context.services.limits.may_run(context.job.id, slots, context.job.local.priority or 50):
         return Wait(why="Limit of RUNNING jobs is reached")
     return Move(State.SUBMIT, "Pre-staging finished, passing job to LRMS")

@@ -11,7 +11,15 @@ from dataclasses import replace
 
 from arex.controldir import atomic, beneath
 from arex.gm import attempt, credentials
-from arex.gm.case import AskSubmit, Case, Fail, Move, Refused, Step, Submitted
+from arex.gm.context import JobContext
+from arex.gm.steps import (
+    AskSubmit,
+    Fail,
+    Move,
+    Step,
+    SubmitRefused,
+    SubmitTaken,
+)
 from arex.jobdesc.control.grami import build_grami, dump_grami, parse_grami
 from arex.jobdesc.model import JobDescription
 from arex.model.grami import Grami
@@ -20,53 +28,57 @@ from arex.model.state import State
 from arex.ports import Submission
 
 
-def decide(case: Case) -> Step:
-    match case.answer:
-        case Submitted(localid=localid):
-            return _submitted(case, localid)
-        case Refused(why=why):
-            case.store.note(case.job.id, f"Batch system refused the job: {why}")
+def decide(context: JobContext) -> Step:
+    match context.answer:
+        case SubmitTaken(localid=localid):
+            return _submitted(context, localid)
+        case SubmitRefused(why=why):
+            context.store.note(context.job.id, f"Batch system refused the job: {why}")
             return Fail(f"Job submission to LRMS failed\nBatch system refused the job: {why}")
         case _:
-            return _submit(case)
+            return _submit(context)
 
 
-def _submit(case: Case) -> Step:
-    job = case.job
-    known = attempt.read(case.store, job.id)
+def _submit(context: JobContext) -> Step:
+    job = context.job
+    known = attempt.read(context.store, job.id)
     if known is not None and known.localid is not None:
-        return _submitted(case, known.localid)
-    if (localid := _noted_localid(case)) is not None:
-        return _to_inlrms(case, localid) if known is None else _submitted(case, localid)
-    credentials.refresh(case)
-    grami = _make_ready(case)
-    if known is None and (tag := attempt.left_behind(case.session, case.job.changed)) is not None:
-        known = attempt.adopt(case.store, job.id, tag, case.lrms)
+        return _submitted(context, known.localid)
+    if (localid := _noted_localid(context)) is not None:
+        return _to_inlrms(context, localid) if known is None else _submitted(context, localid)
+    credentials.refresh(context)
+    grami = _make_ready(context)
+    if known is None and (tag := attempt.left_behind(context.session, context.job.changed)) is not None:
+        known = attempt.adopt(context.store, job.id, tag, context.lrms)
     if known is None:
-        known = attempt.begin(case.store, job.id, case.lrms, durable=case.lrms.lower() not in case.world.fragile)
+        known = attempt.begin(
+            context.store, job.id, context.lrms, durable=context.lrms.lower() not in context.services.fragile
+        )
         sure = True
     else:
         sure = False
-    rundir = case.session.lrms / known.tag
+    rundir = context.session.lrms / known.tag
     rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
     submission = Submission(job=job.id, tag=known.tag, grami=grami, rundir=rundir)
     return AskSubmit(known.lrms, submission, sure)
 
 
-def _noted_localid(case: Case) -> LocalId | None:
+def _noted_localid(context: JobContext) -> LocalId | None:
     """Another daemon, or a submit script of ARC, has left ``joboption_jobid`` and our record does not say so yet."""
-    data = case.store.read(case.job.id, "grami")
+    data = context.store.read(context.job.id, "grami")
     return None if data is None or b"joboption_jobid=" not in data else parse_grami(data).localid
 
 
-def _make_ready(case: Case) -> Grami:
+def _make_ready(context: JobContext) -> Grami:
     """Everything the job script needs; harmless if done before."""
-    job, session = case.job, case.session
-    grami = build_grami(case.description, job.local, jobid=job.id, session=session.path, controldir=case.store.root)
+    job, session = context.job, context.session
+    grami = build_grami(
+        context.description, job.local, jobid=job.id, session=session.path, controldir=context.store.root
+    )
     data = dump_grami(grami)
-    if case.store.read(job.id, "grami") != data:  # clients write the same
-        case.store.put(job.id, "grami", data)
-    for name in _executables(case.description):
+    if context.store.read(job.id, "grami") != data:  # clients write the same
+        context.store.put(job.id, "grami", data)
+    for name in _executables(context.description):
         beneath.make_executable(session.path, name)
     for path in (session.diag, session.comment):
         atomic.touch(str(path))
@@ -79,16 +91,16 @@ def _executables(description: JobDescription) -> list[str]:
     return [*own, *(file.name for file in description.inputs if file.executable)]
 
 
-def _submitted(case: Case, localid: LocalId) -> Step:
+def _submitted(context: JobContext, localid: LocalId) -> Step:
     """The id goes where every reader looks: our record, then ``.grami`` once."""
-    known = attempt.read(case.store, case.job.id)
+    known = attempt.read(context.store, context.job.id)
     if known is not None and known.localid is None:
-        attempt.taken(case.store, case.job.id, localid)
-    if _noted_localid(case) is None:
-        case.store.append(case.job.id, "grami", f"joboption_jobid={localid}\n")
-    case.store.note(case.job.id, f"local job id: {localid}")
-    return _to_inlrms(case, localid)
+        attempt.taken(context.store, context.job.id, localid)
+    if _noted_localid(context) is None:
+        context.store.append(context.job.id, "grami", f"joboption_jobid={localid}\n")
+    context.store.note(context.job.id, f"local job id: {localid}")
+    return _to_inlrms(context, localid)
 
 
-def _to_inlrms(case: Case, localid: LocalId) -> Move:
-    return Move(State.INLRMS, "Job is passed to LRMS", replace(case.job.local, localid=localid))
+def _to_inlrms(context: JobContext, localid: LocalId) -> Move:
+    return Move(State.INLRMS, "Job is passed to LRMS", replace(context.job.local, localid=localid))

@@ -10,9 +10,10 @@ import pytest
 from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
-from arex.gm.case import AskSubmit, Case, Job, Settings, Wait, World
+from arex.gm.context import Job, JobContext, Services, Settings
 from arex.gm.limits import Limits
 from arex.gm.machine import Resting, drive
+from arex.gm.steps import AskSubmit, Wait
 from arex.jobdesc import DescriptionDialect, parse
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
@@ -23,14 +24,14 @@ JOB = JobId("new")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def services(tmp_path: Path) -> Services:
     store = ControlDir(FlatLayout(tmp_path / "ctl"))
     store.prepare("me")
     (tmp_path / "session" / JOB).mkdir(parents=True)
     store.reserve(JOB, b"&(executable=/bin/true)")
     store.put_local(JOB, JobLocal(globalid=JOB, subject="/CN=me"))
     store.put_status(JOB, Status(State.ACCEPTED), None)
-    return World(
+    return Services(
         store=store,
         settings=Settings(sessiondirs=(tmp_path / "session",), lrms="fake", queue="q"),
         limits=Limits(MaxJobs()),
@@ -43,39 +44,42 @@ def status_file(store: ControlDir) -> Path:
     return store.root / "accepting" / f"job.{JOB}.status"
 
 
-def looked_at(world: World) -> Resting:
+def looked_at(services: Services) -> Resting:
     unknown = Status(State.UNDEFINED)
     return drive(
-        Case(job=Job(id=JOB, status=unknown, place=None, local=JobLocal(), changed=world.clock.now()), world=world)
+        JobContext(
+            job=Job(id=JOB, status=unknown, place=None, local=JobLocal(), changed=services.clock.now()),
+            services=services,
+        )
     )
 
 
-def test_a_status_file_that_its_client_still_works_on_stays_where_it_is(world: World) -> None:
+def test_a_status_file_that_its_client_still_works_on_stays_where_it_is(services: Services) -> None:
     """ARC's client takes read permission away last of all, and wipes the job if the file is gone by then."""
-    status_file(world.store).chmod(0o644)
+    status_file(services.store).chmod(0o644)
 
-    assert isinstance(looked_at(world), Wait)
-    assert status_file(world.store).exists()
-    status_file(world.store).chmod(0o600)
-    assert isinstance(looked_at(world), AskSubmit)
-
-
-def test_a_client_that_died_before_its_last_touch_holds_nothing_up(world: World) -> None:
-    status_file(world.store).chmod(0o644)
-    world.clock = FakeClock(world.clock.now() + timedelta(seconds=2))
-
-    assert isinstance(looked_at(world), AskSubmit)
+    assert isinstance(looked_at(services), Wait)
+    assert status_file(services.store).exists()
+    status_file(services.store).chmod(0o600)
+    assert isinstance(looked_at(services), AskSubmit)
 
 
-def test_a_job_given_up_before_it_was_taken_up_blames_no_state(world: World) -> None:
+def test_a_client_that_died_before_its_last_touch_holds_nothing_up(services: Services) -> None:
+    status_file(services.store).chmod(0o644)
+    services.clock = FakeClock(services.clock.now() + timedelta(seconds=2))
+
+    assert isinstance(looked_at(services), AskSubmit)
+
+
+def test_a_job_given_up_before_it_was_taken_up_blames_no_state(services: Services) -> None:
     """As 6.17 does: UNDEFINED to FINISHING, and no ``failedstate``."""
-    world.store.set_mark(JOB, Mark.CANCEL)
+    services.store.set_mark(JOB, Mark.CANCEL)
 
-    looked_at(world)
+    looked_at(services)
 
-    local = world.store.read_local(JOB)
+    local = services.store.read_local(JOB)
     assert local is not None
     assert (None, "client") == (local.failedstate, local.failedcause)
-    errors = world.store.read(JOB, "errors") or b""
+    errors = services.store.read(JOB, "errors") or b""
     assert b"UNDEFINED -> FINISHING   Reason: Request to cancel job" in errors
     assert b"ACCEPTED" not in errors

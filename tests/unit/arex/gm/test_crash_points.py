@@ -22,22 +22,19 @@ from arex.config.values import MaxJobs
 from arex.controldir import codec
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
-from arex.gm.case import (
+from arex.gm.context import Job, JobContext, Services, Settings
+from arex.gm.limits import Limits
+from arex.gm.machine import HANDLERS, Resting, drive
+from arex.gm.steps import (
     Answer,
     AskCancel,
     AskStage,
     AskStatus,
     AskSubmit,
     CancelTaken,
-    Case,
     Ended,
-    Job,
-    Settings,
-    Submitted,
-    World,
+    SubmitTaken,
 )
-from arex.gm.limits import Limits
-from arex.gm.machine import HANDLERS, Resting, drive
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.local import JobLocal
@@ -111,7 +108,7 @@ class Batch:
                     with KILLER.elsewhere():  # another process writes these
                         (submission.grami.directory / "kept").write_text("result", encoding="utf-8")
                         submission.diag.write_text("exitcode=0\n", encoding="utf-8")
-                return Submitted(self.jobs[submission.tag])
+                return SubmitTaken(self.jobs[submission.tag])
             case AskStatus():
                 code = self.exit_codes[min(len(self.jobs), len(self.exit_codes)) - 1]
                 return Ended(Report(phase=Phase.ENDED, exit_code=code, cause=EndCause.EXIT_CODE))
@@ -131,7 +128,7 @@ class Daemon:
         self.batch = batch
         self.clock = clock
         settings = Settings(sessiondirs=(root / "session",), lrms="fake", queue="q", ttr=timedelta(days=1))
-        self.world = World(
+        self.services = Services(
             store=self.store, settings=settings, limits=Limits(MaxJobs()), clock=clock, describe=_describe
         )
         unknown = Status(State.UNDEFINED)
@@ -141,9 +138,9 @@ class Daemon:
         """Until the job rests with nothing more to come."""
         answer: Answer | None = None
         for _ in range(40):
-            case = Case(job=self.job, world=self.world, answer=answer)
-            rest = drive(case)
-            self.job = case.job
+            context = JobContext(job=self.job, services=self.services, answer=answer)
+            rest = drive(context)
+            self.job = context.job
             answer = self.batch.answer(rest)
             if answer is None:
                 return

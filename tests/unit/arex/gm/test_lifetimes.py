@@ -13,14 +13,14 @@ import pytest
 from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout, Place
 from arex.controldir.store import ControlDir
-from arex.gm.case import Settings, World
 from arex.gm.cleanup import Lifetimes
+from arex.gm.context import Services, Settings
 from arex.gm.limits import Limits
 from arex.jobdesc.model import JobDescription
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
-from tests.unit.arex.gm.house import StillClock, until
+from tests.unit.arex.gm.service import StillClock, until
 
 DAY = timedelta(days=1)
 
@@ -34,14 +34,14 @@ class Morgue:
         self.clock = StillClock()
         self.woken: list[JobId] = []
         self.woken_at: dict[JobId, datetime] = {}
-        world = World(
+        services = Services(
             store=self.store,
             settings=Settings(sessiondirs=(root / "session",), lrms="fake", queue="q", ttr=30 * DAY),
             limits=Limits(MaxJobs()),
             clock=self.clock,
             describe=lambda _: JobDescription(),
         )
-        self.lifetimes = Lifetimes(world, self._look)
+        self.lifetimes = Lifetimes(services, self._look)
         self.start = self.clock.now()
         self.task: asyncio.Task[None] | None = None
 

@@ -13,10 +13,11 @@ from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout
 from arex.controldir.store import ControlDir
 from arex.errors import UnsafePath
-from arex.gm import joblog, outputs
-from arex.gm.case import Case, Job, Settings, World
+from arex.gm import outputs
+from arex.gm.context import Job, JobContext, Services, Settings
 from arex.gm.limits import Limits
 from arex.gm.outputs import Ending, expand
+from arex.gm.publishing import joblog
 from arex.jobdesc import DescriptionDialect, parse
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, LocalId
@@ -39,7 +40,7 @@ def session(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def case(tmp_path: Path, session: Path) -> Case:
+def context(tmp_path: Path, session: Path) -> JobContext:
     store = ControlDir(FlatLayout(tmp_path / "ctl"))
     store.prepare("me")
     store.reserve(JOB, XRSL.encode())
@@ -51,7 +52,7 @@ def case(tmp_path: Path, session: Path) -> Case:
         delegations=tmp_path / "delegations",
         joblog=tmp_path / "jobs.log",
     )
-    world = World(
+    services = Services(
         store=store,
         settings=settings,
         limits=Limits(MaxJobs()),
@@ -59,19 +60,21 @@ def case(tmp_path: Path, session: Path) -> Case:
         describe=lambda data: parse(data, DescriptionDialect.GRIDMANAGER)[0],
     )
     now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-    return Case(job=Job(id=JOB, status=Status(State.FINISHING), place=None, local=JobLocal(), changed=now), world=world)
+    return JobContext(
+        job=Job(id=JOB, status=Status(State.FINISHING), place=None, local=JobLocal(), changed=now), services=services
+    )
 
 
-def with_local(case: Case, **facts: object) -> Case:
-    case.job = replace(case.job, local=replace(case.job.local, **facts))  # type: ignore[arg-type]
-    return case
+def with_local(context: JobContext, **facts: object) -> JobContext:
+    context.job = replace(context.job, local=replace(context.job.local, **facts))  # type: ignore[arg-type]
+    return context
 
 
 # --- from the description ---------------------------------------------------------------------------------------------
 
 
-def test_what_the_description_says_is_cut_to_what_the_site_allows(case: Case) -> None:
-    local, inputs, made = outputs.from_description(case)
+def test_what_the_description_says_is_cut_to_what_the_site_allows(context: JobContext) -> None:
+    local, inputs, made = outputs.from_description(context)
 
     assert (3, timedelta(days=7)) == (local.rerun, local.lifetime)
     assert ("fake", "q") == (local.lrms, local.queue)
@@ -80,10 +83,10 @@ def test_what_the_description_says_is_cut_to_what_the_site_allows(case: Case) ->
     assert {"/kept": False, "/sent": True} == {entry.pfn: entry.remote for entry in made}
 
 
-def test_what_the_client_decided_stays(case: Case) -> None:
-    with_local(case, queue="long", lrms="other", rerun=1)
+def test_what_the_client_decided_stays(context: JobContext) -> None:
+    with_local(context, queue="long", lrms="other", rerun=1)
 
-    local, _, _ = outputs.from_description(case)
+    local, _, _ = outputs.from_description(context)
 
     assert ("long", "other", 1) == (local.queue, local.lrms, local.rerun)
 
@@ -98,26 +101,26 @@ def test_what_the_client_decided_stays(case: Case) -> None:
     ],
 )
 def test_a_delegation_is_found_where_the_store_of_arc_has_it(
-    case: Case, delegation: str, parts: tuple[str, ...]
+    context: JobContext, delegation: str, parts: tuple[str, ...]
 ) -> None:
     """In threes; the last piece has one to four characters."""
-    with_local(case, delegationid=delegation)
+    with_local(context, delegationid=delegation)
 
-    _, inputs, _ = outputs.from_description(case)
+    _, inputs, _ = outputs.from_description(context)
 
     [credential] = [entry.credential for entry in inputs if entry.remote]
-    assert str(case.settings.delegations.joinpath(*parts)) == credential
+    assert str(context.settings.delegations.joinpath(*parts)) == credential
 
 
 @pytest.mark.parametrize("delegation", ["", "../../etc/passwd", "a/b", "a.b", "ä", "a b"])
-def test_a_delegation_that_could_lead_elsewhere_is_none(case: Case, delegation: str) -> None:
+def test_a_delegation_that_could_lead_elsewhere_is_none(context: JobContext, delegation: str) -> None:
     """The proxy of the job itself is taken."""
-    with_local(case, delegationid=delegation)
+    with_local(context, delegationid=delegation)
 
-    _, inputs, _ = outputs.from_description(case)
+    _, inputs, _ = outputs.from_description(context)
 
     [credential] = [entry.credential for entry in inputs if entry.remote]
-    assert case.store.layout.job_file(JOB, "proxy") == credential
+    assert context.store.layout.job_file(JOB, "proxy") == credential
 
 
 # --- failure and another try ------------------------------------------------------------------------------------------
@@ -128,39 +131,41 @@ def test_a_delegation_that_could_lead_elsewhere_is_none(case: Case, delegation: 
     [(Ending.FAILURE, 2, {"/kept", "/sent", "/up"}), (Ending.FAILURE, 0, {"/kept", "/sent"}),
      (Ending.CANCEL, 2, {"/kept", "/sent"})],
 )  # fmt: skip
-def test_uploaded_inputs_are_kept_for_another_try_only(case: Case, ending: Ending, rerun: int, names: set[str]) -> None:
-    local = outputs.rewrite(case, JobLocal(rerun=rerun), ending)
+def test_uploaded_inputs_are_kept_for_another_try_only(
+    context: JobContext, ending: Ending, rerun: int, names: set[str]
+) -> None:
+    local = outputs.rewrite(context, JobLocal(rerun=rerun), ending)
 
-    written = case.store.read_entries(JOB, "output") or []
+    written = context.store.read_entries(JOB, "output") or []
     assert names == {entry.pfn for entry in written}
     assert sum(entry.remote for entry in written) == local.uploads
 
 
-def test_another_try_leaves_out_what_is_here_and_what_was_sent(case: Case, session: Path) -> None:
-    _, _, made = outputs.from_description(case)
+def test_another_try_leaves_out_what_is_here_and_what_was_sent(context: JobContext, session: Path) -> None:
+    _, _, made = outputs.from_description(context)
     (session / "up").write_text("here")
-    case.store.put_entries(JOB, "output_status", [entry for entry in made if entry.remote])
+    context.store.put_entries(JOB, "output_status", [entry for entry in made if entry.remote])
 
-    outputs.for_restart(case)
+    outputs.for_restart(context)
 
-    assert ["/down"] == [entry.pfn for entry in case.store.read_entries(JOB, "input") or []]
-    assert ["/kept"] == [entry.pfn for entry in case.store.read_entries(JOB, "output") or []]
-    assert outputs.missing_downloads(case)
+    assert ["/down"] == [entry.pfn for entry in context.store.read_entries(JOB, "input") or []]
+    assert ["/kept"] == [entry.pfn for entry in context.store.read_entries(JOB, "output") or []]
+    assert outputs.missing_downloads(context)
     (session / "down").write_text("here")
-    outputs.for_restart(case)
-    assert not outputs.missing_downloads(case)
+    outputs.for_restart(context)
+    assert not outputs.missing_downloads(context)
 
 
-def test_a_delivery_is_noted_once_however_often_it_is_told(case: Case) -> None:
-    _, _, made = outputs.from_description(case)
-    case.store.put_entries(JOB, "output", made)
+def test_a_delivery_is_noted_once_however_often_it_is_told(context: JobContext) -> None:
+    _, _, made = outputs.from_description(context)
+    context.store.put_entries(JOB, "output", made)
     remote = [entry for entry in made if entry.remote]
 
     for _ in range(2):
-        outputs.delivered(case, case.store.read_entries(JOB, "output") or [], remote)
+        outputs.delivered(context, context.store.read_entries(JOB, "output") or [], remote)
 
-    assert ["/kept"] == [entry.pfn for entry in case.store.read_entries(JOB, "output") or []]
-    assert remote == case.store.read_entries(JOB, "output_status")
+    assert ["/kept"] == [entry.pfn for entry in context.store.read_entries(JOB, "output") or []]
+    assert remote == context.store.read_entries(JOB, "output_status")
 
 
 # --- names that the job chose -----------------------------------------------------------------------------------------
@@ -211,56 +216,56 @@ def test_a_directory_is_sent_file_by_file_and_no_link_of_it(session: Path) -> No
 # --- logs for people --------------------------------------------------------------------------------------------------
 
 
-def test_the_owner_sees_the_control_files_but_no_credential(case: Case, session: Path) -> None:
-    with_local(case, gmlog="logs")
+def test_the_owner_sees_the_control_files_but_no_credential(context: JobContext, session: Path) -> None:
+    with_local(context, gmlog="logs")
     for suffix in ("errors", "proxy", "grami", "failed"):
-        case.store.put(JOB, suffix, suffix.encode())
+        context.store.put(JOB, suffix, suffix.encode())
 
-    outputs.copy_logs(case)
+    outputs.copy_logs(context)
 
     assert {"description", "errors", "failed"} == set(os.listdir(session / "logs"))
 
 
-def test_a_log_directory_that_can_not_be_is_noted_and_no_reason_to_fail(case: Case, session: Path) -> None:
-    with_local(case, gmlog="logs")
+def test_a_log_directory_that_can_not_be_is_noted_and_no_reason_to_fail(context: JobContext, session: Path) -> None:
+    with_local(context, gmlog="logs")
     (session / "logs").write_text("a file of the job")
 
-    outputs.copy_logs(case)
+    outputs.copy_logs(context)
 
-    assert b"The log directory can't be written" in (case.store.read(JOB, "errors") or b"")
+    assert b"The log directory can't be written" in (context.store.read(JOB, "errors") or b"")
     assert "a file of the job" == (session / "logs").read_text()
 
 
-def log_of(case: Case) -> str:
-    assert case.settings.joblog is not None
-    return case.settings.joblog.read_text(encoding="utf-8")
+def log_of(context: JobContext) -> str:
+    assert context.settings.joblog is not None
+    return context.settings.joblog.read_text(encoding="utf-8")
 
 
-def test_the_job_log_has_a_line_for_the_start_and_one_for_the_end(case: Case) -> None:
-    with_local(case, jobname="hello", subject="/CN=me", queue="q", localid=LocalId("17"))
-    joblog.started(case)
-    joblog.finished(case)
-    stamp = case.world.clock.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def test_the_job_log_has_a_line_for_the_start_and_one_for_the_end(context: JobContext) -> None:
+    with_local(context, jobname="hello", subject="/CN=me", queue="q", localid=LocalId("17"))
+    joblog.started(context)
+    joblog.finished(context)
+    stamp = context.services.clock.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
     who = f"unix user: {os.geteuid()}:{os.getegid()}"
 
     same = f'- job id: {JOB}, {who}, name: "hello", owner: "/CN=me", lrms: fake, queue: q'
-    assert [f"{stamp} Started {same}", f"{stamp} Finished {same}, lrmsid: 17"] == log_of(case).splitlines()
+    assert [f"{stamp} Started {same}", f"{stamp} Finished {same}, lrmsid: 17"] == log_of(context).splitlines()
 
 
-def test_no_name_of_a_job_makes_a_line_of_its_own(case: Case) -> None:
-    with_local(case, jobname='x"\n2026-11-20 09:00:00 Started - \\', subject="a\rb")
-    case.store.put(JOB, "failed", b"first\nsecond\n")
-    joblog.finished(case)
+def test_no_name_of_a_job_makes_a_line_of_its_own(context: JobContext) -> None:
+    with_local(context, jobname='x"\n2026-11-20 09:00:00 Started - \\', subject="a\rb")
+    context.store.put(JOB, "failed", b"first\nsecond\n")
+    joblog.finished(context)
 
-    [line] = log_of(case).splitlines()
+    [line] = log_of(context).splitlines()
     assert r'name: "x\".2026-11-20 09:00:00 Started - \\", owner: "a.b"' in line
     assert 'failure: "first.second"' in line
 
 
-def test_without_a_job_log_nothing_is_written(case: Case) -> None:
-    log = case.settings.joblog
+def test_without_a_job_log_nothing_is_written(context: JobContext) -> None:
+    log = context.settings.joblog
     assert log is not None
-    case.world.settings = replace(case.world.settings, joblog=None)
-    joblog.started(case)
+    context.services.settings = replace(context.services.settings, joblog=None)
+    joblog.started(context)
 
     assert not log.exists()

@@ -10,7 +10,7 @@ from arex.config.model import ServiceBlock
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.quota import MB
 from arex.controldir.store import ControlDir
-from arex.gm.case import Job
+from arex.gm.context import Job
 from arex.gm.quota import Quotas
 from arex.model.ids import JobId
 from arex.model.local import JobLocal

@@ -21,7 +21,10 @@ from arex.config.values import MaxJobs
 from arex.controldir import codec
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
-from arex.gm.case import (
+from arex.gm.context import Job, JobContext, Services, Settings
+from arex.gm.limits import Limits
+from arex.gm.machine import Resting, drive
+from arex.gm.steps import (
     Answer,
     AskCancel,
     AskHold,
@@ -29,17 +32,11 @@ from arex.gm.case import (
     AskStatus,
     AskSubmit,
     CancelTaken,
-    Case,
     Forget,
-    Job,
-    Refused,
-    Settings,
-    Submitted,
+    SubmitRefused,
+    SubmitTaken,
     Wait,
-    World,
 )
-from arex.gm.limits import Limits
-from arex.gm.machine import Resting, drive
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.check import check
 from arex.model.ids import JobId, LocalId
@@ -117,7 +114,7 @@ class Stage:
         self.store.prepare("user1")
         self.clock = FakeClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
         self.limits = Limits(MaxJobs(running=1))
-        self.world = World(
+        self.services = Services(
             store=self.store,
             settings=Settings(
                 sessiondirs=(root / "session",),
@@ -130,7 +127,7 @@ class Stage:
             clock=self.clock,
             describe=_describe,
         )
-        self.case = Case(job=_unknown(snapshot.job), world=self.world)
+        self.context = JobContext(job=_unknown(snapshot.job), services=self.services)
         self._lay_out()
 
     def here(self, data: bytes) -> bytes:
@@ -184,8 +181,8 @@ class Stage:
         while len(self.made()) < len(self.snapshot.moves):
             before = len(self.made())
             self._prepare(left[0] if not before else self.snapshot.moves[before])
-            self.case = Case(job=self.case.job, world=self.world, answer=answer)
-            answer = self._answer(drive(self.case))
+            self.context = JobContext(job=self.context.job, services=self.services, answer=answer)
+            answer = self._answer(drive(self.context))
             if len(self.made()) == before and answer is None and not self._push():
                 break
         return self.made()
@@ -215,8 +212,8 @@ class Stage:
         match rest:
             case AskSubmit():
                 if coming[0].new == "FINISHING":
-                    return Refused("as in the snapshot")
-                return Submitted(LocalId(self._localid()))
+                    return SubmitRefused("as in the snapshot")
+                return SubmitTaken(LocalId(self._localid()))
             case AskStatus():
                 self._left_the_batch_system(coming)
                 return None
@@ -252,7 +249,7 @@ class Stage:
     def _push(self) -> bool:
         """Nothing moved: what is still expected needs time, or the job ends here."""
         job = self.snapshot.job
-        if self.case.job.state is State.CANCELING and not self.store.exists(job, "lrms_done"):
+        if self.context.job.state is State.CANCELING and not self.store.exists(job, "lrms_done"):
             self.store.put(job, "lrms_done", b"15 Job was cancelled\n")
             return True
         if self.store.exists(job, "lrms_done") or self.store.has_mark(job, Mark.CANCEL) or self._soon():

@@ -5,7 +5,7 @@ import random
 from arex.staging.scheduler import FairQueue, KeyedQueue, Ticket
 
 
-class Desk:
+class Requests:
     """Tickets that ask a pool, and the order in which they were served."""
 
     def __init__(self, pool: FairQueue) -> None:
@@ -19,86 +19,88 @@ class Desk:
 
 
 def test_places_are_limited_and_given_on() -> None:
-    desk = Desk(FairQueue(2))
-    first, *_ = tickets = [desk.ask("a") for _ in range(4)]
-    assert tickets[:2] == desk.served
-    desk.pool.leave(first)
-    assert tickets[:3] == desk.served
-    assert (2, 1) == (desk.pool.running, desk.pool.waiting)
+    requests = Requests(FairQueue(2))
+    first, *_ = tickets = [requests.ask("a") for _ in range(4)]
+    assert tickets[:2] == requests.served
+    requests.pool.leave(first)
+    assert tickets[:3] == requests.served
+    assert (2, 1) == (requests.pool.running, requests.pool.waiting)
 
 
 def test_priority_goes_before_age_but_not_for_ever() -> None:
     """Fifty steps of priority are worth fifty minutes."""
-    desk = Desk(FairQueue(1))
-    running = desk.ask("a")
-    late = desk.ask("a", priority=100, since=3001.0)
-    low = desk.ask("a", priority=50, since=0.0)
-    high = desk.ask("a", priority=100, since=2999.0)
+    requests = Requests(FairQueue(1))
+    running = requests.ask("a")
+    late = requests.ask("a", priority=100, since=3001.0)
+    low = requests.ask("a", priority=50, since=0.0)
+    high = requests.ask("a", priority=100, since=2999.0)
     for ticket in (running, high, low):
-        desk.pool.leave(ticket)
-    assert [running, high, low, late] == desk.served
+        requests.pool.leave(ticket)
+    assert [running, high, low, late] == requests.served
 
 
 def test_shares_get_places_by_their_priority() -> None:
-    desk = Desk(FairQueue(9, weights={"a": 20, "b": 10}))
-    blocker = [desk.ask("x") for _ in range(9)]
+    requests = Requests(FairQueue(9, weights={"a": 20, "b": 10}))
+    blocker = [requests.ask("x") for _ in range(9)]
     for _ in range(20):
-        desk.ask("a")
-        desk.ask("b")
+        requests.ask("a")
+        requests.ask("b")
     for ticket in blocker:
-        desk.pool.leave(ticket)
-    running = [ticket.share for ticket in desk.served if ticket.running]
+        requests.pool.leave(ticket)
+    running = [ticket.share for ticket in requests.served if ticket.running]
     assert (6, 3) == (running.count("a"), running.count("b"))
 
 
 def test_a_share_without_any_gets_an_emergency_place() -> None:
-    desk = Desk(FairQueue(2, emergency=1))
+    requests = Requests(FairQueue(2, emergency=1))
     for _ in range(5):
-        desk.ask("a")
-    assert 2 == desk.pool.running
-    desk.ask("b")
-    desk.ask("c")
-    assert (2, 1, 0) == tuple(desk.pool.under_way(share) for share in "abc")
+        requests.ask("a")
+    assert 2 == requests.pool.running
+    requests.ask("b")
+    requests.ask("c")
+    assert (2, 1, 0) == tuple(requests.pool.under_way(share) for share in "abc")
 
 
 def test_a_share_is_bounded() -> None:
-    desk = Desk(FairQueue(5, per_share=2))
-    tickets = [desk.ask("a") for _ in range(4)]
-    assert 2 == desk.pool.running
-    desk.pool.leave(tickets[0])
-    assert tickets[:3] == desk.served
+    requests = Requests(FairQueue(5, per_share=2))
+    tickets = [requests.ask("a") for _ in range(4)]
+    assert 2 == requests.pool.running
+    requests.pool.leave(tickets[0])
+    assert tickets[:3] == requests.served
 
 
 def test_a_busy_server_stands_in_nobodys_way() -> None:
-    desk = Desk(FairQueue(5, per_host=1))
-    first = desk.ask("a", host="h")
-    second = desk.ask("a", host="h")
-    other = desk.ask("a", host="i")
-    assert [first, other] == desk.served
-    desk.pool.leave(first)
-    assert [first, other, second] == desk.served
+    requests = Requests(FairQueue(5, per_host=1))
+    first = requests.ask("a", host="h")
+    second = requests.ask("a", host="h")
+    other = requests.ask("a", host="i")
+    assert [first, other] == requests.served
+    requests.pool.leave(first)
+    assert [first, other, second] == requests.served
 
 
 def test_who_does_not_wait_any_more_is_passed_over() -> None:
-    desk = Desk(FairQueue(1, per_host=1))
-    first, second, third = (desk.ask("a", host="h") for _ in range(3))
-    desk.pool.leave(second)
-    desk.pool.leave(first)
-    assert [first, third] == desk.served
-    desk.pool.leave(third)
-    assert (0, 0, []) == (desk.pool.running, desk.pool.waiting, list(desk.pool.tickets()))
+    requests = Requests(FairQueue(1, per_host=1))
+    first, second, third = (requests.ask("a", host="h") for _ in range(3))
+    requests.pool.leave(second)
+    requests.pool.leave(first)
+    assert [first, third] == requests.served
+    requests.pool.leave(third)
+    assert (0, 0, []) == (requests.pool.running, requests.pool.waiting, list(requests.pool.tickets()))
 
 
 def test_whatever_happens_the_limits_hold_and_everybody_is_served() -> None:
     chance = random.Random(7)
     pool = FairQueue(6, emergency=2, per_share=4, per_host=2, weights={"a": 90, "b": 5})
-    desk = Desk(pool)
+    requests = Requests(pool)
     alive: list[Ticket] = []
     given_up = 0
     for step in range(4000):
         if chance.random() < 0.55:
             alive.append(
-                desk.ask(chance.choice("abcd"), priority=chance.randint(1, 100), since=step, host=chance.choice("xyz"))
+                requests.ask(
+                    chance.choice("abcd"), priority=chance.randint(1, 100), since=step, host=chance.choice("xyz")
+                )
             )
         elif alive:
             ticket = alive.pop(chance.randrange(len(alive)))
@@ -114,7 +116,7 @@ def test_whatever_happens_the_limits_hold_and_everybody_is_served() -> None:
             alive.remove(ticket)
             pool.leave(ticket)
     assert [] == alive
-    assert len(set(map(id, desk.served))) == len(desk.served)
+    assert len(set(map(id, requests.served))) == len(requests.served)
 
 
 def test_one_at_a_time_for_each_name() -> None:

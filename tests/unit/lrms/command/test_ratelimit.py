@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lrms.command.ratelimit import RateLimit
 from tests.fakes.clock import FakeClock
-from tests.unit.arex.gm.house import StillClock
+from tests.unit.arex.gm.service import StillClock
 
 
 async def test_questions_within_the_share_do_not_wait() -> None:

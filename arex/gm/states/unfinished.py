@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from arex.gm.case import Fail, Step, Wait
+from arex.gm.steps import Fail, Step, Wait
 from arex.ports import Staged
 
 #: A renewed credential wakes its jobs at once; this is for a cure that nobody announces.

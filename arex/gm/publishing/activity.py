@@ -12,7 +12,7 @@ from typing import Final
 
 from arex.controldir import codec
 from arex.errors import CorruptFile
-from arex.gm.case import Case
+from arex.gm.context import JobContext
 from arex.gm.machine import CANCELLED
 from arex.jobdesc.control.grami import parse_grami
 from arex.model.grami import Grami
@@ -65,21 +65,21 @@ _PHASE_OF: Final = {
 _RESTART: Final = {State.PREPARING: "PREPARING", State.FINISHING: "FINISHING"}
 
 
-def publish(case: Case) -> None:
+def publish(context: JobContext) -> None:
     """Write the document for the state that the job is in now."""
-    case.store.put(case.job.id, "xml", codec.encode(document(case)))
+    context.store.put(context.job.id, "xml", codec.encode(document(context)))
 
 
-def shows(case: Case, phase: str) -> bool:
+def shows(context: JobContext, phase: str) -> bool:
     """Whether the document on disk says already that the job is in this phase of its batch system."""
-    return f"<State>nordugrid:INLRMS:{phase}</State>".encode() in _read(case, "xml")
+    return f"<State>nordugrid:INLRMS:{phase}</State>".encode() in _read(context, "xml")
 
 
-def document(case: Case) -> str:
+def document(context: JobContext) -> str:
     """The whole document; reads ``.grami``, ``.diag`` and ``.failed``."""
-    now = codec.iso_time(case.world.clock.now())
-    body = "".join(f"  <{name}>{_escaped(value)}</{name}>\n" for name, value in _elements(case))
-    share = f"urn:ogf:ComputingShare:{case.settings.hostname}:{case.job.local.queue or ''}"
+    now = codec.iso_time(context.services.clock.now())
+    body = "".join(f"  <{name}>{_escaped(value)}</{name}>\n" for name, value in _elements(context))
+    share = f"urn:ogf:ComputingShare:{context.settings.hostname}:{context.job.local.queue or ''}"
     return (
         f'<ComputingActivity xmlns="{_NAMESPACE}" BaseType="Activity" CreationTime="{now}" Validity="{_VALIDITY_S}">\n'
         f"{body}  <Associations>\n    <ComputingShareID>{_escaped(share)}</ComputingShareID>\n  </Associations>\n"
@@ -95,22 +95,24 @@ def _escaped(text: str) -> str:
     return legal.translate(_ESCAPES)
 
 
-def _elements(case: Case) -> Iterator[tuple[str, str]]:
-    job, local = case.job, case.job.local
+def _elements(context: JobContext) -> Iterator[tuple[str, str]]:
+    job, local = context.job, context.job.local
     interface = local.interface or "org.nordugrid.internal"
-    failures = [line for line in codec.decode(_read(case, "failed")).splitlines() if line]
-    grami = _grami(case)
-    yield "ID", f"urn:caid:{case.settings.hostname}:{interface}:{job.id}"
+    failures = [line for line in codec.decode(_read(context, "failed")).splitlines() if line]
+    grami = _grami(context)
+    yield "ID", f"urn:caid:{context.settings.hostname}:{interface}:{job.id}"
     yield "Name", local.jobname or ""
     yield "OtherInfo", f"SubmittedVia={interface}"
     yield "Type", "single"
     yield "IDFromEndpoint", f"urn:idfe:{job.id}"
     if local.localid and job.state in {State.INLRMS, State.CANCELING}:
         yield "LocalIDFromManager", local.localid
-    yield from (("State", text) for text in states(job.status, case.world.phases.get(job.id, ""), local, failures))
+    yield from (
+        ("State", text) for text in states(job.status, context.services.phases.get(job.id, ""), local, failures)
+    )
     if job.state is State.FINISHED and local.failedstate is not None and local.rerun:
         yield "RestartState", f"arcrest:{_RESTART.get(local.failedstate, 'OTHER')}"
-    used = dict(codec.parse_diag(_read(case, "diag")))
+    used = dict(codec.parse_diag(_read(context, "diag")))
     if (code := codec.diag_number(used.get("exitcode", ""))) is not None:
         yield "ExitCode", str(code)
     yield from (("Error", line) for line in failures)
@@ -124,20 +126,20 @@ def _elements(case: Case) -> Iterator[tuple[str, str]]:
     if local.queue:
         yield "Queue", local.queue
     yield from _used(used, grami)
-    yield from _times(case, used)
+    yield from _times(context, used)
 
 
-def _read(case: Case, suffix: str) -> bytes:
+def _read(context: JobContext, suffix: str) -> bytes:
     """A file that may be missing, or be what somebody made of it: the document then says less."""
     try:
-        return case.store.read(case.job.id, suffix) or b""
+        return context.store.read(context.job.id, suffix) or b""
     except CorruptFile:
         return b""
 
 
-def _grami(case: Case) -> Grami | None:
+def _grami(context: JobContext) -> Grami | None:
     try:
-        return parse_grami(_read(case, "grami"))
+        return parse_grami(_read(context, "grami"))
     except CorruptFile:
         return None
 
@@ -171,14 +173,14 @@ def _used(used: dict[str, str], grami: Grami | None) -> Iterator[tuple[str, str]
         yield "UsedMainMemory", str(memory)
 
 
-def _times(case: Case, used: dict[str, str]) -> Iterator[tuple[str, str]]:
-    local = case.job.local
+def _times(context: JobContext, used: dict[str, str]) -> Iterator[tuple[str, str]]:
+    local = context.job.local
     pairs: list[tuple[str, datetime | None]] = [
         ("SubmissionTime", local.starttime),
         ("StartTime", _stamp(used.get("lrmsstarttime"))),
         ("ComputingManagerEndTime", _stamp(used.get("lrmsendtime"))),
-        ("EndTime", case.job.changed if case.job.state is State.FINISHED else None),
-        ("WorkingAreaEraseTime", local.cleanuptime if case.job.state is State.FINISHED else None),
+        ("EndTime", context.job.changed if context.job.state is State.FINISHED else None),
+        ("WorkingAreaEraseTime", local.cleanuptime if context.job.state is State.FINISHED else None),
         ("ProxyExpirationTime", local.delegexpiretime),
     ]
     yield from ((name, codec.iso_time(moment)) for name, moment in pairs if moment is not None)

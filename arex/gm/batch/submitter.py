@@ -1,8 +1,8 @@
 """
-Handing jobs over to one batch system: gathered, each once, and one full lane in nobody's way.
+Handing jobs over to one batch system: gathered, each once, and one full queue in nobody's way.
 
 A call without an answer makes its jobs unsure, and an unsure job is looked up by its tag before it is submitted
-again. A limit parks the lane that met it. Jobs that come in a burst wait a moment for each other, so that a batch
+again. A limit parks the queue that met it. Jobs that come in a burst wait a moment for each other, so that a batch
 system with arrays gets few and large ones; a job that comes alone goes at once.
 """
 
@@ -17,9 +17,9 @@ from typing import Final
 
 from arex.clock import Clock
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
-from arex.gm.case import Answer, AskSubmit, Refused, Submitted
-from arex.gm.health import Health, backoff_s, within
-from arex.gm.pace import Pace
+from arex.gm.batch.health import Health, backoff_s, within
+from arex.gm.batch.polling import PollingPolicy
+from arex.gm.steps import Answer, AskSubmit, SubmitRefused, SubmitTaken
 from arex.model.ids import JobId, LocalId, Tag
 from arex.ports import Backend, Submission
 
@@ -35,11 +35,16 @@ _PATIENCE: Final = 6
 _Taken = LocalId | SubmitRejected | SubmitLimited
 
 
-class SubmitDesk:
+class Submitter:
     """Talks to one backend about all its newcomers."""
 
     def __init__(
-        self, backend: Backend, clock: Clock, pace: Pace, health: Health, answered: Callable[[JobId, Answer], None]
+        self,
+        backend: Backend,
+        clock: Clock,
+        pace: PollingPolicy,
+        health: Health,
+        answered: Callable[[JobId, Answer], None],
     ) -> None:
         self._backend = backend
         self._clock = clock
@@ -85,20 +90,20 @@ class SubmitDesk:
     # --- who is next ---
 
     def _next(self) -> list[AskSubmit]:
-        """Those of open lanes, in turns: a lane with ten thousand jobs lets one with ten through."""
-        lanes: dict[str, list[AskSubmit]] = {}
+        """Those of open queues, in turns: a queue with ten thousand jobs lets one with ten through."""
+        queues: dict[str, list[AskSubmit]] = {}
         now = self._clock.monotonic()
         for tag, ask in self._asks.items():
             if tag not in self._again or self._again[tag][1] <= now:
-                lanes.setdefault(ask.submission.lane, []).append(ask)
-        rows = [asks for lane, asks in lanes.items() if not self._health.closed_s(lane)]
+                queues.setdefault(ask.submission.queue, []).append(ask)
+        rows = [asks for queue, asks in queues.items() if not self._health.closed_s(queue)]
         turns = chain.from_iterable(zip_longest(*rows))
         return list(islice((ask for ask in turns if ask is not None), self._pace.batch))
 
     def _until_open(self) -> float:
         now = self._clock.monotonic()
         waits = (
-            max(self._health.closed_s(ask.submission.lane), self._again.get(tag, (0, now))[1] - now)
+            max(self._health.closed_s(ask.submission.queue), self._again.get(tag, (0, now))[1] - now)
             for tag, ask in self._asks.items()
         )
         return min(waits, default=3600.0)
@@ -183,12 +188,12 @@ class SubmitDesk:
         del self._asks[submission.tag]
         if isinstance(answer, SubmitRejected):
             log.info("job refused: %s", answer, extra={"event": "submit.rejected", "job": submission.job})
-            self._answered(submission.job, Refused(str(answer)))
+            self._answered(submission.job, SubmitRefused(str(answer)))
         else:
-            self._health.unpark(submission.lane)
-            self._answered(submission.job, Submitted(answer))
+            self._health.unpark(submission.queue)
+            self._answered(submission.job, SubmitTaken(answer))
 
     def _limited(self, submission: Submission, why: str) -> None:
-        """Once a round: the jobs of a lane meet the same limit together."""
-        if not self._health.closed_s(submission.lane):
-            self._health.park(submission.lane, why)
+        """Once a round: the jobs of a queue meet the same limit together."""
+        if not self._health.closed_s(submission.queue):
+            self._health.park(submission.queue, why)

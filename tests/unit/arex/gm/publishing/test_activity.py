@@ -9,15 +9,15 @@ from lxml import etree
 from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout
 from arex.controldir.store import ControlDir
-from arex.gm import activity
-from arex.gm.case import Case, Job, Settings, World
+from arex.gm.context import Job, JobContext, Services, Settings
 from arex.gm.limits import Limits
 from arex.gm.machine import CANCELLED
+from arex.gm.publishing import activity
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 from tests.fakes.clock import FakeClock
-from tests.unit.arex.gm.house import describe
+from tests.unit.arex.gm.service import describe
 
 JOB = JobId("abc")
 #: The table of states in the description of ARC's interfaces: status, phase, arcrest, emies and attributes, bes.
@@ -94,14 +94,14 @@ def store(tmp_path: Path) -> ControlDir:
     return store
 
 
-def _case(store: ControlDir, status: Status, local: JobLocal, phase: str = "") -> Case:
+def _case(store: ControlDir, status: Status, local: JobLocal, phase: str = "") -> JobContext:
     settings = Settings(sessiondirs=(store.root.parent,), lrms="fake", queue="q", hostname="ce.example.org")
-    world = World(
+    services = Services(
         store=store, settings=settings, limits=Limits(MaxJobs()), clock=FakeClock(), describe=describe,
         phases={JOB: phase} if phase else {},
     )  # fmt: skip
     moment = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
-    return Case(job=Job(id=JOB, status=status, place=None, local=local, changed=moment), world=world)
+    return JobContext(job=Job(id=JOB, status=status, place=None, local=local, changed=moment), services=services)
 
 
 def _texts(document: str) -> dict[str, list[str]]:
@@ -138,12 +138,12 @@ def test_a_finished_job_tells_what_it_was_and_used(store: ControlDir) -> None:
 
 
 def test_a_running_job_has_its_local_id_and_phase(store: ControlDir) -> None:
-    case = _case(store, Status(State.INLRMS), JobLocal(localid=LocalId("77")), "R")
-    activity.publish(case)
+    context = _case(store, Status(State.INLRMS), JobLocal(localid=LocalId("77")), "R")
+    activity.publish(context)
 
-    assert activity.shows(case, "R")
-    assert not activity.shows(case, "Q")
-    assert ["77"] == _texts(activity.document(case))["LocalIDFromManager"]
+    assert activity.shows(context, "R")
+    assert not activity.shows(context, "Q")
+    assert ["77"] == _texts(activity.document(context))["LocalIDFromManager"]
 
 
 HOSTILE = ["<x/>&amp;]]>", "\x00\x01\x1b", "\udcff", "a\nb", "\ufffe", "\U0001f600", "x" * 100_000]
@@ -171,7 +171,7 @@ def test_files_that_do_not_read_make_a_shorter_document(store: ControlDir, suffi
             path.symlink_to("/etc/passwd")
         case _:
             path.mkdir()
-    case = _case(store, Status(State.FINISHED), JobLocal())
+    context = _case(store, Status(State.FINISHED), JobLocal())
 
-    assert ["urn:idfe:abc"] == _texts(activity.document(case))["IDFromEndpoint"]
-    assert not activity.shows(case, "R")
+    assert ["urn:idfe:abc"] == _texts(activity.document(context))["IDFromEndpoint"]
+    assert not activity.shows(context, "R")

@@ -1,4 +1,4 @@
-"""Whether a batch system answers, and which of its lanes are parked: what ``arex status`` shows of it."""
+"""Whether a batch system answers, and which of its queues are parked: what ``arex status`` shows of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def backoff_s(failures: int) -> float:
 
 @dataclass(slots=True)
 class Parked:
-    """A lane that a limit of the batch system has closed for a while."""
+    """A queue that a limit of the batch system has closed for a while."""
 
     since: str  #: ISO time
     why: str
@@ -50,33 +50,33 @@ class Health:
             log.warning("%s answers again", self._name, extra={"event": "lrms.up"})
             self.down_since = None
 
-    def park(self, lane: str, why: str) -> None:
-        """Nothing is submitted in this lane for a while, longer each time in a row."""
-        known = self.parked.get(lane)
+    def park(self, queue: str, why: str) -> None:
+        """Nothing is submitted in this queue for a while, longer each time in a row."""
+        known = self.parked.get(queue)
         if known is None:
-            known = self.parked[lane] = Parked(self._stamp(), why, 0.0)
-            log.warning("lane %r is parked: %s", lane, why, extra={"event": "lane.parked"})
+            known = self.parked[queue] = Parked(self._stamp(), why, 0.0)
+            log.warning("queue %r is parked: %s", queue, why, extra={"event": "lane.parked"})
         else:
             known.failures += 1
         known.why, known.until = why, self._clock.monotonic() + backoff_s(known.failures)
 
-    def unpark(self, lane: str) -> None:
-        if self.parked.pop(lane, None) is not None:
-            log.warning("lane %r is open again", lane, extra={"event": "lane.open"})
+    def unpark(self, queue: str) -> None:
+        if self.parked.pop(queue, None) is not None:
+            log.warning("queue %r is open again", queue, extra={"event": "lane.open"})
 
-    def closed_s(self, lane: str) -> float:
-        """How long nothing is to be submitted in this lane."""
-        known = self.parked.get(lane)
+    def closed_s(self, queue: str) -> float:
+        """How long nothing is to be submitted in this queue."""
+        known = self.parked.get(queue)
         return 0.0 if known is None else max(0.0, known.until - self._clock.monotonic())
 
     def words(self) -> str:
         """``ok``, or what is wrong and since when."""
         if self.down_since:
             return f"down since {self.down_since}"
-        lanes = "; ".join(
-            f"lane {lane or '(default)'} parked since {each.since}: {each.why}" for lane, each in self.parked.items()
+        queues = "; ".join(
+            f"queue {queue or '(default)'} parked since {each.since}: {each.why}" for queue, each in self.parked.items()
         )
-        return lanes or "ok"
+        return queues or "ok"
 
     def _stamp(self) -> str:
         return f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"

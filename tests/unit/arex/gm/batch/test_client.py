@@ -1,4 +1,4 @@
-"""A lane over a fake cluster, with a clock that a test moves."""
+"""A batch client over a fake cluster, with a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from arex.gm.case import Answer, AskCancel, AskStatus, AskSubmit, CancelTaken, Ended, Refused, Submitted
-from arex.gm.lane import Lane
+from arex.gm.batch.client import BatchClient
+from arex.gm.steps import (
+    Answer,
+    AskCancel,
+    AskStatus,
+    AskSubmit,
+    CancelTaken,
+    Ended,
+    SubmitRefused,
+    SubmitTaken,
+)
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import LocalJob, Submission
 from tests.fakes.batch import FakeBackend, FakeCluster, ended
-from tests.unit.arex.gm.house import PACE, StillClock, until
+from tests.unit.arex.gm.service import PACE, StillClock, until
 
 
 class Stage:
@@ -26,7 +35,7 @@ class Stage:
         self.clock = StillClock()
         self.answers: dict[JobId, list[Answer]] = {}
         self.phases: list[tuple[JobId, Phase]] = []
-        self.lane = Lane(
+        self.client = BatchClient(
             FakeBackend(self.cluster),
             self.clock,
             PACE,
@@ -39,13 +48,13 @@ class Stage:
 
     def submit(self, name: str, *, sure: bool = True) -> Tag:
         ask = AskSubmit("fake", submission(name), sure)
-        self.lane.submit(ask)
+        self.client.submit(ask)
         return ask.submission.tag
 
     async def submitted(self, name: str) -> LocalId:
         self.submit(name)
         [answer] = await self.told(name)
-        assert isinstance(answer, Submitted)
+        assert isinstance(answer, SubmitTaken)
         return answer.localid
 
     async def told(self, name: str, times: int = 1) -> list[Answer]:
@@ -53,7 +62,7 @@ class Stage:
         return self.answers[JobId(name)]
 
     def watch(self, name: str, localid: LocalId) -> None:
-        self.lane.watch(AskStatus("fake", local_job(name, localid)))
+        self.client.watch(AskStatus("fake", local_job(name, localid)))
 
     async def pass_by(self, seconds: float = 1.0) -> None:
         """Time goes by in steps, and everybody has a turn in each."""
@@ -80,8 +89,8 @@ def local_job(name: str, localid: LocalId) -> LocalJob:
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     stage = Stage()
-    await stage.lane.backend.start()
-    task = asyncio.create_task(stage.lane.run())
+    await stage.client.backend.start()
+    task = asyncio.create_task(stage.client.run())
     yield stage
     assert not task.done()
     task.cancel()
@@ -100,14 +109,14 @@ async def test_an_unsure_one_that_was_taken_is_not_submitted_again(stage: Stage)
     stage.cluster.take(submission("A"))
     stage.submit("A", sure=False)
 
-    assert [Submitted(LocalId("1"))] == await stage.told("A")
+    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
     assert 0 == stage.asked("submit")
 
 
 async def test_an_unsure_one_that_was_not_taken_is_submitted(stage: Stage) -> None:
     stage.submit("A", sure=False)
 
-    assert [Submitted(LocalId("1"))] == await stage.told("A")
+    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
     assert (1, 1) == (stage.asked("find"), stage.asked("submit"))
 
 
@@ -117,7 +126,7 @@ async def test_a_lost_answer_is_looked_up_and_nothing_runs_twice(stage: Stage) -
     await until(lambda: stage.cluster.taken)
     await stage.pass_by(2)
 
-    assert [Submitted(LocalId("1"))] == await stage.told("A")
+    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
     assert {tag: 1} == stage.cluster.runs
     assert 1 == stage.asked("submit")
 
@@ -127,8 +136,8 @@ async def test_a_refusal_is_told_with_its_reason(stage: Stage) -> None:
     stage.submit("A")
     stage.submit("B")
 
-    assert [Refused("no such queue")] == await stage.told("A")
-    assert [Submitted(LocalId("1"))] == await stage.told("B")
+    assert [SubmitRefused("no such queue")] == await stage.told("A")
+    assert [SubmitTaken(LocalId("1"))] == await stage.told("B")
 
 
 async def test_an_outage_is_waited_out_and_found_before_submitting(
@@ -137,18 +146,18 @@ async def test_an_outage_is_waited_out_and_found_before_submitting(
     """The jobs become unsure; it is said once that the batch system is down, and once that it is up."""
     stage.cluster.outage = "no route to host"
     stage.submit("A")
-    await until(lambda: stage.lane.health.down_since)
+    await until(lambda: stage.client.health.down_since)
     for _ in range(30):
         await stage.pass_by(10)
     attempts = stage.asked("submit") + stage.asked("find")
 
     assert {} == stage.answers
-    assert "no route to host" in (stage.lane.health.down_since or "")
+    assert "no route to host" in (stage.client.health.down_since or "")
     assert 4 <= attempts <= 12
     stage.cluster.outage = ""
     await stage.pass_by(70)
-    assert [Submitted(LocalId("1"))] == await stage.told("A")
-    assert stage.lane.health.down_since is None
+    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
+    assert stage.client.health.down_since is None
     events = [record.__dict__["event"] for record in caplog.records if "event" in record.__dict__]
     assert ["lrms.down", "lrms.up"] == events
     assert 1 == stage.cluster.runs[Tag("A-1")]
@@ -176,8 +185,8 @@ async def test_a_phase_is_told_once_and_the_end_is_told_once(stage: Stage) -> No
     await stage.pass_by()
 
     assert [(JobId("A"), Phase.RUNNING)] == stage.phases
-    assert [Submitted(localid), Ended(ended(0))] == stage.answers[JobId("A")]
-    assert 0 == stage.lane.inside
+    assert [SubmitTaken(localid), Ended(ended(0))] == stage.answers[JobId("A")]
+    assert 0 == stage.client.inside
 
 
 async def test_an_end_before_the_watch_is_not_missed(stage: Stage) -> None:
@@ -236,7 +245,7 @@ async def test_silence_is_not_absence(stage: Stage) -> None:
 async def test_a_forgotten_job_is_not_asked_about(stage: Stage) -> None:
     localid = await stage.submitted("A")
     stage.watch("A", localid)
-    stage.lane.forget(localid, JobId("A"))
+    stage.client.forget(localid, JobId("A"))
     before = stage.asked("status")
     await stage.pass_by()
 
@@ -250,8 +259,8 @@ async def test_a_second_owner_of_a_local_id_takes_nothing_from_the_first(stage: 
     localid = await stage.submitted("A")
     stage.watch("A", localid)
     stage.watch("B", localid)
-    stage.lane.forget(localid, JobId("B"))
-    stage.lane.cancel(AskCancel("fake", local_job("B", localid)))
+    stage.client.forget(localid, JobId("B"))
+    stage.client.cancel(AskCancel("fake", local_job("B", localid)))
 
     assert [CancelTaken("job A has the same local id")] == await stage.told("B")
     stage.cluster.end(localid, ended(0))
@@ -289,7 +298,7 @@ async def test_a_local_id_that_was_given_again_serves_its_new_owner(stage: Stage
 async def test_a_cancel_is_taken_and_the_end_follows(stage: Stage) -> None:
     localid = await stage.submitted("A")
     stage.watch("A", localid)
-    stage.lane.cancel(AskCancel("fake", local_job("A", localid)))
+    stage.client.cancel(AskCancel("fake", local_job("A", localid)))
     answers = await stage.told("A", 3)
 
     assert CancelTaken() in answers
@@ -299,7 +308,7 @@ async def test_a_cancel_is_taken_and_the_end_follows(stage: Stage) -> None:
 async def test_a_refused_cancel_says_why(stage: Stage) -> None:
     localid = await stage.submitted("A")
     stage.cluster.cancel_refusals[localid] = "not yours"
-    stage.lane.cancel(AskCancel("fake", local_job("A", localid)))
+    stage.client.cancel(AskCancel("fake", local_job("A", localid)))
 
     assert CancelTaken("not yours") == (await stage.told("A", 2))[1]
 
@@ -307,8 +316,8 @@ async def test_a_refused_cancel_says_why(stage: Stage) -> None:
 async def test_a_cancel_is_asked_until_there_is_an_answer(stage: Stage) -> None:
     localid = await stage.submitted("A")
     stage.cluster.outage = "down"
-    stage.lane.cancel(AskCancel("fake", local_job("A", localid)))
-    await until(lambda: stage.lane.health.down_since)
+    stage.client.cancel(AskCancel("fake", local_job("A", localid)))
+    await until(lambda: stage.client.health.down_since)
     await stage.pass_by(30)
     stage.cluster.outage = ""
     await stage.pass_by(70)

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from arex.clock import Clock
 from arex.errors import BatchUnavailable
-from arex.gm.health import Health, backoff_s
+from arex.gm.batch.health import Health, backoff_s
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
 
 
-class RequestDesk:
+class BulkRequests:
     """One kind of request to one backend; each is answered with a refusal, empty if it was granted."""
 
     def __init__(

@@ -17,24 +17,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from arex.errors import ControlDirError, CorruptFile, StagingError
-from arex.gm import activity, evidence, scan
-from arex.gm.case import (
+from arex.gm import scan
+from arex.gm.batch.client import BatchClient
+from arex.gm.cleanup import Lifetimes
+from arex.gm.context import Job, JobContext, Services
+from arex.gm.machine import Resting
+from arex.gm.publishing import activity, evidence
+from arex.gm.steps import (
     Answer,
     AskCancel,
     AskHold,
     AskStage,
     AskStatus,
     AskSubmit,
-    Case,
     Forget,
-    Job,
     Wait,
-    World,
 )
-from arex.gm.cleanup import Lifetimes
-from arex.gm.lane import Lane
-from arex.gm.machine import Resting
-from arex.gm.turn import take_turns, unknown
+from arex.gm.worker import take_turns, unknown
 from arex.model.ids import JobId, LocalId
 from arex.model.report import Report
 from arex.model.state import ACTIVE, RUNNING, State
@@ -43,7 +42,7 @@ from arex.ports import Staged, Stager
 log = logging.getLogger(__name__)
 
 _WORKERS: Final = 4
-#: States whose jobs no lane asks about.
+#: States whose jobs are not polled for.
 _EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
 #: Jobs that one worker drives in one go, at most.
 _TOGETHER: Final = 16
@@ -55,7 +54,7 @@ _TROUBLE_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rhythm:
+class ScanIntervals:
     """Seconds between the things that happen by themselves."""
 
     wakeup_s: float = 180.0  #: the scan that is the truth, and the heartbeat
@@ -65,10 +64,12 @@ class Rhythm:
 class GridManager:
     """All jobs of one control directory."""
 
-    def __init__(self, world: World, lanes: Mapping[str, Lane], stager: Stager, rhythm: Rhythm) -> None:
-        self._world = world
-        self._store = world.store
-        self._lanes = lanes
+    def __init__(
+        self, services: Services, clients: Mapping[str, BatchClient], stager: Stager, rhythm: ScanIntervals
+    ) -> None:
+        self._services = services
+        self._store = services.store
+        self._clients = clients
         self._stager = stager
         self._rhythm = rhythm
         self._jobs: dict[JobId, Job] = {}
@@ -91,11 +92,11 @@ class GridManager:
         self._publish_now = asyncio.Event()
         self._staging: dict[JobId, asyncio.Task[None]] = {}
         self._left: asyncio.Queue[JobId] = asyncio.Queue()  #: they stage and run no more
-        self._lifetimes = Lifetimes(world, self.look)
+        self._lifetimes = Lifetimes(services, self.look)
         self._tasks: asyncio.TaskGroup | None = None
         self._rescan = asyncio.Event()
         self.scanned = asyncio.Event()  #: every job on disk at start has been taken up
-        world.phases = self._phases
+        services.phases = self._phases
 
     # --- wake-ups -----------------------------------------------------------------------------------------------
 
@@ -175,19 +176,19 @@ class GridManager:
 
     def _publish(self, records: list[Job]) -> None:
         for record in records:
-            case = Case(job=record, world=self._world)
+            context = JobContext(job=record, services=self._services)
             try:
                 if (report := self._reports.pop(record.id, None)) is not None:
-                    evidence.write(case.session, report, self._world.clock.now())
-                if not activity.shows(case, self._phases.get(record.id, "")):
-                    activity.publish(case)
+                    evidence.write(context.session, report, self._services.clock.now())
+                if not activity.shows(context, self._phases.get(record.id, "")):
+                    activity.publish(context)
             except (OSError, CorruptFile) as exc:
                 log.warning(
                     "the document of the job can't be written: %s", exc, extra={"event": "xml.failed", "job": record.id}
                 )
 
     def _may_adopt(self) -> bool:
-        limit = self._world.limits.maxjobs.tracked
+        limit = self._services.limits.maxjobs.tracked
         return limit is None or self.tracked + len(self._coming) < limit
 
     def _let_in(self) -> None:
@@ -241,18 +242,18 @@ class GridManager:
             await _to_the_end(self._turns(jobs))
 
     async def _turns(self, jobs: list[JobId]) -> None:
-        cases = [self._begin(job) for job in jobs]
-        rests = await asyncio.to_thread(take_turns, cases)
-        for case, rest in zip(cases, rests, strict=True):
-            job = case.job.id
+        contexts = [self._begin(job) for job in jobs]
+        rests = await asyncio.to_thread(take_turns, contexts)
+        for context, rest in zip(contexts, rests, strict=True):
+            job = context.job.id
             self._busy.discard(job)
-            self._end(case, rest)
+            self._end(context, rest)
             self._released(job)
-            for next_job in self._world.limits.next(case.job.local.subject or ""):
+            for next_job in self._services.limits.next(context.job.local.subject or ""):
                 self.look(next_job)
         self._let_in()
 
-    def _begin(self, job: JobId) -> Case:
+    def _begin(self, job: JobId) -> JobContext:
         self._queued.discard(job)
         self._busy.add(job)
         if (timer := self._timers.pop(job, None)) is not None:
@@ -263,22 +264,22 @@ class GridManager:
         if room:
             self._newcomers.pop(job, None)
         record = self._jobs.get(job) or unknown(job)
-        return Case(job=record, world=self._world, answer=self._answers.pop(job, None), room=room)
+        return JobContext(job=record, services=self._services, answer=self._answers.pop(job, None), room=room)
 
-    def _end(self, case: Case, rest: Resting | Exception) -> None:
-        self._coming.discard(case.job.id)
+    def _end(self, context: JobContext, rest: Resting | Exception) -> None:
+        self._coming.discard(context.job.id)
         if isinstance(rest, Exception):
-            self._trouble(case, rest)
+            self._trouble(context, rest)
         else:
-            self._troubles.pop(case.job.id, None)
-            self._settle(case, rest)
+            self._troubles.pop(context.job.id, None)
+            self._settle(context, rest)
 
-    def _trouble(self, case: Case, exc: Exception) -> None:
+    def _trouble(self, context: JobContext, exc: Exception) -> None:
         """Nothing is lost: what is on disk holds, and the job is looked at again."""
-        job = case.job.id
-        self._keep(case.job)
-        if case.answer is not None and job not in self._answers:
-            self._answers[job] = case.answer
+        job = context.job.id
+        self._keep(context.job)
+        if context.answer is not None and job not in self._answers:
+            self._answers[job] = context.answer
         pause = _TROUBLE_S[min(self._troubles[job], len(_TROUBLE_S) - 1)]
         self._troubles[job] += 1
         self._after(job, pause)
@@ -290,8 +291,8 @@ class GridManager:
 
     # --- after a turn -------------------------------------------------------------------------------------------
 
-    def _settle(self, case: Case, rest: Resting) -> None:
-        job = case.job
+    def _settle(self, context: JobContext, rest: Resting) -> None:
+        job = context.job
         if not isinstance(rest, AskStage):
             self._stop_staging(job.id)  # the job was cancelled, or has moved on
         if isinstance(rest, Forget) or job.state not in ACTIVE:
@@ -305,9 +306,9 @@ class GridManager:
             return
         self._keep(job)
         if job.state not in RUNNING and not (job.state is State.PREPARING and job.status.pending):
-            self._world.limits.left_batch(job.id)
+            self._services.limits.left_batch(job.id)
         if job.state is State.FINISHING:  # out of the line of its owner, if it was cancelled there
-            self._world.limits.started(job.id, job.local.subject or "")
+            self._services.limits.started(job.id, job.local.subject or "")
         self._wait_for(job.id, rest)
 
     def _wait_for(self, job: JobId, rest: Resting) -> None:
@@ -315,32 +316,32 @@ class GridManager:
             case Wait(seconds=seconds) if seconds is not None:
                 self._after(job, seconds)
             case AskSubmit() | AskCancel() | AskHold() | AskStatus():
-                self._ask_lane(job, rest)
+                self._ask_client(job, rest)
             case AskStage():
                 self._stage(job, rest)
             case _:
                 pass  # an event wakes it
 
-    def _ask_lane(self, job: JobId, ask: AskSubmit | AskCancel | AskHold | AskStatus) -> None:
-        lane = self._lane(ask.lrms)
-        if lane is None:
+    def _ask_client(self, job: JobId, ask: AskSubmit | AskCancel | AskHold | AskStatus) -> None:
+        client = self._client(ask.lrms)
+        if client is None:
             log.warning("no batch system %r is configured: the job waits", ask.lrms, extra={"event": "lrms.unknown"})
             self._after(job, _TROUBLE_S[-1])
             return
         if isinstance(ask, AskStatus):
-            lane.watch(ask)
+            client.watch(ask)
             return
         if isinstance(ask, AskHold):
-            lane.hold(ask)
+            client.hold(ask)
             return
         self._asked[job] = ask
         if isinstance(ask, AskSubmit):
-            lane.submit(ask)
+            client.submit(ask)
         else:
-            lane.cancel(ask)
+            client.cancel(ask)
 
-    def _lane(self, lrms: str) -> Lane | None:
-        return self._lanes.get(lrms.lower())
+    def _client(self, lrms: str) -> BatchClient | None:
+        return self._clients.get(lrms.lower())
 
     def _keep(self, job: Job) -> None:
         before = self._jobs.get(job.id)
@@ -355,13 +356,13 @@ class GridManager:
             self._counts[before.state] -= 1
             self._left.put_nowait(job.id)
         localid = job.local.localid
-        if localid is not None and (lane := self._lane(job.local.lrms or self._world.settings.lrms)) is not None:
-            lane.forget(LocalId(localid), job.id)
+        if localid is not None and (client := self._client(job.local.lrms or self._services.settings.lrms)) is not None:
+            client.forget(LocalId(localid), job.id)
         self._phases.pop(job.id, None)
         self._reports.pop(job.id, None)
         self._asked.pop(job.id, None)
         self._troubles.pop(job.id, None)
-        self._world.limits.left(job.id, owner)
+        self._services.limits.left(job.id, owner)
 
     def _after(self, job: JobId, seconds: float) -> None:
         if (timer := self._timers.pop(job, None)) is not None:
@@ -431,7 +432,7 @@ class GridManager:
         on_disk = set(seen.jobs)
         for job in seen.jobs:
             self._arrived(job)
-        for job in (*seen.marked, *self._resting(), *self._world.limits.heads()):
+        for job in (*seen.marked, *self._resting(), *self._services.limits.heads()):
             self.look(job)
         for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
             if await asyncio.to_thread(self._store.read_status, job) is None:

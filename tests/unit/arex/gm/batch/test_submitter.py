@@ -1,4 +1,4 @@
-"""Handing over: bursts are gathered, a limit parks one lane, and what is unsure is looked up by itself."""
+"""Handing over: bursts are gathered, a limit parks one queue, and what is unsure is looked up by itself."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from arex.errors import SubmitLimited, SubmitRejected
-from arex.gm.case import Answer, AskSubmit, Refused, Submitted
-from arex.gm.desk import SubmitDesk
-from arex.gm.health import Health
-from arex.gm.pace import Pace
+from arex.gm.batch.health import Health
+from arex.gm.batch.polling import PollingPolicy
+from arex.gm.batch.submitter import Submitter
+from arex.gm.steps import Answer, AskSubmit, SubmitRefused, SubmitTaken
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.ports import Submission
 from tests.fakes.batch import FakeBackend, FakeCluster
-from tests.unit.arex.gm.house import StillClock, until
+from tests.unit.arex.gm.service import StillClock, until
 
 
 class Counting(FakeBackend):
@@ -36,19 +36,19 @@ class Counting(FakeBackend):
 
 
 class Stage:
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: PollingPolicy) -> None:
         self.cluster, self.clock = FakeCluster(), StillClock()
         self.backend = Counting(self.cluster)
         self.health = Health("fake", self.clock)
         self.answers: dict[JobId, Answer] = {}
-        self.desk = SubmitDesk(self.backend, self.clock, pace, self.health, self.answers.__setitem__)
+        self.submitter = Submitter(self.backend, self.clock, pace, self.health, self.answers.__setitem__)
 
     def submit(self, name: str, queue: str = "") -> Tag:
         session = Path("/session") / name
         grami = Grami(gridid=JobId(name), directory=session, controldir=Path("/ctl"), args=("/bin/true",), queue=queue)
         tag = Tag(f"{name}-1")
         submission = Submission(job=JobId(name), tag=tag, grami=grami, rundir=session / "run")
-        self.desk.put(AskSubmit("fake", submission, sure=True))
+        self.submitter.put(AskSubmit("fake", submission, sure=True))
         return tag
 
     async def pass_by(self, seconds: float) -> None:
@@ -63,8 +63,8 @@ class Stage:
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    stage = Stage(Pace(gather_s=1.0, batch=100))
-    task = asyncio.create_task(stage.desk.run())
+    stage = Stage(PollingPolicy(gather_s=1.0, batch=100))
+    task = asyncio.create_task(stage.submitter.run())
     yield stage
     assert not task.done()
     task.cancel()
@@ -96,7 +96,7 @@ async def test_no_call_is_larger_than_allowed(stage: Stage) -> None:
     assert [100, 100, 50] == stage.backend.sizes
 
 
-async def test_a_limit_parks_its_lane_and_the_other_goes_on(stage: Stage) -> None:
+async def test_a_limit_parks_its_queue_and_the_other_goes_on(stage: Stage) -> None:
     stage.cluster.limits["full"] = "QOSMaxSubmitJobPerUserLimit"
     for number in range(30):
         stage.submit(f"blocked{number}", "full")
@@ -107,11 +107,11 @@ async def test_a_limit_parks_its_lane_and_the_other_goes_on(stage: Stage) -> Non
 
     await stage.taken(30)
     assert {"free"} == {job[:4] for job in stage.answers}
-    assert "lane full parked since" in stage.health.words()
+    assert "queue full parked since" in stage.health.words()
     assert "QOSMaxSubmitJobPerUserLimit" in stage.health.words()
 
 
-async def test_a_parked_lane_is_tried_less_and_less_often_and_loses_nothing(stage: Stage) -> None:
+async def test_a_parked_queue_is_tried_less_and_less_often_and_loses_nothing(stage: Stage) -> None:
     stage.cluster.limits["full"] = "no more"
     tag = stage.submit("A", "full")
     await stage.pass_by(120)
@@ -122,7 +122,7 @@ async def test_a_parked_lane_is_tried_less_and_less_often_and_loses_nothing(stag
     await stage.pass_by(61)
 
     await stage.taken(1)
-    assert isinstance(stage.answers[JobId("A")], Submitted)
+    assert isinstance(stage.answers[JobId("A")], SubmitTaken)
     assert "ok" == stage.health.words()
 
 
@@ -131,19 +131,19 @@ async def test_one_doubtful_job_holds_up_nobody(stage: Stage) -> None:
     stage.cluster.lost_answers = 1
     stage.cluster.invisible_for = 3
     stage.submit("A")
-    await until(lambda: stage.desk.unsure)
+    await until(lambda: stage.submitter.unsure)
     for number in range(5):
         stage.submit(f"after{number}")
     await stage.pass_by(0.9)
 
     await stage.taken(5)
-    assert {JobId("A")} == stage.desk.unsure
+    assert {JobId("A")} == stage.submitter.unsure
     await stage.pass_by(30)
     await stage.taken(6)
     assert Counter(stage.cluster.runs.values()) == {1: 6}
 
 
-async def test_lanes_take_turns(stage: Stage) -> None:
+async def test_queues_take_turns(stage: Stage) -> None:
     """One with two hundred jobs before it lets one with ten through in the first call."""
     for number in range(200):
         stage.submit(f"many{number}", "a")
@@ -156,13 +156,13 @@ async def test_lanes_take_turns(stage: Stage) -> None:
     assert 10 == sum(job.startswith("few") for job in first)
 
 
-async def test_a_refusal_opens_no_lane_and_is_told(stage: Stage) -> None:
+async def test_a_refusal_opens_no_queue_and_is_told(stage: Stage) -> None:
     tag = Tag("A-1")
     stage.cluster.refusals[tag] = "invalid partition"
     stage.submit("A")
 
     await stage.taken(1)
-    assert Refused("invalid partition") == stage.answers[JobId("A")]
+    assert SubmitRefused("invalid partition") == stage.answers[JobId("A")]
 
 
 async def test_an_outage_is_told_with_its_time_and_everybody_waits(stage: Stage) -> None:
@@ -177,9 +177,9 @@ async def test_an_outage_is_told_with_its_time_and_everybody_waits(stage: Stage)
     assert "ok" == stage.health.words()
 
 
-def test_a_submission_tells_its_lane() -> None:
+def test_a_submission_tells_its_queue() -> None:
     grami = Grami(gridid=JobId("A"), directory=Path("/s/A"), controldir=Path("/c"), args=("x",), queue="short")
     submission = Submission(job=JobId("A"), tag=Tag("A-1"), grami=grami, rundir=Path("/s/A.lrms/A-1"))
 
-    assert "short" == submission.lane
-    assert "" == replace(submission, grami=replace(grami, queue="")).lane
+    assert "short" == submission.queue
+    assert "" == replace(submission, grami=replace(grami, queue="")).queue

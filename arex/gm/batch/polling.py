@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class PollingPolicy:
     """Seconds, and jobs in one call."""
 
     poll_s: float = 10.0  #: between questions about all jobs

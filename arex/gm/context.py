@@ -1,7 +1,7 @@
 """
 What a state handler sees and what it may say.
 
-A handler looks at one ``Case``, decides, and returns one ``Step``. It may make a job's working files ready
+A handler looks at one ``JobContext``, decides, and returns one ``Step``. It may make a job's working files ready
 (lists, grami, the run directory) but never writes what the state machine owns: status, ``.local``, ``.errors``,
 ``.failed``. Handlers run in a worker thread, one job at a time, and must bear being run twice.
 """
@@ -20,18 +20,18 @@ from arex.controldir.layout import Place
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.errors import CorruptFile
 from arex.gm.limits import Limits
+from arex.gm.steps import Answer
 from arex.jobdesc.control.sources import changeable, replicas
 from arex.jobdesc.model import JobDescription
 from arex.model.files import FileEntry
-from arex.model.ids import JobId, LocalId
+from arex.model.ids import JobId
 from arex.model.local import JobLocal
-from arex.model.report import Report
 from arex.model.state import State, Status
-from arex.ports import LocalJob, Staged, Staging, Submission
+from arex.ports import Staging
 
 log = logging.getLogger(__name__)
 
-# --- what the grid manager knows of a job ---------------------------------------------------------------------------
+# --- a job ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,133 +49,6 @@ class Job:
     def state(self) -> State:
         return self.status.state
 
-
-# --- what the world outside answered --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    localid: LocalId
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The batch system said no to the submission."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The job left the batch system; the report says how."""
-
-    report: Report
-
-
-@dataclass(frozen=True, slots=True)
-class CancelTaken:
-    """The batch system took the request to cancel, or refused it with a reason."""
-
-    refusal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HoldTaken:
-    """The batch system took the request to hold or release, or refused it with a reason."""
-
-    release: bool
-    refusal: str = ""
-
-
-Answer = Submitted | Refused | Ended | CancelTaken | HoldTaken | Staged
-
-# --- what a handler may say -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    to: State
-    why: str  #: ARC's wording
-    local: JobLocal | None = None
-    pending: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to do before the job is woken: by an event, or after some seconds."""
-
-    seconds: float | None = None
-    why: str = ""  #: with a reason the status reads PENDING
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """The job has failed here; its outputs for this case are still delivered."""
-
-    why: str  #: ARC's wording first, then what else we know
-    blame: bool = True  #: record this state as ``failedstate``, which makes a restart possible
-
-
-@dataclass(frozen=True, slots=True)
-class Wreck:
-    """The job can't even fail in order: straight to FINISHED, its session untouched."""
-
-    why: tuple[str, ...]
-    reason: str = "Job processing failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The owner asked for the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Every trace of the job goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskSubmit:
-    """Hand the job to its batch system. ``sure`` is off when an earlier attempt may have arrived."""
-
-    lrms: str
-    submission: Submission
-    sure: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AskStatus:
-    """Wait for the batch system to say that the job has ended."""
-
-    lrms: str
-    job: LocalJob
-
-
-@dataclass(frozen=True, slots=True)
-class AskCancel:
-    lrms: str
-    job: LocalJob
-
-
-@dataclass(frozen=True, slots=True)
-class AskHold:
-    """Keep a job that waits in its batch system from starting; or, with ``release``, let it start again."""
-
-    lrms: str
-    job: LocalJob
-    release: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AskStage:
-    """Bring remote files in or out."""
-
-    staging: Staging
-    out: bool
-
-
-Ask = AskSubmit | AskStatus | AskCancel | AskHold | AskStage
-Step = Move | Wait | Fail | Wreck | Stop | Forget | Ask
 
 # --- the surroundings -----------------------------------------------------------------------------------------------
 
@@ -199,7 +72,7 @@ class Settings:
 
 
 @dataclass(slots=True, kw_only=True)
-class World:
+class Services:
     """What all cases share."""
 
     store: ControlDir
@@ -213,22 +86,22 @@ class World:
 
 
 @dataclass(slots=True, kw_only=True)
-class Case:
+class JobContext:
     """One look at one job."""
 
     job: Job
-    world: World
+    services: Services
     answer: Answer | None = None
     room: bool = True  #: off: as many jobs as ``maxjobs`` allows are active, so a new one stays where it is
     _description: JobDescription | None = None
 
     @property
     def store(self) -> ControlDir:
-        return self.world.store
+        return self.services.store
 
     @property
     def settings(self) -> Settings:
-        return self.world.settings
+        return self.services.settings
 
     @property
     def description(self) -> JobDescription:
@@ -240,7 +113,7 @@ class Case:
         """
         if self._description is None:
             data = self.store.read(self.job.id, "description", limit=self.settings.max_description)
-            self._description = self.world.describe(data or b"")
+            self._description = self.services.describe(data or b"")
         return self._description
 
     @property

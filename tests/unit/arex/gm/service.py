@@ -13,11 +13,11 @@ from arex.config.model import Configuration
 from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
-from arex.gm.case import Settings, World
-from arex.gm.lane import Lane
+from arex.gm.batch.client import BatchClient
+from arex.gm.batch.polling import PollingPolicy
+from arex.gm.context import Services, Settings
 from arex.gm.limits import Limits
-from arex.gm.loop import GridManager, Rhythm
-from arex.gm.pace import Pace
+from arex.gm.manager import GridManager, ScanIntervals
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
@@ -29,7 +29,7 @@ from tests.fakes.batch import FakeBackend, FakeCluster, ended
 from tests.fakes.clock import FakeClock
 
 TRUE = '&(executable="/bin/true")'
-PACE = Pace(poll_s=0.01, first_look_s=0.0, absence_s=15.0)
+PACE = PollingPolicy(poll_s=0.01, first_look_s=0.0, absence_s=15.0)
 
 
 class StillClock(FakeClock):
@@ -60,7 +60,7 @@ async def until(condition: Callable[[], object], what: Callable[[], object] = st
         raise AssertionError(f"never: {what()}") from None
 
 
-class House:
+class GridService:
     """One control directory with its manager and its batch system."""
 
     def __init__(self, root: Path, maxjobs: MaxJobs, stager: Stager | None = None) -> None:
@@ -75,13 +75,17 @@ class House:
             sessiondirs=(self.sessions,), lrms="fake", queue="q", ttl=timedelta(days=7), ttr=timedelta(days=30)
         )
         self.limits = Limits(maxjobs)
-        self.world = World(store=self.store, settings=settings, limits=self.limits, clock=self.clock, describe=describe)
-        self.lanes: dict[str, Lane] = {}
-        self.manager = GridManager(
-            self.world, self.lanes, stager or Engine.from_config(Configuration(), SystemClock()), Rhythm()
+        self.services = Services(
+            store=self.store, settings=settings, limits=self.limits, clock=self.clock, describe=describe
         )
-        self.lane = Lane(FakeBackend(self.cluster), self.clock, PACE, self.manager.answer, self.manager.reported)
-        self.lanes["fake"] = self.lane
+        self.clients: dict[str, BatchClient] = {}
+        self.manager = GridManager(
+            self.services, self.clients, stager or Engine.from_config(Configuration(), SystemClock()), ScanIntervals()
+        )
+        self.client = BatchClient(
+            FakeBackend(self.cluster), self.clock, PACE, self.manager.answer, self.manager.reported
+        )
+        self.clients["fake"] = self.client
 
     # --- jobs ---
 
@@ -113,7 +117,7 @@ class House:
 
     async def runs(self, job: JobId) -> LocalId:
         await self.reaches(job, "INLRMS")
-        await until(lambda: self.lane.inside and self.localid(job) in self.lane._inside, lambda: self.tell(job))
+        await until(lambda: self.client.inside and self.localid(job) in self.client._inside, lambda: self.tell(job))
         return self.localid(job)
 
     def localid(self, job: JobId) -> LocalId:
@@ -147,22 +151,24 @@ def describe(data: bytes) -> JobDescription:
 
 
 @contextlib.asynccontextmanager
-async def housed(root: Path, maxjobs: MaxJobs | None = None, stager: Stager | None = None) -> AsyncIterator[House]:
-    house = await asyncio.to_thread(House, root, maxjobs or MaxJobs(), stager)
-    async with living(house):
-        yield house
+async def grid_service(
+    root: Path, maxjobs: MaxJobs | None = None, stager: Stager | None = None
+) -> AsyncIterator[GridService]:
+    service = await asyncio.to_thread(GridService, root, maxjobs or MaxJobs(), stager)
+    async with running(service):
+        yield service
 
 
 @contextlib.asynccontextmanager
-async def living(house: House) -> AsyncIterator[None]:
-    await house.lane.backend.start()
-    tasks = [asyncio.create_task(house.manager.run()), asyncio.create_task(house.lane.run())]
+async def running(service: GridService) -> AsyncIterator[None]:
+    await service.client.backend.start()
+    tasks = [asyncio.create_task(service.manager.run()), asyncio.create_task(service.client.run())]
     try:
-        await until(house.manager.scanned.is_set)
+        await until(service.manager.scanned.is_set)
         yield
         assert [] == [task for task in tasks if task.done()], tasks
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await house.lane.backend.close()
+        await service.client.backend.close()

@@ -30,7 +30,7 @@ def inside(ce: Ce, jobs: list[JobId]) -> int:
     return sum((ce.root / "ctl" / f"job.{job}.grami").read_bytes().count(b"joboption_jobid=") for job in jobs)
 
 
-def test_a_full_lane_waits_and_the_other_goes_on(ce: Ce) -> None:
+def test_a_full_queue_waits_and_the_other_goes_on(ce: Ce) -> None:
     """Five jobs of an account may be in ``limited``; the sixth waits, is not failed, and runs when there is room."""
     blocked = [ce.submit("exec sleep 20", '(queue="limited")') for _ in range(8)]
     limit = time.monotonic() + 60

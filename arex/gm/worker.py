@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from arex.gm import activity
-from arex.gm.case import AskStatus, AskSubmit, Case, Forget, Job
+from arex.gm.context import Job, JobContext
 from arex.gm.machine import Resting, drive
+from arex.gm.publishing import activity
+from arex.gm.steps import AskStatus, AskSubmit, Forget
 from arex.logs import job_context
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
@@ -22,23 +23,23 @@ def unknown(job: JobId) -> Job:
     return Job(id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=long_ago)
 
 
-def take_turns(cases: list[Case]) -> list[Resting | Exception]:
+def take_turns(contexts: list[JobContext]) -> list[Resting | Exception]:
     """Drive each job; what went wrong with one takes the place of its rest."""
-    return [_take_turn(case) for case in cases]
+    return [_take_turn(context) for context in contexts]
 
 
-def _take_turn(case: Case) -> Resting | Exception:
-    token = job_context.set(case.job.id)
-    before = case.job.status
+def _take_turn(context: JobContext) -> Resting | Exception:
+    token = job_context.set(context.job.id)
+    before = context.job.status
     try:
-        rest = drive(case)
-        if case.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
+        rest = drive(context)
+        if context.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
             # a job on its way into the batch system shows there within a second, by its phase
-            activity.publish(case)
+            activity.publish(context)
     except Exception as exc:  # noqa: BLE001 - around one job, so that it can't harm another; it is logged and retried
         return exc
     finally:
         job_context.reset(token)
-    if case.job.status != before:
-        log.debug("%s -> %s", before, case.job.status, extra={"event": "job.moved", "job": case.job.id})
+    if context.job.status != before:
+        log.debug("%s -> %s", before, context.job.status, extra={"event": "job.moved", "job": context.job.id})
     return rest

@@ -14,11 +14,20 @@ from typing import Final
 
 from arex.clock import Clock
 from arex.errors import BatchUnavailable
-from arex.gm.case import Answer, AskCancel, AskHold, AskStatus, AskSubmit, CancelTaken, Ended, HoldTaken
-from arex.gm.desk import SubmitDesk
-from arex.gm.health import Health, backoff_s
-from arex.gm.pace import Pace
-from arex.gm.requests import RequestDesk
+from arex.gm.batch.health import Health, backoff_s
+from arex.gm.batch.polling import PollingPolicy
+from arex.gm.batch.requests import BulkRequests
+from arex.gm.batch.submitter import Submitter
+from arex.gm.steps import (
+    Answer,
+    AskCancel,
+    AskHold,
+    AskStatus,
+    AskSubmit,
+    CancelTaken,
+    Ended,
+    HoldTaken,
+)
 from arex.model.ids import JobId, LocalId
 from arex.model.report import EndCause, Evidence, Phase, Report, Witness
 from arex.ports import Backend, LocalJob
@@ -29,14 +38,14 @@ _LEAVING_S: Final = 1.0
 _MOST_EARLY: Final = 10_000
 
 
-class Lane:
+class BatchClient:
     """Talks to one backend for all its jobs."""
 
     def __init__(
         self,
         backend: Backend,
         clock: Clock,
-        pace: Pace,
+        pace: PollingPolicy,
         answered: Callable[[JobId, Answer], None],
         reported: Callable[[JobId, Report], None],
     ) -> None:
@@ -46,10 +55,10 @@ class Lane:
         self._pace = pace
         self._answered = answered
         self._tell = reported
-        self._desk = SubmitDesk(backend, clock, pace, self.health, answered)
-        self._cancels = RequestDesk(backend.cancel, self._cancelled, clock, self.health, pace.batch)
-        self._holds = RequestDesk(backend.hold, self._held, clock, self.health, pace.batch)
-        self._releases = RequestDesk(backend.release, self._released, clock, self.health, pace.batch)
+        self._submitter = Submitter(backend, clock, pace, self.health, answered)
+        self._cancels = BulkRequests(backend.cancel, self._cancelled, clock, self.health, pace.batch)
+        self._holds = BulkRequests(backend.hold, self._held, clock, self.health, pace.batch)
+        self._releases = BulkRequests(backend.release, self._released, clock, self.health, pace.batch)
         self._inside: dict[LocalId, LocalJob] = {}
         self._claims: dict[JobId, float] = {}  #: jobs whose local id another job has, and since when
         self._reports: dict[LocalId, Report] = {}  #: the last one of each, as far as anybody is told
@@ -67,7 +76,7 @@ class Lane:
     # --- what the grid manager asks ---
 
     def submit(self, ask: AskSubmit) -> None:
-        self._desk.put(ask)
+        self._submitter.put(ask)
 
     def watch(self, ask: AskStatus) -> None:
         """Tell when this job has ended; asked again, it changes nothing."""
@@ -124,7 +133,7 @@ class Lane:
     @property
     def unsure(self) -> int:
         """Submissions that may have arrived: they are being looked up."""
-        return len(self._desk.unsure)
+        return len(self._submitter.unsure)
 
     def words(self) -> str:
         """``ok``, or what is wrong with this batch system and since when."""
@@ -136,7 +145,7 @@ class Lane:
         """Until cancelled; the backend has been started."""
         async with asyncio.TaskGroup() as tasks:
             name = self.backend.name
-            tasks.create_task(self._desk.run(), name=f"{name}: submit")
+            tasks.create_task(self._submitter.run(), name=f"{name}: submit")
             tasks.create_task(self._cancels.run(), name=f"{name}: cancel")
             tasks.create_task(self._holds.run(), name=f"{name}: hold")
             tasks.create_task(self._releases.run(), name=f"{name}: release")
