@@ -8,9 +8,9 @@ from pathlib import Path
 
 def main() -> None:
     """The command line, once it is certain that every part of the program is our own."""
-    from arex.guard import refusal, strangers  # noqa: PLC0415 - the path is complete only now
+    from arex.guard import refusal, shadowed_packages  # noqa: PLC0415 - the path is complete only now
 
-    foreign = strangers(Path(__file__).resolve().parent.parent)
+    foreign = shadowed_packages(Path(__file__).resolve().parent.parent)
     if foreign:
         sys.stderr.write(f"arex: {refusal(foreign)}\n")
         raise SystemExit(70)

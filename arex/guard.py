@@ -9,7 +9,7 @@ from typing import Final
 _PARTS: Final = ("plugins", "lrms", "infoprovider")
 
 
-def strangers(home: Path) -> list[str]:
+def shadowed_packages(home: Path) -> list[str]:
     """Packages of our names that would be imported from elsewhere; looked up without running them."""
     found = []
     for name in _PARTS:

@@ -13,7 +13,7 @@ import time
 
 from arex.config.load import load
 from plugins.local import LocalPlugin
-from plugins.submission import Submitted
+from plugins.local.submission import Submitted
 
 
 def main() -> None:

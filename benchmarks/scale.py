@@ -25,7 +25,7 @@ from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
 from benchmarks.common import Daemon, Site, spread, temporary, wait_for
 from plugins.local import LocalPlugin
-from plugins.submission import Submitted
+from plugins.local.submission import Submitted
 
 XRSL = '&(executable="/bin/true")(stdout="out")(stderr="err")(jobname="bench")'
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_service.py"))]

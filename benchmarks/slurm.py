@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from arex.config.load import load
 from benchmarks.common import Daemon, Site, real_daemon, temporary, wait_for
 from plugins.local import LocalPlugin
-from plugins.submission import Submitted
+from plugins.local.submission import Submitted
 from tests.interop import grid
 
 TRUE: Final = '&(executable="/bin/true")(stdout="out")(jobname="null")'

@@ -10,9 +10,9 @@ import click
 from arex.cli import options
 from arex.cli.bulk import each
 from arex.cli.output import document
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
-from plugins.view import Output
+from plugins.local.view import Output
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -38,7 +38,7 @@ def command(
     """Print a file of jobs."""
     del timeout
     site = Site(config, joblist, debug)
-    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
     asked: Output | str = file or Output(what)
     texts: dict[str, str] = {}
 

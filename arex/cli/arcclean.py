@@ -8,10 +8,10 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, report
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
-from plugins.status import JobStatus
+from plugins.local.status import JobStatus
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -31,7 +31,7 @@ def command(
     """Remove jobs that have ended, with all their files on this host."""
     del timeout
     site = Site(config, joblist, debug)
-    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
 
     def clean(job: Chosen) -> None:
         gone = force and isinstance(job.status, NoSuchJob)

@@ -10,9 +10,9 @@ import click
 from arex.cli import options
 from arex.cli.bulk import each, report
 from arex.cli.output import printable, say
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
-from plugins.status import JobStatus
+from plugins.local.status import JobStatus
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -38,7 +38,7 @@ def command(
     """Copy the results of jobs that have ended, then remove the jobs from this host."""
     del timeout
     site = Site(config, joblist, debug)
-    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
     base = directory or Path.cwd()
     results: list[str] = []
 

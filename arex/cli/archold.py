@@ -8,7 +8,7 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, report
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 
 
@@ -26,7 +26,7 @@ def command(
 ) -> int:
     """Keep jobs that have not started from starting, here or in the batch system, until arcrelease."""
     del timeout
-    return _ask(Site(config, joblist, debug), Wanted(**wanted), as_json=as_json, release=False)  # type: ignore[arg-type]
+    return _ask(Site(config, joblist, debug), JobSelection(**wanted), as_json=as_json, release=False)  # type: ignore[arg-type]
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -43,10 +43,10 @@ def release(
 ) -> int:
     """Let jobs start again that archold has stopped."""
     del timeout
-    return _ask(Site(config, joblist, debug), Wanted(**wanted), as_json=as_json, release=True)  # type: ignore[arg-type]
+    return _ask(Site(config, joblist, debug), JobSelection(**wanted), as_json=as_json, release=True)  # type: ignore[arg-type]
 
 
-def _ask(site: Site, wanted: Wanted, *, as_json: bool, release: bool) -> int:
+def _ask(site: Site, wanted: JobSelection, *, as_json: bool, release: bool) -> int:
     def ask(job: Chosen) -> None:
         (site.plugin.release if release else site.plugin.hold)(job.id)
 

@@ -19,7 +19,7 @@ _GLUE: Final = "{http://schemas.ogf.org/glue/2009/03/spec_2.0_r1}"
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ShareInfo:
     """A queue, as published."""
 
     name: str
@@ -27,12 +27,12 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceInfo:
     """The computing service, as published."""
 
     facts: dict[str, str]
     manager: dict[str, str]
-    shares: list[Share]
+    shares: list[ShareInfo]
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -73,7 +73,7 @@ def command(
     return 0 if service is not None else 1
 
 
-def published(controldir: Path) -> Service | None:
+def published(controldir: Path) -> ServiceInfo | None:
     """
     What ``info.xml`` says; None while there is no such file.
 
@@ -95,10 +95,10 @@ def published(controldir: Path) -> Service | None:
         raise ControlDirError(f"{controldir / 'info.xml'} describes no computing service")
     manager = service.find(f"{_GLUE}ComputingManager")
     shares = [_leaves(share) for share in service.iterfind(f"{_GLUE}ComputingShare")]
-    return Service(
+    return ServiceInfo(
         _leaves(service),
         {} if manager is None else _leaves(manager),
-        [Share(facts.get("MappingQueue") or facts.get("Name", ""), facts) for facts in shares],
+        [ShareInfo(facts.get("MappingQueue") or facts.get("Name", ""), facts) for facts in shares],
     )
 
 
@@ -118,7 +118,7 @@ def _serving(site: Site, pid: int | None) -> str:
 
 
 def _show(
-    site: Site, service: Service | None, pid: int | None, snapshot: daemon.Snapshot | None, *, long: bool
+    site: Site, service: ServiceInfo | None, pid: int | None, snapshot: daemon.Snapshot | None, *, long: bool
 ) -> None:
     say(f"Computing service: {site.config.common.hostname}")
     say(f"  Control directory: {site.config.arex.controldir}")

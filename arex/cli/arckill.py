@@ -8,7 +8,7 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, report
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 
 
@@ -29,7 +29,7 @@ def command(
     """End jobs. Without -k they are also removed, once they have ended."""
     del timeout
     site = Site(config, joblist, debug)
-    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
 
     def kill(job: Chosen) -> None:
         site.plugin.kill(job.id, clean=not keep)

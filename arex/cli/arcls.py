@@ -9,11 +9,11 @@ import click
 
 from arex.cli import options
 from arex.cli.output import document, local_time, printable, say
-from arex.cli.select import Wanted, choose
+from arex.cli.select import JobSelection, choose
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.ids import is_job_id
-from plugins.session import Entry
+from plugins.local.session import SessionEntry
 
 _TYPES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "link": stat.S_IFLNK, "other": 0}
 
@@ -38,12 +38,12 @@ def command(
     """List the session directory of jobs, or PATH in it. JOB is a URL, an id or a name."""
     del timeout
     site = Site(config, joblist, debug)
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, list[SessionEntry]] = {}
     failed = False
     for place in places:
         try:
             job, name = divide(site, place)
-            [chosen] = choose(site, Wanted(jobs=[job]))[:1]
+            [chosen] = choose(site, JobSelection(jobs=[job]))[:1]
             found[place] = site.plugin.ls(chosen.id, name, recursive=recursive)
         except ArexError as exc:
             site.error(f"{place}: {exc}")
@@ -69,7 +69,7 @@ def divide(site: Site, place: str) -> tuple[str, str]:
     return place, ""
 
 
-def _show(found: dict[str, list[Entry]], *, long: bool) -> None:
+def _show(found: dict[str, list[SessionEntry]], *, long: bool) -> None:
     for place, entries in found.items():
         if len(found) > 1:
             say(f"{printable(place)}:")

@@ -8,9 +8,9 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, report
-from arex.cli.given import credential_options, use
+from arex.cli.credential_options import credential_options, use
 from arex.cli.output import say
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 from arex.model.ids import JobId
 
@@ -38,7 +38,7 @@ def command(
     del timeout
     site = Site(config, joblist, debug)
     use(site, proxy, token)
-    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
 
     sharing: set[JobId] = set()
 

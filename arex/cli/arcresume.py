@@ -8,7 +8,7 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, report
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 
 
@@ -27,7 +27,7 @@ def command(
     """Let failed jobs go on from where they failed, as often as their rerun allows."""
     del timeout
     site = Site(config, joblist, debug)
-    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
 
     def resume(job: Chosen) -> None:
         site.plugin.restart(job.id)

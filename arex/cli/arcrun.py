@@ -16,9 +16,9 @@ from arex.cli.progress import describe
 from arex.cli.site import Site
 from arex.errors import ArexError, JobDescriptionError, JobRefused
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
-from plugins.follow import Pace, Tail
-from plugins.status import ClientState, JobStatus
-from plugins.view import Output
+from plugins.local.follow import PollInterval, Tail
+from plugins.local.status import ClientState, JobStatus
+from plugins.local.view import Output
 
 _TIMED_OUT = 124
 _MOST = 255
@@ -102,7 +102,7 @@ def with_streams(job: JobDescription) -> JobDescription:
 
 
 def _submit(site: Site, job: JobDescription, queue: str) -> str:
-    source = arcsub.Source(job.name or "job", job)
+    source = arcsub.DescriptionSource(job.name or "job", job)
     jobs, refused = arcsub.submit(site, [source], queue=queue, dryrun=False, id_file=None, quiet=True)
     for _, error in refused:
         raise JobRefused("the job was not submitted") from error
@@ -112,7 +112,7 @@ def _submit(site: Site, job: JobDescription, queue: str) -> str:
 def _attend(site: Site, job: str, timeout_s: int | None, *, quiet: bool) -> JobStatus:
     """Show what the job writes until it has ended, and how it is meanwhile."""
     tails = [] if quiet else _tails(site, job)
-    pace = Pace()
+    pace = PollInterval()
     shown = ""
     try:
         while True:

@@ -11,9 +11,9 @@ import click
 
 from arex.cli import options
 from arex.cli.output import document, local_time, plain, printable, say
-from arex.cli.select import Chosen, Wanted, choose
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
-from plugins.status import JobStatus
+from plugins.local.status import JobStatus
 
 #: How the keys of the evidence are shown.
 _WITNESSES: Final = {
@@ -64,7 +64,7 @@ def command(
     """Show how jobs are."""
     as_json = as_json or as_json_too
     site = Site(config, joblist, debug)
-    jobs = choose(site, Wanted(**wanted))  # type: ignore[arg-type]
+    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
     jobs = ordered(jobs, sort or rsort, reverse=bool(rsort))
     if wait:
         from arex.cli.progress import wait_for  # noqa: PLC0415 - only when asked

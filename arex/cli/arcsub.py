@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from arex.cli import options
-from arex.cli.given import credential_options, use
+from arex.cli.credential_options import credential_options, use
 from arex.cli.output import document, printable, say
 from arex.cli.site import Site
 from arex.errors import ArexError, JobDescriptionError
-from plugins.submission import Submitted
+from plugins.local.submission import Submitted
 
 if TYPE_CHECKING:
     from arex.jobdesc import JobDescription, Remark
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DescriptionSource:
     """A description and where it came from, for messages."""
 
     label: str
@@ -86,7 +86,7 @@ def command(
     site = Site(config, joblist, debug)
     check_endpoint(site, where)
     use(site, proxy, token)
-    sources = [*_from_files((*files, *more_files)), *(Source("-e", text.encode()) for text in strings)]
+    sources = [*_from_files((*files, *more_files)), *(DescriptionSource("-e", text.encode()) for text in strings)]
     if not sources:
         raise click.UsageError("No job description input specified")
     if dumpdescription or language is not None:
@@ -122,18 +122,18 @@ def check_endpoint(site: Site, where: dict[str, object]) -> None:
     )
 
 
-def _from_files(names: tuple[str, ...]) -> Iterator[Source]:
+def _from_files(names: tuple[str, ...]) -> Iterator[DescriptionSource]:
     for name in names:
         if name == "-":
-            yield Source("standard input", sys.stdin.buffer.read())
+            yield DescriptionSource("standard input", sys.stdin.buffer.read())
             continue
         try:
-            yield Source(name, Path(name).read_bytes())
+            yield DescriptionSource(name, Path(name).read_bytes())
         except OSError as exc:
             raise click.ClickException(f"Can not open job description file: {name}: {exc.strerror}") from exc
 
 
-def dump(site: Site, sources: list[Source], queue: str = "", language: Language | None = None) -> int:
+def dump(site: Site, sources: list[DescriptionSource], queue: str = "", language: Language | None = None) -> int:
     """Print what would be sent; or the same jobs in another language, and what is lost on the way."""
     for source in sources:
         try:
@@ -152,7 +152,7 @@ def dump(site: Site, sources: list[Source], queue: str = "", language: Language 
     return 0
 
 
-def _parsed(site: Site, source: Source) -> list[JobDescription]:
+def _parsed(site: Site, source: DescriptionSource) -> list[JobDescription]:
     from arex.jobdesc import DescriptionDialect, JobDescription, parse  # noqa: PLC0415 - only when asked
 
     if isinstance(source.text, JobDescription):
@@ -160,7 +160,7 @@ def _parsed(site: Site, source: Source) -> list[JobDescription]:
     return parse(source.text, DescriptionDialect.USER, max_size=site.config.ws_jobs.maxjobdesc)
 
 
-def _converted(site: Site, source: Source, job: JobDescription, language: Language) -> None:
+def _converted(site: Site, source: DescriptionSource, job: JobDescription, language: Language) -> None:
     from arex.jobdesc.client.convert import convert  # noqa: PLC0415 - only when asked
 
     found = convert(job, language)
@@ -182,7 +182,7 @@ def mention_warnings(site: Site, label: str, jobs: Iterable[JobDescription]) -> 
 
 
 def submit(
-    site: Site, sources: list[Source], *, queue: str, dryrun: bool, id_file: Path | None, quiet: bool
+    site: Site, sources: list[DescriptionSource], *, queue: str, dryrun: bool, id_file: Path | None, quiet: bool
 ) -> tuple[list[Submitted], list[tuple[str, ArexError]]]:
     """Submit all, tell of each, and put into the list of jobs whatever became one, also when interrupted."""
     jobs: list[Submitted] = []

@@ -12,7 +12,7 @@ from arex.cli.output import document, say
 from arex.cli.site import Site
 from arex.errors import ArexError, JobDescriptionError
 from arex.joblist import Row, local_row
-from plugins.status import JobStatus
+from plugins.local.status import JobStatus
 
 
 @click.command(context_settings=options.CONTEXT)

@@ -55,7 +55,7 @@ def command(
     if number is None:
         raise click.UsageError("Nothing to do: -J wants the number of a test job, -E shows the credential")
     arcsub.check_endpoint(site, where)
-    sources = [arcsub.Source(f"test job {number}", description(number, runtime).encode())]
+    sources = [arcsub.DescriptionSource(f"test job {number}", description(number, runtime).encode())]
     if dumpdescription:
         return arcsub.dump(site, sources)
     jobs, refused = arcsub.submit(site, sources, queue="", dryrun=dryrun, id_file=id_file, quiet=as_json)

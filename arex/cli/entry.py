@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from arex.errors import ArexError
-from arex.guard import refusal, strangers
+from arex.guard import refusal, shadowed_packages
 
 if TYPE_CHECKING:
     import click
@@ -100,7 +100,7 @@ def _pipe_closed() -> int:
 
 
 def _program(name: str) -> None:
-    if foreign := strangers(Path(__file__).resolve().parents[2]):
+    if foreign := shadowed_packages(Path(__file__).resolve().parents[2]):
         raise SystemExit(_tell(name, refusal(foreign), INTERNAL))
     for stream in (sys.stdout, sys.stderr):
         # names of files and jobs are bytes of their owner

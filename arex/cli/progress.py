@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from arex.cli.output import printable, remark
 from arex.cli.site import Site
-from plugins.status import ClientState, JobStatus
+from plugins.local.status import ClientState, JobStatus
 
 
 def wait_for(site: Site, jobs: Sequence[str], timeout_s: float | None = None) -> bool:

@@ -11,7 +11,7 @@ from arex.cli.options import is_here
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.ids import is_job_id
-from plugins.status import JobStatus, read_local
+from plugins.local.status import JobStatus, read_local
 
 _LOCAL: Final = frozenset({"org.nordugrid.internal", "org.nordugrid.local"})
 
@@ -21,7 +21,7 @@ class NoJobs(ArexError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JobSelection:
     """What the options of a command say about the jobs that it is for."""
 
     jobs: Sequence[str] = ()
@@ -43,7 +43,7 @@ class Chosen:
     status: JobStatus | ArexError
 
 
-def choose(site: Site, wanted: Wanted) -> list[Chosen]:
+def choose(site: Site, wanted: JobSelection) -> list[Chosen]:
     """
     The jobs, in the order of the list or of the arguments; what is not found is told on stderr.
 

@@ -193,7 +193,9 @@ def init(file: Path | None, *, force: bool) -> None:
 @click.option("--remove", is_flag=True, help="Take the service out again.")
 def install_service(config_file: Path | None, *, remove: bool) -> None:
     """Have arex started at boot: a systemd user unit with linger, else cron's @reboot, whichever this host has."""
-    from arex.cli import boot  # noqa: PLC0415 - only this command needs it
+    from arex.cli import autostart  # noqa: PLC0415 - only this command needs it
 
     config = read_config(config_file)
-    click.echo(asyncio.run(boot.remove(config) if remove else boot.install(config, command_line(config, "run"))))
+    click.echo(
+        asyncio.run(autostart.remove(config) if remove else autostart.install(config, command_line(config, "run")))
+    )

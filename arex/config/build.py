@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from arex.config import codec
+from arex.config.arc_options import NAMED, RULES, UNCHECKED, kinds, names, suggest_block, suggest_option, typed
 from arex.config.arcconf import Entry, Section
-from arex.config.known import NAMED, RULES, UNCHECKED, kinds, names, suggest_block, suggest_option, typed
 from arex.config.model import BLOCKS, Configuration, ForeignBlock, QueueBlock, RuleBlock
 from arex.config.record import Option
 from arex.config.values import Pairs

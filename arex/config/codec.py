@@ -22,7 +22,7 @@ from arex.config.values import (
     DefaultTtl,
     DelegationDb,
     FixDirectories,
-    Layout,
+    JobFileLayout,
     LogLevel,
     LrmsChoice,
     MaxJobs,
@@ -31,7 +31,7 @@ from arex.config.values import (
     SpaceMethod,
     SpeedControl,
     StateCallout,
-    Watch,
+    WatchMode,
 )
 from arex.model.state import State
 
@@ -243,8 +243,8 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "timedelta": seconds,
     "LogLevel": loglevel,
     "FixDirectories": _word(FixDirectories),
-    "Layout": _word(Layout),
-    "Watch": _word(Watch),
+    "JobFileLayout": _word(JobFileLayout),
+    "WatchMode": _word(WatchMode),
     "SpaceMethod": _word(SpaceMethod),
     "CacheDir": cachedir,
     "CacheSize": cachesize,

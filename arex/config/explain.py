@@ -11,8 +11,19 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Final
 
+from arex.config.arc_options import (
+    NAMED,
+    NAMES,
+    RULES,
+    homes,
+    kinds,
+    names,
+    nearest,
+    suggest_block,
+    suggest_option,
+    typed,
+)
 from arex.config.codec import write_all
-from arex.config.known import NAMED, NAMES, RULES, homes, kinds, names, nearest, suggest_block, suggest_option, typed
 from arex.config.model import BLOCKS
 from arex.config.record import Option
 from arex.errors import ConfigError, Fault

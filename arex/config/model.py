@@ -20,14 +20,14 @@ from arex.config.values import (
     DefaultTtl,
     DelegationDb,
     FixDirectories,
-    Layout,
+    JobFileLayout,
     LogLevel,
     LrmsChoice,
     MaxJobs,
     Pairs,
     SessionDir,
     StateCallout,
-    Watch,
+    WatchMode,
 )
 
 
@@ -303,8 +303,8 @@ class QueueBlock(Record):
 class ServiceBlock(Record):
     """What only arex has. A file with this block is taken to be written for arex."""
 
-    layout: Layout = option(
-        default=Layout.FLAT,
+    layout: JobFileLayout = option(
+        default=JobFileLayout.FLAT,
         doc="Arrangement of job files: `flat` as A-REX 6, `nested` as A-REX 7. Only for an empty control directory.",
     )
     allow_root: bool = option(default=False, doc="Whether the service may run as root; all jobs then do.")
@@ -406,8 +406,8 @@ class ServiceBlock(Record):
     clean_rate: int = option(
         default=200, doc="Most files that cleaning removes in a second; 0 is no limit.", unit="files/s"
     )
-    watch: Watch = option(
-        default=Watch.AUTO,
+    watch: WatchMode = option(
+        default=WatchMode.AUTO,
         doc="How new jobs and requests are noticed: `events` of the file system, `poll`, or `auto` to try both.",
     )
     json_log: bool = option(

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from arex.config.arc_options import DEFAULTS, INHERITED
 from arex.config.codec import write
-from arex.config.known import DEFAULTS, INHERITED
 from arex.config.model import Configuration
 from arex.config.record import Record
 from arex.config.show import blocks, lines, pairs

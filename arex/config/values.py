@@ -34,14 +34,14 @@ class FixDirectories(StrEnum):
     NO = "no"
 
 
-class Layout(StrEnum):
+class JobFileLayout(StrEnum):
     """Where the files of a job lie: ``job.ID.name`` (A-REX 6) or split in threes (A-REX 7)."""
 
     FLAT = "flat"
     NESTED = "nested"
 
 
-class Watch(StrEnum):
+class WatchMode(StrEnum):
     """How changes in the control directory are noticed."""
 
     AUTO = "auto"

@@ -14,8 +14,8 @@ from typing import Final
 
 import yaml
 
+from arex.config.arc_options import typed
 from arex.config.arcconf import Entry, Section, unprintable
-from arex.config.known import typed
 from arex.errors import Fault
 
 _PLURALS: Final = {"queues": "queue", "authgroups": "authgroup", "userlists": "userlist"}

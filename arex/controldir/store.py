@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, beneath, codec
+from arex.controldir import atomic, codec, confined_fs
 from arex.controldir.layout import LOOKUP, PLACE_OF, Layout, Mark, NestedLayout, Place
 from arex.errors import ControlDirError, CorruptFile
 from arex.model.files import FileEntry
@@ -390,7 +390,7 @@ class SessionFiles:
             raise CorruptFile(self.path, "a link or a file where the session directory belongs")
 
     def exists(self) -> bool:
-        return self.path.is_dir() and (not self.path.is_symlink() or beneath.leads_to_scratch(self.path))
+        return self.path.is_dir() and (not self.path.is_symlink() or confined_fs.leads_to_scratch(self.path))
 
     def objection(self, job: JobId) -> str:
         """
@@ -405,14 +405,14 @@ class SessionFiles:
             info = os.lstat(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return ""
-        if stat.S_ISLNK(info.st_mode) and not beneath.leads_to_scratch(self.path):
+        if stat.S_ISLNK(info.st_mode) and not confined_fs.leads_to_scratch(self.path):
             return "a symbolic link"
         if info.st_uid != os.geteuid():
             return "owned by another user"
         return ""
 
     def remove(self) -> None:
-        beneath.remove_tree(self.path)
+        confined_fs.remove_tree(self.path)
         self.remove_siblings()
 
     def remove_siblings(self) -> None:
@@ -422,7 +422,7 @@ class SessionFiles:
             self.lrms,
             self.staging,
         ):  # the payload may have made anything of any of them
-            beneath.remove_tree(path)
+            confined_fs.remove_tree(path)
 
     def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:
         """
@@ -432,7 +432,7 @@ class SessionFiles:
             UnsafePath: the payload left a link in its way.
         """
         for log, data in logs.items():
-            with beneath.parent_of(self.path, f"{name}/{log}", create=True) as (fd, last):
+            with confined_fs.parent_of(self.path, f"{name}/{log}", create=True) as (fd, last):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(last, dir_fd=fd)
                 out = os.open(

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir import atomic
+from arex.credentials.credential_files import path_of
 from arex.credentials.file import LARGEST
-from arex.credentials.kept import path_of
 from arex.errors import CorruptFile, CredentialError
 from arex.model.ids import JobId
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from arex.clock import Clock
-from arex.controldir import beneath
+from arex.controldir import confined_fs
 from arex.controldir.layout import Place
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.errors import CorruptFile
@@ -153,7 +153,7 @@ class JobContext:
     def remove_staging(self) -> None:
         """Remove what staging had beside the session directory."""
         if (session := self._own_session()) is not None:
-            beneath.remove_tree(session.staging)
+            confined_fs.remove_tree(session.staging)
 
     def _own_session(self) -> SessionFiles | None:
         try:

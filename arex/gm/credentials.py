@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir import atomic, codec
+from arex.credentials.credential_files import Kept, hand_out, look, path_of
 from arex.credentials.file import LARGEST
-from arex.credentials.kept import Kept, hand_out, look, path_of
 from arex.errors import ArexError, CorruptFile, CredentialError
 from arex.gm.context import Job, JobContext, Services
 from arex.gm.steps import Wait

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import beneath, codec
+from arex.controldir import codec, confined_fs
 from arex.errors import CorruptFile, UnsafePath
 from arex.gm.context import JobContext
 from arex.jobdesc.control.filelists import Ending, input_entries, kept_inputs, local_from, output_entries
@@ -106,7 +106,9 @@ def rewrite(context: JobContext, local: JobLocal, ending: Ending) -> JobLocal:
 def for_restart(context: JobContext) -> None:
     """Lists for another try: without the inputs that are here and the outputs that are delivered."""
     _, inputs, made = from_description(context)
-    here = [entry for entry in inputs if entry.pfn == "/" or beneath.size_of(context.session.path, entry.pfn) is None]
+    here = [
+        entry for entry in inputs if entry.pfn == "/" or confined_fs.size_of(context.session.path, entry.pfn) is None
+    ]
     sent = {(entry.pfn, entry.lfn) for entry in context.store.read_entries(context.job.id, "output_status") or []}
     left = [entry for entry in made if (entry.pfn, entry.lfn) not in sent]
     context.store.put_entries(context.job.id, "input", here)
@@ -136,7 +138,7 @@ def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
             found.append(entry)
     for entry in found:
         if entry.pfn != "/":
-            beneath.parts_of(entry.pfn)
+            confined_fs.parts_of(entry.pfn)
     return found
 
 
@@ -162,12 +164,12 @@ def keep(session: Path, entries: Sequence[FileEntry]) -> None:
         OSError: something could not be removed.
     """
     if all(entry.pfn != "/" for entry in entries):
-        beneath.keep_only(session, [entry.pfn for entry in entries])
+        confined_fs.keep_only(session, [entry.pfn for entry in entries])
 
 
 def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
     with contextlib.suppress(FileNotFoundError):
-        with os.fdopen(beneath.open_file(session, entry.pfn[2:]), "rb") as stream:
+        with os.fdopen(confined_fs.open_file(session, entry.pfn[2:]), "rb") as stream:
             data = stream.read(_MOST_LIST + 1)
         if len(data) > _MOST_LIST:
             raise UnsafePath(f"{entry.pfn[1:]}: a list of outputs may have {_MOST_LIST} bytes at most")
@@ -182,7 +184,7 @@ def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
 
 def _walk(session: Path, entry: FileEntry) -> list[FileEntry]:
     """All regular files below a directory, each to the same name below the target."""
-    top = session if entry.pfn == "/" else session.joinpath(*beneath.parts_of(entry.pfn))
+    top = session if entry.pfn == "/" else session.joinpath(*confined_fs.parts_of(entry.pfn))
     target = entry.lfn.rstrip("/")
     found = []
     for directory, _, names in os.walk(top):

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from arex.aio import in_thread
-from arex.controldir import beneath
+from arex.controldir import confined_fs
 from arex.errors import UnsafePath
 from arex.staging.disk import journal
 from arex.staging.disk.session import SessionReader
@@ -34,7 +34,7 @@ class Upload(Transfer):
 
     async def _open(self) -> int:
         try:
-            return await in_thread(beneath.open_file, self.stage.staging.session, self.entry.pfn)
+            return await in_thread(confined_fs.open_file, self.stage.staging.session, self.entry.pfn)
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
         except OSError as exc:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, beneath
+from arex.controldir import atomic, confined_fs
 from arex.errors import CorruptFile, UnsafePath
 from arex.model.ids import LocalId
 from lrms.attempt.record import UnreadableRecord, parse_done, read_done, read_file
@@ -205,7 +205,7 @@ def take_in(rundir: Path, session: Path, *, certain: bool = False) -> bool:
     _remove(rundir, ("before.", "half.", "in."))
     atomic.put(str(rundir / "done"), text.encode())
     if ready:
-        beneath.remove_tree(rundir / BACK)
+        confined_fs.remove_tree(rundir / BACK)
     return True
 
 
@@ -264,7 +264,7 @@ def _make_links(back: Path) -> None:
         raise CorruptFile(back / "links", "their names did not come back")
     words = os.fsdecode(data).split("\0")
     for name, target in zip(words[:-1:2], words[1::2], strict=True):
-        with beneath.parent_of(back / "session", name) as (fd, last), contextlib.suppress(FileExistsError):
+        with confined_fs.parent_of(back / "session", name) as (fd, last), contextlib.suppress(FileExistsError):
             os.symlink(target, last, dir_fd=fd)
 
 
@@ -300,7 +300,7 @@ def forget(rundir: Path) -> None:
 def _remove(rundir: Path, beginnings: tuple[str, ...]) -> None:
     for name in os.listdir(rundir):  # noqa: PTH208 - names are all that is wanted
         if name.startswith(beginnings):
-            beneath.remove_tree(rundir / name)
+            confined_fs.remove_tree(rundir / name)
 
 
 def _read(path: Path) -> bytes | None:

@@ -27,7 +27,7 @@ from arex.controldir.layout import FlatLayout, Place
 from arex.controldir.store import ControlDir
 from arex.model.ids import JobId
 from plugins.local import LocalPlugin
-from plugins.submission import Submitted
+from plugins.local.submission import Submitted
 from tests.clusters.wrappers import Wrappers
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]

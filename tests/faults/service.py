@@ -21,7 +21,7 @@ from arex.controldir.store import ControlDir
 from arex.model.ids import JobId, new_job_id
 from arex.model.state import State, Status
 from plugins.local import LocalPlugin
-from plugins.submission import Refused, Submitted
+from plugins.local.submission import Refused, Submitted
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 NOBODY: Final = 65534

@@ -20,7 +20,7 @@ from arex.controldir import atomic
 from arex.controldir.layout import FlatLayout, Place
 from arex.controldir.store import ControlDir
 from plugins.local import LocalPlugin
-from plugins.submission import Submitted
+from plugins.local.submission import Submitted
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 JOBS = int(os.environ.get("AREX_FAULT_JOBS", "200"))

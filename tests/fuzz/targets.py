@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import beneath, codec
+from arex.controldir import codec, confined_fs
 from arex.errors import ArexError
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.adl.writer import write_adl
@@ -72,7 +72,7 @@ def accepted(one: JobDescription) -> None:
         if name != "/" and ".." in name.split("/"):
             raise Broken(f"a name leads out of the session directory: {entry.pfn!r}")
         if name != "/":
-            beneath.parts_of(name)
+            confined_fs.parts_of(name)
     grami = build_grami(one, local_from(one), jobid=JobId("x"), session=Path("/s"), controldir=Path("/c"))
     if parse_grami(dump_grami(grami)).args != grami.args:
         raise Broken("the arguments do not survive .grami")

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Final
 
-from arex.controldir import beneath, codec
+from arex.controldir import codec, confined_fs
 from arex.controldir.cksum import cksum
 from arex.controldir.layout import Mark
 from arex.gm import credentials
@@ -79,7 +79,7 @@ def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None
         return True
     if confirmed is not None and entry.pfn not in confirmed:
         return False
-    size = beneath.size_of(context.session.path, entry.pfn)
+    size = confined_fs.size_of(context.session.path, entry.pfn)
     if size is None:
         return False
     if not _ANNOUNCED.fullmatch(entry.lfn):
@@ -90,7 +90,7 @@ def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None
     if wanted and size < int(wanted):
         return False
     if crc and confirmed is None:
-        fd = beneath.open_file(context.session.path, entry.pfn)
+        fd = confined_fs.open_file(context.session.path, entry.pfn)
         with os.fdopen(fd, "rb") as stream:
             if cksum(stream) != int(crc):
                 return "Delivered file has wrong checksum."

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from arex.controldir import atomic, beneath
+from arex.controldir import atomic, confined_fs
 from arex.gm import attempt, credentials
 from arex.gm.context import JobContext
 from arex.gm.steps import (
@@ -79,7 +79,7 @@ def _make_ready(context: JobContext) -> Grami:
     if context.store.read(job.id, "grami") != data:  # clients write the same
         context.store.put(job.id, "grami", data)
     for name in _executables(context.description):
-        beneath.make_executable(session.path, name)
+        confined_fs.make_executable(session.path, name)
     for path in (session.diag, session.comment):
         atomic.touch(str(path))
     return grami

@@ -24,7 +24,7 @@ from typing import Final, Self
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.values import CacheDir
-from arex.controldir import atomic, beneath, codec, hostlock
+from arex.controldir import atomic, codec, confined_fs, hostlock
 from arex.errors import CacheUnavailable, CorruptFile
 from arex.model.ids import JobId
 from arex.staging.disk import journal
@@ -108,7 +108,7 @@ class Cache:
     async def release(self, job: JobId) -> None:
         """Remove the links of a job; its files may be cleaned away from now on."""
         for directory in self._directories:
-            await asyncio.to_thread(beneath.remove_tree, directory.path / "joblinks" / job)
+            await asyncio.to_thread(confined_fs.remove_tree, directory.path / "joblinks" / job)
 
     def _place(self, url: str) -> tuple[CacheDir, Path]:
         """Where the copy of a URL is; or where it goes, which is the same for every process."""
@@ -251,13 +251,13 @@ class Cached:
         directory = self.directory
         if copy or executable or directory.link == "." or directory.readonly:
             return self._copy(session, pfn, 0o700 if executable else 0o600)
-        link = directory.path / "joblinks" / job / "/".join(beneath.parts_of(pfn))
+        link = directory.path / "joblinks" / job / "/".join(confined_fs.parts_of(pfn))
         link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         atomic.remove(str(link))
         os.link(self.path, link)
         self._used()
-        seen = Path(directory.link) / "joblinks" / job / "/".join(beneath.parts_of(pfn)) if directory.link else link
-        with beneath.parent_of(session, pfn, create=True) as (fd, last):
+        seen = Path(directory.link) / "joblinks" / job / "/".join(confined_fs.parts_of(pfn)) if directory.link else link
+        with confined_fs.parent_of(session, pfn, create=True) as (fd, last):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(last, dir_fd=fd)
             os.symlink(seen, last, dir_fd=fd)
@@ -270,7 +270,7 @@ class Cached:
         try:
             shutil.copyfile(self.path, half)
             half.chmod(mode)
-            with beneath.parent_of(session, pfn, create=True) as (fd, last):
+            with confined_fs.parent_of(session, pfn, create=True) as (fd, last):
                 os.rename(half, last, dst_dir_fd=fd)
         except BaseException:
             atomic.remove(str(half))

@@ -18,7 +18,7 @@ from typing import Final
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.values import SpaceMethod
-from arex.controldir import atomic, beneath, hostlock
+from arex.controldir import atomic, confined_fs, hostlock
 from arex.model.ids import JobId
 from arex.staging.disk.cache import STALE_S, CachedFile, cached_files
 
@@ -131,7 +131,7 @@ class Cleaner:
             jobs = sorted(JobId(path.name) for path in (root / "joblinks").iterdir())
             dead = [job for job in jobs if not self._is_live(job)]
             for job in () if dry_run else dead:
-                beneath.remove_tree(root / "joblinks" / job)
+                confined_fs.remove_tree(root / "joblinks" / job)
             return dead
         return []
 

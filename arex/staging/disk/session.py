@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from arex.aio import in_thread, settled
-from arex.controldir import atomic, beneath
+from arex.controldir import atomic, confined_fs
 from arex.errors import UnsafePath
 from arex.staging.disk import journal
 from arex.staging.disk.journal import Journal
@@ -132,7 +132,7 @@ class SessionWriter:
             directories.setdefault(arrival.pfn.rpartition("/")[0], []).append(number)
         for numbers in directories.values():
             try:
-                with beneath.parent_of(self._session, ready[numbers[0]].pfn, create=True) as (fd, _):
+                with confined_fs.parent_of(self._session, ready[numbers[0]].pfn, create=True) as (fd, _):
                     for number in numbers:
                         outcomes[number] = _renamed(self._journal.part_of(ready[number].pfn), ready[number].pfn, fd)
             except (OSError, UnsafePath) as exc:
@@ -153,7 +153,7 @@ class SessionWriter:
 
 def _renamed(part: str, pfn: str, directory: int) -> Exception | None:
     try:
-        os.rename(part, beneath.parts_of(pfn)[-1], dst_dir_fd=directory)
+        os.rename(part, confined_fs.parts_of(pfn)[-1], dst_dir_fd=directory)
     except (OSError, UnsafePath) as exc:
         return exc
     return None
@@ -185,13 +185,13 @@ def into_place(session: Path, pfn: str, part: Path) -> None:
         UnsafePath: a link on the way.
         OSError: a directory has the name.
     """
-    with beneath.parent_of(session, pfn, create=True) as (fd, last):
+    with confined_fs.parent_of(session, pfn, create=True) as (fd, last):
         os.rename(part, last, dst_dir_fd=fd)
 
 
 def link(session: Path, pfn: str, target: Path) -> None:
     """A symbolic link, in the place of whatever has the name; raises UnsafePath and OSError."""
-    with beneath.parent_of(session, pfn, create=True) as (fd, last):
+    with confined_fs.parent_of(session, pfn, create=True) as (fd, last):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(last, dir_fd=fd)
         os.symlink(target, last, dir_fd=fd)
@@ -199,7 +199,7 @@ def link(session: Path, pfn: str, target: Path) -> None:
 
 def clear(session: Path, pfn: str) -> None:
     """Remove what has the name of a file that is about to come; raises UnsafePath and OSError."""
-    with contextlib.suppress(FileNotFoundError), beneath.parent_of(session, pfn) as (fd, last):
+    with contextlib.suppress(FileNotFoundError), confined_fs.parent_of(session, pfn) as (fd, last):
         info = os.stat(last, dir_fd=fd, follow_symlinks=False)
         if stat.S_ISDIR(info.st_mode):
             shutil.rmtree(last, dir_fd=fd)
@@ -210,7 +210,7 @@ def clear(session: Path, pfn: str) -> None:
 def found(session: Path, pfn: str) -> os.stat_result | None:
     """A regular file of that name, or None."""
     try:
-        with beneath.parent_of(session, pfn) as (fd, last):
+        with confined_fs.parent_of(session, pfn) as (fd, last):
             info = os.stat(last, dir_fd=fd, follow_symlinks=False)
     except (FileNotFoundError, UnsafePath):
         return None

@@ -209,7 +209,7 @@ def test_waiting_ends_with_the_job_and_has_its_result(user: User, monkeypatch: p
         (user.home / "ctl" / f"job.{job}.failed").write_text("LRMS error: (1) no\n")
         user.move(job, State.FINISHED)
 
-    monkeypatch.setattr("plugins.follow.time.sleep", end)
+    monkeypatch.setattr("plugins.local.follow.time.sleep", end)
 
     said = user.run("arcsub", "--wait", "-e", HELLO)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arex.config import codec
-from arex.config.known import typed
+from arex.config.arc_options import typed
 from arex.config.model import BLOCKS
 from arex.config.record import Option, options
 from arex.config.values import DefaultTtl, LogLevel, LrmsChoice, MaxJobs, SessionDir, StateCallout

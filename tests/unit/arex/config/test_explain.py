@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from arex.config.arc_options import kinds, names, typed
 from arex.config.explain import commented_file, explain, reference_markdown
-from arex.config.known import kinds, names, typed
 from arex.config.load import load
 from arex.errors import ConfigError
 

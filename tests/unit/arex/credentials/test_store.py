@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from arex.credentials import kept
+from arex.credentials import credential_files
 from arex.credentials.store import Store, Tidied
 from arex.errors import CredentialError
 from arex.model.ids import JobId
@@ -196,11 +196,11 @@ def test_owners_are_written_as_arc_escapes_them(store: Store) -> None:
 
 def test_a_file_is_read_once_a_change(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     path = store.path(store.keep(ME, b"opaque-token", job(1)))
-    first = kept.look(str(path))
-    monkeypatch.setattr("arex.credentials.kept._read", lambda *_: pytest.fail("read again"))
+    first = credential_files.look(str(path))
+    monkeypatch.setattr("arex.credentials.credential_files._read", lambda *_: pytest.fail("read again"))
 
     assert first is not None
-    assert first is kept.look(str(path))
+    assert first is credential_files.look(str(path))
     monkeypatch.undo()
     store.renew(path.relative_to(store.directory).as_posix().replace("/", ""), ME, b"-----BEGIN", job(1))
-    assert kept.look(str(path)) is None
+    assert credential_files.look(str(path)) is None

@@ -12,7 +12,7 @@ from arex.errors import ControlDirError
 from arex.jobdesc.client.complete import ClientUpload
 from arex.model.ids import JobId
 from plugins.local import LocalPlugin
-from plugins.upload import confirm, lock
+from plugins.local.upload import confirm, lock
 
 
 @pytest.fixture

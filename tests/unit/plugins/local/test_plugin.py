@@ -18,10 +18,10 @@ from arex.model.local import JobLocal
 from arex.model.state import State, Status
 from plugins import load
 from plugins.local import LocalPlugin
-from plugins.status import ClientState
-from plugins.submission import Refused, Submitted
-from plugins.view import Output
-from tests.unit.plugins.conftest import SUBJECT
+from plugins.local.status import ClientState
+from plugins.local.submission import Refused, Submitted
+from plugins.local.view import Output
+from tests.unit.plugins.local.conftest import SUBJECT
 
 SLEEP = "&(executable=/bin/sleep)(arguments=9)(stdout=out.txt)(jobname=sleeper)"
 

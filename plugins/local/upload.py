@@ -18,8 +18,8 @@ from arex.jobdesc.client.complete import ClientUpload
 from arex.jobdesc.control.filelists import pfn
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
-from plugins.follow import Sleep
-from plugins.submission import copy_in
+from plugins.local.follow import Sleep
+from plugins.local.submission import copy_in
 
 _STALE_S: Final = 30.0
 _ATTEMPTS: Final = 10

@@ -21,11 +21,12 @@ from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.model import InputFile
 from arex.model.ids import JobId
 from arex.model.state import Status
-from plugins.local import LocalPlugin, Outcome
-from plugins.submission import Refused, Submitted
+from plugins.local import LocalPlugin
+from plugins.local.plugin import Outcome
+from plugins.local.submission import Refused, Submitted
 from tests import environments
 from tests.fakes.clock import FakeClock
-from tests.unit.plugins.conftest import SUBJECT
+from tests.unit.plugins.local.conftest import SUBJECT
 
 FIXTURES = environments.DATA / "fixtures"
 HELLO = '&(executable=/bin/echo)(arguments="hello world")(stdout=out.txt)(jobname=hello)'
@@ -185,7 +186,7 @@ def test_a_process_killed_at_any_write_leaves_a_whole_job_or_none(
         original(path, data, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(atomic, "put", count)
-    monkeypatch.setattr("plugins.submission.Writer._undo", lambda *_: None)
+    monkeypatch.setattr("plugins.local.submission.Writer._undo", lambda *_: None)
     complete = {"description", "local", "grami", "input_status"}
     try:
         plugin.submit(HELLO)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, beneath
+from arex.controldir import atomic, confined_fs
 from arex.errors import ControlDirError, UnsafePath
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -20,7 +20,7 @@ _CHUNK: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class SessionEntry:
     """A name in a session directory."""
 
     name: str  #: relative to what was listed
@@ -40,7 +40,7 @@ class Fetched:
     skipped: list[str] = field(default_factory=list)
 
 
-def listing(session: Path, name: str = "", *, recursive: bool = False) -> Iterator[Entry]:
+def listing(session: Path, name: str = "", *, recursive: bool = False) -> Iterator[SessionEntry]:
     """
     Entries of a directory, in order of name; or the one file that is named.
 
@@ -63,19 +63,19 @@ def listing(session: Path, name: str = "", *, recursive: bool = False) -> Iterat
 def _open_directory(session: Path, name: str) -> int:
     if not name.strip("/."):
         return os.open(session, _DIRECTORY)
-    with beneath.parent_of(session, name) as (fd, last):
+    with confined_fs.parent_of(session, name) as (fd, last):
         info = os.stat(last, dir_fd=fd, follow_symlinks=False)
         if not stat.S_ISDIR(info.st_mode):
             raise NotADirectoryError(name)
         return os.open(last, _DIRECTORY, dir_fd=fd)
 
 
-def _single(session: Path, name: str) -> Entry:
-    with beneath.parent_of(session, name) as (fd, last):
+def _single(session: Path, name: str) -> SessionEntry:
+    with confined_fs.parent_of(session, name) as (fd, last):
         return _entry(last, os.stat(last, dir_fd=fd, follow_symlinks=False))
 
 
-def _list(fd: int, prefix: str, *, recursive: bool) -> Iterator[Entry]:
+def _list(fd: int, prefix: str, *, recursive: bool) -> Iterator[SessionEntry]:
     with os.scandir(fd) as entries:
         found = sorted((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
     for name, info in found:
@@ -88,9 +88,9 @@ def _list(fd: int, prefix: str, *, recursive: bool) -> Iterator[Entry]:
                 os.close(child)
 
 
-def _entry(name: str, info: os.stat_result) -> Entry:
+def _entry(name: str, info: os.stat_result) -> SessionEntry:
     kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
-    return Entry(
+    return SessionEntry(
         name=name,
         kind=kinds.get(stat.S_IFMT(info.st_mode), "other"),
         size=info.st_size,
@@ -124,7 +124,7 @@ def fetch(session: Path, target: Path, *, force: bool = False) -> Fetched:
             return _fetch(source, target)
         except BaseException:
             if made:
-                beneath.remove_tree(target)
+                confined_fs.remove_tree(target)
             raise
     finally:
         os.close(source)

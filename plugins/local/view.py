@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from arex.clock import Clock, SystemClock
 from arex.config.model import Configuration
-from arex.controldir import beneath, fifo
+from arex.controldir import confined_fs, fifo
 from arex.controldir.layout import LAYOUTS, Place
 from arex.controldir.store import ControlDir
 from arex.errors import ArexError, ControlDirError, JobRefused, NoSuchJob
 from arex.model.ids import JobId, job_id
-from plugins import follow
-from plugins.status import ClientState, JobStatus, read_status
+from plugins.local import follow
+from plugins.local.status import ClientState, JobStatus, read_status
 
 if TYPE_CHECKING:
-    from plugins import session
+    from plugins.local import session
 
 
 class Output(StrEnum):
@@ -110,7 +110,7 @@ class View:
         seen: dict[JobId, tuple[object, ...]] = {}
         last: dict[JobId, JobStatus] = {}
         open_jobs = [job_id(one) for one in ids]
-        pace = follow.Pace(self._pause)
+        pace = follow.PollInterval(self._pause)
         while open_jobs:
             for job in list(open_jobs):
                 trace = self._trace(job)
@@ -152,27 +152,27 @@ class View:
 
     def fetch(self, job: str, target: Path, *, force: bool = False) -> session.Fetched:
         """
-        Copy the results of a job that has ended; see ``plugins.session.fetch``.
+        Copy the results of a job that has ended; see ``plugins.local.session.fetch``.
 
         Raises:
             NoSuchJob, NotYourJob, ControlDirError
             JobRefused: it has not ended.
         """
-        from plugins import session  # noqa: PLC0415 - most commands touch no session
+        from plugins.local import session  # noqa: PLC0415 - most commands touch no session
 
         status = self.one(job)
         if not status.state.final:
             raise JobRefused(f"Job has not finished yet: it is {status.state}")
         return session.fetch(session_of(status), target, force=force)
 
-    def ls(self, job: str, name: str = "", *, recursive: bool = False) -> list[session.Entry]:
+    def ls(self, job: str, name: str = "", *, recursive: bool = False) -> list[session.SessionEntry]:
         """
         What is in the session directory, or in one directory of it.
 
         Raises:
             NoSuchJob, NotYourJob, ControlDirError, UnsafePath: there is nothing of that name.
         """
-        from plugins import session  # noqa: PLC0415 - as above
+        from plugins.local import session  # noqa: PLC0415 - as above
 
         return [*session.listing(session_of(self.one(job)), name, recursive=recursive)]
 
@@ -188,7 +188,7 @@ class View:
             UnsafePath: it is not a regular file, or leads out of the session directory.
         """
         tail = self.tail(job, what, patient=followed)
-        return follow.contents(tail, lambda: not followed or self._ended(JobId(job)), follow.Pace(self._pause))
+        return follow.contents(tail, lambda: not followed or self._ended(JobId(job)), follow.PollInterval(self._pause))
 
     def tail(self, job: str, what: Output | str = Output.STDOUT, *, patient: bool = True) -> follow.Tail:
         """
@@ -204,7 +204,7 @@ class View:
             try:
                 if what == Output.LOG:
                     return os.open(self.store.layout.job_file(status.id, "errors"), os.O_RDONLY | os.O_CLOEXEC)
-                return beneath.open_file(session_of(status), name)
+                return confined_fs.open_file(session_of(status), name)
             except FileNotFoundError as exc:
                 if patient:
                     return None

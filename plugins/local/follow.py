@@ -18,7 +18,7 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)  # noqa: TID251 - a command that waits, no event loop here
 
 
-class Pace:
+class PollInterval:
     """The time until the next look: grows while nothing happens."""
 
     def __init__(self, pause: Sleep = sleep) -> None:
@@ -56,7 +56,7 @@ class Tail:
             self._fd = None
 
 
-def contents(tail: Tail, ended: Callable[[], bool], pace: Pace) -> Iterator[bytes]:
+def contents(tail: Tail, ended: Callable[[], bool], pace: PollInterval) -> Iterator[bytes]:
     """What is in a file and what is added to it, until ``ended`` and its end is reached; closes it."""
     try:
         while True:

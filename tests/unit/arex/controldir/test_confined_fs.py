@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arex.controldir import beneath
+from arex.controldir import confined_fs
 from arex.errors import UnsafePath
 
 
@@ -41,28 +41,28 @@ def _all(path: Path) -> list[str]:
     ("name", "parts"), [("a", ("a",)), ("/a/b", ("a", "b")), ("./a//b/", ("a", "b")), ("a/./b", ("a", "b"))]
 )
 def test_a_name_is_its_parts(name: str, parts: tuple[str, ...]) -> None:
-    assert parts == beneath.parts_of(name)
+    assert parts == confined_fs.parts_of(name)
 
 
 @pytest.mark.parametrize("name", ["", "/", ".", "./", "..", "a/..", "../a", "a/../../b", "a\0b", "/.."])
 def test_a_name_that_leads_out_is_unsafe(name: str) -> None:
     with pytest.raises(UnsafePath):
-        beneath.parts_of(name)
+        confined_fs.parts_of(name)
 
 
 @pytest.mark.parametrize("name", ["link/precious", "dir/link/precious", "filelink", "link", "dir/link/below/more"])
 def test_no_link_is_followed(root: Path, name: str) -> None:
     with pytest.raises(UnsafePath):
-        beneath.open_file(root, name)
+        confined_fs.open_file(root, name)
     with pytest.raises(UnsafePath):
-        beneath.open_file(root, name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, create_parents=True)
-    assert beneath.size_of(root, name) is None
-    assert not beneath.make_executable(root, name)
+        confined_fs.open_file(root, name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, create_parents=True)
+    assert confined_fs.size_of(root, name) is None
+    assert not confined_fs.make_executable(root, name)
 
 
 def test_a_link_in_the_place_of_the_root_is_not_followed(root: Path) -> None:
     with pytest.raises(UnsafePath):
-        beneath.open_file(root / "link", "precious")
+        confined_fs.open_file(root / "link", "precious")
 
 
 def test_a_link_to_a_scratch_directory_of_the_same_name_is(root: Path, tmp_path: Path) -> None:
@@ -72,21 +72,21 @@ def test_a_link_to_a_scratch_directory_of_the_same_name_is(root: Path, tmp_path:
     (scratch / "out").write_text("so far")
     (tmp_path / "job").symlink_to(scratch)
 
-    with os.fdopen(beneath.open_file(tmp_path / "job", "out")) as stream:
+    with os.fdopen(confined_fs.open_file(tmp_path / "job", "out")) as stream:
         assert "so far" == stream.read()
 
     (tmp_path / "other").symlink_to(scratch)
     (root / "job").symlink_to("../scratch/job")
     for name in (tmp_path / "other", root / "job"):
         with pytest.raises(UnsafePath):
-            beneath.open_file(name, "out")
+            confined_fs.open_file(name, "out")
 
 
 def test_what_is_not_there_is_not_found(root: Path) -> None:
     for name in ("no", "no/file", "dir/no"):
         with pytest.raises(FileNotFoundError):
-            beneath.open_file(root, name)
-        assert beneath.size_of(root, name) is None
+            confined_fs.open_file(root, name)
+        assert confined_fs.size_of(root, name) is None
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe"])
@@ -97,22 +97,22 @@ def test_what_is_no_file_is_not_opened(root: Path, kind: str) -> None:
         (root / "odd").mkdir()
 
     with pytest.raises(UnsafePath, match="not a regular file"):
-        beneath.open_file(root, "odd")
+        confined_fs.open_file(root, "odd")
 
 
 def test_files_are_made_below_directories_that_are_made(root: Path) -> None:
-    fd = beneath.open_file(root, "new/deep/file", os.O_WRONLY | os.O_CREAT, 0o600, create_parents=True)
+    fd = confined_fs.open_file(root, "new/deep/file", os.O_WRONLY | os.O_CREAT, 0o600, create_parents=True)
     os.write(fd, b"abc")
     os.close(fd)
 
-    assert 3 == beneath.size_of(root, "/new/deep/file")
+    assert 3 == confined_fs.size_of(root, "/new/deep/file")
     assert 0o700 == stat.S_IMODE((root / "new" / "deep").stat().st_mode)
 
 
 def test_the_x_bit_is_added_for_the_owner(root: Path) -> None:
     (root / "file").chmod(0o640)
 
-    assert beneath.make_executable(root, "file")
+    assert confined_fs.make_executable(root, "file")
     assert 0o740 == stat.S_IMODE((root / "file").stat().st_mode)
 
 
@@ -133,7 +133,7 @@ def test_only_what_is_named_stays_and_nothing_outside_goes(
 ) -> None:
     before = _all(outside)
 
-    beneath.keep_only(root, keep)
+    confined_fs.keep_only(root, keep)
 
     assert left == _all(root)
     assert before == _all(outside)
@@ -144,34 +144,34 @@ def test_a_tree_goes_with_its_links_and_nothing_that_they_name(root: Path, outsi
     (root / "dir" / "deep").chmod(0)
     (root / "dir").chmod(0)
 
-    beneath.remove_tree(root)
+    confined_fs.remove_tree(root)
 
     assert not root.exists()
     assert before == _all(outside)
 
 
 def test_a_link_goes_and_what_it_names_stays(root: Path, outside: Path) -> None:
-    beneath.remove_tree(root / "link")
+    confined_fs.remove_tree(root / "link")
 
     assert not (root / "link").is_symlink()
     assert (outside / "precious").exists()
 
 
 def test_a_file_goes_as_a_tree_does(root: Path) -> None:
-    beneath.remove_tree(root / "file")
+    confined_fs.remove_tree(root / "file")
 
     assert not (root / "file").exists()
 
 
 @pytest.mark.parametrize("name", ["gone", "gone/deeper"])
 def test_a_tree_that_is_gone_is_gone(root: Path, name: str) -> None:
-    beneath.remove_tree(root / name)
+    confined_fs.remove_tree(root / name)
 
 
 def test_unsafe_names_to_keep_are_refused_before_anything_goes(root: Path) -> None:
     before = _all(root)
 
     with pytest.raises(UnsafePath):
-        beneath.keep_only(root, ["file", "../outside"])
+        confined_fs.keep_only(root, ["file", "../outside"])
 
     assert before == _all(root)

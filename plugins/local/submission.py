@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.controldir import atomic, beneath, codec, fifo
+from arex.controldir import atomic, codec, confined_fs, fifo
 from arex.controldir.store import ControlDir, SessionFiles
 from arex.errors import ArexError, ControlDirError, CredentialError, JobDescriptionError, JobRefused
 from arex.jobdesc.adl.acl import acl_document
@@ -34,7 +34,7 @@ from arex.model.local import JobLocal
 from arex.model.state import State, Status
 
 if TYPE_CHECKING:
-    from plugins.delegation import Delegations  # it needs sqlite3, which few submissions do
+    from plugins.local.delegation import Delegations  # it needs sqlite3, which few submissions do
 
 INTERFACE: Final = "org.nordugrid.internal"
 _ATTEMPTS: Final = 100
@@ -257,7 +257,7 @@ def copy_in(upload: ClientUpload, session: Path) -> None:
 
 def _create(session: Path, upload: ClientUpload, pieces: Iterable[bytes], *, executable: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    target = beneath.open_file(session, upload.name, flags, 0o700 if executable else 0o600, create_parents=True)
+    target = confined_fs.open_file(session, upload.name, flags, 0o700 if executable else 0o600, create_parents=True)
     try:
         for data in pieces:
             atomic.write_all(target, data)

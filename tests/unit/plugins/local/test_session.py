@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arex.errors import ControlDirError, UnsafePath
-from plugins.session import fetch, listing, stays_inside
+from plugins.local.session import fetch, listing, stays_inside
 
 
 @pytest.fixture

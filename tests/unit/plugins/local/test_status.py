@@ -14,7 +14,7 @@ from arex.config.values import SessionDir
 from arex.errors import NoSuchJob, UnsafePath
 from arex.model.state import State, Status
 from plugins.local import LocalPlugin
-from plugins.status import ClientState, JobStatus, client_state
+from plugins.local.status import ClientState, JobStatus, client_state
 from tests import environments
 from tests.fakes.clock import FakeClock
 

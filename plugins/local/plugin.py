@@ -26,15 +26,15 @@ from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.client.complete import ClientUpload, complete
 from arex.model.ids import JobId, is_job_id
 from arex.model.state import State
-from plugins import follow
-from plugins.status import ClientState, read_local
-from plugins.submission import Refused, Submitted, Writer
-from plugins.view import View, session_of
+from plugins.local import follow
+from plugins.local.status import ClientState, read_local
+from plugins.local.submission import Refused, Submitted, Writer
+from plugins.local.view import View, session_of
 
 if TYPE_CHECKING:
     from arex.credentials import Credential, Token
     from arex.credentials.store import Store
-    from plugins.delegation import Delegated, Delegations
+    from plugins.local.delegation import Delegated, Delegations
 
 Description = str | bytes | JobDescription
 #: What became of one description: a job, or why there is none.
@@ -75,10 +75,10 @@ class LocalPlugin(View):
     # --- who -----------------------------------------------------------------------------------------------------
 
     def _bring(self, path: Path) -> Credential | Token:
-        from arex.credentials import file, kept, token  # noqa: PLC0415 - most users have none
+        from arex.credentials import credential_files, file, token  # noqa: PLC0415 - most users have none
 
         data = file.content(path)
-        if not kept.is_certificate(data):
+        if not credential_files.is_certificate(data):
             brought: Credential | Token = token.from_bytes(data, f"the file {path}")
         else:
             brought = file.from_pem(path, data)
@@ -140,7 +140,7 @@ class LocalPlugin(View):
         return self.credential if self.credential is not None and self.credential.has_key else None
 
     def _delegations_of(self, given: Credential | Token) -> Delegations:
-        from plugins.delegation import Delegations  # noqa: PLC0415 - it needs sqlite3
+        from plugins.local.delegation import Delegations  # noqa: PLC0415 - it needs sqlite3
 
         return Delegations(self._credentials, self.subject, given)
 
@@ -358,7 +358,7 @@ class LocalPlugin(View):
         Raises:
             NoSuchJob, NotYourJob, ControlDirError, JobDescriptionError
         """
-        from plugins.upload import upload  # noqa: PLC0415 - few clients do this
+        from plugins.local.upload import upload  # noqa: PLC0415 - few clients do this
 
         status = self.one(job)
         try:
@@ -394,10 +394,10 @@ class LocalPlugin(View):
 
     def _fresh(self, id_: str) -> Credential | Token:
         """What is there to renew a credential from; a token does not take the place of a proxy."""
-        from arex.credentials import Token, kept  # noqa: PLC0415 - few clients do this
+        from arex.credentials import Token, credential_files  # noqa: PLC0415 - few clients do this
 
         old = self._credentials.read(id_)
-        token = old is not None and not kept.is_certificate(old)
+        token = old is not None and not credential_files.is_certificate(old)
         given: Credential | Token | None
         if self._brought is not None and isinstance(self._brought, Token) is token:
             given = self._brought
@@ -412,7 +412,7 @@ class LocalPlugin(View):
 
     def _pass_on(self, job: JobId, given: Delegated) -> None:
         """What a job says of its credential, and its copies; the service puts right what is busy now."""
-        from arex.credentials import kept  # noqa: PLC0415 - few clients do this
+        from arex.credentials import credential_files  # noqa: PLC0415 - few clients do this
 
         found = self.store.read_status(job)
         if found is None:
@@ -424,7 +424,7 @@ class LocalPlugin(View):
                 session = local.sessiondir
                 self.store.put_local(job, replace(local, delegexpiretime=given.expires))
         if given.proxy is not None and (found.status is None or found.status.state is not State.DELETED):
-            kept.hand_out(self.store, job, session, given.proxy)
+            credential_files.hand_out(self.store, job, session, given.proxy)
         if found.status is not None and found.status.pending:
             fifo.ring(self.store.root, job)
 

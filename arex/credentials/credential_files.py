@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, beneath
+from arex.controldir import atomic, confined_fs
 from arex.controldir.store import ControlDir
 from arex.credentials import token
 from arex.credentials.file import LARGEST, from_pem
@@ -105,10 +105,10 @@ def hand_out(store: ControlDir, job: JobId, session: Path | None, pem: bytes) ->
 
 
 def _replace(session: Path, old: bytes, new: bytes) -> None:
-    with os.fdopen(beneath.open_file(session, IN_SESSION), "rb") as stream:
+    with os.fdopen(confined_fs.open_file(session, IN_SESSION), "rb") as stream:
         if stream.read(LARGEST) != old:
             return
-    with beneath.parent_of(session, IN_SESSION) as (fd, name):
+    with confined_fs.parent_of(session, IN_SESSION) as (fd, name):
         temporary = f".{name}.~{os.getpid()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         out = os.open(temporary, flags, 0o600, dir_fd=fd)

@@ -18,9 +18,9 @@ from arex.controldir.layout import Place
 from arex.errors import CredentialError, JobRefused
 from arex.model.state import State, Status
 from plugins.local import LocalPlugin
-from plugins.submission import Submitted
+from plugins.local.submission import Submitted
 from tests import environments
-from tests.unit.plugins.conftest import SUBJECT
+from tests.unit.plugins.local.conftest import SUBJECT
 
 RECORDED = environments.DATA / "fixtures" / "_misc" / "sqlite" / "delegations_list.txt"
 LOCAL = "&(executable=/bin/true)"
