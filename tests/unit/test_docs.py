@@ -6,7 +6,7 @@ import ast
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -52,11 +52,20 @@ TELLING: Final = frozenset({
     "Fail", "Failed", "Held", "JobRefused", "StagingError", "SubmitRejected",
     "TransferError", "Wait", "Wreck", "_unreadable",
 })  # fmt: skip
+#: What a service that does not start or stop says.
+REFUSING: Final = frozenset({"AlreadyRunning", "ServiceError"})
 TOLD_IN: Final = ("arex/gm", "arex/staging", "lrms", "plugins", "arex/jobdesc/check.py")
 
 
 def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def failures() -> str:
+    """All pages that explain messages, as one text."""
+    pages = sorted((ROOT / "docs/admins/failures").glob("*.md"))
+    assert len(pages) > 1
+    return "\n".join(path.read_text(encoding="utf-8") for path in pages)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -95,22 +104,30 @@ def test_every_installed_command_is_on_the_page_of_commands() -> None:
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_of_arex_617_is_explained(reason: str) -> None:
-    assert reason in page("admins/failures.md")
+    assert reason in failures()
 
 
 def test_every_reason_that_the_code_gives_is_explained() -> None:
     """Constant parts of texts count; names and numbers in them do not."""
-    explained = page("admins/failures.md")
+    explained = failures()
 
-    assert [] == [f"{where}: {text}" for where, text in reasons() if text not in explained]
+    assert [] == [f"{where}: {text}" for where, text in reasons(TELLING, TOLD_IN) if text not in explained]
 
 
-def reasons() -> Iterator[tuple[str, str]]:
-    for name in TOLD_IN:
+def test_every_message_of_a_service_that_does_not_start_is_explained() -> None:
+    explained = failures()
+    messages = [*reasons(REFUSING, ("arex",))]
+
+    assert messages
+    assert [] == [f"{where}: {text}" for where, text in messages if text not in explained]
+
+
+def reasons(classes: Collection[str], places: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for name in places:
         top = ROOT / name
         for path in [top] if top.is_file() else sorted(top.rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_bytes())):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in TELLING:
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
                     yield from ((f"{path.name}:{node.lineno}", text) for text in fragments(node))
 
 
@@ -125,7 +142,7 @@ def fragments(call: ast.Call) -> Iterator[str]:
 def test_every_cause_of_an_end_is_explained(cause: EndCause) -> None:
     told = {EndCause.EXIT_CODE: "wrong exit code", EndCause.LOST: "Job died unexpectedly"}
 
-    assert told.get(cause, str(cause)) in page("admins/failures.md")
+    assert told.get(cause, str(cause)) in failures()
 
 
 def test_every_event_that_an_administrator_may_act_on_is_explained() -> None:
