@@ -1,10 +1,12 @@
-"""Work in threads that is over when we say so: a cancelled wait waits for it first."""
+"""Helpers for asyncio: work in threads that has ended when its wait ends, and wake-ups with a time-out."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
+
+from arex.clock import Clock
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -33,3 +35,25 @@ async def settled(work: Awaitable[_T]) -> _T:
 async def in_thread(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """``asyncio.to_thread`` that has ended when it returns or raises."""
     return await settled(asyncio.to_thread(function, *args, **kwargs))
+
+
+class WakeUp:
+    """An event with a time-out on a ``Clock``, for a task that works when it is called and also every so often."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Let the wait that goes on, or else the next one, end at once."""
+        self._event.set()
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Return when ``set`` is or was called, or after this many seconds."""
+        timer = None if seconds is None else self._clock.call_later(max(0.0, seconds), self._event.set)
+        try:
+            await self._event.wait()
+            self._event.clear()
+        finally:
+            if timer is not None:
+                timer.cancel()

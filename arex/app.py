@@ -268,7 +268,7 @@ class Service:
         last: tuple[object, ...] = ()
         while True:
             states = dict(manager.counts)
-            health = {name: client.words() for name, client in clients.items()}
+            health = {name: client.summary() for name, client in clients.items()}
             calls = {name: dict(client.backend.figures()) for name, client in clients.items()}
             unsure = {name: client.unsure for name, client in clients.items() if client.unsure}
             staging = dict(self._stager.figures())

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVarTuple
+
+_Ts = TypeVarTuple("_Ts")
+
+
+class Timer(Protocol):
+    """A call that is due later, as ``call_later`` returns it."""
+
+    def cancel(self) -> None:
+        """Do not make the call; no effect once it has been made."""
+        ...
 
 
 class Clock(Protocol):
@@ -18,6 +29,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
+    def call_later(self, seconds: float, callback: Callable[[*_Ts], object], *args: *_Ts) -> Timer:
+        """Call back on the event loop after this many seconds; at once, but not before this returns, for 0 or less."""
+        ...
+
 
 class SystemClock:
     def now(self) -> datetime:
@@ -30,6 +45,11 @@ class SystemClock:
         import asyncio  # noqa: PLC0415 - clients want the time only, and start in milliseconds
 
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[*_Ts], object], *args: *_Ts) -> Timer:
+        import asyncio  # noqa: PLC0415 - as above
+
+        return asyncio.get_running_loop().call_later(seconds, callback, *args)
 
 
 _: type[Clock] = SystemClock

@@ -47,6 +47,11 @@ class Lifetimes:
             due += self._services.settings.ttr
         heapq.heappush(self._due, (due, job))
 
+    @property
+    def known(self) -> int:
+        """Jobs whose time is known."""
+        return len(self._known)
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:

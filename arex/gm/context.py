@@ -9,8 +9,8 @@ A handler looks at one ``JobContext``, decides, and returns one ``Step``. It may
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -82,7 +82,6 @@ class Services:
     describe: Callable[[bytes], JobDescription]
     fragile: frozenset[str] = frozenset()  #: batch systems, in lower case, whose jobs die with this host
     room: Callable[[Path, str], str] = lambda _root, _owner: ""  #: why a session root takes no job of an owner now
-    phases: Mapping[JobId, str] = field(default_factory=dict)  #: letters of jobs in a batch system
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +91,7 @@ class JobContext:
     job: Job
     services: Services
     answer: Answer | None = None
+    phase: str = ""  #: letter of the job's state inside its batch system
     room: bool = True  #: off: as many jobs as ``maxjobs`` allows are active, so a new one stays where it is
     _description: JobDescription | None = None
 

@@ -173,5 +173,10 @@ class Limits:
     def running(self) -> int:
         return len(self._running.taken)
 
+    @property
+    def owners(self) -> int:
+        """Owners of whose jobs something is remembered."""
+        return len(self._owners)
+
     def _gate_of(self, owner: str) -> Gate:
         return self._owners.setdefault(owner, Gate(self.maxjobs.per_owner))

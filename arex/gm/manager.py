@@ -1,38 +1,30 @@
 """
-Whose turn it is: wake-ups, timers, limits, and the answers of the world outside.
+Whose turn it is: wake-ups, timers, limits, and the answers of batch systems and staging.
 
 A wake-up is a job id. A job is driven by one worker at a time, in a thread; woken meanwhile, it is driven again.
-Everything in this class runs on the event loop but ``_drive``.
+Everything in this class runs on the event loop but ``take_turns``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from arex.errors import ControlDirError, CorruptFile, StagingError
+from arex.aio import WakeUp, settled
+from arex.backoff import backoff_s
+from arex.errors import ControlDirError, StagingError
 from arex.gm import scan
 from arex.gm.batch.client import BatchClient
 from arex.gm.cleanup import Lifetimes
 from arex.gm.context import Job, JobContext, Services
 from arex.gm.machine import Resting
-from arex.gm.publishing import activity, evidence
-from arex.gm.steps import (
-    Answer,
-    AskCancel,
-    AskHold,
-    AskStage,
-    AskStatus,
-    AskSubmit,
-    Forget,
-    Wait,
-)
+from arex.gm.publishing.publisher import Publisher
+from arex.gm.steps import Answer, AskCancel, AskHold, AskStage, AskStatus, AskSubmit, Forget, Wait
+from arex.gm.tracking import Tracked, Tracking
 from arex.gm.worker import take_turns, unknown
 from arex.model.ids import JobId, LocalId
 from arex.model.report import Report
@@ -47,15 +39,16 @@ _EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHI
 #: Jobs that one worker drives in one go, at most.
 _TOGETHER: Final = 16
 #: Unknown jobs in line, beyond which the scan is the better way to find what is true.
-_MOST_RUNG: Final = 5000
-#: Documents written in one go.
-_PUBLISH: Final = 50
-_TROUBLE_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
+_MOST_UNKNOWN: Final = 5000
+#: Pauses before a job whose turn ended with an exception is driven again, seconds.
+_RETRY_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
+#: Before staging that has neither ended nor failed is asked for again.
+_STAGE_AGAIN_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanIntervals:
-    """Seconds between the things that happen by themselves."""
+    """Seconds between the scans of the control directory."""
 
     wakeup_s: float = 180.0  #: the scan that is the truth, and the heartbeat
     accepting_s: float | None = None  #: a scan of ``accepting/`` alone, where no events arrive
@@ -65,65 +58,52 @@ class GridManager:
     """All jobs of one control directory."""
 
     def __init__(
-        self, services: Services, clients: Mapping[str, BatchClient], stager: Stager, rhythm: ScanIntervals
+        self, services: Services, clients: Mapping[str, BatchClient], stager: Stager, intervals: ScanIntervals
     ) -> None:
         self._services = services
         self._store = services.store
         self._clients = clients
         self._stager = stager
-        self._rhythm = rhythm
-        self._jobs: dict[JobId, Job] = {}
-        self._counts: Counter[State] = Counter()
-        self._newcomers: dict[JobId, None] = {}
-        self._coming: set[JobId] = set()  #: let in under n1 of ``maxjobs``, but not looked at yet
+        self._intervals = intervals
+        self.tracking = Tracking()  #: to look at; only the manager and its publisher change it
         self._ready: asyncio.PriorityQueue[tuple[bool, int, JobId]] = asyncio.PriorityQueue()
         self._serial = itertools.count()
-        self._queued: set[JobId] = set()
-        self._busy: set[JobId] = set()
-        self._shown: set[JobId] = set()  #: their documents are being written
-        self._again: set[JobId] = set()
-        self._answers: dict[JobId, Answer] = {}
-        self._asked: dict[JobId, AskSubmit | AskCancel | AskStage] = {}
-        self._timers: dict[JobId, asyncio.TimerHandle] = {}
-        self._troubles: Counter[JobId] = Counter()
-        self._phases: dict[JobId, str] = {}
-        self._reports: dict[JobId, Report] = {}  #: not on disk yet
-        self._to_publish: dict[JobId, None] = {}
-        self._publish_now = asyncio.Event()
-        self._staging: dict[JobId, asyncio.Task[None]] = {}
-        self._left: asyncio.Queue[JobId] = asyncio.Queue()  #: they stage and run no more
+        self._ended: asyncio.Queue[JobId] = asyncio.Queue()  #: the stager may let go of what it keeps for them
+        self._publisher = Publisher(services, self.tracking, self._released)
         self._lifetimes = Lifetimes(services, self.look)
         self._tasks: asyncio.TaskGroup | None = None
-        self._rescan = asyncio.Event()
+        self._rescan = WakeUp(services.clock)
         self.scanned = asyncio.Event()  #: every job on disk at start has been taken up
-        services.phases = self._phases
 
     # --- wake-ups -----------------------------------------------------------------------------------------------
 
     def look(self, job: JobId) -> None:
         """Something may have happened to this job."""
-        if job in self._busy or job in self._shown:
-            self._again.add(job)
-        elif isinstance(self._asked.get(job), AskSubmit | AskCancel) and job not in self._answers:
-            return  # the answer that is on its way wakes it; a mark waits for the next state
-        elif job not in self._queued:
-            self._queued.add(job)
+        self._wake(self.tracking.of(job))
+
+    def _wake(self, record: Tracked) -> None:
+        if record.busy or record.publishing:
+            record.again = True
+        elif not record.queued and not record.awaits_answer:  # a mark waits for the next state
+            record.queued = True
+            self.tracking.queued += 1
             # those under way come before newcomers: a slot that is free should not wait for a thousand adoptions
-            self._ready.put_nowait((job not in self._jobs, next(self._serial), job))
+            self._ready.put_nowait((record.job is None, next(self._serial), record.id))
 
     def _arrived(self, job: JobId) -> None:
-        """A job on disk that we may not have yet: in, or into the line before the door."""
-        if job in self._busy:
-            self.look(job)
-        elif job not in self._jobs and self._may_adopt():
-            self._coming.add(job)
-            self.look(job)
-        elif job not in self._jobs:
-            self._newcomers.setdefault(job)
+        """A job on disk that may be new: admit it, or let it wait for ``maxjobs``."""
+        record = self.tracking.of(job)
+        if record.busy:
+            self._wake(record)
+        elif record.job is None and self._may_adopt():
+            self.tracking.admit(record)
+            self._wake(record)
+        elif record.job is None:
+            self.tracking.wait(record)
 
     def heard(self, job: JobId) -> None:
-        """Somebody rang for this job; a flood of ids that nobody knows costs a scan, not room for each of them."""
-        if job in self._jobs or max(len(self._queued), len(self._newcomers)) < _MOST_RUNG:
+        """A client says that something happened to this job; a flood of unknown ids costs a scan, not memory."""
+        if self.tracking.get(job) is not None or max(self.tracking.queued, self.tracking.waiting) < _MOST_UNKNOWN:
             self.look(job)
         else:
             self.rescan()
@@ -133,88 +113,39 @@ class GridManager:
         self._rescan.set()
 
     def answer(self, job: JobId, answer: Answer) -> None:
-        self._asked.pop(job, None)
-        self._answers[job] = answer
-        self.look(job)
+        """What a batch system or the stager was asked has been answered."""
+        record = self.tracking.of(job)
+        record.asked, record.answer = None, answer
+        self._wake(record)
 
     def reported(self, job: JobId, report: Report) -> None:
         """Queued, running, held, or something strange: what the owner sees of a job inside its batch system."""
-        self._phases[job] = str(report.phase)
-        self._reports[job] = report
-        self._to_publish[job] = None
-        self._publish_now.set()
-
-    async def _publishing(self) -> None:
-        """Documents of jobs whose phase has changed, a few at a time: thousands may have after a start."""
-        while True:
-            await self._publish_now.wait()
-            self._publish_now.clear()
-            while (records := self._publishable()) is not None:
-                self._shown.update(record.id for record in records)  # an older document must not follow a newer one
-                await asyncio.to_thread(self._publish, records)
-                self._shown.clear()
-                for record in records:
-                    self._released(record.id)
-
-    def _publishable(self) -> list[Job] | None:
-        """The next few, None if there are none; those that are in the middle of something come after it."""
-        free = (job for job in self._to_publish if job not in self._busy and job not in self._queued)
-        batch = list(itertools.islice(free, _PUBLISH))
-        if not batch:
-            return None
-        for job in batch:
-            del self._to_publish[job]
-        return [self._jobs[job] for job in batch if job in self._jobs]
-
-    def _released(self, job: JobId) -> None:
-        """Nobody works on the job any more: what came up meanwhile has its turn."""
-        if job in self._again:
-            self._again.discard(job)
-            self.look(job)
-        elif job in self._to_publish:
-            self._publish_now.set()
-
-    def _publish(self, records: list[Job]) -> None:
-        for record in records:
-            context = JobContext(job=record, services=self._services)
-            try:
-                if (report := self._reports.pop(record.id, None)) is not None:
-                    evidence.write(context.session, report, self._services.clock.now())
-                if not activity.shows(context, self._phases.get(record.id, "")):
-                    activity.publish(context)
-            except (OSError, CorruptFile) as exc:
-                log.warning(
-                    "the document of the job can't be written: %s", exc, extra={"event": "xml.failed", "job": record.id}
-                )
+        record = self.tracking.get(job)
+        if record is not None and record.job is not None:
+            self._publisher.note(record, report)
 
     def _may_adopt(self) -> bool:
         limit = self._services.limits.maxjobs.tracked
-        return limit is None or self.tracked + len(self._coming) < limit
+        return limit is None or self.tracking.active < limit
 
-    def _let_in(self) -> None:
-        while self._newcomers and self._may_adopt():
-            newcomer = next(iter(self._newcomers))
-            del self._newcomers[newcomer]
-            self._arrived(newcomer)
-
-    @property
-    def tracked(self) -> int:
-        """Jobs that count against n1 of ``maxjobs``."""
-        return len(self._jobs) - self._counts[State.CANCELING]
+    def _admit_waiting(self) -> None:
+        while self._may_adopt() and (job := next(iter(self.tracking.line), None)) is not None:
+            self.tracking.wait_no_more(self.tracking.of(job))
+            self._arrived(job)
 
     @property
     def jobs(self) -> list[Job]:
         """All jobs that have not ended, as they were left by their last move."""
-        return list(self._jobs.values())
+        return [job for _, job in self.tracking.adopted()]
 
     @property
     def counts(self) -> Mapping[str, int]:
-        return {str(state): count for state, count in self._counts.items() if count > 0}
+        return {str(state): count for state, count in self.tracking.counts.items() if count > 0}
 
     @property
     def waiting_outside(self) -> int:
         """New jobs that ``maxjobs`` keeps in ``accepting/``."""
-        return len(self._newcomers)
+        return self.tracking.waiting
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -226,10 +157,10 @@ class GridManager:
                 tasks.create_task(self._worker(), name=f"worker {number}")
             tasks.create_task(self._scanning(), name="scan")
             tasks.create_task(self._lifetimes.run(), name="lifetimes")
-            tasks.create_task(self._publishing(), name="publish")
-            tasks.create_task(self._letting_go(), name="release")
-            if self._rhythm.accepting_s is not None:
-                tasks.create_task(self._polling_accepting(self._rhythm.accepting_s), name="scan accepting")
+            tasks.create_task(self._publisher.run(), name="publish")
+            tasks.create_task(self._releasing(), name="release")
+            if self._intervals.accepting_s is not None:
+                tasks.create_task(self._polling_accepting(self._intervals.accepting_s), name="scan accepting")
 
     async def _worker(self) -> None:
         while True:
@@ -239,173 +170,178 @@ class GridManager:
             while new and len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
                 new, _, job = self._ready.get_nowait()
                 jobs.append(job)
-            await _to_the_end(self._turns(jobs))
+            await settled(self._turns(jobs))
 
     async def _turns(self, jobs: list[JobId]) -> None:
-        contexts = [self._begin(job) for job in jobs]
-        rests = await asyncio.to_thread(take_turns, contexts)
-        for context, rest in zip(contexts, rests, strict=True):
-            job = context.job.id
-            self._busy.discard(job)
-            self._end(context, rest)
-            self._released(job)
+        records = [self.tracking.of(job) for job in jobs]
+        contexts = [self._begin(record) for record in records]
+        outcomes = await asyncio.to_thread(take_turns, contexts)
+        for record, context, outcome in zip(records, contexts, outcomes, strict=True):
+            self._end(record, context, outcome)
             for next_job in self._services.limits.next(context.job.local.subject or ""):
                 self.look(next_job)
-        self._let_in()
+        self._admit_waiting()
 
-    def _begin(self, job: JobId) -> JobContext:
-        self._queued.discard(job)
-        self._busy.add(job)
-        if (timer := self._timers.pop(job, None)) is not None:
-            timer.cancel()
-        if job not in self._jobs and self._may_adopt():
-            self._coming.add(job)
-        room = job in self._jobs or job in self._coming
+    def _begin(self, record: Tracked) -> JobContext:
+        record.queued, record.busy = False, True
+        self.tracking.queued -= 1
+        self._stop_timer(record)
+        if record.job is None and self._may_adopt():
+            self.tracking.admit(record)
+        room = record.job is not None or record.admitted
         if room:
-            self._newcomers.pop(job, None)
-        record = self._jobs.get(job) or unknown(job)
-        return JobContext(job=record, services=self._services, answer=self._answers.pop(job, None), room=room)
+            self.tracking.wait_no_more(record)
+        answer, record.answer = record.answer, None
+        job = record.job or unknown(record.id)
+        return JobContext(job=job, services=self._services, answer=answer, phase=record.phase, room=room)
 
-    def _end(self, context: JobContext, rest: Resting | Exception) -> None:
-        self._coming.discard(context.job.id)
-        if isinstance(rest, Exception):
-            self._trouble(context, rest)
+    def _end(self, record: Tracked, context: JobContext, outcome: Resting | Exception) -> None:
+        record.busy = False
+        self.tracking.driven(record)
+        if isinstance(outcome, Exception):
+            self._retry(record, context, outcome)
         else:
-            self._troubles.pop(context.job.id, None)
-            self._settle(context, rest)
+            record.failures = 0
+            self._rest(record, context.job, outcome)
+        self._released(record)
 
-    def _trouble(self, context: JobContext, exc: Exception) -> None:
-        """Nothing is lost: what is on disk holds, and the job is looked at again."""
-        job = context.job.id
-        self._keep(context.job)
-        if context.answer is not None and job not in self._answers:
-            self._answers[job] = context.answer
-        pause = _TROUBLE_S[min(self._troubles[job], len(_TROUBLE_S) - 1)]
-        self._troubles[job] += 1
-        self._after(job, pause)
+    def _released(self, record: Tracked) -> None:
+        """Nothing works on the job any more: what came up meanwhile has its turn."""
+        if record.again:
+            record.again = False
+            self._wake(record)
+        elif record.unpublished:
+            self._publisher.wake()
+        self.tracking.release(record)
+
+    def _retry(self, record: Tracked, context: JobContext, exc: Exception) -> None:
+        """Nothing is lost: what is on disk holds, and the job is driven again."""
+        self.tracking.keep(record, context.job)
+        if context.answer is not None and record.answer is None:
+            record.answer = context.answer
+        pause_s = backoff_s(record.failures, _RETRY_S)
+        record.failures += 1
+        self._after(record, pause_s)
         if isinstance(exc, OSError | ControlDirError):
-            log.warning("job waits, its files can't be handled: %s", exc, extra={"event": "job.trouble", "job": job})
+            facts = {"event": "job.trouble", "job": record.id}
+            log.warning("job waits, its files can't be handled: %s", exc, extra=facts)
         else:
-            facts = {"event": "job.bug", "job": job}
-            log.error("job waits, this is a fault of arex", exc_info=exc, extra=facts)
+            log.error("job waits, this is a fault of arex", exc_info=exc, extra={"event": "job.bug", "job": record.id})
 
     # --- after a turn -------------------------------------------------------------------------------------------
 
-    def _settle(self, context: JobContext, rest: Resting) -> None:
-        job = context.job
+    def _rest(self, record: Tracked, job: Job, rest: Resting) -> None:
+        """The job has come to rest: see to whatever wakes it again."""
         if not isinstance(rest, AskStage):
-            self._stop_staging(job.id)  # the job was cancelled, or has moved on
+            self._stop_staging(record)  # the job was cancelled, or has moved on
         if isinstance(rest, Forget) or job.state not in ACTIVE:
-            self._drop(job, job.local.subject or "")
-            if isinstance(rest, Wait) and rest.seconds is not None:
-                self._after(job.id, rest.seconds)
-            elif job.state is State.UNDEFINED and job.place is not None and not isinstance(rest, Forget):
-                self._newcomers.setdefault(job.id)
-            elif not isinstance(rest, Forget) and job.state is not State.UNDEFINED:
-                self._lifetimes.note(job.id, job.state, job.local)
+            self._drop(record, job)
+            self._after_the_end(record, job, rest)
             return
-        self._keep(job)
+        self.tracking.keep(record, job)
         if job.state not in RUNNING and not (job.state is State.PREPARING and job.status.pending):
             self._services.limits.left_batch(job.id)
         if job.state is State.FINISHING:  # out of the line of its owner, if it was cancelled there
             self._services.limits.started(job.id, job.local.subject or "")
-        self._wait_for(job.id, rest)
+        self._wait_for(record, rest)
 
-    def _wait_for(self, job: JobId, rest: Resting) -> None:
+    def _after_the_end(self, record: Tracked, job: Job, rest: Resting) -> None:
+        """What is FINISHED, DELETED, or not adopted may still have to be looked at."""
+        if isinstance(rest, Forget):
+            return
+        if isinstance(rest, Wait) and rest.seconds is not None:
+            self._after(record, rest.seconds)
+        elif job.state is not State.UNDEFINED:
+            self._lifetimes.note(job.id, job.state, job.local)
+        elif job.place is not None:
+            self.tracking.wait(record)
+
+    def _wait_for(self, record: Tracked, rest: Resting) -> None:
         match rest:
             case Wait(seconds=seconds) if seconds is not None:
-                self._after(job, seconds)
+                self._after(record, seconds)
             case AskSubmit() | AskCancel() | AskHold() | AskStatus():
-                self._ask_client(job, rest)
+                self._ask_client(record, rest)
             case AskStage():
-                self._stage(job, rest)
+                self._stage(record, rest)
             case _:
                 pass  # an event wakes it
 
-    def _ask_client(self, job: JobId, ask: AskSubmit | AskCancel | AskHold | AskStatus) -> None:
+    def _ask_client(self, record: Tracked, ask: AskSubmit | AskCancel | AskHold | AskStatus) -> None:
         client = self._client(ask.lrms)
         if client is None:
             log.warning("no batch system %r is configured: the job waits", ask.lrms, extra={"event": "lrms.unknown"})
-            self._after(job, _TROUBLE_S[-1])
+            self._after(record, _RETRY_S[-1])
             return
-        if isinstance(ask, AskStatus):
-            client.watch(ask)
-            return
-        if isinstance(ask, AskHold):
-            client.hold(ask)
-            return
-        self._asked[job] = ask
-        if isinstance(ask, AskSubmit):
-            client.submit(ask)
-        else:
-            client.cancel(ask)
+        match ask:
+            case AskStatus():
+                client.watch(ask)
+            case AskHold():
+                client.hold(ask)
+            case AskSubmit():
+                record.asked = ask
+                client.submit(ask)
+            case AskCancel():
+                record.asked = ask
+                client.cancel(ask)
 
     def _client(self, lrms: str) -> BatchClient | None:
         return self._clients.get(lrms.lower())
 
-    def _keep(self, job: Job) -> None:
-        before = self._jobs.get(job.id)
-        if before is not None:
-            self._counts[before.state] -= 1
-        self._counts[job.state] += 1
-        self._jobs[job.id] = job
-
-    def _drop(self, job: Job, owner: str) -> None:
-        before = self._jobs.pop(job.id, None)
-        if before is not None:
-            self._counts[before.state] -= 1
-            self._left.put_nowait(job.id)
+    def _drop(self, record: Tracked, job: Job) -> None:
+        if self.tracking.drop(record):
+            self._ended.put_nowait(job.id)
         localid = job.local.localid
         if localid is not None and (client := self._client(job.local.lrms or self._services.settings.lrms)) is not None:
             client.forget(LocalId(localid), job.id)
-        self._phases.pop(job.id, None)
-        self._reports.pop(job.id, None)
-        self._asked.pop(job.id, None)
-        self._troubles.pop(job.id, None)
-        self._services.limits.left(job.id, owner)
+        self._services.limits.left(job.id, job.local.subject or "")
 
-    def _after(self, job: JobId, seconds: float) -> None:
-        if (timer := self._timers.pop(job, None)) is not None:
-            timer.cancel()
-        self._timers[job] = asyncio.get_running_loop().call_later(seconds, self._timer_rang, job)
+    def _after(self, record: Tracked, seconds: float) -> None:
+        self._stop_timer(record)
+        record.timer = self._services.clock.call_later(seconds, self._timer_fired, record)
 
-    def _timer_rang(self, job: JobId) -> None:
-        self._timers.pop(job, None)
-        self.look(job)
+    def _stop_timer(self, record: Tracked) -> None:
+        if record.timer is not None:
+            record.timer.cancel()
+            record.timer = None
+
+    def _timer_fired(self, record: Tracked) -> None:
+        record.timer = None
+        self._wake(record)
 
     # --- staging ------------------------------------------------------------------------------------------------
 
-    def _stop_staging(self, job: JobId) -> None:
-        if (staging := self._staging.pop(job, None)) is not None:
-            staging.cancel()
-            self._asked.pop(job, None)
+    def _stop_staging(self, record: Tracked) -> None:
+        if record.staging is not None:
+            record.staging.cancel()
+            record.staging = record.asked = None
 
-    def _stage(self, job: JobId, ask: AskStage) -> None:
-        if job not in self._staging and self._tasks is not None:
-            self._asked[job] = ask
-            self._staging[job] = self._tasks.create_task(self._staged(job, ask), name=f"stage {job}")
+    def _stage(self, record: Tracked, ask: AskStage) -> None:
+        if record.staging is None and self._tasks is not None:
+            record.asked = ask
+            record.staging = self._tasks.create_task(self._staged(record, ask), name=f"stage {record.id}")
 
-    async def _staged(self, job: JobId, ask: AskStage) -> None:
+    async def _staged(self, record: Tracked, ask: AskStage) -> None:
         call = self._stager.stage_out if ask.out else self._stager.stage_in
         try:
             staged: Staged = await call(ask.staging)
         except asyncio.CancelledError:
-            await self._stager.cancel(job)
+            await self._stager.cancel(record.id)
             raise
         except Exception as exc:
-            log.exception("staging failed, this is a fault of arex", extra={"event": "stage.bug", "job": job})
+            log.exception("staging failed, this is a fault of arex", extra={"event": "stage.bug", "job": record.id})
             staged = Staged(done=False, failure=f"Internal error: {exc}")
-        self._staging.pop(job, None)
+        record.staging = record.asked = None
         if staged.done or staged.failure or staged.waits:
-            self.answer(job, staged)
+            record.answer = staged
+            self._wake(record)
         else:
-            self._asked.pop(job, None)
-            self._after(job, 1.0)
+            self._after(record, _STAGE_AGAIN_S)
 
-    async def _letting_go(self) -> None:
-        """What is missed here, the next cleaning of the cache finds."""
+    async def _releasing(self) -> None:
+        """Let the stager release what it kept for ended jobs; what is missed, the next cleaning of the cache finds."""
         while True:
-            job = await self._left.get()
+            job = await self._ended.get()
             try:
                 await self._stager.release(job)
             except (StagingError, OSError) as exc:
@@ -420,63 +356,50 @@ class GridManager:
                 self.scanned.set()
             except OSError as exc:
                 log.warning("the control directory can't be scanned: %s", exc, extra={"event": "scan.failed"})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._rhythm.wakeup_s):
-                    await self._rescan.wait()
-            self._rescan.clear()
+            await self._rescan.wait(self._intervals.wakeup_s)
 
     async def _scan(self) -> None:
         """The truth: whatever is on disk and not in memory is taken up, whatever is gone from disk is dropped."""
-        waiting = list(self._newcomers)
-        seen = await asyncio.to_thread(scan.everything, self._store)
-        on_disk = set(seen.jobs)
-        for job in seen.jobs:
+        waiting = list(self.tracking.line)
+        found = await asyncio.to_thread(scan.everything, self._store)
+        on_disk = set(found.jobs)
+        for job in found.jobs:
             self._arrived(job)
-        for job in (*seen.marked, *self._resting(), *self._services.limits.heads()):
+        for job in (*found.marked, *self._resting(), *self._services.limits.heads()):
             self.look(job)
-        for job in [job for job in self._jobs if job not in on_disk and job not in self._busy]:
-            if await asyncio.to_thread(self._store.read_status, job) is None:
-                self._vanished(job)
+        for record in [record for record, _ in self.tracking.adopted() if record.id not in on_disk]:
+            if not record.busy and await asyncio.to_thread(self._store.read_status, record.id) is None:
+                self._vanished(record)
         for job in waiting:
-            if job not in on_disk:
-                self._newcomers.pop(job, None)
-        self._let_in()
+            if job not in on_disk and (gone := self.tracking.get(job)) is not None:
+                self.tracking.wait_no_more(gone)
+                self.tracking.release(gone)
+        self._admit_waiting()
 
     def _resting(self) -> list[JobId]:
         """Jobs that only a wake-up moves: should one ever be lost, this costs a period and not the job."""
         return [
-            job
-            for job, record in self._jobs.items()
-            if record.state in _EVENT_DRIVEN and not record.status.pending and job not in self._asked
+            record.id
+            for record, job in self.tracking.adopted()
+            if job.state in _EVENT_DRIVEN and not job.status.pending and record.asked is None
         ]
 
-    def _vanished(self, job: JobId) -> None:
-        """Somebody removed the status file: the job does not exist any more; but a move may be on its way."""
-        record = self._jobs.get(job)
-        if record is not None and job not in self._busy and job not in self._queued:
-            log.warning(
-                "its status file was removed by somebody: the job is given up",
-                extra={"event": "job.vanished", "job": job},
-            )
-            self._drop(record, record.local.subject or "")
+    def _vanished(self, record: Tracked) -> None:
+        """The status file was removed: the job does not exist any more; but a move may be on its way."""
+        if record.job is not None and not record.busy and not record.queued:
+            facts = {"event": "job.vanished", "job": record.id}
+            log.warning("its status file was removed by somebody: the job is given up", extra=facts)
+            self._drop(record, record.job)
+            self.tracking.release(record)
 
     async def _polling_accepting(self, seconds: float) -> None:
         while True:
-            await asyncio.sleep(seconds)
-            with contextlib.suppress(OSError):  # the full scan reports it
-                seen = await asyncio.to_thread(scan.accepting, self._store)
-                for job in seen.jobs:
-                    self._arrived(job)
-                for job in seen.marked:
-                    self.look(job)
-
-
-async def _to_the_end(work: Awaitable[None]) -> None:
-    """A move that has begun is finished; cancellation comes after it."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
-            await task
-        raise
+            await self._services.clock.sleep(seconds)
+            try:
+                found = await asyncio.to_thread(scan.accepting, self._store)
+            except OSError:
+                continue  # the full scan reports it
+            for job in found.jobs:
+                self._arrived(job)
+            for job in found.marked:
+                self.look(job)

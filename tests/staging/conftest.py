@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVarTuple
 
 import pytest
 
@@ -17,6 +18,8 @@ from arex.model.ids import JobId
 from arex.ports import Staged, Staging
 from arex.staging.engine import Engine
 from tests.staging.servers import Authority, Nginx, Odd
+
+_Ts = TypeVarTuple("_Ts")
 
 
 class HastyClock:
@@ -34,6 +37,9 @@ class HastyClock:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         await asyncio.sleep(seconds / 100)
+
+    def call_later(self, seconds: float, callback: Callable[[*_Ts], object], *args: *_Ts) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds / 100, callback, *args)
 
 
 @dataclass

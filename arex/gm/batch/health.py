@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from typing import Final
 
+from arex.backoff import backoff_s
 from arex.clock import Clock
 from arex.errors import BatchUnavailable
 
 log = logging.getLogger(__name__)
-
-#: Seconds before something that failed is tried again, the last for ever.
-BACKOFF_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-
-
-def backoff_s(failures: int) -> float:
-    """After so many failures in a row, the first being 0."""
-    return BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
 
 
 @dataclass(slots=True)
@@ -69,7 +61,7 @@ class Health:
         known = self.parked.get(queue)
         return 0.0 if known is None else max(0.0, known.until - self._clock.monotonic())
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """``ok``, or what is wrong and since when."""
         if self.down_since:
             return f"down since {self.down_since}"
@@ -80,17 +72,3 @@ class Health:
 
     def _stamp(self) -> str:
         return f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"
-
-
-async def within(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
-    """Wait for an event, so many seconds of this clock at most; whether it came."""
-    if event.is_set():
-        return True
-    tasks = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(max(0.0, seconds)))]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return event.is_set()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
+from arex.aio import WakeUp
+from arex.backoff import backoff_s
 from arex.clock import Clock
 from arex.errors import BatchUnavailable
-from arex.gm.batch.health import Health, backoff_s
+from arex.gm.batch.health import Health
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
 
@@ -29,7 +30,7 @@ class BulkRequests:
         self._health = health
         self._batch = batch
         self._jobs: dict[LocalId, LocalJob] = {}
-        self._news = asyncio.Event()
+        self._news = WakeUp(clock)
 
     def put(self, job: LocalJob) -> None:
         """Line up; asked again, it changes nothing."""
@@ -41,7 +42,6 @@ class BulkRequests:
         failures = 0
         while True:
             await self._news.wait()
-            self._news.clear()
             while self._jobs:
                 batch = list(self._jobs.values())[: self._batch]
                 try:

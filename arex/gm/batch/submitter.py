@@ -1,5 +1,5 @@
 """
-Handing jobs over to one batch system: gathered, each once, and one full queue in nobody's way.
+Submits jobs to one batch system: gathered, each once, and a full queue holds up no other.
 
 A call without an answer makes its jobs unsure, and an unsure job is looked up by its tag before it is submitted
 again. A limit parks the queue that met it. Jobs that come in a burst wait a moment for each other, so that a batch
@@ -8,16 +8,17 @@ system with arrays gets few and large ones; a job that comes alone goes at once.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, islice, zip_longest
 from typing import Final
 
+from arex.aio import WakeUp
+from arex.backoff import backoff_s
 from arex.clock import Clock
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
-from arex.gm.batch.health import Health, backoff_s, within
+from arex.gm.batch.health import Health
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.steps import Answer, AskSubmit, SubmitRefused, SubmitTaken
 from arex.model.ids import JobId, LocalId, Tag
@@ -42,18 +43,18 @@ class Submitter:
         self,
         backend: Backend,
         clock: Clock,
-        pace: PollingPolicy,
+        policy: PollingPolicy,
         health: Health,
         answered: Callable[[JobId, Answer], None],
     ) -> None:
         self._backend = backend
         self._clock = clock
-        self._pace = pace
+        self._policy = policy
         self._health = health
         self._answered = answered
         self._asks: dict[Tag, AskSubmit] = {}
         self._again: dict[Tag, tuple[int, float]] = {}  #: of the unsure: failures so far, and when to look it up
-        self._news = asyncio.Event()
+        self._news = WakeUp(clock)
         self._last_size = 0
         self._newest = self._oldest = self._last_call = float("-inf")  #: monotonic seconds
 
@@ -77,8 +78,7 @@ class Submitter:
         failures = 0
         while True:
             if not self._next():
-                await within(self._news, self._clock, self._until_open())
-                self._news.clear()
+                await self._news.wait(self._until_open())
                 continue
             await self._gathered()
             if await self._settle(self._next()):
@@ -98,7 +98,7 @@ class Submitter:
                 queues.setdefault(ask.submission.queue, []).append(ask)
         rows = [asks for queue, asks in queues.items() if not self._health.closed_s(queue)]
         turns = chain.from_iterable(zip_longest(*rows))
-        return list(islice((ask for ask in turns if ask is not None), self._pace.batch))
+        return list(islice((ask for ask in turns if ask is not None), self._policy.batch))
 
     def _until_open(self) -> float:
         now = self._clock.monotonic()
@@ -110,13 +110,12 @@ class Submitter:
 
     async def _gathered(self) -> None:
         """Wait for the end of a burst, unless this job came alone or there are plenty."""
-        if len(self._asks) == 1 and self._clock.monotonic() - self._last_call > self._pace.gather_s:
+        if len(self._asks) == 1 and self._clock.monotonic() - self._last_call > self._policy.gather_s:
             return
-        while self._pace.gather_s and len(self._asks) < self._pace.batch:
+        while self._policy.gather_s and len(self._asks) < self._policy.batch:
             pause = self._until_gathered(self._clock.monotonic())
             if pause <= 0:
                 return
-            self._news.clear()
             await self._clock.sleep(pause)
 
     def _until_gathered(self, now: float) -> float:
@@ -126,11 +125,11 @@ class Submitter:
         A long burst goes in ever larger pieces: twice as many as the last time after ``gather_s``, fewer only when
         nothing comes any more or the first of them has waited for long.
         """
-        soon = self._oldest + self._pace.gather_s
+        soon = self._oldest + self._policy.gather_s
         if len(self._asks) >= 2 * self._last_size:
             return min(soon, self._newest + _QUIET_S) - now
         quiet_s = _QUIET_S if self._last_size < _LONG_BURST else _LONG_QUIET_S
-        return min(max(soon, self._newest + quiet_s), self._oldest + _PATIENCE * self._pace.gather_s) - now
+        return min(max(soon, self._newest + quiet_s), self._oldest + _PATIENCE * self._policy.gather_s) - now
 
     # --- one round ---
 
@@ -150,7 +149,7 @@ class Submitter:
             if (answer := answers.get(ask.submission.tag)) is None:
                 self._doubt(ask)
             else:
-                self._tell(ask, answer)
+                self._pass_on(ask, answer)
         return True
 
     def _doubt(self, ask: AskSubmit) -> None:
@@ -178,7 +177,7 @@ class Submitter:
             self._health.no_answer(exc)  # what was found by its tag is certain all the same
             return known
 
-    def _tell(self, ask: AskSubmit, answer: _Taken) -> None:
+    def _pass_on(self, ask: AskSubmit, answer: _Taken) -> None:
         submission = ask.submission
         self._again.pop(submission.tag, None)
         if isinstance(answer, SubmitLimited):

@@ -70,9 +70,9 @@ def publish(context: JobContext) -> None:
     context.store.put(context.job.id, "xml", codec.encode(document(context)))
 
 
-def shows(context: JobContext, phase: str) -> bool:
+def shows(context: JobContext) -> bool:
     """Whether the document on disk says already that the job is in this phase of its batch system."""
-    return f"<State>nordugrid:INLRMS:{phase}</State>".encode() in _read(context, "xml")
+    return f"<State>nordugrid:INLRMS:{context.phase}</State>".encode() in _read(context, "xml")
 
 
 def document(context: JobContext) -> str:
@@ -107,9 +107,7 @@ def _elements(context: JobContext) -> Iterator[tuple[str, str]]:
     yield "IDFromEndpoint", f"urn:idfe:{job.id}"
     if local.localid and job.state in {State.INLRMS, State.CANCELING}:
         yield "LocalIDFromManager", local.localid
-    yield from (
-        ("State", text) for text in states(job.status, context.services.phases.get(job.id, ""), local, failures)
-    )
+    yield from (("State", text) for text in states(job.status, context.phase, local, failures))
     if job.state is State.FINISHED and local.failedstate is not None and local.rerun:
         yield "RestartState", f"arcrest:{_RESTART.get(local.failedstate, 'OTHER')}"
     used = dict(codec.parse_diag(_read(context, "diag")))

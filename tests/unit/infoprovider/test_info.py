@@ -17,7 +17,7 @@ from infoprovider.model import Element, Nodes, Share
 from infoprovider.publish import Publisher
 from infoprovider.xml import document
 from tests import environments
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock, SkippingClock
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 REAL = environments.DATA / "fixtures" / "_misc" / "real_daemon" / "info.xml"
@@ -173,7 +173,7 @@ async def test_a_document_that_can_not_be_written_is_said_and_tried_again(
 ) -> None:
     (tmp_path / "ctl" / "info.xml").mkdir()
     caplog.set_level(logging.WARNING)
-    task = asyncio.create_task(Publisher(config, FakeClock()).run(dict, tmp_path / "ctl"))
+    task = asyncio.create_task(Publisher(config, SkippingClock()).run(dict, tmp_path / "ctl"))
     while caplog.text.count("info.xml can't be written") < 2:
         await asyncio.sleep(0)
     task.cancel()

@@ -32,24 +32,6 @@ TRUE = '&(executable="/bin/true")'
 PACE = PollingPolicy(poll_s=0.01, first_look_s=0.0, absence_s=15.0)
 
 
-class StillClock(FakeClock):
-    """Whoever sleeps wakes when a test has moved the clock far enough."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._moved = asyncio.Event()
-
-    def advance(self, by: timedelta) -> None:
-        super().advance(by)
-        self._moved.set()
-        self._moved = asyncio.Event()
-
-    async def sleep(self, seconds: float) -> None:
-        until = self.monotonic() + seconds
-        while self.monotonic() < until:
-            await self._moved.wait()
-
-
 async def until(condition: Callable[[], object], what: Callable[[], object] = str) -> None:
     """Let everybody else run until something is true, ten seconds at most."""
     try:
@@ -69,7 +51,7 @@ class GridService:
         self.store.prepare("me")
         self.sessions = root / "session"
         self.sessions.mkdir(exist_ok=True)
-        self.clock = StillClock()
+        self.clock = FakeClock()
         self.cluster = FakeCluster()
         settings = Settings(
             sessiondirs=(self.sessions,), lrms="fake", queue="q", ttl=timedelta(days=7), ttr=timedelta(days=30)
@@ -110,14 +92,24 @@ class GridService:
     def tell(self, job: JobId) -> str:
         return f"{self.state(job)}\n{(self.store.read(job, 'errors') or b'').decode()}{self.store.failure(job)}"
 
+    def busy(self, job: JobId) -> bool:
+        """Whether a worker has the job now."""
+        record = self.manager.tracking.get(job)
+        return record is not None and record.busy
+
+    def woken_again(self, job: JobId) -> bool:
+        """Whether the job has another turn when the present one, or its document, is done."""
+        record = self.manager.tracking.get(job)
+        return record is not None and record.again
+
     async def reaches(self, job: JobId, *words: str) -> None:
         """On disk, and then in the manager, which learns of a move when all of it has been written."""
         await until(lambda: self.state(job) in words, lambda: (words, self.tell(job)))
-        await until(lambda: job not in self.manager._busy, lambda: (words, self.tell(job)))
+        await until(lambda: not self.busy(job), lambda: (words, self.tell(job)))
 
     async def runs(self, job: JobId) -> LocalId:
         await self.reaches(job, "INLRMS")
-        await until(lambda: self.client.inside and self.localid(job) in self.client._inside, lambda: self.tell(job))
+        await until(lambda: self.client.watches(self.localid(job)), lambda: self.tell(job))
         return self.localid(job)
 
     def localid(self, job: JobId) -> LocalId:

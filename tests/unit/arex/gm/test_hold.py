@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ async def test_a_doubt_is_seen_while_the_job_waits(service: GridService) -> None
     job = service.submit()
     localid = await service.runs(job)
     service.cluster.reports[localid] = Report(phase=Phase.EXITING, doubt="the record is not there yet")
-    service.client._look_at(localid)
+    service.clock.advance(timedelta(seconds=1))
 
     await until(lambda: "doubt=the record is not there yet" in lines(service, job), lambda: service.tell(job))
     service.cluster.reports[localid] = RUNNING

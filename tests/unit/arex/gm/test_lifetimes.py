@@ -20,7 +20,8 @@ from arex.jobdesc.model import JobDescription
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
-from tests.unit.arex.gm.service import StillClock, until
+from tests.fakes.clock import FakeClock
+from tests.unit.arex.gm.service import until
 
 DAY = timedelta(days=1)
 
@@ -31,7 +32,7 @@ class Morgue:
     def __init__(self, root: Path) -> None:
         self.store = ControlDir(FlatLayout(root / "ctl"))
         self.store.prepare("me")
-        self.clock = StillClock()
+        self.clock = FakeClock()
         self.woken: list[JobId] = []
         self.woken_at: dict[JobId, datetime] = {}
         services = Services(
@@ -136,7 +137,7 @@ async def test_a_job_that_was_cleaned_meanwhile_is_forgotten_by_the_next_walk(mo
     await morgue.pass_by(2 * DAY, steps=60)
 
     assert [] == morgue.woken
-    assert set() == morgue.lifetimes._known
+    assert 0 == morgue.lifetimes.known
 
 
 async def test_a_job_that_does_not_read_stays_and_holds_up_no_other(
@@ -157,8 +158,8 @@ async def test_a_job_that_does_not_read_stays_and_holds_up_no_other(
 async def test_many_old_jobs_are_read_a_few_at_a_time(morgue: Morgue) -> None:
     """A hundred thousand of them must not keep the service from its work."""
     await morgue.begin(*((f"j{number}", DAY, State.FINISHED) for number in range(40)))
-    await until(lambda: morgue.lifetimes._known)
-    assert 8 == len(morgue.lifetimes._known)
+    await until(lambda: morgue.lifetimes.known)
+    assert 8 == morgue.lifetimes.known
     for expected in (16, 24, 32, 40):
         morgue.clock.advance(timedelta(seconds=1))
-        await until(lambda: len(morgue.lifetimes._known) == expected)  # noqa: B023 - awaited at once
+        await until(lambda: morgue.lifetimes.known == expected)  # noqa: B023 - awaited at once

@@ -120,7 +120,7 @@ def test_an_owner_without_jobs_is_forgotten() -> None:
     limits.started(A, "me")
     limits.left(A, "me")
 
-    assert {} == limits._owners
+    assert 0 == limits.owners
 
 
 def test_other_numbers_hold_from_now_on_for_those_who_are_not_in() -> None:

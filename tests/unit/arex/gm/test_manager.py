@@ -13,6 +13,7 @@ import pytest
 
 from arex.config.values import MaxJobs
 from arex.controldir.layout import Mark, Place
+from arex.gm import attempt
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
@@ -94,8 +95,9 @@ async def test_a_refusal_of_the_batch_system_reaches_the_owner(service: GridServ
     service.cluster.outage = "for the moment"
     job = service.submit()
     await until(lambda: service.store.exists(job, "lrms_job") and service.client.health.down_since)
-    [tag] = service.client._submitter._asks
-    service.cluster.refusals[tag] = "no such account"
+    known = attempt.read(service.store, job)
+    assert known is not None
+    service.cluster.refusals[known.tag] = "no such account"
     service.cluster.outage = ""
     service.clock.advance(timedelta(minutes=2))
     await service.reaches(job, "FINISHED")
@@ -187,7 +189,6 @@ async def test_a_cancel_that_the_batch_system_refuses_is_asked_again(service: Gr
     assert "CANCELING" == service.state(job)
     service.end(job, 143, EndCause.CANCELLED)
     service.clock.advance(timedelta(hours=2))
-    service.manager.look(job)
     await service.reaches(job, "FINISHED")
 
 
@@ -324,7 +325,6 @@ async def test_one_owner_does_not_take_the_place_of_another(tmp_path: Path) -> N
 async def test_a_start_time_is_waited_for(service: GridService) -> None:
     job = await _accepted(service)
     service.clock.advance(timedelta(days=1, seconds=1))
-    service.manager.look(job)
 
     await service.runs(job)
 
@@ -349,7 +349,6 @@ async def test_an_upload_is_waited_for(service: GridService) -> None:
 async def test_an_upload_that_never_comes_ends_the_wait(service: GridService) -> None:
     job = await _preparing(service)
     service.clock.advance(timedelta(seconds=601))
-    service.manager.look(job)
     await service.reaches(job, "FINISHED")
 
     assert "User file: /later - Timeout waiting\n" == service.store.failure(job)
@@ -391,7 +390,7 @@ async def test_a_file_that_can_not_be_written_makes_the_job_wait(
     await until(lambda: "job waits, its files can't be handled" in caplog.text)
     (obstacle / "x").rmdir()
     obstacle.rmdir()
-    service.manager.look(job)
+    service.clock.advance(timedelta(minutes=1))
     await service.reaches(job, "FINISHED")
 
     assert "LRMS error: (3) Job finished with wrong exit code - 3 != 0\n" == service.store.failure(job)
@@ -412,7 +411,7 @@ async def test_a_bell_for_a_job_that_is_not_there_is_forgotten(service: GridServ
     job = service.submit()
     await service.runs(job)
 
-    assert 1 == service.manager.tracked
+    assert 1 == service.manager.tracking.active
 
 
 async def test_a_flood_of_bells_takes_no_room(service: GridService) -> None:
@@ -422,7 +421,7 @@ async def test_a_flood_of_bells_takes_no_room(service: GridService) -> None:
         service.manager.heard(new_job_id())
     service.manager.heard(job)
 
-    assert 10_000 > len(service.manager._queued)
+    assert 10_000 > service.manager.tracking.queued
     await service.runs(job)
 
 
@@ -484,17 +483,10 @@ async def test_a_job_without_an_end_of_its_lifetime_is_left_alone(service: GridS
     """It is looked at once a walk, not once a second."""
     job = service.make(state=State.FINISHED)
     looks = 0
-    look = service.manager._lifetimes._look
-
-    def count(one: JobId) -> None:
-        nonlocal looks
-        looks += 1
-        look(one)
-
-    service.manager._lifetimes._look = count
     for _ in range(20):
         service.clock.advance(timedelta(hours=7))
         for _ in range(50):
+            looks += service.busy(job)
             await asyncio.sleep(0)
 
     assert 20 >= looks

@@ -12,7 +12,9 @@ import pytest
 from arex.config.values import MaxJobs
 from arex.controldir import codec
 from arex.controldir.layout import Mark, Place
+from arex.gm import machine, worker
 from arex.gm.context import JobContext
+from arex.gm.machine import Resting
 from arex.gm.publishing import activity
 from arex.jobdesc import JobDescription
 from arex.model.ids import JobId, new_job_id
@@ -40,12 +42,12 @@ async def _finished(service: GridService) -> JobId:
     await service.runs(job)
     service.end(job)
     await service.reaches(job, "FINISHED")
-    await until(lambda: job not in service.manager._jobs and job not in service.manager._busy)
+    await until(lambda: service.manager.tracking.get(job) is None)
     return job
 
 
 def _outside(service: GridService) -> list[JobId]:
-    return list(service.manager._newcomers)
+    return list(service.manager.tracking.line)
 
 
 class Held:
@@ -72,7 +74,7 @@ async def test_a_wake_up_during_a_turn_is_another_turn(service: GridService) -> 
     """The mark was set after the turn had looked for it."""
     held = Held(service)
     job = service.submit('&(executable="/bin/true")(inputfiles=("later" ""))')
-    await until(lambda: job in service.manager._busy)
+    await until(lambda: service.busy(job))
     await until(lambda: b"ACCEPTED" in (service.store.read(job, "errors") or b""))
     service.mark(job, Mark.CANCEL)
     held.go()
@@ -84,7 +86,7 @@ async def test_many_wake_ups_are_one_turn(service: GridService) -> None:
     job = service.make()
     for _ in range(100):
         service.manager.look(job)
-    assert 1 == service.manager._ready.qsize()
+    assert 1 == service.manager.tracking.queued
     await service.runs(job)
 
 
@@ -110,17 +112,26 @@ async def test_the_owner_sees_the_phase_of_a_job_in_its_batch_system(service: Gr
     await until(lambda: "nordugrid:INLRMS:R<" in document(service, job), lambda: service.tell(job))
 
 
-async def test_a_phase_that_comes_during_a_turn_is_shown_after_it(service: GridService) -> None:
+async def test_a_phase_that_comes_during_a_turn_is_shown_after_it(
+    service: GridService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = service.submit()
     await service.runs(job)
     await until(lambda: "INLRMS:R<" in document(service, job))
-    service.manager._busy.add(job)
+    go = threading.Event()
+
+    def slowly(context: JobContext) -> Resting:
+        assert go.wait(20)
+        return machine.drive(context)
+
+    monkeypatch.setattr(worker, "drive", slowly)
+    service.manager.look(job)
+    await until(lambda: service.busy(job))
     service.manager.reported(job, Report(phase=Phase.SUSPENDED))
     for _ in range(50):
         await asyncio.sleep(0)
     assert "INLRMS:R<" in document(service, job)
-    service.manager._busy.discard(job)
-    service.manager._released(job)
+    go.set()
 
     await until(lambda: "INLRMS:S<" in document(service, job))
 
@@ -142,10 +153,10 @@ async def test_an_old_document_never_follows_a_newer_one(service: GridService, m
     service.manager.reported(job, Report(phase=Phase.SUSPENDED))
     await until(writing.is_set)
     service.end(job)
-    await until(lambda: job in service.manager._again or service.state(job) == "FINISHED")
+    await until(lambda: service.woken_again(job) or service.state(job) == "FINISHED")
     go.set()
     await service.reaches(job, "FINISHED")
-    await until(lambda: service.manager.counts == {} and not service.manager._shown)
+    await until(lambda: service.manager.tracking.get(job) is None)
 
     assert "nordugrid:FINISHED" in document(service, job)
 
@@ -158,7 +169,7 @@ async def test_newcomers_come_in_in_their_order(tmp_path: Path) -> None:
         jobs = []
         for _ in range(4):
             jobs.append(service.submit())
-            await until(lambda: len(jobs) == len(service.manager._jobs) + service.manager.waiting_outside)
+            await until(lambda: len(jobs) == len(service.manager.jobs) + service.manager.waiting_outside)
         for number, job in enumerate(jobs):
             await service.runs(job)
             assert jobs[number + 1 :] == _outside(service)

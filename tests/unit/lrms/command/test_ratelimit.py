@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrms.command.ratelimit import RateLimit
-from tests.fakes.clock import FakeClock
-from tests.unit.arex.gm.service import StillClock
+from tests.fakes.clock import FakeClock, SkippingClock
 
 
 async def test_questions_within_the_share_do_not_wait() -> None:
-    clock = FakeClock()
+    clock = SkippingClock()
     budget = RateLimit(3, clock)
 
     for _ in range(3):
@@ -25,7 +24,7 @@ async def test_questions_within_the_share_do_not_wait() -> None:
 
 
 async def test_one_more_waits_until_the_first_is_a_minute_old() -> None:
-    clock = FakeClock()
+    clock = SkippingClock()
     budget = RateLimit(2, clock)
     await budget.question()
     clock.advance(timedelta(seconds=20))
@@ -39,7 +38,7 @@ async def test_one_more_waits_until_the_first_is_a_minute_old() -> None:
 
 
 async def test_who_waits_goes_on_as_soon_as_there_is_room() -> None:
-    clock = StillClock()
+    clock = FakeClock()
     budget = RateLimit(1, clock)
     await budget.question()
     waiting = asyncio.create_task(budget.question())
@@ -53,7 +52,7 @@ async def test_who_waits_goes_on_as_soon_as_there_is_room() -> None:
 
 
 async def test_of_several_that_wait_one_goes_on_in_a_minute() -> None:
-    clock = StillClock()
+    clock = FakeClock()
     budget = RateLimit(1, clock)
     await budget.question()
     waiting = [asyncio.create_task(budget.question()) for _ in range(3)]
@@ -66,7 +65,7 @@ async def test_of_several_that_wait_one_goes_on_in_a_minute() -> None:
 
 
 async def test_who_is_cancelled_while_waiting_has_asked_nothing() -> None:
-    clock = StillClock()
+    clock = FakeClock()
     budget = RateLimit(1, clock)
     await budget.question()
     waiting = asyncio.create_task(budget.question())
@@ -82,7 +81,7 @@ async def test_who_is_cancelled_while_waiting_has_asked_nothing() -> None:
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 360).map(lambda quarters: quarters / 4), max_size=40))
 async def test_never_more_than_the_share_in_any_minute(most: int, pauses: list[float]) -> None:
-    clock = FakeClock()
+    clock = SkippingClock()
     budget = RateLimit(most, clock)
     asked: list[float] = []
     for pause in pauses:

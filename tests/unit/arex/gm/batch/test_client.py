@@ -26,13 +26,14 @@ from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import LocalJob, Submission
 from tests.fakes.batch import FakeBackend, FakeCluster, ended
-from tests.unit.arex.gm.service import PACE, StillClock, until
+from tests.fakes.clock import FakeClock
+from tests.unit.arex.gm.service import PACE, until
 
 
 class Stage:
     def __init__(self) -> None:
         self.cluster = FakeCluster()
-        self.clock = StillClock()
+        self.clock = FakeClock()
         self.answers: dict[JobId, list[Answer]] = {}
         self.phases: list[tuple[JobId, Phase]] = []
         self.client = BatchClient(
@@ -286,6 +287,7 @@ async def test_a_local_id_that_was_given_again_serves_its_new_owner(stage: Stage
     stage.cluster.end(localid, ended(0))
     await stage.told("A", 2)
     stage.cluster.reports[localid] = Report(phase=Phase.RUNNING)
+    await stage.pass_by(2.0)
     await until(lambda: (JobId("B"), Phase.RUNNING) in stage.phases)
     stage.cluster.end(localid, ended(5))
 

@@ -20,7 +20,8 @@ from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.ports import Submission
 from tests.fakes.batch import FakeBackend, FakeCluster
-from tests.unit.arex.gm.service import StillClock, until
+from tests.fakes.clock import FakeClock
+from tests.unit.arex.gm.service import until
 
 
 class Counting(FakeBackend):
@@ -37,7 +38,7 @@ class Counting(FakeBackend):
 
 class Stage:
     def __init__(self, pace: PollingPolicy) -> None:
-        self.cluster, self.clock = FakeCluster(), StillClock()
+        self.cluster, self.clock = FakeCluster(), FakeClock()
         self.backend = Counting(self.cluster)
         self.health = Health("fake", self.clock)
         self.answers: dict[JobId, Answer] = {}
@@ -107,8 +108,8 @@ async def test_a_limit_parks_its_queue_and_the_other_goes_on(stage: Stage) -> No
 
     await stage.taken(30)
     assert {"free"} == {job[:4] for job in stage.answers}
-    assert "queue full parked since" in stage.health.words()
-    assert "QOSMaxSubmitJobPerUserLimit" in stage.health.words()
+    assert "queue full parked since" in stage.health.summary()
+    assert "QOSMaxSubmitJobPerUserLimit" in stage.health.summary()
 
 
 async def test_a_parked_queue_is_tried_less_and_less_often_and_loses_nothing(stage: Stage) -> None:
@@ -123,7 +124,7 @@ async def test_a_parked_queue_is_tried_less_and_less_often_and_loses_nothing(sta
 
     await stage.taken(1)
     assert isinstance(stage.answers[JobId("A")], SubmitTaken)
-    assert "ok" == stage.health.words()
+    assert "ok" == stage.health.summary()
 
 
 async def test_one_doubtful_job_holds_up_nobody(stage: Stage) -> None:
@@ -169,12 +170,12 @@ async def test_an_outage_is_told_with_its_time_and_everybody_waits(stage: Stage)
     stage.cluster.outage = "no route to host"
     stage.submit("A")
     await until(lambda: stage.health.down_since)
-    assert "down since 20" in stage.health.words()
+    assert "down since 20" in stage.health.summary()
 
     stage.cluster.outage = ""
     await stage.pass_by(5)
     await stage.taken(1)
-    assert "ok" == stage.health.words()
+    assert "ok" == stage.health.summary()
 
 
 def test_a_submission_tells_its_queue() -> None:

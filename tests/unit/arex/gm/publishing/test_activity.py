@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,14 +95,12 @@ def store(tmp_path: Path) -> ControlDir:
     return store
 
 
-def _case(store: ControlDir, status: Status, local: JobLocal, phase: str = "") -> JobContext:
+def _context(store: ControlDir, status: Status, local: JobLocal, phase: str = "") -> JobContext:
     settings = Settings(sessiondirs=(store.root.parent,), lrms="fake", queue="q", hostname="ce.example.org")
-    services = Services(
-        store=store, settings=settings, limits=Limits(MaxJobs()), clock=FakeClock(), describe=describe,
-        phases={JOB: phase} if phase else {},
-    )  # fmt: skip
+    services = Services(store=store, settings=settings, limits=Limits(MaxJobs()), clock=FakeClock(), describe=describe)
     moment = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
-    return JobContext(job=Job(id=JOB, status=status, place=None, local=local, changed=moment), services=services)
+    job = Job(id=JOB, status=status, place=None, local=local, changed=moment)
+    return JobContext(job=job, services=services, phase=phase)
 
 
 def _texts(document: str) -> dict[str, list[str]]:
@@ -122,7 +121,7 @@ def test_a_finished_job_tells_what_it_was_and_used(store: ControlDir) -> None:
         jobname="hello", subject="/CN=me", queue="long", localid=LocalId("77"), failedstate=State.INLRMS, rerun=1,
         cleanuptime=datetime(2026, 11, 27, tzinfo=UTC), lifetime=timedelta(days=7),
     )  # fmt: skip
-    texts = _texts(activity.document(_case(store, Status(State.FINISHED), local)))
+    texts = _texts(activity.document(_context(store, Status(State.FINISHED), local)))
 
     expected = {
         "ID": "urn:caid:ce.example.org:org.nordugrid.internal:abc", "IDFromEndpoint": "urn:idfe:abc", "Name": "hello",
@@ -138,11 +137,11 @@ def test_a_finished_job_tells_what_it_was_and_used(store: ControlDir) -> None:
 
 
 def test_a_running_job_has_its_local_id_and_phase(store: ControlDir) -> None:
-    context = _case(store, Status(State.INLRMS), JobLocal(localid=LocalId("77")), "R")
+    context = _context(store, Status(State.INLRMS), JobLocal(localid=LocalId("77")), "R")
     activity.publish(context)
 
-    assert activity.shows(context, "R")
-    assert not activity.shows(context, "Q")
+    assert activity.shows(context)
+    assert not activity.shows(replace(context, phase="Q"))
     assert ["77"] == _texts(activity.document(context))["LocalIDFromManager"]
 
 
@@ -155,7 +154,7 @@ def test_any_text_of_a_job_makes_a_document_that_reads(store: ControlDir, text: 
     store.put(JOB, "failed", text.encode("utf-8", "surrogateescape"))
     store.put(JOB, "diag", f"nodename={text}\nexitcode={text}\n".encode("utf-8", "surrogateescape"))
 
-    assert _texts(activity.document(_case(store, Status(State.INLRMS), local)))["Name"]
+    assert _texts(activity.document(_context(store, Status(State.INLRMS), local)))["Name"]
 
 
 @pytest.mark.parametrize("suffix", ["grami", "diag", "failed", "xml"])
@@ -171,7 +170,7 @@ def test_files_that_do_not_read_make_a_shorter_document(store: ControlDir, suffi
             path.symlink_to("/etc/passwd")
         case _:
             path.mkdir()
-    context = _case(store, Status(State.FINISHED), JobLocal())
+    context = _context(store, Status(State.FINISHED), JobLocal(), "R")
 
     assert ["urn:idfe:abc"] == _texts(activity.document(context))["IDFromEndpoint"]
-    assert not activity.shows(context, "R")
+    assert not activity.shows(context)

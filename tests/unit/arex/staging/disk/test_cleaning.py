@@ -16,14 +16,14 @@ from arex.controldir import hostlock
 from arex.model.ids import JobId
 from arex.staging.disk.cache import cached_files
 from arex.staging.disk.cleaning import Cleaned, Cleaner
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import FakeClock, SkippingClock
 
 SIZE = 4096
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    return FakeClock()
+    return SkippingClock()
 
 
 @pytest.fixture

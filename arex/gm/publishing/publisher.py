@@ -1,0 +1,82 @@
+"""Writes what the batch system says of jobs where their owners see it: the evidence, and the document ``.xml``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from arex.aio import WakeUp
+from arex.errors import CorruptFile
+from arex.gm.context import Job, JobContext, Services
+from arex.gm.publishing import activity, evidence
+from arex.gm.tracking import Tracked, Tracking
+from arex.model.report import Report
+
+log = logging.getLogger(__name__)
+
+#: Documents written in one go: thousands may be due after a start.
+_TOGETHER: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What one job has to show."""
+
+    job: Job
+    phase: str
+    report: Report | None
+
+
+class Publisher:
+    """Publishes phases of jobs inside the batch system; moves of the state machine publish themselves."""
+
+    def __init__(self, services: Services, tracking: Tracking, released: Callable[[Tracked], None]) -> None:
+        self._services = services
+        self._tracking = tracking
+        self._released = released
+        self._wake = WakeUp(services.clock)
+
+    def note(self, record: Tracked, report: Report) -> None:
+        """The batch system reports something new about a job that it still has."""
+        record.phase, record.report = str(report.phase), report
+        self._tracking.to_publish(record)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """A job that was busy, and has something to show, is free again."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._wake.wait()
+            while records := self._tracking.publishable(_TOGETHER):
+                await self._publish(records)
+
+    async def _publish(self, records: Sequence[Tracked]) -> None:
+        due = [_Due(record.job, record.phase, record.report) for record in records if record.job is not None]
+        for record in records:
+            self._tracking.published(record)
+            record.report = None
+            record.publishing = True  # no turn meanwhile: an older document must not follow a newer one
+        try:
+            await asyncio.to_thread(self._write, due)
+        finally:
+            for record in records:
+                record.publishing = False
+                self._released(record)
+
+    def _write(self, due: Sequence[_Due]) -> None:
+        for each in due:
+            context = JobContext(job=each.job, services=self._services, phase=each.phase)
+            try:
+                if each.report is not None:
+                    evidence.write(context.session, each.report, self._services.clock.now())
+                if not activity.shows(context):
+                    activity.publish(context)
+            except (OSError, CorruptFile) as exc:
+                facts = {"event": "xml.failed", "job": each.job.id}
+                log.warning("cannot write the document of the job: %s", exc, extra=facts)
