@@ -24,6 +24,7 @@ from arex.gm.context import Job, JobContext, Services
 from arex.gm.steps import Wait
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, is_job_id
+from arex.model.local import JobLocal
 from arex.model.state import State
 
 log = logging.getLogger(__name__)
@@ -41,24 +42,21 @@ _BEFORE_THE_END: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMI
 # --- for the states -------------------------------------------------------------------------------------------------
 
 
-def refresh(context: JobContext) -> None:
+def refreshed(context: JobContext) -> JobLocal:
     """
-    Let ``.local`` and the job's copies say what the store says now.
+    Bring the job's copies of its credential up to date; ``.local`` as the store has it now.
 
     Raises:
-        OSError: something could not be written; try again later.
+        OSError: a copy could not be written; try again later.
     """
+    local = context.job.local
     path = _path(context.services, context.job)
     known = None if path is None else look(str(path))
     if path is None or known is None:
-        return
-    local = context.job.local
-    if local.delegexpiretime != known.expires:
-        local = replace(local, delegexpiretime=known.expires)
-        context.store.put_local(context.job.id, local)
-        context.job = replace(context.job, local=local)
+        return local
     if known.certificate and _older(context.store.layout.job_file(context.job.id, "proxy"), known):
         _hand_out(context, path)
+    return replace(local, delegexpiretime=known.expires)
 
 
 def _path(services: Services, job: Job) -> Path | None:

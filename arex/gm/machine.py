@@ -17,7 +17,7 @@ from arex.controldir import codec
 from arex.controldir.layout import PLACE_OF, Mark
 from arex.controldir.store import AT_DELETED, AT_FINISHED
 from arex.errors import CorruptFile, IllegalMove, JobDescriptionError, JobRefused
-from arex.gm import outputs, restart
+from arex.gm import credentials, outputs, restart
 from arex.gm.context import JobContext
 from arex.gm.publishing import joblog
 from arex.gm.states import accepted, canceling, finished, finishing, inlrms, preparing, submit, undefined
@@ -32,6 +32,8 @@ from arex.gm.steps import (
     Move,
     Step,
     Stop,
+    SubmitRefused,
+    SubmitTaken,
     Wait,
     Wreck,
 )
@@ -51,6 +53,9 @@ HANDLERS: Final[Mapping[State, Handler]] = {
     State.FINISHED: finished.decide,
     State.DELETED: finished.decide_deleted,
 }
+
+#: States in which a renewed credential is of use: it is taken note of before anything is decided.
+_WITH_CREDENTIAL: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMIT, State.FINISHING})
 
 #: A job passes at most this many states in one go; more is a loop of ours.
 _MOST_MOVES: Final = 24
@@ -80,6 +85,8 @@ def drive(context: JobContext) -> Resting:
 
 def _decide(context: JobContext) -> Step:
     try:
+        if context.job.state in _WITH_CREDENTIAL and not isinstance(context.answer, SubmitTaken | SubmitRefused):
+            _put_local(context, credentials.refreshed(context))
         return HANDLERS[context.job.state](context)
     except (JobDescriptionError, JobRefused, CorruptFile) as exc:
         if context.job.state in {State.FINISHED, State.DELETED}:
@@ -89,9 +96,8 @@ def _decide(context: JobContext) -> Step:
 
 def _as_it_is(context: JobContext, exc: Exception) -> Wait:
     """What is over can't fail any more: a restart that is not possible is refused, anything else stays as it is."""
-    context.store.note(context.job.id, f"The job can not be restarted or cleaned up: {exc}")
     context.store.drop_mark(context.job.id, Mark.RESTART)
-    return Wait()
+    return Wait(notes=(f"The job can not be restarted or cleaned up: {exc}",))
 
 
 def _given_up(exc: JobDescriptionError | JobRefused | CorruptFile) -> Wreck:
@@ -116,7 +122,8 @@ def _cancel_request(context: JobContext) -> Stop | None:
 
 
 def advance(context: JobContext, step: Step) -> None:
-    """Carry out what a handler decided."""
+    """Carry out what a handler decided: first what it has to say, then the step itself."""
+    _write_facts(context, step)
     match step:
         case Move():
             _move(context, step)
@@ -136,10 +143,25 @@ def advance(context: JobContext, step: Step) -> None:
             return
 
 
+def _write_facts(context: JobContext, step: Step) -> None:
+    for note in step.notes:
+        context.store.note(context.job.id, note)
+    if not isinstance(step, Move):  # a move writes it together with what it changes itself
+        _put_local(context, step.local)
+
+
+def _put_local(context: JobContext, local: JobLocal | None) -> None:
+    if local is not None and local != context.job.local:
+        context.store.put_local(context.job.id, local)
+        context.job = replace(context.job, local=local)
+
+
 def _move(context: JobContext, move: Move) -> None:
     job = context.job
     if move.to not in EDGES[job.state]:
         raise IllegalMove(f"{job.id}: {job.state} -> {move.to}")
+    if job.state is State.UNDEFINED and restart.is_unfinished(context, move.to):
+        restart.complete(context)
     _change(context, Status(move.to, move.pending), move.why, move.local)
 
 
@@ -161,9 +183,7 @@ def _change(context: JobContext, to: Status, why: str, local: JobLocal | None) -
     now = context.services.clock.now()
     if to.state is State.FINISHED:
         local = _with_cleanuptime(context, local or job.local)
-    if local is not None and local != job.local:
-        context.store.put_local(job.id, local)
-        context.job = replace(job, local=local)
+    _put_local(context, local)
     for line in _lines(now, job.status, to, why):
         context.store.note(job.id, line)
     if to.state is State.PREPARING and job.state is State.ACCEPTED:

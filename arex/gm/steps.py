@@ -56,16 +56,23 @@ Answer = SubmitTaken | SubmitRefused | Ended | CancelTaken | HoldTaken | Staged
 # --- steps -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """What every step may carry; the state machine writes it before it carries the step out."""
+
+    local: JobLocal | None = None  #: replaces ``.local``
+    notes: tuple[str, ...] = ()  #: for the owner, at the end of ``.errors``
+
+
 @dataclass(frozen=True, slots=True)
-class Move:
+class Move(_Decision):
     to: State
     why: str  #: ARC's wording
-    local: JobLocal | None = None
     pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(_Decision):
     """Nothing to do before the job is woken: by an event, or after some seconds."""
 
     seconds: float | None = None
@@ -73,7 +80,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(_Decision):
     """The job has failed here; its outputs for this case are still delivered."""
 
     why: str  #: ARC's wording first, then what else we know
@@ -81,7 +88,7 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
-class Wreck:
+class Wreck(_Decision):
     """The job can't even fail in order: straight to FINISHED, its session untouched."""
 
     why: tuple[str, ...]
@@ -89,17 +96,17 @@ class Wreck:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(_Decision):
     """The owner asked for the end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(_Decision):
     """Every trace of the job goes."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskSubmit:
+class AskSubmit(_Decision):
     """Hand the job to its batch system. ``sure`` is off when an earlier attempt may have arrived."""
 
     lrms: str
@@ -108,7 +115,7 @@ class AskSubmit:
 
 
 @dataclass(frozen=True, slots=True)
-class AskStatus:
+class AskStatus(_Decision):
     """Wait for the batch system to say that the job has ended."""
 
     lrms: str
@@ -116,13 +123,13 @@ class AskStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class AskCancel:
+class AskCancel(_Decision):
     lrms: str
     job: LocalJob
 
 
 @dataclass(frozen=True, slots=True)
-class AskHold:
+class AskHold(_Decision):
     """Keep a job that waits in its batch system from starting; or, with ``release``, let it start again."""
 
     lrms: str
@@ -131,7 +138,7 @@ class AskHold:
 
 
 @dataclass(frozen=True, slots=True)
-class AskStage:
+class AskStage(_Decision):
     """Bring remote files in or out."""
 
     staging: Staging

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from arex.gm import credentials, outputs
+from arex.gm import outputs
 from arex.gm.context import JobContext
 from arex.gm.steps import Fail, Move, Step, Wait
 from arex.model.local import JobLocal
@@ -15,29 +13,19 @@ _LOOK_AGAIN_S = 60.0
 
 
 def decide(context: JobContext) -> Step:
-    credentials.refresh(context)
     local = _accept(context)
     if local.dryrun:
-        context.store.put_local(context.job.id, local)
-        context.job = replace(context.job, local=local)
-        return Fail("Job has dryrun requested. Job skipped.", blame=False)
+        return Fail("Job has dryrun requested. Job skipped.", blame=False, local=local)
     if not context.services.limits.may_start(context.job.id, local.subject or "", local.priority or 50):
-        return _waiting(context, local, Wait(why="Jobs per DN limit is reached"))
+        return Wait(why="Jobs per DN limit is reached", local=local)
     if (
         local.processtime is not None
         and (left := (local.processtime - context.services.clock.now()).total_seconds()) > 0
     ):
-        return _waiting(context, local, Wait(min(left, _LOOK_AGAIN_S)))
+        return Wait(min(left, _LOOK_AGAIN_S), local=local)
     for suffix in ("diag", "statistics"):
         context.store.touch(context.job.id, suffix)
-    return Move(State.PREPARING, "Starting job processing", local)
-
-
-def _waiting(context: JobContext, local: JobLocal, wait: Wait) -> Wait:
-    if local != context.job.local:
-        context.store.put_local(context.job.id, local)
-        context.job = replace(context.job, local=local)
-    return wait
+    return Move(State.PREPARING, "Starting job processing", local=local)
 
 
 def _accept(context: JobContext) -> JobLocal:

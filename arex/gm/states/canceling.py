@@ -27,7 +27,7 @@ def decide(context: JobContext) -> Step:
     done = inlrms.read_done(context)
     if done is not None:
         inlrms.collect_diag(context)
-        return Move(State.FINISHING, "Job cancellation succeeded")
+        return Move(State.FINISHING, "Job cancellation succeeded", notes=done.notes)
     if context.services.clock.now() - context.job.changed > _PATIENCE:
         return Fail("Job cancellation failed: the batch system did not end the job within an hour")
     status = inlrms.ask_status(context)
@@ -37,7 +37,6 @@ def decide(context: JobContext) -> Step:
         case CancelTaken(refusal=""):
             return status
         case CancelTaken(refusal=why):
-            context.store.note(context.job.id, f"Batch system refused to cancel the job: {why}")
-            return Wait(_ASK_AGAIN_S)
+            return Wait(_ASK_AGAIN_S, notes=(f"Batch system refused to cancel the job: {why}",))
         case _:
             return AskCancel(status.lrms, status.job)

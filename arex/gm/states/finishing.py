@@ -14,7 +14,6 @@ from arex.ports import Staged
 def decide(context: JobContext) -> Step:
     if not context.session.exists():
         return Fail("Failed to clean up session dir before uploading outputs")
-    credentials.refresh(context)
     listed = context.store.read_entries(context.job.id, "output") or []
     try:
         entries = outputs.expand(context.session.path, listed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 from arex.controldir import atomic, codec
 from arex.controldir.layout import Mark
 from arex.errors import CorruptFile
@@ -28,21 +31,15 @@ def decide(context: JobContext) -> Step:
     if done is None:
         return _hold_request(context) or ask_status(context)
     collect_diag(context)
-    code, message = done
-    if code != (context.job.local.argscode or 0) or code < 0:
-        return Fail(f"LRMS error: ({code}) {message}".rstrip())
-    return Move(State.FINISHING, "Job finished executing in LRMS")
+    if done.code != (context.job.local.argscode or 0) or done.code < 0:
+        return Fail(f"LRMS error: ({done.code}) {done.message}".rstrip(), notes=done.notes)
+    return Move(State.FINISHING, "Job finished executing in LRMS", notes=done.notes)
 
 
 def _hold_request(context: JobContext) -> Step | None:
     """A mark asks to hold or to release the job; it goes once the batch system has answered, and no other with it."""
     if isinstance(context.answer, HoldTaken):
-        release, why = context.answer.release, context.answer.refusal
-        if why:
-            context.store.note(
-                context.job.id, f"Batch system refused to {'release' if release else 'hold'} the job: {why}"
-            )
-        context.store.drop_mark(context.job.id, Mark.RELEASE if release else Mark.HOLD)
+        return _hold_taken(context, context.answer)
     release = context.store.has_mark(context.job.id, Mark.RELEASE)
     if release:
         context.store.drop_mark(context.job.id, Mark.HOLD)  # it came before
@@ -52,7 +49,25 @@ def _hold_request(context: JobContext) -> Step | None:
     return AskHold(status.lrms, status.job, release) if isinstance(status, AskStatus) else status
 
 
-def read_done(context: JobContext) -> tuple[int, str] | None:
+def _hold_taken(context: JobContext, answer: HoldTaken) -> Step | None:
+    context.store.drop_mark(context.job.id, Mark.RELEASE if answer.release else Mark.HOLD)
+    context.answer = None
+    step = _hold_request(context) or ask_status(context)
+    if not answer.refusal:
+        return step
+    what = "release" if answer.release else "hold"
+    return replace(step, notes=(f"Batch system refused to {what} the job: {answer.refusal}",))
+
+
+class Done(NamedTuple):
+    """How the job left its batch system; the notes are for its owner."""
+
+    code: int
+    message: str
+    notes: tuple[str, ...] = ()
+
+
+def read_done(context: JobContext) -> Done | None:
     """
     How the job left, from ``lrms_done`` or from the batch system's report.
 
@@ -60,11 +75,11 @@ def read_done(context: JobContext) -> tuple[int, str] | None:
     """
     data = context.store.read(context.job.id, "lrms_done")
     if data:  # scan scripts of ARC make the file before they fill it
-        return codec.parse_lrms_done(data)
+        return Done(*codec.parse_lrms_done(data))
     if isinstance(context.answer, Ended):
-        copy_comment(context)
         evidence.write(context.session, context.answer.report, context.services.clock.now())
-        return lrms_done(context.answer.report, context.job.local.argscode or 0)
+        code, message = lrms_done(context.answer.report, context.job.local.argscode or 0)
+        return Done(code, message, _printed(context))
     return None
 
 
@@ -77,20 +92,17 @@ def ask_status(context: JobContext) -> Step:
     return AskStatus(context.lrms, attempt.local_job(context.store, context.job.id, context.session, localid))
 
 
-def copy_comment(context: JobContext) -> None:
-    """What the job script printed becomes part of the job's log."""
+def _printed(context: JobContext) -> tuple[str, ...]:
+    """What the job script printed, for the job's log."""
     try:
         data = atomic.read(str(context.session.comment))
     except CorruptFile as exc:
-        context.store.note(context.job.id, f"The output of the job wrapper script can't be shown: {exc.what}")
-        return
-    if data:
-        context.store.note(
-            context.job.id,
-            "---------- Output of the job wrapper script -----------\n"
-            f"{codec.decode(data).rstrip()}\n"
-            "------------------------- End of output -------------------------\n",
-        )
+        return (f"The output of the job wrapper script can't be shown: {exc.what}",)
+    if not data:
+        return ()
+    first = "---------- Output of the job wrapper script -----------\n"
+    last = "------------------------- End of output -------------------------\n"
+    return (f"{first}{codec.decode(data).rstrip()}\n{last}",)
 
 
 def collect_diag(context: JobContext) -> None:

@@ -36,7 +36,6 @@ def decide(context: JobContext) -> Step:
         return Fail("Failed to clean up session dir before downloading inputs")
     if why := context.services.room(context.session.path.parent, context.job.local.subject or ""):
         return Wait(_ROOM_LOOK_S, why)
-    credentials.refresh(context)
     inputs = context.store.read_entries(context.job.id, "input") or []
     if any(entry.remote for entry in inputs):
         answer = context.answer

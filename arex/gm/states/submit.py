@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from arex.controldir import atomic, confined_fs
-from arex.gm import attempt, credentials
+from arex.gm import attempt
 from arex.gm.context import JobContext
 from arex.gm.steps import (
     AskSubmit,
@@ -33,8 +33,8 @@ def decide(context: JobContext) -> Step:
         case SubmitTaken(localid=localid):
             return _submitted(context, localid)
         case SubmitRefused(why=why):
-            context.store.note(context.job.id, f"Batch system refused the job: {why}")
-            return Fail(f"Job submission to LRMS failed\nBatch system refused the job: {why}")
+            refused = f"Batch system refused the job: {why}"
+            return Fail(f"Job submission to LRMS failed\n{refused}", notes=(refused,))
         case _:
             return _submit(context)
 
@@ -46,7 +46,6 @@ def _submit(context: JobContext) -> Step:
         return _submitted(context, known.localid)
     if (localid := _noted_localid(context)) is not None:
         return _to_inlrms(context, localid) if known is None else _submitted(context, localid)
-    credentials.refresh(context)
     grami = _make_ready(context)
     if known is None and (tag := attempt.left_behind(context.session, context.job.changed)) is not None:
         known = attempt.adopt(context.store, job.id, tag, context.lrms)
@@ -98,9 +97,8 @@ def _submitted(context: JobContext, localid: LocalId) -> Step:
         attempt.taken(context.store, context.job.id, localid)
     if _noted_localid(context) is None:
         context.store.append(context.job.id, "grami", f"joboption_jobid={localid}\n")
-    context.store.note(context.job.id, f"local job id: {localid}")
-    return _to_inlrms(context, localid)
+    return _to_inlrms(context, localid, f"local job id: {localid}")
 
 
-def _to_inlrms(context: JobContext, localid: LocalId) -> Move:
-    return Move(State.INLRMS, "Job is passed to LRMS", replace(context.job.local, localid=localid))
+def _to_inlrms(context: JobContext, localid: LocalId, *notes: str) -> Move:
+    return Move(State.INLRMS, "Job is passed to LRMS", local=replace(context.job.local, localid=localid), notes=notes)

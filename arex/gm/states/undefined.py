@@ -8,7 +8,6 @@ from typing import Final
 
 from arex.controldir.layout import Mark, Place
 from arex.controldir.store import Found
-from arex.gm import restart
 from arex.gm.context import JobContext
 from arex.gm.steps import (
     Fail,
@@ -64,8 +63,6 @@ def _in_the_making(context: JobContext, found: Found) -> bool:
 
 
 def _adopt(context: JobContext, state: State, *, pending: bool) -> Step:
-    if restart.is_unfinished(context, state):
-        restart.complete(context)
     job, local = context.job, context.job.local
     if state in RUNNING and not pending:
         context.services.limits.runs(job.id, _slots(context))
