@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 PACKAGES := arex plugins lrms infoprovider
 SOURCES := $(PACKAGES) tests benchmarks tools
 # pages that tools/check-english.py skips until the code that they are generated from is cleaned up
-ENGLISH_LATER := docs/users/commands.md docs/users/attributes.md docs/admins/configuration.md docs/developers/house.md
+ENGLISH_LATER := docs/users/commands.md docs/users/attributes.md docs/admins/configuration.md
 SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh)
 RTES := $(shell find lrms/rte -type f)
 PYTEST := $(BIN)/pytest
@@ -88,6 +88,8 @@ generated: $(STAMP) ## Write the generated pages of the documentation anew
 	$(BIN)/python -m arex.config.explain >docs/admins/configuration.md
 	$(BIN)/python tools/gen_commands.py >docs/users/commands.md
 	PYTHONPATH=. $(BIN)/python tools/gen_attributes.py >docs/users/attributes.md
+	$(BIN)/python tools/gen_architecture.py docs/developers/architecture.md >docs/developers/architecture.new
+	mv docs/developers/architecture.new docs/developers/architecture.md
 
 wheel: $(STAMP) ## Build a wheel into ./dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import pwd
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from arex.config.model import Configuration
 from arex.config.runtime import runtime_cfg
 from arex.config.values import FixDirectories
 from arex.controldir import codec
+from arex.controldir.delegations import store_directory, user_name
 from arex.controldir.fifo import Fifo
 from arex.controldir.layout import LAYOUTS
 from arex.controldir.store import ControlDir
@@ -294,14 +294,6 @@ class Service:
             await self._clock.sleep(_SNAPSHOT_S)
 
 
-def user_name() -> str:
-    """Of the account that we run as, whatever the environment says; the number where the system knows no name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
 def refuse_root(config: Configuration, *, allowed: bool) -> None:
     """
     Raises:
@@ -352,8 +344,6 @@ def _backends(config: Configuration) -> dict[str, Backend]:
 
 
 def _settings(config: Configuration, lrms_name: str) -> Settings:
-    controldir = config.arex.controldir
-    store = "delegations" if os.geteuid() == 0 else f"delegations.{user_name()}"
     return Settings(
         sessiondirs=tuple(entry.path for entry in config.arex.sessiondir),
         lrms=lrms_name,
@@ -364,7 +354,7 @@ def _settings(config: Configuration, lrms_name: str) -> Settings:
         ttr=config.arex.defaultttl.ttr or timedelta(0),
         max_description=config.ws_jobs.maxjobdesc or 1 << 40,
         hostname=config.common.hostname,
-        delegations=controldir / store,
+        delegations=store_directory(config.arex.controldir),
         joblog=config.arex.joblog,
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from arex.errors import ArexError
+from arex.model.arc import LOCAL_INTERFACE
 
 #: As ARC spells them; every column is text without a declared type.
 COLUMNS: Final = (
@@ -41,7 +42,6 @@ _UNKNOWN: Final = {
     "usedtotalcputime": "PT",
     "usedmainmemory": "-1",
 }
-INTERFACE: Final = "org.nordugrid.internal"
 _ENDPOINT: Final = "file://localhost"
 _BUSY_S: Final = 30.0
 #: SQLite takes no more parameters than this in one statement, in its oldest versions.
@@ -78,7 +78,9 @@ def local_row(
         "id": f"file://{session}",
         "idfromendpoint": id_,
         "name": name,
-        **dict.fromkeys(("statusinterface", "managementinterfacename", "serviceinformationinterfacename"), INTERFACE),
+        **dict.fromkeys(
+            ("statusinterface", "managementinterfacename", "serviceinformationinterfacename"), LOCAL_INTERFACE
+        ),
         **dict.fromkeys(("statusurl", "managementurl", "serviceinformationurl"), _ENDPOINT),
         "serviceinformationhost": "localhost",
         **dict.fromkeys(("sessiondir", "stageindir", "stageoutdir"), f"file:{session}"),

@@ -17,6 +17,7 @@ from arex.model.files import FileEntry
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import Report
+from arex.model.session import SessionPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Submission:
     @property
     def diag(self) -> Path:
         """``SESSION.diag``: accounting lines of the job script."""
-        return self.grami.directory.with_name(self.grami.directory.name + ".diag")
+        return SessionPaths(self.grami.directory).diag
 
     @property
     def queue(self) -> str:
@@ -47,7 +48,7 @@ class Submission:
     @property
     def comment(self) -> Path:
         """``SESSION.comment``: what the job script itself prints."""
-        return self.grami.directory.with_name(self.grami.directory.name + ".comment")
+        return SessionPaths(self.grami.directory).comment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,7 @@ class Staging:
     @property
     def workdir(self) -> Path:
         """``SESSION.staging``: files that are not whole yet, and the journal of what is."""
-        return self.session.with_name(self.session.name + ".staging")
+        return SessionPaths(self.session).staging
 
 
 @dataclass(frozen=True, slots=True)

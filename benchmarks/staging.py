@@ -28,7 +28,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from arex.clock import SystemClock
-from arex.config.model import ArexBlock, Configuration, ServiceBlock
+from arex.config.model import ArexBlock, Configuration
+from arex.config.service import ServiceBlock
 from arex.config.staging import DataStagingBlock
 from arex.model.files import FileEntry
 from arex.model.ids import JobId

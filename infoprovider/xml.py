@@ -10,6 +10,8 @@ from typing import Final
 
 from lxml import etree
 
+from arex.model.arc import LOCAL_INTERFACE
+from arex.xmltext import legal
 from infoprovider.model import Element, Share
 
 _NAMESPACE: Final = "http://schemas.ogf.org/glue/2009/03/spec_2.0_r1"
@@ -53,7 +55,7 @@ def _endpoint(service: etree._Element, element: Element) -> None:
         URL="file://localhost",
         Capability="executionmanagement.jobexecution",
         Technology="directory",
-        InterfaceName="org.nordugrid.internal",
+        InterfaceName=LOCAL_INTERFACE,
         InterfaceVersion="1.0",
         Implementor="arex",
         QualityLevel="production",
@@ -131,14 +133,7 @@ def _child(parent: etree._Element, name: str, **attributes: str) -> etree._Eleme
 
 def _texts(parent: etree._Element, **values: str) -> None:
     for name, value in values.items():
-        _child(parent, name).text = _legal(value)
-
-
-def _legal(text: str) -> str:
-    """Names come from files and from the host: what XML can't hold becomes a question mark."""
-    return "".join(
-        c if c in "\t\n\r" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text
-    )
+        _child(parent, name).text = legal(value)
 
 
 def _validity(element: Element) -> dict[str, str]:

@@ -14,6 +14,7 @@ from arex.cli.output import document, printable, say
 from arex.cli.site import Site
 from arex.controldir import atomic
 from arex.errors import ControlDirError
+from arex.model.arc import LOCAL_INTERFACE
 
 _GLUE: Final = "{http://schemas.ogf.org/glue/2009/03/spec_2.0_r1}"
 
@@ -61,7 +62,7 @@ def command(
     types = (*where["types"], *where["info_interfaces"])  # type: ignore[misc]
     options.require_local(site, types=types, info_types=(), elements=elements, registries=False)
     if listed:
-        say(f"Computing service: localhost ({site.config.arex.controldir}) org.nordugrid.internal")
+        say(f"Computing service: localhost ({site.config.arex.controldir}) {LOCAL_INTERFACE}")
         return 0
     pid = daemon.holder(site.config.arex.controldir) if site.config.arex.controldir.is_dir() else None
     snapshot = daemon.read_snapshot(site.config.arex.controldir)

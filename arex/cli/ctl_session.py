@@ -18,7 +18,8 @@ from arex.cli.service import read_config
 from arex.config.model import Configuration
 from arex.controldir.layout import LAYOUTS
 from arex.controldir.quota import Taken, session_names, taken_by
-from arex.controldir.store import ControlDir, SessionFiles
+from arex.controldir.session import SessionFiles
+from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
 from arex.model.ids import JobId
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from arex.cli.entry import load
+from arex.suggest import closest
 
 
 class LazyGroup(click.Group):
@@ -30,10 +31,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self._subcommands and not args[0].startswith("-"):
-            import difflib  # noqa: PLC0415 - for mistakes only
-
-            near = difflib.get_close_matches(args[0], self._subcommands, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            near = closest(args[0], self._subcommands, 0.6)
+            hint = f" Did you mean {near}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 

@@ -11,6 +11,7 @@ import click
 
 from arex.cli.site import Site
 from arex.errors import ArexError
+from arex.model.arc import LOCAL_NAMES
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-#: What ARC and we call the interface of the control directory.
-LOCAL_TYPES: Final = ("local", "org.nordugrid.local", "org.nordugrid.internal", "internal")
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
 _LEVELS: Final = ("FATAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG")
 
@@ -75,9 +74,7 @@ def common(function: _F) -> _F:
 
 def _list_plugins(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from plugins import SUBMITTERS  # noqa: PLC0415 - for this option only
-
-        for name in SUBMITTERS:
+        for name in LOCAL_NAMES:
             click.echo(name)
         ctx.exit()
 
@@ -112,7 +109,7 @@ def endpoint(function: _F) -> _F:
         click.option("-c", "--cluster", multiple=True, help="The same, as ARC 5 spelled it."),
         click.option(
             "-T", "-S", "--submission-endpoint-type", "--submissioninterface", "types", multiple=True,
-            help=f"Interface: {', '.join(LOCAL_TYPES)}.",
+            help=f"Interface: {', '.join(LOCAL_NAMES)}.",
         ),
         click.option("-Q", "--info-endpoint-type", "info_types", multiple=True, help="NONE, or as -T; no matter."),
         click.option("-I", "--infointerface", "info_interfaces", multiple=True, hidden=True),
@@ -135,7 +132,7 @@ def require_local(
     """
     wanted = [*types, *(one for one in info_types if one.upper() != "NONE")]
     for one in wanted:
-        if one.lower() not in LOCAL_TYPES:
+        if one.lower() not in LOCAL_NAMES:
             raise EndpointElsewhere(_elsewhere(f"the interface {one}", site))
     if registries:
         raise EndpointElsewhere(_elsewhere("services from a registry", site))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from arex.cli.options import is_here
 from arex.cli.site import Site
 from arex.errors import ArexError
+from arex.model.arc import LOCAL_NAMES
 from arex.model.ids import is_job_id
 from plugins.local.status import JobStatus, read_local
-
-_LOCAL: Final = frozenset({"org.nordugrid.internal", "org.nordugrid.local"})
 
 
 class NoJobs(ArexError):
@@ -86,7 +84,7 @@ def _all(site: Site) -> dict[str, Mapping[str, str]]:
 
 
 def _is_local(row: Mapping[str, str]) -> bool:
-    return row["managementinterfacename"] in _LOCAL and is_job_id(row["idfromendpoint"])
+    return row["managementinterfacename"] in LOCAL_NAMES and is_job_id(row["idfromendpoint"])
 
 
 def _known(site: Site, names: Sequence[str]) -> dict[str, Mapping[str, str]]:

@@ -1,0 +1,1 @@
+"""``arc.conf`` or YAML to one frozen configuration; its reference and explanation."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from arex.config.model import BLOCKS
 from arex.config.record import Option, options
+from arex.suggest import closest
 
 #: Blocks that need a name after a colon; all others must have none.
 NAMED: Final = frozenset({"authgroup", "queue", "userlist", "custom", "arex/jura/sgas", "arex/jura/apel"})
@@ -213,10 +214,8 @@ def homes(option: str) -> list[str]:
 
 def nearest(word: str, candidates: Iterable[str], before: str = "", after: str = "") -> str:
     """A cure for a misspelt word, or an empty text."""
-    from difflib import get_close_matches  # noqa: PLC0415  (takes longer to import than a file to load)
-
-    found = get_close_matches(word[:80], list(candidates), n=1, cutoff=0.7)
-    return f"did you mean {before}{found[0]}{after}?" if found else ""
+    found = closest(word, candidates, 0.7)
+    return f"did you mean {before}{found}{after}?" if found else ""
 
 
 def suggest_block(kind: str) -> str:

@@ -62,24 +62,3 @@ def _defaults(config: Configuration, kind: str) -> Iterator[tuple[str, str]]:
 def _inherited(config: Configuration) -> Iterator[tuple[str, str]]:
     cluster = _complete(config, "infosys/cluster", config.cluster)
     return ((name, value) for name, value in cluster if name in INHERITED)
-
-
-def client_arc_conf(config: Configuration) -> str:
-    """
-    A minimal arc.conf for clients of ARC where the site has none: ``ARC_CONFIG`` is to name it.
-
-    Clients need ``[common]`` and the pidfile; directories, batch system and queues are there so that a command of
-    arex which meets the same variable sees the same jobs.
-    """
-    keys = ("controldir", "sessiondir", "pidfile")
-    arex = [(name, value) for name, value in pairs(config.arex, lambda _: True) if name in keys]
-    text = [
-        "# For clients of ARC: export ARC_CONFIG=<this file>. Written by arex from its own configuration.",
-        *lines("common", []),
-        *lines("lrms", [("lrms", write(config.lrms.lrms))]),
-        *lines("arex", arex),
-        *lines("infosys/cluster", []),  # ARC's parser complains about queues without it
-    ]
-    for queue in config.queues:
-        text += lines(f"queue:{queue.name}", [])
-    return "\n".join(text)

@@ -1,0 +1,1 @@
+"""The control directory: where files lie, what they say, atomic writes, events."""

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from arex.config.model import ServiceBlock
+from arex.config.service import ServiceBlock
 from arex.model.ids import JobId
+from arex.model.session import LRMS, STAGING
 
 MB: Final = 1024 * 1024
 _BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own
 #: Directories beside the session directory that belong to its job.
-_SIBLINGS: Final = ("", ".lrms", ".staging")
+_SIBLINGS: Final = ("", LRMS, STAGING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, codec, confined_fs
+from arex.controldir import atomic, codec
 from arex.controldir.layout import LOOKUP, PLACE_OF, Layout, Mark, NestedLayout, Place
 from arex.errors import ControlDirError, CorruptFile
 from arex.model.files import FileEntry
@@ -150,7 +150,8 @@ class ControlDir:
         """
         The state of one job as any reader sees it; None if there is no (trusted) status file.
 
-        A file that moves while its places are looked through may be missed in all of them, so it is looked for twice.
+        A file that moves while its places are looked through may be missed in all of them, and A-REX removes the old
+        status file before it writes the new one: what is not found is looked for again.
         """
         return self._look_for_status(job) or self._look_for_status(job)
 
@@ -350,95 +351,3 @@ class ControlDir:
 def _moment(stamp: float) -> datetime:
     """A file can carry a time that no calendar knows."""
     return datetime.fromtimestamp(min(max(stamp, 0.0), _LAST_MOMENT_S), UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFiles:
-    """A session directory and its siblings ``.diag``, ``.comment``, ``.lrms`` and ``.staging``."""
-
-    path: Path
-
-    @property
-    def diag(self) -> Path:
-        return self.path.with_name(self.path.name + ".diag")
-
-    @property
-    def comment(self) -> Path:
-        return self.path.with_name(self.path.name + ".comment")
-
-    @property
-    def lrms(self) -> Path:
-        """Run directories of submission attempts, one per tag."""
-        return self.path.with_name(self.path.name + ".lrms")
-
-    @property
-    def staging(self) -> Path:
-        """Journal and unfinished files of its transfers."""
-        return self.path.with_name(self.path.name + ".staging")
-
-    @property
-    def evidence(self) -> Path:
-        """What the witnesses of the job said last."""
-        return self.lrms / "evidence"
-
-    def make(self) -> None:
-        """Raises OSError; an existing directory is fine, a link in its place is not."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            self.path.mkdir(mode=0o700)
-        if self.path.is_symlink() or not self.path.is_dir():
-            raise CorruptFile(self.path, "a link or a file where the session directory belongs")
-
-    def exists(self) -> bool:
-        return self.path.is_dir() and (not self.path.is_symlink() or confined_fs.leads_to_scratch(self.path))
-
-    def objection(self, job: JobId) -> str:
-        """
-        Why this can't be the session directory of a job, whoever wrote so; empty if it can.
-
-        What counts as a session directory is emptied and removed one day, so its name must end in the job's id, and
-        it must be ours. One that is not there, or not any more, is no objection.
-        """
-        if not self.path.is_absolute() or self.path.name != job or ".." in self.path.parts or "\0" in str(self.path):
-            return "not an absolute path that ends in the id of the job"
-        try:
-            info = os.lstat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return ""
-        if stat.S_ISLNK(info.st_mode) and not confined_fs.leads_to_scratch(self.path):
-            return "a symbolic link"
-        if info.st_uid != os.geteuid():
-            return "owned by another user"
-        return ""
-
-    def remove(self) -> None:
-        confined_fs.remove_tree(self.path)
-        self.remove_siblings()
-
-    def remove_siblings(self) -> None:
-        for path in (
-            self.diag,
-            self.comment,
-            self.lrms,
-            self.staging,
-        ):  # the payload may have made anything of any of them
-            confined_fs.remove_tree(path)
-
-    def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:
-        """
-        Put control files into the log directory that the user asked for (``gmlog``).
-
-        Raises:
-            UnsafePath: the payload left a link in its way.
-        """
-        for log, data in logs.items():
-            with confined_fs.parent_of(self.path, f"{name}/{log}", create=True) as (fd, last):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(last, dir_fd=fd)
-                out = os.open(
-                    last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd
-                )
-                try:
-                    atomic.write_all(out, data)
-                finally:
-                    os.close(out)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,24 +18,7 @@ from arex.model.ids import JobId
 
 #: Where the environment ``ENV/PROXY`` puts a job's copy, below its session directory.
 IN_SESSION: Final = "user.proxy"
-_ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 _MOST_SEEN: Final = 10_000
-
-
-def path_of(directory: Path, id_: str) -> Path:
-    """
-    The file of a credential: three letters a directory, while more than four are left.
-
-    Raises:
-        CredentialError: that is no id, and might lead elsewhere.
-    """
-    if _ID.fullmatch(id_) is None:
-        raise CredentialError(f"not a delegation id: {id_[:80]!r}")
-    parts, rest = [], id_
-    while len(rest) > 4:
-        parts.append(rest[:3])
-        rest = rest[3:]
-    return directory.joinpath(*parts, rest)
 
 
 def is_certificate(data: bytes) -> bool:

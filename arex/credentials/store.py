@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir import atomic
-from arex.credentials.credential_files import path_of
+from arex.controldir.delegations import credential_path
 from arex.credentials.file import LARGEST
 from arex.errors import CorruptFile, CredentialError
 from arex.model.ids import JobId
@@ -61,7 +61,7 @@ class Store:
         Raises:
             CredentialError: that is no id.
         """
-        return path_of(self.directory, id_)
+        return credential_path(self.directory, id_)
 
     def read(self, id_: str) -> bytes | None:
         """

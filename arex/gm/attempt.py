@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Final
 
 from arex.controldir import codec
-from arex.controldir.store import ControlDir, SessionFiles
+from arex.controldir.session import SessionFiles
+from arex.controldir.store import ControlDir
 from arex.model.ids import JobId, LocalId, Tag, new_tag
 from arex.ports import LocalJob
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from arex.clock import Clock
 from arex.controldir import confined_fs
 from arex.controldir.layout import Place
-from arex.controldir.store import ControlDir, SessionFiles
+from arex.controldir.session import SessionFiles
+from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
 from arex.gm.limits import Limits
 from arex.gm.steps import Answer

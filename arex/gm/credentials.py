@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir import atomic, codec
-from arex.credentials.credential_files import Kept, hand_out, look, path_of
+from arex.controldir.delegations import credential_path
+from arex.credentials.credential_files import Kept, hand_out, look
 from arex.credentials.file import LARGEST
 from arex.errors import ArexError, CorruptFile, CredentialError
 from arex.gm.context import Job, JobContext, Services
 from arex.gm.steps import Wait
+from arex.model.arc import WITH_PROXY
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, is_job_id
 from arex.model.local import JobLocal
@@ -29,8 +31,6 @@ from arex.model.state import State
 
 log = logging.getLogger(__name__)
 
-#: The runtime environment that gives a job its credential.
-WITH_PROXY: Final = "ENV/PROXY"
 #: A renewal rings; this is for one that nobody announces.
 _LOOK_AGAIN_S: Final = 60.0
 _ROUND_S: Final = 30.0
@@ -61,7 +61,7 @@ def refreshed(context: JobContext) -> JobLocal:
 
 def _path(services: Services, job: Job) -> Path | None:
     try:
-        return path_of(services.settings.delegations, job.local.delegationid or "")
+        return credential_path(services.settings.delegations, job.local.delegationid or "")
     except CredentialError:
         return None  # it has none, or what a description invented
 

@@ -37,6 +37,7 @@ from arex.gm.steps import (
     Wait,
     Wreck,
 )
+from arex.model.arc import CANCELLED
 from arex.model.local import JobLocal
 from arex.model.state import CANCELABLE, EDGES, ON_FAILURE, State, Status
 
@@ -60,7 +61,6 @@ _WITH_CREDENTIAL: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBM
 #: A job passes at most this many states in one go; more is a loop of ours.
 _MOST_MOVES: Final = 24
 
-CANCELLED: Final = "Job is canceled by external request"
 Resting = Wait | Forget | AskSubmit | AskStatus | AskCancel | AskHold | AskStage
 
 

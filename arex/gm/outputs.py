@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir import codec, confined_fs
-from arex.errors import CorruptFile, UnsafePath
+from arex.controldir.delegations import credential_path
+from arex.errors import CorruptFile, CredentialError, UnsafePath
 from arex.gm.context import JobContext
 from arex.jobdesc.control.filelists import Ending, input_entries, kept_inputs, local_from, output_entries
 from arex.model.files import FileEntry
@@ -48,14 +49,11 @@ _MOST_LIST: Final = 2 * 1024 * 1024
 
 def _credential(context: JobContext, delegationid: str) -> str:
     """Path of the credential of a transfer: delegated, cut as ARC's store does it, else the job's own proxy."""
-    rest = delegationid or context.job.local.delegationid or ""
-    if not rest.isascii() or not rest.isalnum():  # anything else would lead out of the store of credentials
+    try:
+        id_ = delegationid or context.job.local.delegationid or ""
+        return str(credential_path(context.settings.delegations, id_))
+    except CredentialError:
         return context.store.layout.job_file(context.job.id, "proxy")
-    parts = []
-    while len(rest) > 4:
-        parts.append(rest[:3])
-        rest = rest[3:]
-    return str(context.settings.delegations.joinpath(*parts, rest))
 
 
 def from_description(context: JobContext) -> tuple[JobLocal, list[FileEntry], list[FileEntry]]:

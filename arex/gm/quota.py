@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arex.clock import Clock
-from arex.config.model import ServiceBlock
+from arex.config.service import ServiceBlock
 from arex.controldir.layout import Mark
 from arex.controldir.quota import Taken, crowded, over, session_names, shortage, taken_by
 from arex.controldir.store import ControlDir

@@ -1,0 +1,1 @@
+"""Frozen values: ids, states, ``.local``, ``.grami``, file entries, reports, session paths."""

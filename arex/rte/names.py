@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Collection, Iterable
+
+from arex.suggest import closest
 
 _LONGEST = 255
 
@@ -23,9 +24,5 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
 
 def nearest(name: str, names: Collection[str]) -> str:
     """The name that was probably meant; empty: none."""
-    folded = {each.lower(): each for each in sorted(names)}
-    tails = {each.rpartition("/")[2].lower(): each for each in sorted(names)}
-    for known in (folded, tails):
-        if near := difflib.get_close_matches(name.lower(), known, n=1):
-            return known[near[0]]
-    return ""
+    tails = {each.rpartition("/")[2]: each for each in sorted(names)}
+    return closest(name, sorted(names), 0.6) or tails.get(closest(name, tails, 0.6), "")

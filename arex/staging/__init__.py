@@ -1,0 +1,1 @@
+"""Moves the files of jobs in and out: engine, transfers, queues, checksums."""

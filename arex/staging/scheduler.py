@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -125,13 +125,6 @@ class FairQueue:
 
     def under_way(self, share: str) -> int:
         return self._shares[share].running if share in self._shares else 0
-
-    def tickets(self) -> Iterator[Ticket]:
-        """Those that wait, in no order."""
-        for share in self._shares.values():
-            yield from (ticket for _, ticket in share.waiting if ticket.granted is not None)
-        for host in self._hosts.values():
-            yield from (ticket for _, ticket in host.parked if ticket.granted is not None)
 
     def _share(self, name: str) -> _Share:
         share = self._shares.get(name)

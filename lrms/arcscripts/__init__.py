@@ -1,0 +1,1 @@
+"""Any batch system through ARC's own scripts."""

@@ -1,0 +1,1 @@
+"""HTCondor, with shared session directories or with its own file transfer."""

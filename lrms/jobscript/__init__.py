@@ -1,0 +1,1 @@
+"""The job script that all batch systems share, and the runtime environments in it."""

@@ -10,32 +10,34 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.controldir import atomic, codec, fifo
+from arex.controldir.delegations import user_name
 from arex.controldir.layout import Mark, Place
-from arex.controldir.store import SessionFiles
-from arex.errors import ArexError, ControlDirError, CorruptFile, CredentialError, JobRefused
+from arex.controldir.session import SessionFiles
+from arex.errors import ArexError, ControlDirError, CorruptFile, JobRefused
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
-from arex.jobdesc.client.complete import ClientUpload, complete
+from arex.jobdesc.client.complete import ClientUpload, CompletedDescription, complete
 from arex.model.ids import JobId, is_job_id
 from arex.model.state import State
 from plugins.local import follow
+from plugins.local.credentials import UserCredentials
 from plugins.local.status import ClientState, read_local
 from plugins.local.submission import Refused, Submitted, Writer
 from plugins.local.view import View, session_of
 
 if TYPE_CHECKING:
-    from arex.credentials import Credential, Token
-    from arex.credentials.store import Store
-    from plugins.local.delegation import Delegated, Delegations
+    from arex.credentials import Credential
+    from plugins.local.delegation import Delegated
 
+_T = TypeVar("_T")
 Description = str | bytes | JobDescription
 #: What became of one description: a job, or why there is none.
 Outcome = Submitted | Refused
@@ -61,11 +63,10 @@ class LocalPlugin(View):
         takes. Otherwise a job that needs one gets the user's own: a certificate with its key, else a token.
 
         Raises:
-            CredentialError: the file can't be used.
+            CredentialError: the file cannot be used.
         """
         super().__init__(config, clock=clock, pause=pause)
-        self._subject = subject
-        self._brought = None if credential is None else self._bring(credential)
+        self.credentials = UserCredentials(self.store.root, self._clock, subject=subject, brought=credential)
         self._renewed: dict[str, tuple[JobId, ...]] = {}
 
     @classmethod
@@ -74,81 +75,20 @@ class LocalPlugin(View):
 
     # --- who -----------------------------------------------------------------------------------------------------
 
-    def _bring(self, path: Path) -> Credential | Token:
-        from arex.credentials import credential_files, file, token  # noqa: PLC0415 - most users have none
-
-        data = file.content(path)
-        if not credential_files.is_certificate(data):
-            brought: Credential | Token = token.from_bytes(data, f"the file {path}")
-        else:
-            brought = file.from_pem(path, data)
-            if not brought.has_key:
-                raise CredentialError(f"the credential {path} has no private key: nobody could act with it")
-        self._still_good(brought)
-        return brought
-
-    def _still_good(self, given: Credential | Token) -> None:
-        if given.expires <= self._clock.now():
-            end = codec.iso_time(given.expires)
-            raise CredentialError(f"the credential {_source(given)} ended at {end}: make or fetch a new one first")
-
-    @cached_property
-    def _found(self) -> tuple[Credential | None, str]:
-        from arex import credentials  # noqa: PLC0415 - most users have none
-
-        if isinstance(self._brought, credentials.Credential):
-            return self._brought, ""
-        path = credentials.find()
-        try:
-            return None if path is None else credentials.read(path), ""
-        except CredentialError as exc:
-            return None, str(exc)
-
     @property
     def credential(self) -> Credential | None:
-        """The user's certificate or proxy, if there is one that reads; jobs need none."""
-        return self._found[0]
+        """The user's certificate or proxy, if there is one that can be parsed; jobs need none."""
+        return self.credentials.certificate
 
     @property
     def credential_fault(self) -> str:
         """What is wrong with the user's certificate, proxy or token; empty if nothing is, or there is none."""
-        return self._found[1] or self._found_token[1]
-
-    @cached_property
-    def _found_token(self) -> tuple[Token | None, str]:
-        from arex.credentials import token  # noqa: PLC0415 - most users have none
-
-        try:
-            return token.find(), ""
-        except CredentialError as exc:
-            return None, str(exc)
-
-    @cached_property
-    def subject(self) -> str:
-        """The owner that jobs get: the identity of the credential, else the name of the account."""
-        if self._subject:
-            return self._subject
-        return f"/O=local/CN={user_name()}" if self.credential is None else self.credential.identity
-
-    @cached_property
-    def _delegations(self) -> Delegations | None:
-        given = self._brought or self._own_proxy or self._found_token[0]
-        return None if given is None else self._delegations_of(given)
+        return self.credentials.fault
 
     @property
-    def _own_proxy(self) -> Credential | None:
-        return self.credential if self.credential is not None and self.credential.has_key else None
-
-    def _delegations_of(self, given: Credential | Token) -> Delegations:
-        from plugins.local.delegation import Delegations  # noqa: PLC0415 - it needs sqlite3
-
-        return Delegations(self._credentials, self.subject, given)
-
-    @cached_property
-    def _credentials(self) -> Store:
-        from arex.credentials.store import Store  # noqa: PLC0415 - it needs sqlite3
-
-        return Store(self.store.root / (f"delegations.{user_name()}" if os.geteuid() else "delegations"))
+    def subject(self) -> str:
+        """The owner that jobs get: the identity of the credential, else the name of the account."""
+        return self.credentials.subject
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -224,21 +164,28 @@ class LocalPlugin(View):
     @cached_property
     def _writer(self) -> Writer:
         return Writer(
-            self.store, self.config, self._clock, subject=self.subject, delegations=lambda: self._delegations,
-            always=self._brought is not None,
+            self.store, self.config, self._clock, subject=self.subject, always=self.credentials.brought is not None,
+            delegations=lambda: self.credentials.delegations,
         )  # fmt: skip
 
     def _submit(self, source: int, job: JobDescription, cwd: Path) -> Outcome:
+        try:
+            return self._first_accepted(job, cwd, partial(self._writer.write, source))
+        except ArexError as exc:
+            return Refused(source=source, error=exc)
+
+    def _first_accepted(self, job: JobDescription, cwd: Path, use: Callable[[CompletedDescription], _T]) -> _T:
+        """What ``use`` makes of the description, or of the first of its alternatives that it takes."""
         refusal: ArexError | None = None
         for candidate in (replace(job, alternatives=()), *job.alternatives):
             try:
-                return self._writer.write(source, complete(self._resolved(candidate), cwd))
-            except ControlDirError as exc:
-                return Refused(source=source, error=exc)
+                return use(complete(self._resolved(candidate), cwd))
+            except ControlDirError:
+                raise  # no alternative changes that
             except ArexError as exc:
                 refusal = refusal or exc
         assert refusal is not None
-        return Refused(source=source, error=refusal)
+        raise refusal
 
     def _resolved(self, job: JobDescription) -> JobDescription:
         """With runtime environments named exactly where a relation such as ``>=`` was given: ADL has only names."""
@@ -260,10 +207,13 @@ class LocalPlugin(View):
         for job in self._jobs(text):
             if isinstance(job, ArexError):
                 raise job
-            ready = complete(self._resolved(_adjusted(job, queue, dryrun=False)), Path.cwd() if cwd is None else cwd)
-            self._writer.admit(ready.description)
-            documents.append(self._writer.adl(ready.description).decode())
+            directory = Path.cwd() if cwd is None else cwd
+            documents.append(self._first_accepted(_adjusted(job, queue, dryrun=False), directory, self._document))
         return documents
+
+    def _document(self, ready: CompletedDescription) -> str:
+        self._writer.admit(ready.description)
+        return self._writer.adl(ready.description).decode()
 
     # --- requests ------------------------------------------------------------------------------------------------
 
@@ -384,31 +334,13 @@ class LocalPlugin(View):
         if not status.delegationid:
             raise JobRefused("Job has no delegated credential: there is nothing to renew")
         if status.delegationid not in self._renewed:
-            given = self._fresh(status.delegationid)
-            delegated, jobs = self._delegations_of(given).renew(status.delegationid, status.id)
+            renewing = self.credentials.renewing(status.delegationid)
+            delegated, jobs = renewing.renew(status.delegationid, status.id)
             for holder in filter(is_job_id, jobs):
                 self._pass_on(JobId(holder), delegated)
             self._renewed[status.delegationid] = tuple(jobs)
         fifo.ring(self.store.root, status.id)
         return self._renewed[status.delegationid]
-
-    def _fresh(self, id_: str) -> Credential | Token:
-        """What is there to renew a credential from; a token does not take the place of a proxy."""
-        from arex.credentials import Token, credential_files  # noqa: PLC0415 - few clients do this
-
-        old = self._credentials.read(id_)
-        token = old is not None and not credential_files.is_certificate(old)
-        given: Credential | Token | None
-        if self._brought is not None and isinstance(self._brought, Token) is token:
-            given = self._brought
-        else:
-            given = self._found_token[0] if token else self._own_proxy
-        if given is None:
-            fault = self._found_token[1] if token else self._found[1]
-            lacks = "there is no token" if token else "there is no proxy with a private key"
-            raise CredentialError(fault or f"{lacks} to renew from")
-        self._still_good(given)
-        return given
 
     def _pass_on(self, job: JobId, given: Delegated) -> None:
         """What a job says of its credential, and its copies; the service puts right what is busy now."""
@@ -437,17 +369,3 @@ def _adjusted(job: JobDescription, queue: str, *, dryrun: bool) -> JobDescriptio
         resources=resources,
         alternatives=tuple(_adjusted(other, queue, dryrun=dryrun) for other in job.alternatives),
     )
-
-
-def _source(given: Credential | Token) -> str:
-    return str(getattr(given, "path", "")) or getattr(given, "source", "")
-
-
-def user_name() -> str:
-    """Of the process; the number where the system knows no name."""
-    import pwd  # noqa: PLC0415
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

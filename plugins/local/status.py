@@ -17,14 +17,15 @@ from typing import Final
 
 from arex.controldir import codec, progress
 from arex.controldir.layout import Place
-from arex.controldir.store import ControlDir, Found, SessionFiles
+from arex.controldir.session import SessionFiles
+from arex.controldir.store import ControlDir, Found
 from arex.errors import CorruptFile, NoSuchJob, NotYourJob
+from arex.model.arc import CANCELLED
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 
 #: Reason of failure of a job that its owner ended. Source: spec, section on ``.failed``.
-CANCELLED: Final = "Job is canceled by external request"
 _TAIL: Final = 65536
 
 
@@ -167,8 +168,7 @@ def find(store: ControlDir, job: JobId) -> Found:
     Raises:
         NoSuchJob, NotYourJob
     """
-    # real daemons remove the old status file before they write the new one: look again before believing it
-    found = store.read_status(job) or store.read_status(job)
+    found = store.read_status(job)
     if found is not None:
         return found
     for place in Place:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.controldir import atomic, codec, confined_fs, fifo
-from arex.controldir.store import ControlDir, SessionFiles
+from arex.controldir.session import SessionFiles
+from arex.controldir.store import ControlDir
 from arex.errors import ArexError, ControlDirError, CredentialError, JobDescriptionError, JobRefused
 from arex.jobdesc.adl.acl import acl_document
 from arex.jobdesc.adl.writer import write_adl
@@ -28,6 +29,7 @@ from arex.jobdesc.client.complete import ClientUpload, CompletedDescription
 from arex.jobdesc.control.filelists import local_from, pfn
 from arex.jobdesc.control.grami import build_grami, dump_grami
 from arex.jobdesc.model import JobDescription
+from arex.model.arc import LOCAL_INTERFACE, WITH_PROXY
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
@@ -36,12 +38,9 @@ from arex.model.state import State, Status
 if TYPE_CHECKING:
     from plugins.local.delegation import Delegations  # it needs sqlite3, which few submissions do
 
-INTERFACE: Final = "org.nordugrid.internal"
 _ATTEMPTS: Final = 100
 _CHUNK: Final = 1024 * 1024
 _ACL_MODE: Final = 0o644
-#: The runtime environment that gives a job its credential.
-_WITH_PROXY: Final = "ENV/PROXY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +178,7 @@ class Writer:
         store, description = self._store, ready.description
         base = JobLocal(
             globalid=job,
-            interface=INTERFACE,
+            interface=LOCAL_INTERFACE,
             lrms=self._config.lrms.lrms.name,
             queue=self._queue(description),
             subject=self._subject,
@@ -207,7 +206,7 @@ class Writer:
 
     def _needs(self, ready: CompletedDescription) -> bool:
         runtimes = ready.description.resources.runtimes
-        return self._always or ready.needs_delegation or any(each.full_name == _WITH_PROXY for each in runtimes)
+        return self._always or ready.needs_delegation or any(each.full_name == WITH_PROXY for each in runtimes)
 
     def _undo(self, job: JobId, session: Path, ready: CompletedDescription) -> None:
         with contextlib.suppress(OSError, CredentialError):  # the first error is the one to tell

@@ -11,7 +11,8 @@ from typing import TypeVarTuple
 
 import pytest
 
-from arex.config.model import ArexBlock, CommonBlock, Configuration, ServiceBlock
+from arex.config.model import ArexBlock, CommonBlock, Configuration
+from arex.config.service import ServiceBlock
 from arex.config.staging import DataStagingBlock
 from arex.model.files import FileEntry
 from arex.model.ids import JobId

@@ -69,7 +69,6 @@ def test_the_wheel_brings_every_command_and_every_entry_point(wheel: Path) -> No
 
     assert [] == [script for script in project()["project"]["scripts"] if f"\n{script} = arex.cli.entry:" not in text]
     assert "[arex.lrms]\nfork = lrms.fork.backend:ForkBackend" in text
-    assert "[arex.plugins]\nlocal = plugins.local:LocalPlugin" in text
 
 
 def test_an_installed_arex_starts_where_nothing_hides_its_parts(installed: Environment, tmp_path: Path) -> None:
@@ -116,7 +115,7 @@ def test_configuration_and_entry_points_use_short_names() -> None:
     """Guard 4: a later change of package names touches one table for each package."""
     groups = project()["project"]["entry-points"]
 
-    assert {"arex.lrms": ["fork"], "arex.plugins": ["local"]} == {group: [*names] for group, names in groups.items()}
+    assert {"arex.lrms": ["fork"]} == {group: [*names] for group, names in groups.items()}
 
 
 def test_no_directory_of_the_checkout_is_a_package_by_accident() -> None:

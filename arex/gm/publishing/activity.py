@@ -13,11 +13,12 @@ from typing import Final
 from arex.controldir import codec
 from arex.errors import CorruptFile
 from arex.gm.context import JobContext
-from arex.gm.machine import CANCELLED
 from arex.jobdesc.control.grami import parse_grami
+from arex.model.arc import CANCELLED, LOCAL_INTERFACE
 from arex.model.grami import Grami
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
+from arex.xmltext import legal
 
 _NAMESPACE: Final = "http://schemas.ogf.org/glue/2009/03/spec_2.0_r1"
 _VALIDITY_S: Final = 10800
@@ -88,16 +89,12 @@ def document(context: JobContext) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that XML can hold: what it can't becomes a question mark."""
-    legal = "".join(
-        c if c in "\t\n\r" or " " <= c < "\ud800" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text
-    )
-    return legal.translate(_ESCAPES)
+    return legal(text).translate(_ESCAPES)
 
 
 def _elements(context: JobContext) -> Iterator[tuple[str, str]]:
     job, local = context.job, context.job.local
-    interface = local.interface or "org.nordugrid.internal"
+    interface = local.interface or LOCAL_INTERFACE
     failures = [line for line in codec.decode(_read(context, "failed")).splitlines() if line]
     grami = _grami(context)
     yield "ID", f"urn:caid:{context.settings.hostname}:{interface}:{job.id}"

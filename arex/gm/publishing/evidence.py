@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from arex.controldir import atomic, codec
-from arex.controldir.store import SessionFiles
+from arex.controldir.session import SessionFiles
 from arex.model.report import Report
 
 log = logging.getLogger(__name__)

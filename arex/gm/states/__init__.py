@@ -1,0 +1,1 @@
+"""One module for each state: it looks at a job and decides what comes next."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from arex.jobdesc.adl.node import Node
 from arex.jobdesc.model import Creation, InputFile, Location, OutputFile, Target
-from arex.jobdesc.suggest import closest
 from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
+from arex.suggest import closest
 
 
 class DataStaging(NamedTuple):

@@ -9,7 +9,7 @@ from arex.errors import JobDescriptionError
 from arex.jobdesc.adl.writer import ADL, NORDUGRID
 from arex.jobdesc.model import Remark
 from arex.jobdesc.numbers import leading_number, whole_number
-from arex.jobdesc.suggest import closest
+from arex.suggest import closest
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

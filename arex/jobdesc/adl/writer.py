@@ -22,6 +22,7 @@ from arex.jobdesc.model import (
 )
 from arex.jobdesc.times import format_mds, format_period
 from arex.jobdesc.urls import is_remote
+from arex.xmltext import ILLEGAL
 
 MB: Final = 1048576
 ADL: Final = "http://www.eu-emi.eu/es/2010/12/adl"
@@ -47,13 +48,12 @@ _ALL_BITS: Final = 0xFFFFFFFF
 
 _SPECIAL: Final = re.compile(r"[&<>\r]|[^\x00-\x7f]")
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
-_ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 _Lines = Iterator[str]
 
 
 def _escape(text: str) -> str:
-    if _ILLEGAL.search(text) is not None:
+    if ILLEGAL.search(text) is not None:
         raise JobDescriptionError(f"a character that XML can't carry in {text[:80]!r}")
     return _SPECIAL.sub(lambda match: _NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", text)
 

@@ -1,0 +1,1 @@
+"""What the submitting side does with a description: defaults, wrapper script, conversion."""

@@ -1,0 +1,1 @@
+"""What a description becomes in the control directory: ``.grami`` and file lists."""

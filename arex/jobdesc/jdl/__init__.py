@@ -1,0 +1,1 @@
+"""JDL of gLite and CREAM, on top of ClassAds."""

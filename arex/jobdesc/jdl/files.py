@@ -9,8 +9,8 @@ from typing import Final
 from arex.jobdesc.jdl.classads import AdAttribute
 from arex.jobdesc.jdl.job import Reading
 from arex.jobdesc.model import InputFile, Location, OutputFile, Target
-from arex.jobdesc.suggest import closest
 from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
+from arex.suggest import closest
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
 _REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")

@@ -12,8 +12,8 @@ from arex.jobdesc.jdl.classads import Ad, AdAttribute, AdDocument, Expression, V
 from arex.jobdesc.jdl.job import Reading
 from arex.jobdesc.jdl.rules import RULES
 from arex.jobdesc.model import JobDescription
-from arex.jobdesc.suggest import closest
 from arex.jobdesc.xrsl.grammar import MAX_JOBS
+from arex.suggest import closest
 
 #: Bound on the text that all jobs of one description have together, in characters.
 MAX_EXPANSION: Final = 16 * 1024 * 1024

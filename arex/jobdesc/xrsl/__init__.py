@@ -1,0 +1,1 @@
+"""xRSL: grammar, attributes, and text written in it."""

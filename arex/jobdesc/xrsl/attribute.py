@@ -6,9 +6,9 @@ from typing import NamedTuple, NoReturn
 
 from arex.jobdesc.model import DescriptionDialect
 from arex.jobdesc.numbers import LONG, leading_number, whole_number, wrap
-from arex.jobdesc.suggest import closest
 from arex.jobdesc.times import MINUTE, UNIT_WORDS, read_period
 from arex.jobdesc.xrsl.grammar import Group, Plain, RslDocument, Text
+from arex.suggest import closest
 
 
 class Attribute(NamedTuple):

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from arex.jobdesc.model import DescriptionDialect, InputFile, Location, OutputFile, Target
 from arex.jobdesc.numbers import LONG, whole_number
-from arex.jobdesc.suggest import closest
 from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
 from arex.jobdesc.xrsl.attribute import Attribute
+from arex.suggest import closest
 
 _Place = TypeVar("_Place", bound=Location)
 

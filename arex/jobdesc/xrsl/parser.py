@@ -9,7 +9,6 @@ from typing import Final
 from arex.jobdesc.model import DescriptionDialect, JobDescription, RemoteLogging
 from arex.jobdesc.numbers import wrap
 from arex.jobdesc.software import software
-from arex.jobdesc.suggest import closest
 from arex.jobdesc.times import parse_time
 from arex.jobdesc.urls import full_url
 from arex.jobdesc.xrsl.attribute import Attribute
@@ -17,6 +16,7 @@ from arex.jobdesc.xrsl.draft import Draft
 from arex.jobdesc.xrsl.files import read_input, read_output
 from arex.jobdesc.xrsl.finish import finish
 from arex.jobdesc.xrsl.grammar import Branch, Group, Relation, RslDocument, Text, Variables, requests
+from arex.suggest import closest
 
 #: Alternatives of one job.
 MAX_ALTERNATIVES: Final = 1000

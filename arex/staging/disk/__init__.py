@@ -1,0 +1,1 @@
+"""What staging keeps on disk: part files, session directories, the journal, the cache."""

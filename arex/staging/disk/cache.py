@@ -27,6 +27,7 @@ from arex.config.values import CacheDir
 from arex.controldir import atomic, codec, confined_fs, hostlock
 from arex.errors import CacheUnavailable, CorruptFile
 from arex.model.ids import JobId
+from arex.model.session import SessionPaths
 from arex.staging.disk import journal
 from arex.staging.movers.base import FileInfo
 
@@ -264,7 +265,7 @@ class Cached:
         return self.path.stat().st_size
 
     def _copy(self, session: Path, pfn: str, mode: int) -> int:
-        workdir = session.with_name(session.name + ".staging")
+        workdir = SessionPaths(session).staging
         workdir.mkdir(mode=0o700, exist_ok=True)
         half = workdir / f"{hashlib.sha1(os.fsencode(pfn), usedforsecurity=False).hexdigest()}.copy"
         try:

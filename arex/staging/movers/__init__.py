@@ -1,0 +1,1 @@
+"""One mover for each protocol, behind a registry of URL schemes."""

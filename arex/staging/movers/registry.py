@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import Final, cast
 
 from arex.errors import ConfigError, Fault, StagingError
@@ -91,8 +91,7 @@ class Movers:
 def _load(scheme: str, name: str) -> Callable[..., Mover]:
     if name in _APART:
         return partial(SubprocessMover, name, _APART[name])
-    module, _, attribute = name.partition(":")
     try:
-        return cast("Callable[..., Mover]", getattr(import_module(module), attribute))
+        return cast("Callable[..., Mover]", resolve_name(name))
     except (ImportError, AttributeError) as exc:
         raise StagingError(f"the transfer method for {scheme}: can't be loaded: {exc}") from exc

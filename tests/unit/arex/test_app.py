@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pwd
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -14,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from arex import daemon
-from arex.app import Service, refuse_root, user_name
+from arex.app import Service, refuse_root
 from arex.config.load import load
-from arex.config.model import Configuration, ServiceBlock
+from arex.config.model import Configuration
+from arex.config.service import ServiceBlock
 from arex.controldir import fifo
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
@@ -320,19 +320,6 @@ async def _is_inlrms(site: Site, job: JobId) -> bool:
 
 
 # --- who we are -------------------------------------------------------------------------------------------------------
-
-
-def test_the_user_name_is_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("USER", "LOGNAME", "USERNAME"):
-        monkeypatch.setenv(name, "mallory")
-
-    assert pwd.getpwuid(os.geteuid()).pw_name == user_name()
-
-
-def test_an_account_without_a_name_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_001)
-
-    assert "4000000001" == user_name()
 
 
 def test_root_is_refused_until_somebody_says_that_it_may(monkeypatch: pytest.MonkeyPatch) -> None:

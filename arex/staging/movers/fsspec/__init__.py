@@ -1,0 +1,1 @@
+"""File systems of fsspec that the site has named."""

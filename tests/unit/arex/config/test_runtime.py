@@ -6,7 +6,7 @@ from pathlib import Path
 from arex.config.arcconf import parse
 from arex.config.load import load
 from arex.config.model import Configuration
-from arex.config.runtime import cfg_path, client_arc_conf, runtime_cfg
+from arex.config.runtime import cfg_path, runtime_cfg
 from tests import environments
 
 DATA = environments.DATA / "config"
@@ -83,22 +83,6 @@ def test_the_file_lies_beside_the_pidfile() -> None:
 
     assert beside("/run.d/arex.pid") == Path("/run.d/arex.cfg")
     assert beside("/run.d/arex") == Path("/run.d/arex.cfg")
-
-
-def test_clients_and_our_own_commands_see_the_same_service_through_the_small_file(tmp_path: Path) -> None:
-    expected, _ = load(DATA / "site.conf", {}, uid=0)
-    small = tmp_path / "arc.conf"
-    small.write_text(client_arc_conf(expected))
-
-    actual, warnings = load(small, {"HOME": "/home/u"}, uid=1000)
-
-    assert warnings == []
-    assert {"common", "arex"} <= headers(small.read_text())
-    assert expected.arex.pidfile == actual.arex.pidfile
-    assert expected.arex.controldir == actual.arex.controldir
-    assert expected.arex.sessiondir == actual.arex.sessiondir
-    assert expected.lrms.lrms == actual.lrms.lrms
-    assert [queue.name for queue in expected.queues] == [queue.name for queue in actual.queues]
 
 
 def test_defaults_follow_the_options_they_come_from(tmp_path: Path) -> None:

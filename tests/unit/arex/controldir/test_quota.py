@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from arex.config.model import ServiceBlock
+from arex.config.service import ServiceBlock
 from arex.controldir.quota import MB, Taken, crowded, over, session_names, shortage, taken_by
 from arex.model.ids import JobId
 

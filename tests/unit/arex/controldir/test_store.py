@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from arex.controldir.layout import LAYOUTS, PLACE_OF, Mark, Place
-from arex.controldir.store import AT_CLEAN, ControlDir, SessionFiles
+from arex.controldir.session import SessionFiles
+from arex.controldir.store import AT_CLEAN, ControlDir
 from arex.errors import ControlDirError, CorruptFile, UnsafePath
 from arex.model.files import FileEntry
 from arex.model.ids import JobId

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from arex.config.model import ServiceBlock
+from arex.config.service import ServiceBlock
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.quota import MB
 from arex.controldir.store import ControlDir

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.model import ArexBlock, Configuration, QueueBlock, ServiceBlock
+from arex.config.model import ArexBlock, Configuration, QueueBlock
+from arex.config.service import ServiceBlock
 from arex.config.values import SessionDir
 from plugins.local import LocalPlugin
 from tests.fakes.clock import FakeClock

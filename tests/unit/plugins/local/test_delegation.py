@@ -158,7 +158,7 @@ def test_a_failed_submission_leaves_what_others_hold(
     plugin.submit(REMOTE)
 
     assert [(job.id, id_)] == rows(plugin, "lock")
-    assert pem == plugin._credentials.read(id_)
+    assert pem == plugin.credentials.store.read(id_)
 
 
 def _full(*_: object) -> None:
@@ -235,7 +235,7 @@ def test_a_given_token_is_kept_in_the_store_alone(plugin: LocalPlugin, tmp_path:
     assert local is not None
     assert (id_, end) == (local.delegationid, local.delegexpiretime)
     holding = [path for path in plugin.store.root.rglob("*") if path.is_file() and secret in path.read_bytes()]
-    assert [plugin._credentials.path(id_)] == holding
+    assert [plugin.credentials.store.path(id_)] == holding
     assert 0o600 == holding[0].stat().st_mode & 0o777
     assert [(id_, SUBJECT, id_, "")] == rows(plugin, "rec")
 
@@ -247,7 +247,7 @@ def test_a_token_is_found_where_there_is_no_proxy(
     monkeypatch.setenv("BEARER_TOKEN", jwt(datetime(2030, 1, 1, tzinfo=UTC)).decode())
     job, id_ = submit(plugin)
 
-    assert b"e30." in (plugin._credentials.read(id_) or b"")
+    assert b"e30." in (plugin.credentials.store.read(id_) or b"")
     assert "" == submit(plugin, LOCAL)[1]
 
     (tmp_path / "new").write_bytes(jwt(datetime(2031, 1, 1, tzinfo=UTC)))
@@ -260,7 +260,7 @@ def test_a_token_is_found_where_there_is_no_proxy(
 def test_the_proxy_comes_before_the_token(plugin: LocalPlugin, pem: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEARER_TOKEN", "opaque-token")
 
-    assert pem == plugin._credentials.read(submit(plugin)[1])
+    assert pem == plugin.credentials.store.read(submit(plugin)[1])
 
 
 def test_a_token_does_not_take_the_place_of_a_proxy(

@@ -12,11 +12,10 @@ import pytest
 
 from arex.config.model import Configuration
 from arex.controldir.layout import Mark
-from arex.errors import ConfigError, ControlDirError, CredentialError, JobRefused, NoSuchJob
+from arex.errors import ControlDirError, CredentialError, JobRefused, NoSuchJob
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
-from plugins import load
 from plugins.local import LocalPlugin
 from plugins.local.status import ClientState
 from plugins.local.submission import Refused, Submitted
@@ -266,14 +265,20 @@ def test_threads_share_a_plugin(plugin: LocalPlugin) -> None:
     assert (failures, len(plugin.jobs())) == ([], 40)
 
 
-@pytest.mark.parametrize("name", ["local", "org.nordugrid.local", "org.nordugrid.internal", "internal", "LOCAL"])
-def test_every_name_of_the_local_interface_finds_the_plugin(name: str, config: Configuration) -> None:
-    assert isinstance(load(name, config), LocalPlugin)
+def test_what_is_described_is_what_would_be_submitted(plugin: LocalPlugin) -> None:
+    """Also where only an alternative is possible here."""
+    text = "|(&(executable=/bin/true)(queue=nosuch))(&(executable=/bin/false)(queue=q2))"
+
+    [document] = plugin.describe(text)
+    [job] = plugin.submit(text)
+
+    assert isinstance(job, Submitted)
+    assert document.encode() == plugin.store.read(job.id, "description")
 
 
-def test_an_unknown_submitter_is_answered_with_the_nearest_name(config: Configuration) -> None:
-    with pytest.raises(ConfigError, match="did you mean local"):
-        load("locla", config)
+def test_what_would_be_refused_is_not_described(plugin: LocalPlugin) -> None:
+    with pytest.raises(JobRefused):
+        plugin.describe("|(&(executable=/bin/true)(queue=nosuch))(&(executable=/bin/false)(queue=neither))")
 
 
 def test_a_relation_on_a_runtime_environment_becomes_the_latest_that_fits(plugin: LocalPlugin) -> None:

@@ -12,8 +12,8 @@ from arex.controldir.layout import FlatLayout
 from arex.controldir.store import ControlDir
 from arex.gm.context import Job, JobContext, Services, Settings
 from arex.gm.limits import Limits
-from arex.gm.machine import CANCELLED
 from arex.gm.publishing import activity
+from arex.model.arc import CANCELLED
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.model import Configuration, ServiceBlock
+from arex.config.model import Configuration
+from arex.config.service import ServiceBlock
 from arex.config.staging import CacheBlock, CacheCleanerBlock
 from arex.config.values import CacheDir, CacheSize, SpaceMethod
 from arex.controldir import hostlock

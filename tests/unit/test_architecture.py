@@ -1,4 +1,4 @@
-"""What holds for all of the code, and no linter knows."""
+"""What holds for all of the code, and what its page of architecture says of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,33 +17,17 @@ import pytest
 from arex import errors
 from tests import environments
 from tests.environments import ROOT
+from tools.gen_architecture import HOMES, PACKAGES, fresh, tree
 
-PACKAGES: Final = ("arex", "plugins", "lrms", "infoprovider")
 #: Everything that belongs to the project, as folders and single files.
 OURS: Final = (
     *PACKAGES, ".ci", "ansible", "benchmarks", "docs", "tests", "tools", "Makefile", "mkdocs.yml", "pyproject.toml",
     ".gitignore", ".pre-commit-config.yaml", ".yamllint", "README.md", "CHANGELOG.md", "CONTRIBUTING.md",
 )  # fmt: skip
-#: A third-party package, and the one place that imports it.
-HOMES: Final = {
-    "click": {"arex/cli/"},
-    "yaml": {"arex/config/yamlconf.py"},
-    "watchdog": {"arex/controldir/watch.py"},
-    # ADL; answers of S3; info.xml out and in
-    "lxml": {
-        "arex/jobdesc/adl/parser.py",
-        "arex/jobdesc/adl/node.py",
-        "arex/jobdesc/adl/xml.py",
-        "arex/staging/movers/s3/mover.py",
-        "infoprovider/xml.py",
-        "arex/cli/arcinfo.py",
-    },
-    "aiofiles": {"arex/staging/"},
-    "aiohttp": {"arex/staging/"},
-    "cryptography": {"arex/credentials/"},
-    "fsspec": {"arex/staging/movers/fsspec/storage.py", "arex/staging/movers/fsspec/ftp.py"},
-    "classad2": {"arex/jobdesc/jdl/classads.py"},
-}
+PAGE: Final = ROOT / "docs/developers/architecture.md"
+#: Modules in a folder, beyond which it holds two ideas; lines in a module.
+MOST_MODULES: Final = 16
+MOST_LINES: Final = 450
 ERRORS: Final = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]
 
 
@@ -107,10 +92,51 @@ def test_every_module_has_its_place_in_the_layers() -> None:
 
 
 @pytest.mark.parametrize("package", HOMES)
-def test_a_third_party_package_has_one_home(package: str) -> None:
+def test_a_third_party_package_is_imported_in_its_places_only(package: str) -> None:
     users = {name_of(path) for path in files(".py", within=PACKAGES) if package in imported(path)}
 
-    assert set() == {user for user in users if not user.startswith(tuple(HOMES[package]))}
+    assert users
+    assert set() == {user for user in users if not user.startswith(HOMES[package])}
+
+
+def test_every_third_party_package_has_its_places() -> None:
+    known = {*HOMES, *PACKAGES, *sys.stdlib_module_names}
+
+    assert {} == {
+        name_of(path): strange for path in files(".py", within=PACKAGES) if (strange := imported(path) - known)
+    }
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_tree_and_the_places_of_packages_as_they_are() -> None:
+    """If not: make generated."""
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert fresh(page) == page
+
+
+def test_the_tree_has_every_folder() -> None:
+    folders = [path.parent for path in files(".py", within=PACKAGES) if path.name == "__init__.py"]
+    drawn = [line for line in tree().splitlines() if re.match(r" *\w+/ ", line)]
+
+    assert len(folders) == len(drawn)
+    assert [] == [line for line in drawn if len(line.split(maxsplit=1)) < 2]
+
+
+def test_no_folder_holds_two_ideas() -> None:
+    """``cli`` has one module for each command."""
+    folders = Counter(path.parent for path in files(".py", within=PACKAGES))
+
+    assert {} == {name_of(folder): many for folder, many in folders.items() if many > MOST_MODULES
+                  and folder != ROOT / "arex/cli"}  # fmt: skip
+
+
+def test_no_module_is_too_long() -> None:
+    lines = {name_of(path): path.read_bytes().count(b"\n") for path in files(".py", ".sh", within=PACKAGES)}
+
+    assert {} == {name: many for name, many in lines.items() if many > MOST_LINES}
 
 
 def imported(path: Path) -> set[str]:

@@ -1,0 +1,81 @@
+"""What the service does with a session directory and its siblings, whatever the payload has made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Mapping
+
+from arex.controldir import atomic, confined_fs
+from arex.errors import CorruptFile
+from arex.model.ids import JobId
+from arex.model.session import SessionPaths
+
+
+class SessionFiles(SessionPaths):
+    """A session directory and its siblings ``.diag``, ``.comment``, ``.lrms`` and ``.staging``."""
+
+    __slots__ = ()
+
+    def make(self) -> None:
+        """Raises OSError; an existing directory is fine, a link in its place is not."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir(mode=0o700)
+        if self.path.is_symlink() or not self.path.is_dir():
+            raise CorruptFile(self.path, "a link or a file where the session directory belongs")
+
+    def exists(self) -> bool:
+        return self.path.is_dir() and (not self.path.is_symlink() or confined_fs.leads_to_scratch(self.path))
+
+    def objection(self, job: JobId) -> str:
+        """
+        Why this can't be the session directory of a job, whoever wrote so; empty if it can.
+
+        What counts as a session directory is emptied and removed one day, so its name must end in the job's id, and
+        it must be ours. One that is not there, or not any more, is no objection.
+        """
+        if not self.path.is_absolute() or self.path.name != job or ".." in self.path.parts or "\0" in str(self.path):
+            return "not an absolute path that ends in the id of the job"
+        try:
+            info = os.lstat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        if stat.S_ISLNK(info.st_mode) and not confined_fs.leads_to_scratch(self.path):
+            return "a symbolic link"
+        if info.st_uid != os.geteuid():
+            return "owned by another user"
+        return ""
+
+    def remove(self) -> None:
+        confined_fs.remove_tree(self.path)
+        self.remove_siblings()
+
+    def remove_siblings(self) -> None:
+        for path in (
+            self.diag,
+            self.comment,
+            self.lrms,
+            self.staging,
+        ):  # the payload may have made anything of any of them
+            confined_fs.remove_tree(path)
+
+    def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:
+        """
+        Put control files into the log directory that the user asked for (``gmlog``).
+
+        Raises:
+            UnsafePath: the payload left a link in its way.
+        """
+        for log, data in logs.items():
+            with confined_fs.parent_of(self.path, f"{name}/{log}", create=True) as (fd, last):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(last, dir_fd=fd)
+                out = os.open(
+                    last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd
+                )
+                try:
+                    atomic.write_all(out, data)
+                finally:
+                    os.close(out)
