@@ -1,0 +1,317 @@
+#!/bin/sh
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329
+umask 077
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(id -un)}"
+export LOGNAME="${LOGNAME:-$USER}"
+[ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
+RUNTIME_JOB_DIR='/TOP/session/job1'
+RUNTIME_JOB_STDIN='/dev/null'
+RUNTIME_JOB_STDOUT='/TOP/session/job1/out.txt'
+RUNTIME_JOB_STDERR='/TOP/session/job1/err.txt'
+RUNTIME_JOB_DIAG='/TOP/session/job1.diag'
+arex_rundir='/TOP/session/job1.lrms/job1-0a0b0c0d'
+arex_root='/TOP/session'
+arex_bell=$arex_root/.arex/ended
+# the node may see the session root elsewhere
+if [ -n "${RUNTIME_GRIDAREA_DIR:-}" ]; then
+    RUNTIME_JOB_DIR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIR#"$arex_root"}
+    RUNTIME_JOB_DIAG=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIAG#"$arex_root"}
+    arex_rundir=$RUNTIME_GRIDAREA_DIR${arex_rundir#"$arex_root"}
+    arex_bell=$RUNTIME_GRIDAREA_DIR${arex_bell#"$arex_root"}
+    case $RUNTIME_JOB_STDIN in
+        "$arex_root"/*) RUNTIME_JOB_STDIN=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDIN#"$arex_root"} ;;
+    esac
+    case $RUNTIME_JOB_STDOUT in
+        "$arex_root"/*) RUNTIME_JOB_STDOUT=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDOUT#"$arex_root"} ;;
+    esac
+    case $RUNTIME_JOB_STDERR in
+        "$arex_root"/*) RUNTIME_JOB_STDERR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDERR#"$arex_root"} ;;
+    esac
+fi
+arex_id=$BATCH_ID
+RUNTIME_NODE_SEES_FRONTEND=yes
+arex_when=before
+arex_fail() {
+    arex_why=$1
+    printf '%s\n' "$1"
+    { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
+    arex_note "failed $arex_when"
+    arex_code=
+    exit 1
+}
+# a program that is there and still is not found is a script whose interpreter is missing
+arex_check_interpreter() {
+    case $2 in 126 | 127) IFS= read -r arex_line <"$1" || return 0 ;; *) return 0 ;; esac
+    case $arex_line in '#!'*) arex_line=${arex_line#??} ;; *) return 0 ;; esac
+    arex_line=${arex_line#"${arex_line%%[! ]*}"}
+    arex_line=${arex_line%% *}
+    [ -e "$arex_line" ] || arex_fail "Cannot run $1: $arex_line: not found"
+}
+arex_nodes=''
+arex_note() { :; }
+arex_stamp() { date -u +%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s; }
+arex_began=$(arex_stamp)
+arex_code=
+arex_signal=
+arex_pid=
+arex_cause_own=
+arex_leave() { :; }
+arex_end() {
+    trap - EXIT
+    trap '' TERM
+    unset IFS
+    arex_leave
+    arex_ended=$(arex_stamp)
+    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    arex_cause='exit code'
+    [ "$arex_when" = after ] || [ -n "$arex_code" ] || arex_cause='never started'
+    if [ -n "$arex_code" ]; then
+        if [ -z "$arex_signal" ] && [ "$arex_code" -gt 128 ] && [ "$arex_code" -le 192 ]; then
+            arex_signal=$((arex_code - 128))
+        fi
+        printf '\nLRMSStartTime=%s\nLRMSEndTime=%s\nwalltime=%s\nexitcode=%s\n' \
+            "${arex_began%%,*}" "${arex_ended%%,*}" "$arex_wall" "$arex_code" >>"$RUNTIME_JOB_DIAG"
+    fi
+    [ -z "$arex_signal" ] || arex_cause=signal
+    [ "$arex_signal" != "$arex_xcpu" ] || [ -z "$arex_xcpu" ] || arex_cause=cputime
+    [ -z "$arex_cause_own" ] || arex_cause=$arex_cause_own
+    arex_memory
+    [ "${arex_kills:-0}" = 0 ] || [ "$arex_code" = 0 ] || arex_cause=memory
+    arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
+    {
+        printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
+        printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
+        times
+        for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
+        [ -z "${arex_why:-}" ] || printf 'message=%s\n' "$(printf '%s' "$arex_why" | tr '\n' ' ')"
+        [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"
+        [ -z "$arex_kills" ] || printf 'oom_kills=%s\n' "$arex_kills"
+        [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
+        echo complete=yes
+    } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
+    { printf '' >"$arex_bell/${arex_rundir##*/}"; } 2>/dev/null
+}
+# what the control group of this job, if it has one of its own, knows about its memory
+arex_memory() {
+    arex_kills='' arex_peak=''
+    [ -r /proc/self/cgroup ] || return 0
+    while IFS=: read -r arex_n arex_name arex_group; do
+        case $arex_n:$arex_name in
+            0:) arex_group=/sys/fs/cgroup$arex_group arex_files='memory.events memory.peak' ;;
+            *:memory)
+                arex_group=/sys/fs/cgroup/memory$arex_group
+                arex_files='memory.oom_control memory.max_usage_in_bytes'
+                ;;
+            *) continue ;;
+        esac
+        case $arex_group in *job* | *slurm* | *sge* | *condor* | *lsf* | *pbs*) ;; *) continue ;; esac
+        [ -r "$arex_group/${arex_files% *}" ] || continue
+        while read -r arex_word arex_count; do
+            [ "$arex_word" != oom_kill ] || arex_kills=$arex_count
+        done <"$arex_group/${arex_files% *}"
+        [ ! -r "$arex_group/${arex_files#* }" ] || read -r arex_peak <"$arex_group/${arex_files#* }"
+    done </proc/self/cgroup
+}
+arex_term() {
+    arex_signal=15
+    [ -n "$arex_pid" ] || exit 143
+    # under GNU time the payload has left its own number: time itself would not pass the signal on
+    if [ -s "$arex_rundir/payload" ]; then read -r arex_pid <"$arex_rundir/payload"; fi
+    kill -TERM "$arex_pid" 2>/dev/null
+}
+trap arex_end EXIT
+trap arex_term TERM
+# one copy of an attempt runs, whatever a batch system makes of a doubtful submission
+set -C
+if ! printf '%s' "${arex_id:+id $arex_id
+}" 2>/dev/null >"$arex_rundir/started"; then
+    trap - EXIT TERM
+    if [ -e "$arex_rundir/started" ]; then
+        # not 0: where the batch system has started the same job again, that would read as success
+        echo 'Another copy of this script has taken this attempt; this copy ends here.'
+        exit 1
+    fi
+    printf 'The mark of this attempt can not be written to %s\n' "$arex_rundir"
+    exit 1
+fi
+set +C
+arex_xcpu=
+arex_movetool='rsync -a --remove-source-files'
+arex_shared='/net/jobs/job1'
+arex_scratch='' arex_entered='' arex_node='' arex_left='' arex_bad=''
+arex_front=$RUNTIME_JOB_DIR
+arex_own_path=$PATH
+arex_state=${arex_rundir%/*}/scratch
+arex_here=$(uname -n)
+# entries of $1 into the directory $2; "keep": what is in $2 already is whole, "over": what is in $1 is newer
+arex_bring() (
+    arex_bad=0
+    for arex_one in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        [ -e "$arex_one" ] || [ -L "$arex_one" ] || continue
+        arex_there=$2/${arex_one##*/}
+        # a link of ours to the file that has stayed in the session
+        if [ -L "$arex_one" ] && [ "$(readlink "$arex_one")" = "$arex_there" ]; then continue; fi
+        arex_is=other
+        if [ -d "$arex_one" ] && [ ! -L "$arex_one" ]; then arex_is=directory; fi
+        arex_was=other
+        if [ -d "$arex_there" ] && [ ! -L "$arex_there" ]; then
+            arex_was=directory
+        elif [ ! -e "$arex_there" ] && [ ! -L "$arex_there" ]; then
+            arex_was=
+        fi
+        if [ "$arex_is$arex_was" = directorydirectory ]; then
+            arex_bring "$arex_one" "$arex_there" "$3" || arex_bad=1
+            continue
+        fi
+        if [ -n "$arex_was" ] && [ "$3" = keep ]; then continue; fi
+        if [ -n "$arex_was" ] && [ "$arex_is" != "$arex_was" ]; then rm -rf "$arex_there"; fi
+        # shellcheck disable=SC2086
+        $arex_movetool "$arex_one" "$2/" || arex_bad=1
+    done
+    exit "$arex_bad"
+)
+arex_back() {
+    find "$1" -type d ! -perm -700 -exec chmod u+rwx {} \;
+    if [ -L "$arex_front" ]; then rm -f "$arex_front"; fi
+    [ -d "$arex_front" ] || mkdir -m 700 "$arex_front" || return 1
+    arex_bring "$1" "$arex_front" "$2" </dev/null || return 1
+    rm -rf "$1"
+    rm -f "$arex_state"
+}
+# an earlier attempt may have come to a violent end, on this node or on another one
+arex_recover() {
+    [ -s "$arex_state" ] || return 0
+    read -r arex_came arex_node arex_left <"$arex_state"
+    if [ -d "$arex_left" ] && [ ! -L "$arex_left" ] && [ -n "$(find "$arex_left" -prune -user "$(id -u)")" ]; then
+        arex_how=over
+        if [ "$arex_came" = entering ]; then arex_how=keep; fi
+        arex_back "$arex_left" "$arex_how" ||
+            arex_fail "Files that an earlier attempt has left in $arex_left on $arex_here do not come back"
+        printf 'Files that an earlier attempt had left in %s are back.\n' "$arex_left"
+    elif [ "$arex_came" != entering ] || [ "$arex_node" != "$arex_here" ]; then
+        arex_fail "Files of this job are in $arex_left on $arex_node, where an earlier attempt has left them"
+    fi
+}
+# the session has the file itself, which can be read while the job runs; the scratch directory a link to it
+arex_link() {
+    case $1 in "$arex_front"/*) ;; *) return 0 ;; esac
+    arex_name=$arex_scratch${1#"$arex_front"}
+    mkdir -p "${1%/*}" "${arex_name%/*}" && : >>"$1" && rm -f "$arex_name" && ln -s "$1" "$arex_name"
+}
+arex_enter() {
+    case $1 in /*) ;; *) arex_fail "The scratch directory \"$1\" of $arex_here is no absolute path" ;; esac
+    [ -d "$1" ] || arex_fail "The scratch directory $1 does not exist on $arex_here"
+    { [ -w "$1" ] && [ -x "$1" ]; } || arex_fail "The scratch directory $1 of $arex_here can not be written"
+    arex_recover
+    printf 'entering %s %s\n' "$arex_here" "$1/$2" >"$arex_state" || arex_fail "Can not write $arex_state"
+    if ! mkdir -m 700 "$1/$2"; then
+        rm -f "$arex_state"
+        arex_fail "The scratch directory $1/$2 can not be made on $arex_here"
+    fi
+    arex_scratch=$1/$2
+    for arex_one in "$arex_front"/* "$arex_front"/.[!.]* "$arex_front"/..?*; do
+        [ -e "$arex_one" ] || [ -L "$arex_one" ] || continue
+        if [ -z "$arex_shared" ]; then
+            case $arex_one in "$RUNTIME_JOB_STDOUT" | "$RUNTIME_JOB_STDERR") continue ;; esac
+        fi
+        # shellcheck disable=SC2086
+        $arex_movetool "$arex_one" "$arex_scratch/" </dev/null ||
+            arex_fail "Files do not go to the scratch directory $arex_scratch of $arex_here; it may be full"
+    done
+    # other than with a link for everything, which comes last, so that there is always a session
+    if [ -z "$arex_shared" ]; then
+        { arex_link "$RUNTIME_JOB_STDOUT" && arex_link "$RUNTIME_JOB_STDERR"; } ||
+            arex_fail "Links can not be made in the scratch directory $arex_scratch of $arex_here"
+    fi
+    printf 'inside %s %s\n' "$arex_here" "$arex_scratch" >"$arex_state" || arex_fail "Can not write $arex_state"
+    arex_entered=yes
+    case $RUNTIME_JOB_STDIN in
+        "$arex_front"/*) RUNTIME_JOB_STDIN=$arex_scratch${RUNTIME_JOB_STDIN#"$arex_front"} ;;
+    esac
+    case $RUNTIME_JOB_STDOUT in
+        "$arex_front"/*) RUNTIME_JOB_STDOUT=$arex_scratch${RUNTIME_JOB_STDOUT#"$arex_front"} ;;
+    esac
+    case $RUNTIME_JOB_STDERR in
+        "$arex_front"/*) RUNTIME_JOB_STDERR=$arex_scratch${RUNTIME_JOB_STDERR#"$arex_front"} ;;
+    esac
+    RUNTIME_FRONTEND_JOB_DIR=$arex_front
+    RUNTIME_LOCAL_SCRATCH_DIR=$1
+    RUNTIME_JOB_DIR=$arex_scratch
+    if [ -n "$arex_shared" ] && rmdir "$arex_front"; then
+        ln -s "$arex_shared" "$arex_front" || arex_fail "The session directory can not be made a link"
+    fi
+}
+# everything back to where it came from; what does not go stays, and the reason says where
+arex_leave() {
+    [ -n "$arex_scratch" ] || return 0
+    arex_out=$arex_scratch arex_scratch=
+    trap '' TERM
+    PATH=$arex_own_path
+    cd / || :
+    arex_how=keep
+    if [ -n "$arex_entered" ]; then
+        arex_how=over
+        RUNTIME_JOB_DIR=$arex_front
+        case $RUNTIME_JOB_STDERR in
+            "$arex_out"/*) RUNTIME_JOB_STDERR=$arex_front${RUNTIME_JOB_STDERR#"$arex_out"} ;;
+        esac
+    fi
+    arex_back "$arex_out" "$arex_how" && return 0
+    arex_why="Files do not come back from the scratch directory; they are in $arex_out on $arex_here"
+    printf '%s\n' "$arex_why"
+    { printf '%s\n' "$arex_why" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
+    arex_note "failed $arex_when"
+    arex_code=
+    return 1
+}
+[ -n "${RUNTIME_LOCAL_SCRATCH_DIR:-}" ] || RUNTIME_LOCAL_SCRATCH_DIR="${TMPDIR:-/tmp}/jobs"
+arex_enter "$RUNTIME_LOCAL_SCRATCH_DIR" 'job1'
+export 'NAME=one two'
+export 'GRID_GLOBAL_JOBID=job1'
+export 'GRID_GLOBAL_JOBURL=https://ce.example.org/job1'
+export 'GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal'
+export 'GRID_GLOBAL_JOBHOST=ce.example.org'
+HOME=$RUNTIME_JOB_DIR
+export HOME
+cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
+# runtime environment APPS/X-1.0
+arex_runtime_0() {
+:
+COLOUR='blue'
+export X="$1"
+}
+eval 'arex_runtime_0 1 "one two" "$HOME"' || arex_fail 'Runtime APPS/X-1.0 stage 1 execution failed.'
+arex_system=$(. /etc/os-release && printf '%s' "$PRETTY_NAME")
+arex_nodes=$(hostname -f)
+{
+printf '%s\n' 'runtimeenvironments=APPS/X-1.0;'
+printf 'systemsoftware=%s\n' "$arex_system"
+unset IFS
+for arex_node in $arex_nodes; do printf 'nodename=%s\n' "$arex_node"; done
+printf '%s\n' 'Processors=8' 'Nodecount=2' 'Benchmark=HEPSPEC:12.5' 'benchmark=HEPscore:15' 'wninstance=image one'
+} >>"$RUNTIME_JOB_DIAG"
+arex_args='./wrapped "$@"'
+eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
+case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
+    arex_fail "Path \"$1\" does not seem to exist"
+[ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"
+[ -d "${RUNTIME_JOB_STDOUT%/*}" ] || mkdir -p "${RUNTIME_JOB_STDOUT%/*}"
+[ -d "${RUNTIME_JOB_STDERR%/*}" ] || mkdir -p "${RUNTIME_JOB_STDERR%/*}"
+arex_note "payload $1"
+arex_path=$1
+"$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" 2>"$RUNTIME_JOB_STDERR" &
+arex_pid=$!
+arex_job=$arex_pid
+# a signal ends wait early; the payload's own end is what counts
+while :; do
+    arex_caught=$arex_signal
+    wait "$arex_job"
+    arex_status=$?
+    if [ "$arex_status" != 127 ] || [ -z "$arex_code" ]; then arex_code=$arex_status; fi
+    [ "$arex_caught" != "$arex_signal" ] || break
+done
+arex_check_interpreter "$arex_path" "$arex_code"
+arex_when=after
+eval 'arex_runtime_0 2 "one two" "$HOME"' || arex_fail 'Runtime APPS/X-1.0 stage 2 execution failed.'
+arex_leave || exit 1
+exit "$arex_code"

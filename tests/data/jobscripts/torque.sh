@@ -1,0 +1,189 @@
+#!/bin/bash -l
+#PBS -S /bin/bash
+#PBS -N a_job
+#PBS -j oe
+#PBS -m n
+#PBS -r n
+#PBS -q main
+#PBS -l nodes=2:ppn=1
+#PBS -l mem=4000mb
+#PBS -l walltime=3600
+#PBS -l cput=7200
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329
+umask 077
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(id -un)}"
+export LOGNAME="${LOGNAME:-$USER}"
+[ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
+RUNTIME_JOB_DIR='/TOP/session/job1'
+RUNTIME_JOB_STDIN='/dev/null'
+RUNTIME_JOB_STDOUT='/TOP/session/job1/out.txt'
+RUNTIME_JOB_STDERR='/TOP/session/job1/err.txt'
+RUNTIME_JOB_DIAG='/TOP/session/job1.diag'
+arex_rundir='/TOP/session/job1.lrms/job1-0a0b0c0d'
+arex_root='/TOP/session'
+arex_bell=$arex_root/.arex/ended
+# the node may see the session root elsewhere
+if [ -n "${RUNTIME_GRIDAREA_DIR:-}" ]; then
+    RUNTIME_JOB_DIR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIR#"$arex_root"}
+    RUNTIME_JOB_DIAG=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIAG#"$arex_root"}
+    arex_rundir=$RUNTIME_GRIDAREA_DIR${arex_rundir#"$arex_root"}
+    arex_bell=$RUNTIME_GRIDAREA_DIR${arex_bell#"$arex_root"}
+    case $RUNTIME_JOB_STDIN in
+        "$arex_root"/*) RUNTIME_JOB_STDIN=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDIN#"$arex_root"} ;;
+    esac
+    case $RUNTIME_JOB_STDOUT in
+        "$arex_root"/*) RUNTIME_JOB_STDOUT=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDOUT#"$arex_root"} ;;
+    esac
+    case $RUNTIME_JOB_STDERR in
+        "$arex_root"/*) RUNTIME_JOB_STDERR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDERR#"$arex_root"} ;;
+    esac
+fi
+arex_id=$PBS_JOBID
+RUNTIME_NODE_SEES_FRONTEND=yes
+arex_when=before
+arex_fail() {
+    arex_why=$1
+    printf '%s\n' "$1"
+    { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
+    arex_note "failed $arex_when"
+    arex_code=
+    exit 1
+}
+# a program that is there and still is not found is a script whose interpreter is missing
+arex_check_interpreter() {
+    case $2 in 126 | 127) IFS= read -r arex_line <"$1" || return 0 ;; *) return 0 ;; esac
+    case $arex_line in '#!'*) arex_line=${arex_line#??} ;; *) return 0 ;; esac
+    arex_line=${arex_line#"${arex_line%%[! ]*}"}
+    arex_line=${arex_line%% *}
+    [ -e "$arex_line" ] || arex_fail "Cannot run $1: $arex_line: not found"
+}
+arex_nodes=''
+arex_note() { :; }
+arex_stamp() { date -u +%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s; }
+arex_began=$(arex_stamp)
+arex_code=
+arex_signal=
+arex_pid=
+arex_cause_own=
+arex_leave() { :; }
+arex_end() {
+    trap - EXIT
+    trap '' TERM
+    unset IFS
+    arex_leave
+    arex_ended=$(arex_stamp)
+    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    arex_cause='exit code'
+    [ "$arex_when" = after ] || [ -n "$arex_code" ] || arex_cause='never started'
+    if [ -n "$arex_code" ]; then
+        if [ -z "$arex_signal" ] && [ "$arex_code" -gt 128 ] && [ "$arex_code" -le 192 ]; then
+            arex_signal=$((arex_code - 128))
+        fi
+        printf '\nLRMSStartTime=%s\nLRMSEndTime=%s\nwalltime=%s\nexitcode=%s\n' \
+            "${arex_began%%,*}" "${arex_ended%%,*}" "$arex_wall" "$arex_code" >>"$RUNTIME_JOB_DIAG"
+    fi
+    [ -z "$arex_signal" ] || arex_cause=signal
+    [ "$arex_signal" != "$arex_xcpu" ] || [ -z "$arex_xcpu" ] || arex_cause=cputime
+    [ -z "$arex_cause_own" ] || arex_cause=$arex_cause_own
+    arex_memory
+    [ "${arex_kills:-0}" = 0 ] || [ "$arex_code" = 0 ] || arex_cause=memory
+    arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
+    {
+        printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
+        printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
+        times
+        for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
+        [ -z "${arex_why:-}" ] || printf 'message=%s\n' "$(printf '%s' "$arex_why" | tr '\n' ' ')"
+        [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"
+        [ -z "$arex_kills" ] || printf 'oom_kills=%s\n' "$arex_kills"
+        [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
+        echo complete=yes
+    } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
+    { printf '' >"$arex_bell/${arex_rundir##*/}"; } 2>/dev/null
+}
+# what the control group of this job, if it has one of its own, knows about its memory
+arex_memory() {
+    arex_kills='' arex_peak=''
+    [ -r /proc/self/cgroup ] || return 0
+    while IFS=: read -r arex_n arex_name arex_group; do
+        case $arex_n:$arex_name in
+            0:) arex_group=/sys/fs/cgroup$arex_group arex_files='memory.events memory.peak' ;;
+            *:memory)
+                arex_group=/sys/fs/cgroup/memory$arex_group
+                arex_files='memory.oom_control memory.max_usage_in_bytes'
+                ;;
+            *) continue ;;
+        esac
+        case $arex_group in *job* | *slurm* | *sge* | *condor* | *lsf* | *pbs*) ;; *) continue ;; esac
+        [ -r "$arex_group/${arex_files% *}" ] || continue
+        while read -r arex_word arex_count; do
+            [ "$arex_word" != oom_kill ] || arex_kills=$arex_count
+        done <"$arex_group/${arex_files% *}"
+        [ ! -r "$arex_group/${arex_files#* }" ] || read -r arex_peak <"$arex_group/${arex_files#* }"
+    done </proc/self/cgroup
+}
+arex_term() {
+    arex_signal=15
+    [ -n "$arex_pid" ] || exit 143
+    # under GNU time the payload has left its own number: time itself would not pass the signal on
+    if [ -s "$arex_rundir/payload" ]; then read -r arex_pid <"$arex_rundir/payload"; fi
+    kill -TERM "$arex_pid" 2>/dev/null
+}
+trap arex_end EXIT
+trap arex_term TERM
+# one copy of an attempt runs, whatever a batch system makes of a doubtful submission
+set -C
+if ! printf '%s' "${arex_id:+id $arex_id
+}" 2>/dev/null >"$arex_rundir/started"; then
+    trap - EXIT TERM
+    if [ -e "$arex_rundir/started" ]; then
+        # not 0: where the batch system has started the same job again, that would read as success
+        echo 'Another copy of this script has taken this attempt; this copy ends here.'
+        exit 1
+    fi
+    printf 'The mark of this attempt can not be written to %s\n' "$arex_rundir"
+    exit 1
+fi
+set +C
+arex_xcpu=
+ulimit -S -t 7200 2>/dev/null && arex_xcpu=24
+export 'NAME=one two'
+export 'GRID_GLOBAL_JOBID=job1'
+export 'GRID_GLOBAL_JOBURL=https://ce.example.org/job1'
+export 'GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal'
+export 'GRID_GLOBAL_JOBHOST=ce.example.org'
+HOME=$RUNTIME_JOB_DIR
+export HOME
+cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
+arex_system=$(. /etc/os-release && printf '%s' "$PRETTY_NAME")
+arex_nodes=$(hostname -f)
+{
+printf '%s\n' 'runtimeenvironments='
+printf 'systemsoftware=%s\n' "$arex_system"
+unset IFS
+for arex_node in $arex_nodes; do printf 'nodename=%s\n' "$arex_node"; done
+printf '%s\n' 'Processors=2' 'Benchmark=HEPSPEC:1.0'
+} >>"$RUNTIME_JOB_DIAG"
+arex_args='"./program" "$HOME" "it'\''s"'
+eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
+case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
+    arex_fail "Path \"$1\" does not seem to exist"
+[ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"
+[ -d "${RUNTIME_JOB_STDOUT%/*}" ] || mkdir -p "${RUNTIME_JOB_STDOUT%/*}"
+[ -d "${RUNTIME_JOB_STDERR%/*}" ] || mkdir -p "${RUNTIME_JOB_STDERR%/*}"
+arex_note "payload $1"
+arex_path=$1
+"$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" 2>"$RUNTIME_JOB_STDERR" &
+arex_pid=$!
+arex_job=$arex_pid
+# a signal ends wait early; the payload's own end is what counts
+while :; do
+    arex_caught=$arex_signal
+    wait "$arex_job"
+    arex_status=$?
+    if [ "$arex_status" != 127 ] || [ -z "$arex_code" ]; then arex_code=$arex_status; fi
+    [ "$arex_caught" != "$arex_signal" ] || break
+done
+arex_check_interpreter "$arex_path" "$arex_code"
+arex_when=after
+exit "$arex_code"
