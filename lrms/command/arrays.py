@@ -21,6 +21,7 @@ from arex.model.ids import Tag
 from arex.ports import Submission
 from lrms.command.dialect import ArrayForm, Dialect, Work, job_name
 from lrms.jobscript.quoting import quoted
+from lrms.jobscript.template import part
 
 ARRAYS: Final = ".arex/arrays"
 
@@ -63,18 +64,16 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> 
 def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, shell: str) -> str:
     """Starts the child that an index stands for; it stays with the batch system, so it names them all."""
     assert dialect.array is not None
-    lines = [
-        "#!/bin/sh",
-        *dialect.directives(named(submissions)),
-        f"arex_root={quoted(str(root))}",
-        '[ -z "${RUNTIME_GRIDAREA_DIR:-}" ] || arex_root=$RUNTIME_GRIDAREA_DIR',
-        f"case ${dialect.array.variable} in",
-        *(f"{n}) arex_child={quoted(_below(each, root))} ;;" for n, each in enumerate(submissions, 1)),
-        f'*) echo "no child ${dialect.array.variable} in this array" >&2; exit 1 ;;',
-        "esac",
-        f'exec {shell} "$arex_root/$arex_child/script"',
-    ]
-    return "\n".join(lines) + "\n"
+    children = (f"{n}) arex_child={quoted(_below(each, root))} ;;" for n, each in enumerate(submissions, 1))
+    text = part(
+        "array",
+        DIRECTIVES="\n".join(dialect.directives(named(submissions))),
+        ROOT=quoted(str(root)),
+        INDEX=f"${dialect.array.variable}",
+        CHILDREN="\n".join(children),
+        SHELL=shell,
+    )
+    return f"{text}\n"
 
 
 def _below(submission: Submission, root: Path) -> str:

@@ -36,7 +36,8 @@ from lrms.command.ratelimit import RateLimit
 from lrms.command.verdict import Facts, Said, is_clear, report_of
 from lrms.jobscript.runtimes import Prepared, Runtimes, RuntimeSettings
 from lrms.jobscript.scratch import scratch_of
-from lrms.jobscript.script import NODES_COMMAND, ScriptSettings, job_script
+from lrms.jobscript.script import job_script
+from lrms.jobscript.settings import NODES_COMMAND, ScriptSettings
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir.watch import NameWatch
-from lrms.jobscript.script import BELL
+from lrms.jobscript.script import END_NOTICES
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class EndNotices:
     """Calls ``rang`` with the tag of each attempt whose script has ended; may call twice."""
 
     def __init__(self, roots: Sequence[Path], rang: Callable[[str], None]) -> None:
-        self._directories = [root / BELL for root in roots]
+        self._directories = [root / END_NOTICES for root in roots]
         self._rang = rang
         self._told: set[str] = set()
 

@@ -34,7 +34,8 @@ from lrms.fork.launcher import Launcher
 from lrms.fork.supervisor import TAG_VARIABLE, Order, parse_identity
 from lrms.jobscript.runtimes import Prepared, Runtimes, RuntimeSettings
 from lrms.jobscript.scratch import scratch_of
-from lrms.jobscript.script import ScriptSettings, job_script
+from lrms.jobscript.script import job_script
+from lrms.jobscript.settings import Mode, ScriptSettings
 from lrms.processes import ProcessIdentity
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class ForkBackend:
     def __init__(self, settings: ForkSettings) -> None:
         self._settings = settings
         self._slots = settings.slots or len(os.sched_getaffinity(0))
-        self._script = replace(settings.script, supervised=True)
+        self._script = replace(settings.script, mode=Mode.SUPERVISED)
         self._boot = ""
         self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: look at ``_polled``
         self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that are not our forkserver's

@@ -33,6 +33,7 @@ from lrms.htcondor.queue import ASKED, ATTRIBUTES, DOWN, OURS, silence
 from lrms.htcondor.transfer import TransferringBackend, TransferWork
 from lrms.jobscript.runtimes import settled
 from lrms.jobscript.sandbox import BACK
+from lrms.jobscript.settings import Mode
 
 log = logging.getLogger(__name__)
 
@@ -331,5 +332,5 @@ class CondorBackend(CommandBackend):
             return cls(dialect, settings)
         caches = tuple(Link(each.link or str(each.path), str(each.path)) for each in config.cache.cachedir)
         return TransferringBackend(
-            dialect, replace(settings, script=replace(settings.script, sandbox=True)), caches=caches
+            dialect, replace(settings, script=replace(settings.script, mode=Mode.SANDBOX)), caches=caches
         )

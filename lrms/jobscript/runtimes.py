@@ -25,8 +25,8 @@ from arex.model.grami import Grami, RunTime
 from arex.model.ids import Tag
 from arex.ports import Submission
 from arex.rte import DEFAULT, ENABLED, PARAMS, is_name, names_below
-from lrms.jobscript.scratch import Scratch, scratch_of
-from lrms.jobscript.script import NOTHING_SETTLED, RuntimeScript, Settled
+from lrms.jobscript.scratch import scratch_of
+from lrms.jobscript.settings import NOTHING_SETTLED, RuntimeScript, Scratch, Settled
 from lrms.jobscript.stage0 import Outcome, Shell, run_stage0
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,8 @@ from arex.jobdesc.control.grami import dump_grami, parse_grami
 from arex.model.grami import Grami
 from arex.process import CommandFailed, Completed
 from lrms.jobscript.quoting import expanding, quoted
-from lrms.jobscript.script import NOTHING_SETTLED, Settled
+from lrms.jobscript.settings import NOTHING_SETTLED, Settled
+from lrms.jobscript.template import part
 
 _SHARED: Final = "RUNTIME_NODE_SEES_FRONTEND"
 #: Exported on writing a job's environment; they are the job's identity, which stays.
@@ -190,69 +191,12 @@ def _changed(grami: Grami, options: Mapping[str, str], everything: Mapping[str, 
 
 def _program(grami: Grami, command: str, variables: Mapping[str, str]) -> bytes:
     """Parsed as a whole before it runs, so that no script can read it away from standard input."""
-    lines = [
-        "{",
-        "exec 3>&1 1>&2 </dev/null",
-        *(f"{name}={quoted(value)}" for name, value in variables.items()),
-        f"joboption_args={quoted(command)}",
-        f"arex_rte={quoted(str(grami.controldir / 'rte'))}",
-    ]
-    options = dump_grami(replace(grami, localid=None))
-    return os.fsencode("\n".join(lines)) + b"\n" + options + _LOOP.encode()
-
-
-_LOOP: Final = r"""
-umask 077
-arex_source() { arex_file=$1; shift; . "$arex_file"; }
-arex_tell() {
-    unset IFS
-    set | while IFS= read -r arex_line; do
-        arex_name=${arex_line%%=*}
-        case $arex_name in
-            *[!A-Za-z0-9_]*) ;;
-            joboption_* | RUNTIME_* | ACCOUNTING_* | DOCKER_IMAGE)
-                eval "[ -z \"\${$arex_name+x}\" ] || printf '%s\0%s\0' $arex_name \"\$$arex_name\"" >&3
-                ;;
-        esac
-    done
-    printf '%s\0\0' "$1" >&3
-}
-arex_tell begin
-arex_n=0
-while eval "[ -n \"\${joboption_runtime_$arex_n+x}\" ]"; do
-    eval "arex_name=\$joboption_runtime_$arex_n"
-    printf 'at\0%s\0' "$arex_name" >&3
-    case /$arex_name/ in
-        */../* | */./* | *//*) arex_script= ;;
-        *)
-            arex_script=$arex_rte/enabled/$arex_name
-            [ -e "$arex_script" ] || arex_script=$arex_rte/default/$arex_name
-            ;;
-    esac
-    if [ ! -e "$arex_script" ] || [ -d "$arex_script" ]; then
-        echo "Requested RunTimeEnvironment $arex_name is missing, broken or not enabled."
-        exit 1
-    fi
-    set -- 0
-    arex_m=1
-    while eval "[ -n \"\${joboption_runtime_${arex_n}_$arex_m+x}\" ]"; do
-        eval "set -- \"\$@\" \"\$joboption_runtime_${arex_n}_$arex_m\""
-        arex_m=$((arex_m + 1))
-    done
-    if [ -s "$arex_script" ]; then
-        if [ -f "$arex_rte/params/$arex_name" ]; then . "$arex_rte/params/$arex_name"; fi
-        arex_source "$arex_script" "$@" 3>&-
-        arex_code=$?
-        set +eu
-        [ "$arex_code" = 0 ] || exit "$arex_code"
-    fi
-    arex_n=$((arex_n + 1))
-    if [ "$arex_n" -ge 100 ]; then
-        echo "More than 100 runtime environments"
-        exit 1
-    fi
-done
-arex_tell end
-exit 0
-}
-"""
+    options = os.fsdecode(dump_grami(replace(grami, localid=None)))
+    text = part(
+        "stage0",
+        VARIABLES="\n".join(f"{name}={quoted(value)}" for name, value in variables.items()),
+        ARGS=quoted(command),
+        RTE=quoted(str(grami.controldir / "rte")),
+        OPTIONS=options.removesuffix("\n"),
+    )
+    return os.fsencode(text + "\n")

@@ -10,6 +10,7 @@ in the administrator's guide of 10.1; sentences as quoted in issues of public pr
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from lrms.command.backend import CommandSettings
 from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
 from lrms.command.versioned import VersionedBackend
 from lrms.jobscript.quoting import quoted
+from lrms.jobscript.template import part
 from lrms.lsf import bjobs
 from lrms.lsf.bjobs import BjobsRecord
 
@@ -208,22 +210,16 @@ class LsfDialect(Dialect):
         # of what stands on both sides, the command line counts
         return Call(
             self._argv("bsub", *words, "-o", work.output),
-            stdin="\n".join(("#!/bin/sh", *self.directives(submission), *self._starter(work), "")).encode(
-                errors="surrogateescape"
-            ),
+            stdin=os.fsencode("\n".join(("#!/bin/sh", *self.directives(submission), self._starter(work), ""))),
             cwd=work.first.grami.directory,
             env=_PATIENCE,
         )
 
-    def _starter(self, work: Work) -> tuple[str, ...]:
-        """Lines that run the script where the node sees it."""
+    def _starter(self, work: Work) -> str:
         root = work.first.grami.directory.parent
         shell = "/bin/bash -l" if self._options.login and not work.is_array else self.interpreter
-        return (
-            f"arex_root={quoted(str(root))}",
-            '[ -z "${RUNTIME_GRIDAREA_DIR:-}" ] || arex_root=$RUNTIME_GRIDAREA_DIR',
-            f'exec {shell} "$arex_root"/{quoted(str(work.script.relative_to(root)))}',
-        )
+        script = quoted(str(work.script.relative_to(root)))
+        return part("lsf_starter", ROOT=quoted(str(root)), SHELL=shell, SCRIPT=script)
 
     def submitted(self, done: Completed, work: Work) -> LocalId:
         del work

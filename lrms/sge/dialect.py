@@ -9,6 +9,7 @@ Source: qsub(1), qstat(1), qacct(1), sge_status(5), sge_types(1) of Grid Engine 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from lrms.command.backend import CommandBackend, CommandSettings
 from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
 from lrms.jobscript.quoting import quoted
 from lrms.jobscript.runtimes import properties
+from lrms.jobscript.template import part
 from lrms.sge import qacct, qstat
 
 #: Parallel environment of jobs with several slots, where ``sge_jobopts`` has no ``-pe``.
@@ -225,12 +227,7 @@ class SgeDialect(Dialect):
 
 
 def _starter(script: Path) -> bytes:
-    """Runs the script; its exit code is in its record, so that Grid Engine needs no more than good or bad."""
-    text = (
-        f"#!/bin/sh\n/bin/sh {quoted(str(script))}\narex_code=$?\n"
-        'case $arex_code in 99 | 100) arex_code=1 ;; esac\nexit "$arex_code"\n'
-    )
-    return text.encode(errors="surrogateescape")
+    return os.fsencode(part("sge_starter", SCRIPT=quoted(str(script))) + "\n")
 
 
 def _parallel(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:

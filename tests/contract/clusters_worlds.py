@@ -14,7 +14,7 @@ from lrms.command.backend import CommandBackend, CommandSettings
 from lrms.command.dialect import Dialect
 from lrms.htcondor.dialect import CondorDialect, CondorOptions
 from lrms.htcondor.transfer import TransferringBackend
-from lrms.jobscript.script import ScriptSettings
+from lrms.jobscript.settings import Mode, ScriptSettings
 from lrms.sge.dialect import SgeDialect, SgeOptions
 from tests.contract.programs import RealProgramWorld
 
@@ -99,6 +99,6 @@ class CondorUnseenWorld(CondorWorld):
 
     def backend(self, **settings: object) -> CommandBackend:
         values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
-        script = ScriptSettings(sandbox=True)
+        script = ScriptSettings(mode=Mode.SANDBOX)
         dialect = CondorDialect(CondorOptions(bin=self.bin(), moves=True))
         return TransferringBackend(dialect, CommandSettings(script=script, **values))  # type: ignore[arg-type]

@@ -22,13 +22,12 @@ from arex.ports import Submission
 from lrms.attempt.record import Done, read_done
 from lrms.fork.backend import ForkBackend
 from lrms.jobscript.runtimes import Runtimes
-from lrms.jobscript.scratch import Scratch
-from lrms.jobscript.script import NOTHING_SETTLED, RuntimeScript, ScriptSettings, Settled, job_script
+from lrms.jobscript.script import job_script
+from lrms.jobscript.settings import NOTHING_SETTLED, Mode, RuntimeScript, Scratch, ScriptSettings, Settled
 from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted, until
 
 ALONE = ScriptSettings(nodes=("n1", "n2"), system="Debian", localid_words="42")
-SUPERVISED = replace(ALONE, supervised=True, localid_words="")
-TIME = "/usr/bin/time"
+SUPERVISED = replace(ALONE, mode=Mode.SUPERVISED, localid_words="")
 #: What stands in the mark of a script that is alone.
 MARKED = "id 42\n"
 SHELLS = ("/bin/sh", "/bin/bash")
@@ -168,15 +167,6 @@ def test_node_and_system_are_asked_on_the_node_where_nobody_knows_them(tmp_path:
     assert ran.done.nodes == ("a", "b")
 
 
-def test_gnu_time_measures_where_it_is_wanted(tmp_path: Path) -> None:
-    ran = run(a_submission(tmp_path, "/bin/sh", "-c", "exit 3"), replace(ALONE, gnu_time=TIME))
-
-    keys = [line.partition("=")[0] for line in ran.diag]
-    assert {"WallTime", "UserTime", "KernelTime", "MaxResidentMemory"} <= set(keys)
-    assert keys.index("WallTime") < keys.index("LRMSStartTime")
-    assert ran.code == 3
-
-
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_record_tells_how_the_payload_ended(tmp_path: Path, shell: str) -> None:
     ran = run(a_submission(tmp_path, "/bin/sh", "-c", "exit 3"), shell=shell)
@@ -273,11 +263,10 @@ def test_a_second_copy_says_so_and_touches_nothing(tmp_path: Path, how: ScriptSe
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("gnu_time", ["", TIME], ids=["plain", "timed"])
-def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, gnu_time: str, shell: str) -> None:
+def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, shell: str) -> None:
     submission = a_submission(tmp_path, "/bin/sh", "-c", ": >up; exec sleep 600")
     path = submission.rundir / "script"
-    path.write_text(job_script(submission, replace(ALONE, gnu_time=gnu_time)))
+    path.write_text(job_script(submission, ALONE))
     with subprocess.Popen([shell, str(path)], stdout=subprocess.DEVNULL) as process:
         until((submission.grami.directory / "up").exists)
         process.send_signal(signal.SIGTERM)
@@ -776,7 +765,7 @@ def shellcheck(text: str, shell: str = "sh") -> str:
 
 @pytest.mark.parametrize(
     "how",
-    [ALONE, SUPERVISED, ScriptSettings(gnu_time=TIME, directives=("#SBATCH --no-requeue",))],
+    [ALONE, SUPERVISED, ScriptSettings(directives=("#SBATCH --no-requeue",))],
     ids=["alone", "supervised", "batch"],
 )
 def test_the_script_is_clean_whatever_the_job_contains(tmp_path: Path, how: ScriptSettings) -> None:

@@ -14,7 +14,7 @@ from arex.model.ids import LocalId, new_job_id, new_tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, LocalJob, Submission
 from lrms.fork.backend import ForkBackend, ForkSettings
-from lrms.jobscript.script import ScriptSettings
+from lrms.jobscript.settings import ScriptSettings
 from tests.fakes.batch import RUNNING, FakeBackend, FakeCluster, ended
 
 #: What a job does, and how that ends: by the job's name. A ``$`` in an argument would be expanded too early.

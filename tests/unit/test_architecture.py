@@ -188,7 +188,11 @@ def logging_calls(path: Path) -> Iterator[ast.Call]:
 
 
 def test_every_shell_script_is_checked() -> None:
-    """What the Makefile hands to shellcheck is every script that there is."""
+    """What the Makefile hands to shellcheck is every script that there is, and every part of a job script."""
     scripts = {name_of(path) for path in files(within=(".ci", "tools")) if path.read_bytes().startswith(b"#!/")}
+    parts = {name_of(path) for path in files(".sh", within=PACKAGES)}
+    [line] = re.findall(r"^SCRIPTS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    checked = {name_of(path) for word in re.findall(r"[\w.*/]+", line) for path in ROOT.glob(word) if path.is_file()}
 
+    assert checked == scripts | parts
     assert scripts == {".ci/run", *(name_of(path) for path in (ROOT / "tools").rglob("*.sh"))}

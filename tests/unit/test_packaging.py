@@ -62,6 +62,13 @@ def test_each_package_says_that_it_is_typed(wheel: Path) -> None:
     assert [f"{package}/py.typed" for package in PACKAGES] == sorted(name for name in names if "py.typed" in name)
 
 
+def test_the_wheel_brings_the_shell_code_of_job_scripts(wheel: Path) -> None:
+    files = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "lrms/jobscript/shell").iterdir())
+
+    assert files
+    assert files == sorted(name for name in zipfile.ZipFile(wheel).namelist() if "/shell/" in name)
+
+
 def test_the_wheel_brings_every_command_and_every_entry_point(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     [name] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329,SC3045
 umask 077
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(id -un)}"
 export LOGNAME="${LOGNAME:-$USER}"
@@ -119,8 +119,6 @@ arex_memory() {
 arex_term() {
     arex_signal=15
     [ -n "$arex_pid" ] || exit 143
-    # under GNU time the payload has left its own number: time itself would not pass the signal on
-    if [ -s "$arex_rundir/payload" ]; then read -r arex_pid <"$arex_rundir/payload"; fi
     kill -TERM "$arex_pid" 2>/dev/null
 }
 trap arex_end EXIT
@@ -234,7 +232,6 @@ arex_note "payload $1"
 arex_path=$1
 "$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" 2>"$RUNTIME_JOB_STDERR" &
 arex_pid=$!
-arex_job=$arex_pid
 if [ -n "$arex_walltime" ]; then
     trap 'arex_over TERM' USR1
     trap 'arex_over KILL' USR2
@@ -247,7 +244,7 @@ fi
 # a signal ends wait early; the payload's own end is what counts
 while :; do
     arex_caught=$arex_signal
-    wait "$arex_job"
+    wait "$arex_pid"
     arex_status=$?
     if [ "$arex_status" != 127 ] || [ -z "$arex_code" ]; then arex_code=$arex_status; fi
     [ "$arex_caught" != "$arex_signal" ] || break

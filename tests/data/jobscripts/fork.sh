@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329,SC3045
 umask 077
 RUNTIME_JOB_DIR='/TOP/session/job1'
 RUNTIME_JOB_STDIN='/dev/null'

@@ -28,7 +28,6 @@ joboption_queue='main'
 joboption_starttime=
 joboption_gridid='job1'
 joboption_priority=50
-
 umask 077
 arex_source() { arex_file=$1; shift; . "$arex_file"; }
 arex_tell() {

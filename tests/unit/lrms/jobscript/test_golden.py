@@ -25,8 +25,8 @@ from lrms.command.backend import CommandBackend, CommandSettings
 from lrms.command.dialect import Dialect
 from lrms.htcondor.dialect import CondorDialect, CondorOptions
 from lrms.jobscript.runtimes import RuntimeSettings
-from lrms.jobscript.scratch import Scratch
-from lrms.jobscript.script import RuntimeScript, ScriptSettings, Settled, job_script
+from lrms.jobscript.script import job_script
+from lrms.jobscript.settings import Mode, RuntimeScript, Scratch, ScriptSettings, Settled
 from lrms.jobscript.stage0 import Shell, run_stage0
 from lrms.lsf.dialect import LsfDialect, LsfOptions
 from lrms.pbs.dialect import PbsDialect, PbsOptions, TorqueDialect
@@ -37,7 +37,7 @@ from tests.environments import ROOT
 GOLDEN: Final = ROOT / "tests/data/jobscripts"
 #: In the place of the directory that a test runs in.
 TOP: Final = "/TOP"
-FORK: Final = ScriptSettings(supervised=True, nodes=("node1",), system="Debian GNU/Linux 12 (bookworm)")
+FORK: Final = ScriptSettings(mode=Mode.SUPERVISED, nodes=("node1",), system="Debian GNU/Linux 12 (bookworm)")
 LIMITS: Final[dict[str, Any]] = {"walltime_s": 3600, "cputime_s": 7200, "memory_mb": 2000}
 RUNTIMES: Final = (
     RuntimeScript(name="APPS/X-1.0", options=("one two", "$HOME"), params="COLOUR='blue'", body='export X="$1"'),
@@ -90,7 +90,7 @@ def fork_in_a_scratch_directory() -> str:
 
 
 def fork_asks_for_the_node_and_the_system() -> str:
-    return job_script(submission(Path(TOP)), ScriptSettings(supervised=True))
+    return job_script(submission(Path(TOP)), ScriptSettings(mode=Mode.SUPERVISED))
 
 
 def fork_with_hostile_texts() -> str:
@@ -154,7 +154,7 @@ BATCH: Final[dict[str, tuple[Dialect, ScriptSettings, dict[str, Any]]]] = {
     "condor": (CondorDialect(CondorOptions(bin=NOWHERE)), ScriptSettings(), LIMITS),
     "condor_moves_files": (
         CondorDialect(CondorOptions(bin=NOWHERE, moves=True)),
-        ScriptSettings(sandbox=True, scratch=Scratch(text="/scratch")),
+        ScriptSettings(mode=Mode.SANDBOX, scratch=Scratch(text="/scratch")),
         LIMITS,
     ),
 }

@@ -13,8 +13,7 @@ from arex.model.grami import Grami, RunTime
 from arex.model.ids import JobId, Tag
 from arex.ports import Submission
 from lrms.jobscript.runtimes import Prepared, Runtimes, RuntimeSettings, load_runtimes
-from lrms.jobscript.scratch import Scratch
-from lrms.jobscript.script import NOTHING_SETTLED, RuntimeScript
+from lrms.jobscript.settings import NOTHING_SETTLED, RuntimeScript, Scratch
 from tests import environments
 
 BASE = environments.ROOT / "lrms" / "rte"

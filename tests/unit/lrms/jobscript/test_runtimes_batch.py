@@ -16,8 +16,8 @@ from lrms.command.dialect import Work
 from lrms.fork.backend import ForkBackend
 from lrms.htcondor.dialect import CondorDialect, CondorOptions
 from lrms.jobscript.runtimes import Prepared
-from lrms.jobscript.scratch import Scratch, is_on_one_node, scratch_of
-from lrms.jobscript.script import NOTHING_SETTLED, Settled
+from lrms.jobscript.scratch import is_on_one_node, scratch_of
+from lrms.jobscript.settings import NOTHING_SETTLED, Scratch, Settled
 from lrms.pbs.dialect import PbsDialect, PbsOptions, PbsQueueOptions, TorqueDialect
 from lrms.sge.dialect import SgeDialect, SgeOptions
 from lrms.slurm.dialect import SlurmDialect, SlurmOptions

@@ -1,0 +1,77 @@
+"""The values that a job script is built from, beside the submission itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+#: What is asked on the node where neither the site nor the batch system knows better.
+NODES_COMMAND: Final = "hostname -f"
+
+
+class Mode(StrEnum):
+    """Where a job script runs, and what ends it."""
+
+    BATCH = "batch"  #: under a batch system, on a node that sees the session directory
+    SANDBOX = "sandbox"  #: on a node that does not: the batch system moves the files, see ``lrms.jobscript.sandbox``
+    SUPERVISED = "supervised"  #: under a supervisor, which enforces limits and writes the completion record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch:
+    """A scratch directory on the nodes, in which each job gets its own."""
+
+    text: str  #: its path there
+    expands: bool = False  #: whether variables in it are expanded on the node
+    movetool: str = "mv"  #: command that gets sources and a directory
+    shared: str = ""  #: the same directory as the front end sees it; empty: it does not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeScript:
+    """A runtime environment as the job script embeds it."""
+
+    name: str
+    options: tuple[str, ...] = ()
+    params: str = ""  #: shell assignments, run before the body
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What runtime environments have settled on the front end, beside the job's own options; empty: nothing."""
+
+    command: str = ""  #: shell words in place of the job's arguments
+    instance: str = ""  #: image or machine that the job runs in, for the accounting
+    benchmark: str = ""  #: for the accounting, in place of the site's
+    scratch: str = ""  #: scratch directory of the node, with variables that are expanded there
+    movetool: str = ""
+    shared: str = ""  #: the scratch directories as the front end sees them
+    multicore: bool = False  #: a scratch directory also for jobs that may have slots on several nodes
+    docker_image: str = ""  #: of HTCondor's docker universe
+    properties: tuple[str, ...] = ()  #: of the nodes that the job may go to
+
+
+NOTHING_SETTLED: Final = Settled()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptSettings:
+    """What does not depend on the job."""
+
+    mode: Mode = Mode.BATCH
+    interpreter: str = "/bin/sh"
+    login: bool = False  #: read the profiles first, as a login shell does
+    directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first
+    localid_words: str = ""  #: shell words that give the local id inside the job; empty under a supervisor
+    benchmark: str = "HEPSPEC:1.0"
+    nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
+    nodes_command: str = NODES_COMMAND  #: shell command that prints one name per line
+    system: str | None = None  #: name of the operating system; None: the node's os-release
+    scratch: Scratch | None = None  #: None: jobs run in their session directories
+
+    @property
+    def shell(self) -> str:
+        """The interpreter and its options."""
+        return "/bin/bash -l" if self.login else self.interpreter

@@ -1,0 +1,76 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# Without a supervisor: the completion record, written by the EXIT trap, and SIGTERM for the payload.
+# Variables come from other parts of the script, and go to them (SC2034, SC2154).
+
+arex_nodes=@NODES@
+arex_note() { :; }
+arex_stamp() { date -u +%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s; }
+arex_began=$(arex_stamp)
+arex_code=
+arex_signal=
+arex_pid=
+arex_cause_own=
+arex_leave() { :; }
+arex_end() {
+    trap - EXIT
+    trap '' TERM
+    unset IFS
+    arex_leave
+    arex_ended=$(arex_stamp)
+    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    arex_cause='exit code'
+    [ "$arex_when" = after ] || [ -n "$arex_code" ] || arex_cause='never started'
+    if [ -n "$arex_code" ]; then
+        if [ -z "$arex_signal" ] && [ "$arex_code" -gt 128 ] && [ "$arex_code" -le 192 ]; then
+            arex_signal=$((arex_code - 128))
+        fi
+        printf '\nLRMSStartTime=%s\nLRMSEndTime=%s\nwalltime=%s\nexitcode=%s\n' \
+            "${arex_began%%,*}" "${arex_ended%%,*}" "$arex_wall" "$arex_code" >>"$RUNTIME_JOB_DIAG"
+    fi
+    [ -z "$arex_signal" ] || arex_cause=signal
+    [ "$arex_signal" != "$arex_xcpu" ] || [ -z "$arex_xcpu" ] || arex_cause=cputime
+    [ -z "$arex_cause_own" ] || arex_cause=$arex_cause_own
+    arex_memory
+    [ "${arex_kills:-0}" = 0 ] || [ "$arex_code" = 0 ] || arex_cause=memory
+    arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
+    {
+        printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
+        printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
+        times
+        for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
+        [ -z "${arex_why:-}" ] || printf 'message=%s\n' "$(printf '%s' "$arex_why" | tr '\n' ' ')"
+        [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"
+        [ -z "$arex_kills" ] || printf 'oom_kills=%s\n' "$arex_kills"
+        [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
+        echo complete=yes
+    } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
+    { printf '' >"$arex_bell/${arex_rundir##*/}"; } 2>/dev/null
+}
+# what the control group of this job, if it has one of its own, knows about its memory
+arex_memory() {
+    arex_kills='' arex_peak=''
+    [ -r /proc/self/cgroup ] || return 0
+    while IFS=: read -r arex_n arex_name arex_group; do
+        case $arex_n:$arex_name in
+            0:) arex_group=/sys/fs/cgroup$arex_group arex_files='memory.events memory.peak' ;;
+            *:memory)
+                arex_group=/sys/fs/cgroup/memory$arex_group
+                arex_files='memory.oom_control memory.max_usage_in_bytes'
+                ;;
+            *) continue ;;
+        esac
+        case $arex_group in *job* | *slurm* | *sge* | *condor* | *lsf* | *pbs*) ;; *) continue ;; esac
+        [ -r "$arex_group/${arex_files% *}" ] || continue
+        while read -r arex_word arex_count; do
+            [ "$arex_word" != oom_kill ] || arex_kills=$arex_count
+        done <"$arex_group/${arex_files% *}"
+        [ ! -r "$arex_group/${arex_files#* }" ] || read -r arex_peak <"$arex_group/${arex_files#* }"
+    done </proc/self/cgroup
+}
+arex_term() {
+    arex_signal=15
+    [ -n "$arex_pid" ] || exit 143
+    kill -TERM "$arex_pid" 2>/dev/null
+}
+trap arex_end EXIT
+trap arex_term TERM

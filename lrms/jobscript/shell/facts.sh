@@ -1,0 +1,11 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# Accounting lines that are known before the payload runs.
+# Variables come from other parts of the script, and go to them (SC2034, SC2154).
+
+#@QUERIES@
+{
+printf '%s\n' @RUNTIMES@
+#@SYSTEM@
+#@NODES@
+printf '%s\n' @COUNTS@
+} >>"$RUNTIME_JOB_DIAG"
