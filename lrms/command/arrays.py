@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import Final
 from arex.model.ids import Tag
 from arex.ports import Submission
 from lrms.command.dialect import ArrayForm, Dialect, Work, job_name
-from lrms.jobscript.quoting import quoted
 from lrms.jobscript.template import part
 
 ARRAYS: Final = ".arex/arrays"
@@ -64,11 +64,11 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> 
 def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, shell: str) -> str:
     """Starts the child that an index stands for; it stays with the batch system, so it names them all."""
     assert dialect.array is not None
-    children = (f"{n}) arex_child={quoted(_below(each, root))} ;;" for n, each in enumerate(submissions, 1))
+    children = (f"{n}) arex_child={shlex.quote(_below(each, root))} ;;" for n, each in enumerate(submissions, 1))
     text = part(
         "array",
         DIRECTIVES="\n".join(dialect.directives(named(submissions))),
-        ROOT=quoted(str(root)),
+        ROOT=shlex.quote(str(root)),
         INDEX=f"${dialect.array.variable}",
         CHILDREN="\n".join(children),
         SHELL=shell,

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import platform
 import re
 import signal
 import threading
@@ -445,13 +446,11 @@ def _exit_code(diag: Path) -> int | None:
 
 
 def _system() -> str:
-    """PRETTY_NAME of os-release."""
+    """PRETTY_NAME of os-release; "Linux" where there is none."""
     try:
-        lines = Path("/etc/os-release").read_text().splitlines()
-    except FileNotFoundError:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
         return os.uname().sysname
-    values = dict(line.partition("=")[::2] for line in lines)
-    return values.get("PRETTY_NAME", os.uname().sysname).strip("\"'")
 
 
 async def _nodes(command: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from arex.errors import CorruptFile, UnsafePath
 from arex.model.ids import LocalId
 from lrms.attempt.record import UnreadableRecord, parse_done, read_done, read_file
 from lrms.htcondor.eventlog import EventSummary, parse_log
-from lrms.jobscript.quoting import quoted
 from lrms.jobscript.sandbox import BACK
 
 _KEY: Final = "key"
@@ -128,7 +128,7 @@ def _mirror(session: Path, mirror: Path, caches: tuple[Link, ...]) -> Iterator[s
                 if entry.is_symlink():
                     target = os.readlink(entry.path)  # noqa: PTH115 - its very text
                     if (path := _cached(target, caches)) is None:
-                        yield f"ln -s -- {quoted(target)} {quoted(f'./{name}')} || return 1\n"
+                        yield f"ln -s -- {shlex.quote(target)} {shlex.quote(f'./{name}')} || return 1\n"
                     else:
                         (mirror / name).symlink_to(path)
                 elif entry.is_dir():

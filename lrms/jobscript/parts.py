@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
 from arex.model.grami import Grami
 from arex.ports import Submission
-from lrms.jobscript.quoting import expanding, quoted
+from lrms.jobscript.quoting import expanding
 from lrms.jobscript.settings import RuntimeScript, ScriptSettings, Settled
 from lrms.jobscript.template import part
 
@@ -27,12 +28,12 @@ def paths(submission: Submission) -> str:
     grami = submission.grami
     return part(
         "paths",
-        DIRECTORY=quoted(str(grami.directory)),
-        STDIN=quoted(grami.stdin),
-        STDOUT=quoted(grami.stdout),
-        STDERR=quoted(grami.stderr),
-        DIAG=quoted(str(submission.diag)),
-        RUNDIR=quoted(str(submission.rundir)),
+        DIRECTORY=shlex.quote(str(grami.directory)),
+        STDIN=shlex.quote(grami.stdin),
+        STDOUT=shlex.quote(grami.stdout),
+        STDERR=shlex.quote(grami.stderr),
+        DIAG=shlex.quote(str(submission.diag)),
+        RUNDIR=shlex.quote(str(submission.rundir)),
     )
 
 
@@ -49,9 +50,9 @@ def environment(grami: Grami) -> str:
 
 def _export(name: str, value: str) -> str:
     if _NAME.fullmatch(name) and name not in _SHELL and not name.startswith(_RESERVED):
-        return f"export {quoted(f'{name}={value}')}"
+        return f"export {shlex.quote(f'{name}={value}')}"
     why = f"Environment variable {name!r} is left out: a shell can not set it."
-    return f"printf '%s\\n' {quoted(why)}"
+    return f"printf '%s\\n' {shlex.quote(why)}"
 
 
 def runtime_functions(runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
@@ -65,7 +66,7 @@ def runtime_calls(runtimes: tuple[RuntimeScript, ...], stage: int) -> Iterator[s
     for index, runtime in enumerate(runtimes):
         call = " ".join((f"arex_runtime_{index} {stage}", *map(expanding, runtime.options)))
         failure = f"Runtime {runtime.name} stage {stage} execution failed."
-        yield f"eval {quoted(call)} || arex_fail {quoted(failure)}"
+        yield f"eval {shlex.quote(call)} || arex_fail {shlex.quote(failure)}"
 
 
 def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript, ...], settled: Settled) -> str:
@@ -75,8 +76,8 @@ def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript,
     System and nodes are queried on the node only if they are not known here: each program costs as much as the rest of
     the script.
     """
-    queries, nodes = [], "printf 'nodename=%s\\n' " + " ".join(map(quoted, settings.nodes))
-    system = f"printf '%s\\n' {quoted(f'systemsoftware={settings.system}')}"
+    queries, nodes = [], "printf 'nodename=%s\\n' " + " ".join(map(shlex.quote, settings.nodes))
+    system = f"printf '%s\\n' {shlex.quote(f'systemsoftware={settings.system}')}"
     if settings.system is None:
         queries.append("arex_system=$(. /etc/os-release && printf '%s' \"$PRETTY_NAME\")")
         system = "printf 'systemsoftware=%s\\n' \"$arex_system\""
@@ -86,10 +87,10 @@ def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript,
     return part(
         "facts",
         QUERIES="\n".join(queries),
-        RUNTIMES=quoted(f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}"),
+        RUNTIMES=shlex.quote(f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}"),
         SYSTEM=system,
         NODES=nodes,
-        COUNTS=" ".join(map(quoted, _counts(grami, settings, settled))),
+        COUNTS=" ".join(map(shlex.quote, _counts(grami, settings, settled))),
     )
 
 
@@ -106,7 +107,7 @@ def _counts(grami: Grami, settings: ScriptSettings, settled: Settled) -> Iterato
 
 def payload(grami: Grami, settled: Settled) -> str:
     """The words of the payload, as its positional parameters."""
-    return part("payload", ARGS=quoted(settled.command or " ".join(map(expanding, grami.args))))
+    return part("payload", ARGS=shlex.quote(settled.command or " ".join(map(expanding, grami.args))))
 
 
 def errors(grami: Grami) -> str:

@@ -1,13 +1,8 @@
-"""Texts as words of a shell script."""
+"""Texts of a job that a shell is to expand."""
 
 from __future__ import annotations
 
 
-def quoted(text: str) -> str:
-    """A shell word that means exactly this text."""
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
 def expanding(text: str) -> str:
-    """A shell word in which ``$NAME``, ``$(command)`` and backticks work, as ARC's arguments do."""
+    """A shell word in which ``$NAME``, ``$(command)`` and backticks work, as in ARC's arguments."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

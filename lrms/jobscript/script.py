@@ -13,13 +13,13 @@ Source: spec of the control directory (ARC 6.17), sections on job scripts and ru
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from arex.ports import Submission
 from lrms.jobscript import parts, sandbox, scratch
-from lrms.jobscript.quoting import quoted
 from lrms.jobscript.settings import NOTHING_SETTLED, Mode, RuntimeScript, ScriptSettings, Settled
 from lrms.jobscript.template import part
 
@@ -61,7 +61,7 @@ def _batch(job: _Job) -> Iterator[str]:
     yield parts.paths(job.submission)
     yield part(
         "shared_paths",
-        ROOT=quoted(str(grami.directory.parent)),
+        ROOT=shlex.quote(str(grami.directory.parent)),
         NOTICES=END_NOTICES,
         LOCALID=settings.localid_words,
     )
@@ -125,7 +125,7 @@ def _own_record(job: _Job) -> Iterator[str]:
     """The record that the EXIT trap leaves, a TERM that gets to the payload, the start marker, the CPU time."""
     cputime_s = job.submission.grami.cputime_s
     yield part("failures")
-    yield part("end", NODES=quoted(" ".join(job.settings.nodes)))
+    yield part("end", NODES=shlex.quote(" ".join(job.settings.nodes)))
     yield part("mark")
     yield "arex_xcpu="
     if cputime_s is not None:

@@ -10,6 +10,7 @@ Source: spec of the control directory (ARC 6.17), section on RTEs.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from arex.errors import SubmitRejected
 from arex.jobdesc.control.grami import dump_grami, parse_grami
 from arex.model.grami import Grami
 from arex.process import CommandFailed, Completed
-from lrms.jobscript.quoting import expanding, quoted
+from lrms.jobscript.quoting import expanding
 from lrms.jobscript.settings import NOTHING_SETTLED, Settled
 from lrms.jobscript.template import part
 
@@ -171,8 +172,8 @@ def _changed(grami: Grami, options: Mapping[str, str], everything: Mapping[str, 
     if not options and not everything:
         return grami
     data = b"" if everything else dump_grami(replace(grami, localid=None))
-    lines = (f"{name}={quoted(value)}\n" for name, value in (everything or options).items())
-    own = f"joboption_gridid={quoted(grami.gridid)}\njoboption_directory={quoted(str(grami.directory))}\n"
+    lines = (f"{name}={shlex.quote(value)}\n" for name, value in (everything or options).items())
+    own = f"joboption_gridid={shlex.quote(grami.gridid)}\njoboption_directory={shlex.quote(str(grami.directory))}\n"
     new = parse_grami(data + os.fsencode("".join(lines) + own))
     return replace(
         new,
@@ -194,9 +195,9 @@ def _program(grami: Grami, command: str, variables: Mapping[str, str]) -> bytes:
     options = os.fsdecode(dump_grami(replace(grami, localid=None)))
     text = part(
         "stage0",
-        VARIABLES="\n".join(f"{name}={quoted(value)}" for name, value in variables.items()),
-        ARGS=quoted(command),
-        RTE=quoted(str(grami.controldir / "rte")),
+        VARIABLES="\n".join(f"{name}={shlex.quote(value)}" for name, value in variables.items()),
+        ARGS=shlex.quote(command),
+        RTE=shlex.quote(str(grami.controldir / "rte")),
         OPTIONS=options.removesuffix("\n"),
     )
     return os.fsencode(text + "\n")

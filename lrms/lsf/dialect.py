@@ -4,7 +4,7 @@ LSF: bsub with the script on its standard input, one bjobs about all jobs, bkill
 The tag is the job's description or, before version 9.1, its name. bjobs speaks JSON since 10.1.0.2 and has fields
 with a delimiter since 9.1; before that it has columns for people, which tell nothing about ends but DONE or EXIT.
 Source: bsub(1), bjobs(1), bkill(1) of LSF 7, 9.1 and 10.1; "Termination reasons displayed by bacct, bhist, and bjobs"
-in the administrator's guide of 10.1; sentences as quoted in issues of public projects.
+in the administrator's guide of 10.1; sentences as shlex.quote in issues of public projects.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,7 +30,6 @@ from lrms.command.arrays import named
 from lrms.command.backend import CommandSettings
 from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
 from lrms.command.versioned import VersionedBackend
-from lrms.jobscript.quoting import quoted
 from lrms.jobscript.template import part
 from lrms.lsf import bjobs
 from lrms.lsf.bjobs import BjobsRecord
@@ -218,8 +218,8 @@ class LsfDialect(Dialect):
     def _starter(self, work: Work) -> str:
         root = work.first.grami.directory.parent
         shell = "/bin/bash -l" if self._options.login and not work.is_array else self.interpreter
-        script = quoted(str(work.script.relative_to(root)))
-        return part("lsf_starter", ROOT=quoted(str(root)), SHELL=shell, SCRIPT=script)
+        script = shlex.quote(str(work.script.relative_to(root)))
+        return part("lsf_starter", ROOT=shlex.quote(str(root)), SHELL=shell, SCRIPT=script)
 
     def submitted(self, done: Completed, work: Work) -> LocalId:
         del work

@@ -26,7 +26,6 @@ from arex.process import Completed
 from lrms.command.arrays import named
 from lrms.command.backend import CommandBackend, CommandSettings
 from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
-from lrms.jobscript.quoting import quoted
 from lrms.jobscript.runtimes import properties
 from lrms.jobscript.template import part
 from lrms.sge import qacct, qstat
@@ -227,7 +226,7 @@ class SgeDialect(Dialect):
 
 
 def _starter(script: Path) -> bytes:
-    return os.fsencode(part("sge_starter", SCRIPT=quoted(str(script))) + "\n")
+    return os.fsencode(part("sge_starter", SCRIPT=shlex.quote(str(script))) + "\n")
 
 
 def _parallel(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:

@@ -1,15 +1,15 @@
 #!/bin/sh
-# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329,SC3045
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
-RUNTIME_JOB_DIR='/TOP/session/job1'
-RUNTIME_JOB_STDIN='a '\''b'\'' "c" $d `e` \ 
+RUNTIME_JOB_DIR=/TOP/session/job1
+RUNTIME_JOB_STDIN='a '"'"'b'"'"' "c" $d `e` \ 
 ;*'
-RUNTIME_JOB_STDOUT='/TOP/session/job1/a '\''b'\'' "c" $d `e` \ 
+RUNTIME_JOB_STDOUT='/TOP/session/job1/a '"'"'b'"'"' "c" $d `e` \ 
 ;*'
-RUNTIME_JOB_STDERR='/TOP/session/job1/a '\''b'\'' "c" $d `e` \ 
+RUNTIME_JOB_STDERR='/TOP/session/job1/a '"'"'b'"'"' "c" $d `e` \ 
 ;*'
-RUNTIME_JOB_DIAG='/TOP/session/job1.diag'
-arex_rundir='/TOP/session/job1.lrms/job1-0a0b0c0d'
+RUNTIME_JOB_DIAG=/TOP/session/job1.diag
+arex_rundir=/TOP/session/job1.lrms/job1-0a0b0c0d
 RUNTIME_NODE_SEES_FRONTEND=yes
 arex_when=before
 arex_fail() {
@@ -48,26 +48,26 @@ if ! printf '%s' "${arex_id:+id $arex_id
     exit 1
 fi
 set +C
-export 'GOOD=a '\''b'\'' "c" $d `e` \ 
+export 'GOOD=a '"'"'b'"'"' "c" $d `e` \ 
 ;*'
-printf '%s\n' 'Environment variable '\''BAD NAME'\'' is left out: a shell can not set it.'
-printf '%s\n' 'Environment variable '\''IFS'\'' is left out: a shell can not set it.'
-printf '%s\n' 'Environment variable '\''arex_own'\'' is left out: a shell can not set it.'
+printf '%s\n' 'Environment variable '"'"'BAD NAME'"'"' is left out: a shell can not set it.'
+printf '%s\n' 'Environment variable '"'"'IFS'"'"' is left out: a shell can not set it.'
+printf '%s\n' 'Environment variable '"'"'arex_own'"'"' is left out: a shell can not set it.'
 export 'ACCENT=é'
-export 'GRID_GLOBAL_JOBID=job1'
-export 'GRID_GLOBAL_JOBURL='\'''
-export 'GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal'
-export 'GRID_GLOBAL_JOBHOST=ce.example.org'
+export GRID_GLOBAL_JOBID=job1
+export 'GRID_GLOBAL_JOBURL='"'"''
+export GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal
+export GRID_GLOBAL_JOBHOST=ce.example.org
 HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
 {
-printf '%s\n' 'runtimeenvironments='
+printf '%s\n' runtimeenvironments=
 printf '%s\n' 'systemsoftware=Debian GNU/Linux 12 (bookworm)'
-printf 'nodename=%s\n' 'node1'
-printf '%s\n' 'Processors=1' 'Benchmark=HEPSPEC:1.0'
+printf 'nodename=%s\n' node1
+printf '%s\n' Processors=1 Benchmark=HEPSPEC:1.0
 } >>"$RUNTIME_JOB_DIAG"
-arex_args='"a '\''b'\'' \"c\" $d `e` \\ 
+arex_args='"a '"'"'b'"'"' \"c\" $d `e` \\ 
 ;*" "é" ""'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||

@@ -1,12 +1,12 @@
 #!/bin/sh
-# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329,SC3045
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
-RUNTIME_JOB_DIR='/TOP/session/job1'
-RUNTIME_JOB_STDIN='/dev/null'
-RUNTIME_JOB_STDOUT='/TOP/session/job1/out.txt'
-RUNTIME_JOB_STDERR='/TOP/session/job1/err.txt'
-RUNTIME_JOB_DIAG='/TOP/session/job1.diag'
-arex_rundir='/TOP/session/job1.lrms/job1-0a0b0c0d'
+RUNTIME_JOB_DIR=/TOP/session/job1
+RUNTIME_JOB_STDIN=/dev/null
+RUNTIME_JOB_STDOUT=/TOP/session/job1/out.txt
+RUNTIME_JOB_STDERR=/TOP/session/job1/err.txt
+RUNTIME_JOB_DIAG=/TOP/session/job1.diag
+arex_rundir=/TOP/session/job1.lrms/job1-0a0b0c0d
 RUNTIME_NODE_SEES_FRONTEND=yes
 arex_when=before
 arex_fail() {
@@ -46,10 +46,10 @@ if ! printf '%s' "${arex_id:+id $arex_id
 fi
 set +C
 export 'NAME=one two'
-export 'GRID_GLOBAL_JOBID=job1'
-export 'GRID_GLOBAL_JOBURL=https://ce.example.org/job1'
-export 'GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal'
-export 'GRID_GLOBAL_JOBHOST=ce.example.org'
+export GRID_GLOBAL_JOBID=job1
+export GRID_GLOBAL_JOBURL=https://ce.example.org/job1
+export GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal
+export GRID_GLOBAL_JOBHOST=ce.example.org
 HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
@@ -70,10 +70,10 @@ eval 'arex_runtime_1 1' || arex_fail 'Runtime ENV/PROXY stage 1 execution failed
 {
 printf '%s\n' 'runtimeenvironments=APPS/X-1.0;ENV/PROXY;'
 printf '%s\n' 'systemsoftware=Debian GNU/Linux 12 (bookworm)'
-printf 'nodename=%s\n' 'node1'
-printf '%s\n' 'Processors=1' 'Benchmark=HEPSPEC:1.0'
+printf 'nodename=%s\n' node1
+printf '%s\n' Processors=1 Benchmark=HEPSPEC:1.0
 } >>"$RUNTIME_JOB_DIAG"
-arex_args='"./program" "$HOME" "it'\''s"'
+arex_args='"./program" "$HOME" "it'"'"'s"'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
     arex_fail "Path \"$1\" does not seem to exist"

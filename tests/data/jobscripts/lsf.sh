@@ -7,18 +7,18 @@
 #BSUB -n 1
 #BSUB -M 2000MB
 #BSUB -R "select[type==X86_64] rusage[mem=2000MB]"
-# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329,SC3045
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(id -un)}"
 export LOGNAME="${LOGNAME:-$USER}"
 [ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
-RUNTIME_JOB_DIR='/TOP/session/job1'
-RUNTIME_JOB_STDIN='/dev/null'
-RUNTIME_JOB_STDOUT='/TOP/session/job1/out.txt'
-RUNTIME_JOB_STDERR='/TOP/session/job1/err.txt'
-RUNTIME_JOB_DIAG='/TOP/session/job1.diag'
-arex_rundir='/TOP/session/job1.lrms/job1-0a0b0c0d'
-arex_root='/TOP/session'
+RUNTIME_JOB_DIR=/TOP/session/job1
+RUNTIME_JOB_STDIN=/dev/null
+RUNTIME_JOB_STDOUT=/TOP/session/job1/out.txt
+RUNTIME_JOB_STDERR=/TOP/session/job1/err.txt
+RUNTIME_JOB_DIAG=/TOP/session/job1.diag
+arex_rundir=/TOP/session/job1.lrms/job1-0a0b0c0d
+arex_root=/TOP/session
 arex_bell=$arex_root/.arex/ended
 # the node may see the session root elsewhere
 if [ -n "${RUNTIME_GRIDAREA_DIR:-}" ]; then
@@ -144,23 +144,23 @@ set +C
 arex_xcpu=
 ulimit -S -t 7200 2>/dev/null && arex_xcpu=24
 export 'NAME=one two'
-export 'GRID_GLOBAL_JOBID=job1'
-export 'GRID_GLOBAL_JOBURL=https://ce.example.org/job1'
-export 'GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal'
-export 'GRID_GLOBAL_JOBHOST=ce.example.org'
+export GRID_GLOBAL_JOBID=job1
+export GRID_GLOBAL_JOBURL=https://ce.example.org/job1
+export GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal
+export GRID_GLOBAL_JOBHOST=ce.example.org
 HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
 arex_system=$(. /etc/os-release && printf '%s' "$PRETTY_NAME")
 arex_nodes=$(hostname -f)
 {
-printf '%s\n' 'runtimeenvironments='
+printf '%s\n' runtimeenvironments=
 printf 'systemsoftware=%s\n' "$arex_system"
 unset IFS
 for arex_node in $arex_nodes; do printf 'nodename=%s\n' "$arex_node"; done
-printf '%s\n' 'Processors=1' 'Benchmark=HEPSPEC:1.0'
+printf '%s\n' Processors=1 Benchmark=HEPSPEC:1.0
 } >>"$RUNTIME_JOB_DIAG"
-arex_args='"./program" "$HOME" "it'\''s"'
+arex_args='"./program" "$HOME" "it'"'"'s"'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
     arex_fail "Path \"$1\" does not seem to exist"

@@ -1,16 +1,16 @@
 #!/bin/sh
-# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2317,SC2329,SC3045
+# shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(id -un)}"
 export LOGNAME="${LOGNAME:-$USER}"
 [ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
-RUNTIME_JOB_DIR='/TOP/session/job1'
-RUNTIME_JOB_STDIN='/dev/null'
-RUNTIME_JOB_STDOUT='/TOP/session/job1/out.txt'
-RUNTIME_JOB_STDERR='/TOP/session/job1/err.txt'
-RUNTIME_JOB_DIAG='/TOP/session/job1.diag'
-arex_rundir='/TOP/session/job1.lrms/job1-0a0b0c0d'
-arex_root='/TOP/session'
+RUNTIME_JOB_DIR=/TOP/session/job1
+RUNTIME_JOB_STDIN=/dev/null
+RUNTIME_JOB_STDOUT=/TOP/session/job1/out.txt
+RUNTIME_JOB_STDERR=/TOP/session/job1/err.txt
+RUNTIME_JOB_DIAG=/TOP/session/job1.diag
+arex_rundir=/TOP/session/job1.lrms/job1-0a0b0c0d
+arex_root=/TOP/session
 arex_bell=$arex_root/.arex/ended
 # the node may see the session root elsewhere
 if [ -n "${RUNTIME_GRIDAREA_DIR:-}" ]; then
@@ -135,7 +135,7 @@ fi
 set +C
 arex_xcpu=
 arex_movetool='rsync -a --remove-source-files'
-arex_shared='/net/jobs/job1'
+arex_shared=/net/jobs/job1
 arex_scratch='' arex_entered='' arex_node='' arex_left='' arex_bad=''
 arex_front=$RUNTIME_JOB_DIR
 arex_own_path=$PATH
@@ -263,12 +263,12 @@ arex_leave() {
     return 1
 }
 [ -n "${RUNTIME_LOCAL_SCRATCH_DIR:-}" ] || RUNTIME_LOCAL_SCRATCH_DIR="${TMPDIR:-/tmp}/jobs"
-arex_enter "$RUNTIME_LOCAL_SCRATCH_DIR" 'job1'
+arex_enter "$RUNTIME_LOCAL_SCRATCH_DIR" job1
 export 'NAME=one two'
-export 'GRID_GLOBAL_JOBID=job1'
-export 'GRID_GLOBAL_JOBURL=https://ce.example.org/job1'
-export 'GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal'
-export 'GRID_GLOBAL_JOBHOST=ce.example.org'
+export GRID_GLOBAL_JOBID=job1
+export GRID_GLOBAL_JOBURL=https://ce.example.org/job1
+export GRID_GLOBAL_JOBINTERFACE=org.nordugrid.internal
+export GRID_GLOBAL_JOBHOST=ce.example.org
 HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
@@ -286,7 +286,7 @@ printf '%s\n' 'runtimeenvironments=APPS/X-1.0;'
 printf 'systemsoftware=%s\n' "$arex_system"
 unset IFS
 for arex_node in $arex_nodes; do printf 'nodename=%s\n' "$arex_node"; done
-printf '%s\n' 'Processors=8' 'Nodecount=2' 'Benchmark=HEPSPEC:12.5' 'benchmark=HEPscore:15' 'wninstance=image one'
+printf '%s\n' Processors=8 Nodecount=2 Benchmark=HEPSPEC:12.5 benchmark=HEPscore:15 'wninstance=image one'
 } >>"$RUNTIME_JOB_DIAG"
 arex_args='./wrapped "$@"'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"

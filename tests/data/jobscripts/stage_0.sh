@@ -1,8 +1,8 @@
 {
 exec 3>&1 1>&2 </dev/null
-CONFIG_x='it'\''s'
-joboption_args='"./program" "$HOME" "it'\''s"'
-arex_rte='/TOP/control/rte'
+CONFIG_x='it'"'"'s'
+joboption_args='"./program" "$HOME" "it'"'"'s"'
+arex_rte=/TOP/control/rte
 joboption_directory='/TOP/session/job1'
 joboption_controldir='/TOP/control'
 joboption_arg_0='./program'

@@ -86,7 +86,7 @@ def test_a_job_is_one_command_and_its_script_comes_on_standard_input() -> None:
         == shlex.join(call.argv)
     )
     assert {"SGE_ROOT": "/opt"} == call.env
-    assert "/bin/sh '/s/abc.lrms/abc-1f/script'" in call.stdin.decode()
+    assert "/bin/sh /s/abc.lrms/abc-1f/script\n" in call.stdin.decode()
 
 
 @pytest.mark.parametrize(("code", "told"), [(0, 0), (3, 3), (99, 1), (100, 1), (137, 137)])
