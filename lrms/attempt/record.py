@@ -46,6 +46,13 @@ class Done:
     oom_kills: int | None = None  #: processes that the kernel ended for memory; None: nobody counted
 
 
+@dataclass(frozen=True, slots=True)
+class StartMarker:
+    """``RUNDIR/started``: the script has begun, under this local id; an empty id keeps it from starting."""
+
+    localid: str
+
+
 def read_done(path: Path) -> Done | None:
     """
     The record, or None while there is none.

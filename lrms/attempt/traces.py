@@ -12,8 +12,7 @@ from typing import Final
 
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
-from lrms.attempt.record import Done, UnreadableRecord, read_done, read_file
-from lrms.command.verdict import StartMarker
+from lrms.attempt.record import Done, StartMarker, UnreadableRecord, read_done, read_file
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +58,26 @@ def traces_of(job: LocalJob) -> Traces:
     """Of a job that somebody else's script ran, the exit code in its accounting lines."""
     if job.rundir is not None:
         return replace(traces(job.rundir), output=_tail(job.session.with_name(f"{job.session.name}.comment")))
-    text = _text(job.session.with_name(f"{job.session.name}.diag"))
-    codes = _EXITCODE.findall(text or "")
-    return Traces(diag_code=int(codes[-1]) if codes else None)
+    try:
+        return Traces(diag_code=exit_code(job.session))
+    except OSError as exc:
+        log.warning("%s", exc, extra={"event": "record.unreadable", "job": job.job})
+        return Traces()
+
+
+def exit_code(session: Path) -> int | None:
+    """
+    The last ``exitcode=`` of ``SESSION.diag``; None: there is none.
+
+    Raises:
+        OSError: the file exists and cannot be read now.
+    """
+    try:
+        data = read_file(session.with_name(f"{session.name}.diag")) or b""
+    except UnreadableRecord:
+        return None
+    codes = _EXITCODE.findall(data.decode(errors="replace"))
+    return int(codes[-1]) if codes else None
 
 
 def traces(rundir: Path) -> Traces:

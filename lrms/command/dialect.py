@@ -7,6 +7,7 @@ A new batch system is one class of this kind: builders make a ``Call``, parsers 
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -16,11 +17,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Final
 
-from arex.errors import UnreadableOutput
+from arex.errors import BatchUnavailable, UnreadableOutput
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase, Usage
 from arex.ports import Submission
 from arex.process import Completed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,31 @@ class Dialect(ABC):
         Raises:
             UnreadableOutput: the batch system did not answer.
         """
+
+
+def program(directory: Path | None, name: str) -> str:
+    """A command of the batch system: in this directory, or found through PATH."""
+    return name if directory is None else str(directory / name)
+
+
+def no_answer(done: Completed, down: re.Pattern[str]) -> BatchUnavailable:
+    """
+    The error for output that is no answer.
+
+    It is ``UnreadableOutput``, unless the output says in one of the words of ``down`` that the server does not answer.
+    """
+    said = " ".join((done.err or done.out).split())[:300]
+    return BatchUnavailable(said) if down.search(said) else UnreadableOutput(done.argv, done.code, said)
+
+
+def unknown_state(system: str, word: str) -> None:
+    """Log a state that the table of a dialect does not have; its jobs count as present."""
+    log.warning("unknown state of %s: %s", system, word, extra={"event": "lrms.state"})
+
+
+def plain_word(text: str, allowed: str = r"\w.@+-") -> str:
+    """One word of a directive, whatever a client wrote: other characters, which could end it, become ``_``."""
+    return re.sub(rf"[^{allowed}]", "_", text, flags=re.ASCII)
 
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from arex.model.report import EndCause, Evidence, Phase, Report, Witness
-from lrms.attempt.record import Done, failure
+from lrms.attempt.record import Done, StartMarker, failure
 from lrms.command.dialect import Seen
 
 #: Ends that the batch system brought about: its word goes before the script's.
@@ -31,13 +31,6 @@ _WORDS: Final[Mapping[EndCause, str]] = {
     EndCause.CANCELLED_BY_ADMIN: "Job was cancelled",
     EndCause.CANCELLED_BY_LIMIT: "Job was cancelled",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class StartMarker:
-    """``RUNDIR/started``: the script has begun, under this local id; an empty id is a mark that keeps it from it."""
-
-    localid: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -429,20 +429,10 @@ def _is_foreign_running(job: LocalJob) -> bool:
 def _look_at_foreign(job: LocalJob) -> Report:
     if _is_foreign_running(job):
         return Report(phase=Phase.RUNNING)
-    code = _exit_code(job.session.with_name(job.session.name + ".diag"))
+    code = traces.exit_code(job.session)
     if code is None:
         return lost()
     return Report(phase=Phase.ENDED, exit_code=code, cause=EndCause.EXIT_CODE)
-
-
-def _exit_code(diag: Path) -> int | None:
-    """The last ``exitcode=`` of a ``.diag``."""
-    try:
-        lines = (read_file(diag) or b"").splitlines()
-    except UnreadableRecord:
-        return None
-    codes = [line.partition(b"=")[2] for line in lines if line.startswith(b"exitcode=")]
-    return int(codes[-1]) if codes and re.fullmatch(rb"[0-9]{1,9}", codes[-1]) else None
 
 
 def _system() -> str:

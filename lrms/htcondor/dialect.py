@@ -26,10 +26,10 @@ from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.arrays import named
 from lrms.command.backend import CommandBackend, CommandSettings
-from lrms.command.dialect import Call, Dialect, Refusal, Rule, Seen, Work, job_name
+from lrms.command.dialect import Call, Dialect, Refusal, Rule, Seen, Work, job_name, no_answer, program
 from lrms.htcondor import queue
 from lrms.htcondor.files import Link, inputs, log_of
-from lrms.htcondor.queue import ASKED, ATTRIBUTES, DOWN, OURS, silence
+from lrms.htcondor.queue import ASKED, ATTRIBUTES, DOWN, OURS
 from lrms.htcondor.transfer import TransferringBackend, TransferWork
 from lrms.jobscript.runtimes import settled
 from lrms.jobscript.sandbox import BACK
@@ -106,8 +106,7 @@ class CondorDialect(Dialect):
         self._options = options
 
     def _call(self, command: str, *words: str, stdin: bytes = b"") -> Call:
-        path = command if self._options.bin is None else str(self._options.bin / command)
-        return Call((path, *words), stdin=stdin, env=self._options.environment)
+        return Call((program(self._options.bin, command), *words), stdin=stdin, env=self._options.environment)
 
     # --- submitting ---
 
@@ -227,7 +226,7 @@ class CondorDialect(Dialect):
                 whom = ids if line.startswith("Couldn't find") else [localid for localid in ids if localid in numbers]
                 refusals |= dict.fromkeys(whom, line)
         if not (known or refusals) or DOWN.search(done.err):
-            raise silence(done)
+            raise no_answer(done, DOWN)
         return refusals
 
 

@@ -6,19 +6,16 @@ Source: job ClassAd attributes and hold reason codes in the manual of HTCondor 2
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Final
 
-from arex.errors import BatchUnavailable, UnreadableOutput
+from arex.errors import UnreadableOutput
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase, Usage
 from arex.process import Completed
-from lrms.command.dialect import Seen
+from lrms.command.dialect import Seen, no_answer, unknown_state
 from lrms.htcondor.classads import Ad, ads, integer, moment, number, text
-
-log = logging.getLogger(__name__)
 
 #: What is asked about each job.
 ATTRIBUTES: Final = (
@@ -99,19 +96,11 @@ def listed(done: Completed) -> Mapping[LocalId, Seen]:
         BatchUnavailable: there is no answer, or it does not read.
     """
     if done.code != 0 or DOWN.search(done.err):
-        raise silence(done)
+        raise no_answer(done, DOWN)
     found = ads(done)
     if not all(_is_job(ad) for ad in found):
         raise UnreadableOutput(done.argv, done.code, done.out)
     return {_id(ad): _seen(ad) for ad in found}
-
-
-def silence(done: Completed) -> BatchUnavailable:
-    """No answer from the schedd, or one that does not read."""
-    said = " ".join((done.err or done.out).split())[:300]
-    if DOWN.search(said):
-        return BatchUnavailable(said)
-    return UnreadableOutput(done.argv, done.code, said)
 
 
 def _is_job(ad: Ad) -> bool:
@@ -126,7 +115,7 @@ def _seen(ad: Ad) -> Seen:
     status = integer(ad, "JobStatus") or 0
     word, phase = _STATES.get(status, (f"JobStatus {status}", Phase.OTHER))
     if phase is Phase.OTHER:
-        log.warning("HTCondor knows a state that we do not: %d", status, extra={"event": "lrms.state"})
+        unknown_state("HTCondor", str(status))
     cause, why = None, ""
     if status == _COMPLETED or (status == _REMOVED and moment(ad, "CompletionDate")):
         cause, why = _completed(ad)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from arex.config.model import Configuration
-from arex.errors import BatchUnavailable, UnreadableOutput
+from arex.errors import UnreadableOutput
 from arex.model.grami import Grami
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
@@ -28,7 +28,21 @@ from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.arrays import named
 from lrms.command.backend import CommandSettings
-from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
+from lrms.command.dialect import (
+    ArrayForm,
+    Call,
+    Dialect,
+    Refusal,
+    Rule,
+    Seen,
+    Work,
+    host_time,
+    job_name,
+    no_answer,
+    plain_word,
+    program,
+    unknown_state,
+)
 from lrms.command.versioned import VersionedBackend
 from lrms.jobscript.template import part
 from lrms.lsf import bjobs
@@ -159,7 +173,7 @@ class LsfDialect(Dialect):
         return f"LSF ({self.form} output)"
 
     def _argv(self, command: str, *words: str) -> tuple[str, ...]:
-        return (command if self._options.bin is None else str(self._options.bin / command), *words)
+        return (program(self._options.bin, command), *words)
 
     # --- submitting ---
 
@@ -170,9 +184,9 @@ class LsfDialect(Dialect):
         yield f"-J {job_name(grami.jobname)}"
         yield "-rn"
         if grami.queue:
-            yield f"-q {_word(grami.queue)}"
+            yield f"-q {plain_word(grami.queue)}"
         if self._options.account:
-            yield f"-P {_word(self._options.account)}"
+            yield f"-P {plain_word(self._options.account)}"
         if grami.priority != 50:
             yield f"-sp {max(1, grami.priority)}"
         if grami.starttime is not None:
@@ -191,7 +205,7 @@ class LsfDialect(Dialect):
         memory_mb = grami.memory_mb or self._options.queues.get(grami.queue) or self._options.memory_mb
         parts = []
         if self._options.architecture:
-            parts.append(f"select[type=={_word(self._options.architecture)}]")
+            parts.append(f"select[type=={plain_word(self._options.architecture)}]")
         if memory_mb is not None:
             memory_mb *= per_node or 1
             parts.append(f"rusage[mem={memory_mb}{'MB' if self.units else ''}]")
@@ -251,7 +265,7 @@ class LsfDialect(Dialect):
         if not done.out.strip() and re.fullmatch(r"No (unfinished )?job found", done.err.strip()):
             return {}
         if done.code != 0:
-            raise _silence(done)
+            raise no_answer(done, _DOWN)
         read = {Form.JSON: bjobs.read_json, Form.DELIMITED: bjobs.read_delimited, Form.PLAIN: bjobs.read_plain}
         return {record.localid: _seen(record, plain=self.form is Form.PLAIN) for record in read[self.form](done)}
 
@@ -271,7 +285,7 @@ class LsfDialect(Dialect):
         said = [line.strip() for line in f"{done.out}\n{done.err}".splitlines() if line.strip()]
         about = [line for line in said if line.startswith("Job <")]
         if not about and (done.code != 0 or said):
-            raise _silence(done)
+            raise no_answer(done, _DOWN)
         for line in about:
             localid = LocalId(line.removeprefix("Job <").partition(">")[0])
             if localid in ids and not _GONE.search(line):
@@ -292,7 +306,7 @@ def _slots_per_node(grami: Grami) -> int | None:
 
 def _seen(record: BjobsRecord, *, plain: bool) -> Seen:
     if record.state not in STATES:
-        log.warning("LSF knows a state that we do not: %s", record.state, extra={"event": "lrms.state"})
+        unknown_state("LSF", record.state)
     phase = STATES.get(record.state, Phase.OTHER)
     ended = phase is Phase.ENDED
     why = record.exit_reason if ended else record.pend_reason
@@ -327,16 +341,6 @@ def _signal(record: BjobsRecord) -> int | None:
     """LSF shows the end by a signal as a shell does."""
     code = record.exit_code
     return code - 128 if code is not None and 128 < code <= 192 else None
-
-
-def _word(text: str) -> str:
-    """One word of a directive, whatever a client wrote: what could end it is left out."""
-    return re.sub(r"[^\w.@+-]", "_", text, flags=re.ASCII)
-
-
-def _silence(done: Completed) -> BatchUnavailable:
-    said = " ".join((done.err or done.out).split())[:300]
-    return BatchUnavailable(said) if _DOWN.search(said) else UnreadableOutput(done.argv, done.code, said)
 
 
 def dialect_of(done: Completed, options: LsfOptions) -> LsfDialect:

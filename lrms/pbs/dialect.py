@@ -17,14 +17,28 @@ from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from arex.config.model import Configuration
-from arex.errors import BatchUnavailable, UnreadableOutput
+from arex.errors import UnreadableOutput
 from arex.model.grami import Grami
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.backend import CommandSettings
-from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
+from lrms.command.dialect import (
+    ArrayForm,
+    Call,
+    Dialect,
+    Refusal,
+    Rule,
+    Seen,
+    Work,
+    host_time,
+    job_name,
+    no_answer,
+    plain_word,
+    program,
+    unknown_state,
+)
 from lrms.command.versioned import VersionedBackend
 from lrms.jobscript.runtimes import properties
 from lrms.pbs.qstat import JOB_ID, TAG_VARIABLE, QstatJob, read_json, read_text, read_xml
@@ -136,7 +150,7 @@ class PbsDialect(Dialect):
         return "OpenPBS"
 
     def _argv(self, command: str, *words: str) -> tuple[str, ...]:
-        return (command if self._options.bin is None else str(self._options.bin / command), *words)
+        return (program(self._options.bin, command), *words)
 
     # --- submitting ---
 
@@ -151,9 +165,9 @@ class PbsDialect(Dialect):
         yield "-m n"
         yield "-r n"
         if grami.queue:
-            yield f"-q {_word(grami.queue)}"
+            yield f"-q {plain_word(grami.queue)}"
         if self._options.account:
-            yield f"-A {_word(self._options.account)}"
+            yield f"-A {plain_word(self._options.account)}"
         if priority := max(-1024, min((grami.priority - 50) * 20, 1023)):
             yield f"-p {priority}"
         if grami.starttime is not None:
@@ -211,7 +225,7 @@ class PbsDialect(Dialect):
         # without its server qstat prints JSON all the same, of no jobs
         if done.code != 0 or _DOWN.search(done.err):
             self._learn(done.err + done.out)
-            raise _silence(done)
+            raise no_answer(done, _DOWN)
         try:
             jobs = read_json(done) if self._json else read_text(done)
         except UnreadableOutput:
@@ -236,7 +250,7 @@ class PbsDialect(Dialect):
     def _seen(self, job: QstatJob) -> Seen:
         letter = job.text("job_state")
         if letter not in STATES:
-            log.warning("PBS knows a state that we do not: %s", letter, extra={"event": "lrms.state"})
+            unknown_state("PBS", letter)
         phase = STATES.get(letter, Phase.OTHER)
         common = {"tag": job.tag, "nodes": job.nodes, "started": job.started, "usage": job.usage}
         if phase is not Phase.ENDED:
@@ -291,7 +305,7 @@ class PbsDialect(Dialect):
             if not line.strip() or _GONE.search(line) or (ending and "request invalid for state" in line.lower()):
                 continue
             if _DOWN.search(line):
-                raise _silence(done)
+                raise no_answer(done, _DOWN)
             for localid in [each for each in ids if each in line.split()] or ids:
                 refusals[localid] = line.strip()
         return refusals
@@ -327,7 +341,7 @@ class TorqueDialect(PbsDialect):
 
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
         if done.code != 0 or _DOWN.search(done.err):
-            raise _silence(done)
+            raise no_answer(done, _DOWN)
         return self._jobs(read_xml(done))
 
     def _cause(self, job: QstatJob, status: int | None) -> EndCause | None:
@@ -349,16 +363,6 @@ def _shape(grami: Grami) -> tuple[int, int]:
     if grami.numnodes:
         return grami.numnodes, max(1, -(-grami.count // grami.numnodes))
     return grami.count, 1
-
-
-def _word(text: str) -> str:
-    """One word of a directive, whatever a client wrote: what could end it is left out."""
-    return re.sub(r"[^\w.@+-]", "_", text, flags=re.ASCII)
-
-
-def _silence(done: Completed) -> BatchUnavailable:
-    said = " ".join((done.err or done.out).split())[:300]
-    return BatchUnavailable(said) if _DOWN.search(said) else UnreadableOutput(done.argv, done.code, said)
 
 
 def dialect_of(done: Completed, options: PbsOptions) -> PbsDialect:

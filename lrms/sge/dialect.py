@@ -25,7 +25,20 @@ from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.arrays import named
 from lrms.command.backend import CommandBackend, CommandSettings
-from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
+from lrms.command.dialect import (
+    ArrayForm,
+    Call,
+    Dialect,
+    Refusal,
+    Rule,
+    Seen,
+    Work,
+    host_time,
+    job_name,
+    no_answer,
+    plain_word,
+    program,
+)
 from lrms.jobscript.runtimes import properties
 from lrms.jobscript.template import part
 from lrms.sge import qacct, qstat
@@ -102,8 +115,7 @@ class SgeDialect(Dialect):
         self._in_error: set[LocalId] = set()  #: in the last listing: qstat knows why, qacct does not
 
     def _call(self, command: str, *words: str, stdin: bytes = b"") -> Call:
-        path = command if self._options.bin is None else str(self._options.bin / command)
-        return Call((path, *words), stdin=stdin, env=self._options.environment)
+        return Call((program(self._options.bin, command), *words), stdin=stdin, env=self._options.environment)
 
     # --- submitting ---
 
@@ -211,7 +223,7 @@ class SgeDialect(Dialect):
     def refused(self, done: Completed, ids: Sequence[LocalId]) -> Mapping[LocalId, str]:
         """What can't be done is said on standard output, about an array's child by the number of the array alone."""
         if qstat.DOWN.search(done.err):
-            raise qstat.silence(done)
+            raise no_answer(done, qstat.DOWN)
         refusals: dict[LocalId, str] = {}
         lines = [line.strip() for line in f"{done.out}\n{done.err}".splitlines() if line.strip()]
         if not lines:
@@ -255,8 +267,8 @@ def _resources(grami: Grami, memory_mb: int | None) -> Iterator[str]:
 
 
 def _word(text: str) -> str:
-    """A queue's name, whatever a client wrote; no list and no pattern."""
-    return re.sub(r"[^\w.@-]", "_", text, flags=re.ASCII).lstrip("-")
+    """The name of a queue, whatever a client wrote; no list and no pattern."""
+    return plain_word(text, r"\w.@-").lstrip("-")
 
 
 def _root(localid: LocalId) -> str:

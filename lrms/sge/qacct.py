@@ -12,8 +12,8 @@ from arex.errors import UnreadableOutput
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase, Usage
 from arex.process import Completed
-from lrms.command.dialect import Seen
-from lrms.sge.qstat import moment, silence
+from lrms.command.dialect import Seen, no_answer
+from lrms.sge.qstat import DOWN, moment
 
 #: ``failed`` of qacct: what became of the job; None: it has not ended, it is to run again. Source: sge_status(5).
 _FAILED: Final[Mapping[int, EndCause | None]] = {
@@ -69,7 +69,7 @@ def accounted(done: Completed) -> Mapping[LocalId, Seen]:
     if _NONE.search(done.err):
         return {}
     if done.code != 0:
-        raise silence(done)
+        raise no_answer(done, DOWN)
     found: dict[LocalId, Seen] = {}
     for record in _records(done):
         seen = _recorded(record)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from arex.errors import BatchUnavailable, UnreadableOutput
+from arex.errors import UnreadableOutput
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
 from arex.process import Completed
-from lrms.command.dialect import Seen
-
-log = logging.getLogger(__name__)
+from lrms.command.dialect import Seen, no_answer, unknown_state
 
 DOWN: Final = re.compile(
     r"commlib error|unable to (contact|send message|initialize|connect)|got (send|read|select) error|timeout|"
@@ -24,14 +21,6 @@ DOWN: Final = re.compile(
 )
 _RANGE: Final = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 _NO_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-
-
-def silence(done: Completed) -> BatchUnavailable:
-    """No answer from the qmaster, or one that does not read."""
-    said = " ".join((done.err or done.out).split())[:300]
-    if DOWN.search(said):
-        return BatchUnavailable(said)
-    return UnreadableOutput(done.argv, done.code, said)
 
 
 def listed(done: Completed) -> Mapping[LocalId, Seen]:
@@ -65,7 +54,7 @@ def explained(done: Completed) -> Mapping[LocalId, Seen]:
 
 def _xml(done: Completed, *roots: str) -> ET.Element:
     if done.code != 0:
-        raise silence(done)
+        raise no_answer(done, DOWN)
     try:
         # qstat is the site's own, and expat bounds what entities can do
         tree = ET.fromstring(_NO_XML.sub("?", done.out))  # noqa: S314
@@ -119,7 +108,7 @@ def _phase(state: str) -> Phase:
     ):
         if letters & set(wanted):
             return phase
-    log.warning("Grid Engine knows a state that we do not: %s", state, extra={"event": "lrms.state"})
+    unknown_state("Grid Engine", state)
     return Phase.OTHER
 
 

@@ -14,82 +14,44 @@ import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from arex.config.model import Configuration
-from arex.errors import BatchUnavailable, UnreadableOutput
+from arex.errors import UnreadableOutput
 from arex.model.grami import Grami
 from arex.model.ids import LocalId
-from arex.model.report import EndCause, Phase
+from arex.model.report import EndCause
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.backend import CommandBackend, CommandSettings
-from lrms.command.dialect import ArrayForm, Call, Dialect, Refusal, Rule, Seen, Work, host_time, job_name
+from lrms.command.dialect import (
+    ArrayForm,
+    Call,
+    Dialect,
+    Refusal,
+    Rule,
+    Seen,
+    Work,
+    host_time,
+    job_name,
+    no_answer,
+    plain_word,
+    program,
+)
 from lrms.jobscript.runtimes import properties
+from lrms.slurm import answers
 
 log = logging.getLogger(__name__)
 
-_OTHER: Final = Phase.OTHER
-#: State words to phase and, of an ended job, cause; None: the word alone does not tell. Source: squeue(1).
-STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
-    "PENDING": (Phase.QUEUED, None),
-    "CONFIGURING": (Phase.QUEUED, None),
-    "REQUEUED": (Phase.QUEUED, None),
-    "REQUEUE_FED": (Phase.QUEUED, None),
-    "POWER_UP_NODE": (Phase.QUEUED, None),
-    "REQUEUE_HOLD": (Phase.HELD, None),
-    "RESV_DEL_HOLD": (Phase.HELD, None),
-    "SPECIAL_EXIT": (Phase.HELD, None),
-    "RUNNING": (Phase.RUNNING, None),
-    "RESIZING": (Phase.RUNNING, None),
-    "SIGNALING": (Phase.RUNNING, None),
-    "UPDATE_DB": (Phase.RUNNING, None),
-    "SUSPENDED": (Phase.SUSPENDED, None),
-    "STOPPED": (Phase.SUSPENDED, None),
-    "COMPLETING": (Phase.EXITING, None),
-    "STAGE_OUT": (Phase.EXITING, None),
-    "EXPEDITING": (Phase.QUEUED, None),
-    "REVOKED": (_OTHER, None),  # another cluster of the federation has it
-    "COMPLETED": (Phase.ENDED, EndCause.EXIT_CODE),
-    "FAILED": (Phase.ENDED, None),
-    "CANCELLED": (Phase.ENDED, EndCause.CANCELLED_BY_ADMIN),
-    "DEADLINE": (Phase.ENDED, EndCause.CANCELLED_BY_LIMIT),
-    "TIMEOUT": (Phase.ENDED, EndCause.WALLTIME),
-    "OUT_OF_MEMORY": (Phase.ENDED, EndCause.MEMORY),
-    "NODE_FAIL": (Phase.ENDED, EndCause.NODE_FAILURE),
-    "BOOT_FAIL": (Phase.ENDED, EndCause.NODE_FAILURE),
-    "PREEMPTED": (Phase.ENDED, EndCause.PREEMPTED),
-    "LAUNCH_FAILED": (Phase.ENDED, EndCause.NEVER_STARTED),
-    "RECONFIG_FAIL": (Phase.ENDED, EndCause.NEVER_STARTED),
-}
-#: Signals that SLURM shows for errors of its own: 53 is a launch that failed, 125 a lack of memory.
-_OWN_ERRORS: Final = 50
-#: Reasons for waiting that are the usual course of things.
-_USUAL: Final = frozenset({"", "None", "(null)", "Resources", "Priority", "BeginTime", "Cleaning", "JobArrayTaskLimit"})
-_HELD: Final = re.compile(r"job ?h[eo]ld|requeued (in )?held", re.IGNORECASE)
-#: Fields of squeue -O with their widths; what is longer is cut off.
-_FIELDS: Final = (
-    ("JobArrayID", 30),
-    ("ArrayJobID", 15),
-    ("ArrayTaskID", 60),
-    ("State", 16),
-    ("exit_code", 12),
-    ("Reason", 80),
-    ("NodeList", 120),
-    ("StartTime", 20),
-    ("EndTime", 20),
-    ("Cluster", 40),
-    ("Comment", 160),
-)
-_ACCOUNT: Final = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Reason")
 _GONE: Final = re.compile(r"invalid job id|already (finished|completing|completed)|job/step already", re.IGNORECASE)
 _DOWN: Final = re.compile(
     r"unable to contact|timed out|connect failure|zero bytes|standby mode|communication|connection refused|"
     r"resource temporarily unavailable|munge|authentication|unexpected message",
     re.IGNORECASE,
 )
+#: Characters of a word in a directive.
+_WORD: Final = r"\w.,@%+=:/-"
 _ABOUT: Final = re.compile(r"(?:job(?: id)?|error:)[ =](\d+(?:_\d+)?)|(\d+(?:_\d+)?)\s*$")
 
 
@@ -180,7 +142,7 @@ class SlurmDialect(Dialect):
         self.has_accounting = options.accounting
 
     def _argv(self, command: str, *words: str) -> tuple[str, ...]:
-        path = command if self._options.bin is None else str(self._options.bin / command)
+        path = program(self._options.bin, command)
         return (path, *([f"--clusters={self._options.clusters}"] if self._options.clusters else []), *words)
 
     # --- submitting ---
@@ -194,7 +156,7 @@ class SlurmDialect(Dialect):
         yield "--export=ALL"  # anything else reads the account's profile on the node first, which takes long
         yield "--open-mode=append"
         if grami.queue:
-            yield f"--partition={_word(grami.queue)}"
+            yield f"--partition={plain_word(grami.queue, _WORD)}"
         yield f"--nice={100 - grami.priority}"
         yield f"--job-name={job_name(grami.jobname)}"
         yield from _slots(grami)
@@ -206,9 +168,9 @@ class SlurmDialect(Dialect):
         if grami.starttime is not None:
             yield f"--begin={host_time(grami.starttime):%Y-%m-%dT%H:%M:%S}"
         if self._options.account:
-            yield f"--account={_word(self._options.account)}"
+            yield f"--account={plain_word(self._options.account, _WORD)}"
         if self._options.qos:
-            yield f"--qos={_word(self._options.qos)}"
+            yield f"--qos={plain_word(self._options.qos, _WORD)}"
         for option in (*self._options.extra, *queue.extra):
             yield option if option.startswith("-") else shlex.quote(option)
 
@@ -241,22 +203,22 @@ class SlurmDialect(Dialect):
 
     def listing(self, ids: Collection[LocalId]) -> Call:
         del ids  # one question for all: they are this account's
-        fields = ",".join(f"{name}:{width}|" for name, width in _FIELDS)
+        fields = ",".join(f"{name}:{width}|" for name, width in answers.FIELDS)
         return Call(self._argv("squeue", "-h", "-a", "-r", "-t", "all", "-u", str(os.geteuid()), "-O", fields))
 
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
         # an account that can't be looked up now, or one of several clusters: squeue says so, and exits with 0
         if done.code != 0 or "squeue: error:" in done.err:
-            raise _silence(done)
+            raise no_answer(done, _DOWN)
         found: dict[LocalId, Seen] = {}
         for line in done.out.splitlines():
             if not line.strip() or line.startswith("CLUSTER:"):
                 continue
             words = [word.strip() for word in line.rstrip("\n").split("|")]
-            if len(words) != len(_FIELDS) + 1 or words[-1]:
+            if len(words) != len(answers.FIELDS) + 1 or words[-1]:
                 raise UnreadableOutput(done.argv, done.code, line)
-            fields = dict(zip((name for name, _ in _FIELDS), words, strict=False))
-            seen = _seen(fields)
+            fields = dict(zip((name for name, _ in answers.FIELDS), words, strict=False))
+            seen = answers.listed(fields)
             for localid in self._names(fields):
                 found[localid] = seen
         return found
@@ -265,7 +227,7 @@ class SlurmDialect(Dialect):
         """Of one job, or of each child that ended as a part of its whole array."""
         cluster = f"@{fields['Cluster']}" if self._options.clusters else ""
         whole = fields["JobArrayID"] == fields["ArrayJobID"]
-        if whole and (indices := list(_indices(fields["ArrayTaskID"]))):
+        if whole and (indices := list(answers.indices(fields["ArrayTaskID"]))):
             yield from (LocalId(f"{fields['ArrayJobID']}_{index}{cluster}") for index in indices)
         else:
             yield LocalId(f"{fields['JobArrayID']}{cluster}")
@@ -275,20 +237,22 @@ class SlurmDialect(Dialect):
             return None
         numbers = ",".join(localid.partition("@")[0] for localid in ids)
         # without a start, sacct looks back to midnight only
-        return Call(self._argv("sacct", "-n", "-P", "-X", "-S", "1970-01-01", "-j", numbers, "-o", ",".join(_ACCOUNT)))
+        return Call(
+            self._argv("sacct", "-n", "-P", "-X", "-S", "1970-01-01", "-j", numbers, "-o", ",".join(answers.ACCOUNT))
+        )
 
     def accounted(self, done: Completed) -> Mapping[LocalId, Seen]:
         if done.code != 0 or "storage is disabled" in done.err + done.out:
             if "storage is disabled" in done.err + done.out:
                 log.info("SLURM keeps no records of ended jobs here", extra={"event": "account.none"})
                 self.has_accounting = False
-            raise _silence(done)
+            raise no_answer(done, _DOWN)
         found: dict[LocalId, Seen] = {}
         for line in done.out.splitlines():
-            words = line.split("|", len(_ACCOUNT) - 1)
-            if len(words) != len(_ACCOUNT):
+            words = line.split("|", len(answers.ACCOUNT) - 1)
+            if len(words) != len(answers.ACCOUNT):
                 raise UnreadableOutput(done.argv, done.code, line)
-            found[LocalId(words[0])] = _recorded(dict(zip(_ACCOUNT, words, strict=True)))
+            found[LocalId(words[0])] = answers.accounted(dict(zip(answers.ACCOUNT, words, strict=True)))
         return found
 
     # --- acting ---
@@ -314,7 +278,7 @@ class SlurmDialect(Dialect):
         lines = done.err.splitlines()
         for line in [line for line in lines if not line.startswith("slurm_suspend error: ")] or lines:
             if _DOWN.search(line):
-                raise _silence(done)
+                raise no_answer(done, _DOWN)
             if _GONE.search(line) or not line.strip():
                 continue
             about = [one or other for one, other in _ABOUT.findall(line)]
@@ -338,121 +302,8 @@ def _limit_s(grami: Grami) -> int | None:
     return None if grami.cputime_s is None else grami.cputime_s // grami.count
 
 
-def _word(text: str) -> str:
-    """One word of a directive, whatever a client wrote: what could end it is left out."""
-    return re.sub(r"[^\w.,@%+=:/-]", "_", text, flags=re.ASCII)
-
-
 def _plain(ids: Sequence[LocalId]) -> list[str]:
     return [localid.partition("@")[0] for localid in ids]
-
-
-def _silence(done: Completed) -> BatchUnavailable:
-    said = " ".join((done.err or done.out).split())[:300]
-    if _DOWN.search(said):
-        return BatchUnavailable(said)
-    return UnreadableOutput(done.argv, done.code, said)
-
-
-def _indices(text: str) -> Iterator[int]:
-    """``1,3-5%2``: the children that a line about an array stands for; none for a cut list or no array."""
-    for part in text.partition("%")[0].split(","):
-        if not (found := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)):
-            continue
-        yield from range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1))
-
-
-def _seen(fields: Mapping[str, str]) -> Seen:
-    state, reason = fields["State"].partition(" ")[0], fields["Reason"]
-    phase, cause = _phase(state)
-    code, number = _wait_status(fields["exit_code"]) if phase is Phase.ENDED else (None, None)
-    if phase is Phase.QUEUED and _HELD.search(reason):
-        phase = Phase.HELD
-    if state == "FAILED":
-        cause = _failed(fields["exit_code"])
-    elif state == "TIMEOUT" and reason not in {*_USUAL, "TimeLimit"}:
-        cause = EndCause.CANCELLED_BY_LIMIT
-    comment = fields["Comment"]
-    return Seen(
-        phase=phase,
-        word=state if reason in {"", "None", "(null)"} else f"{state} ({reason})",
-        tag="" if comment == "(null)" else comment,
-        cause=cause,
-        exit_code=code,
-        signal=number,
-        nodes=_nodes(fields["NodeList"]),
-        started=_time(fields["StartTime"]),
-        ended=_time(fields["EndTime"]) if phase is Phase.ENDED else None,
-        message=f"waits: {reason}" if phase in {Phase.QUEUED, Phase.HELD} and reason not in _USUAL else "",
-        vague=state == "CANCELLED",
-    )
-
-
-def _phase(state: str) -> tuple[Phase, EndCause | None]:
-    if state not in STATES:
-        log.warning("SLURM knows a state that we do not: %s", state, extra={"event": "lrms.state"})
-    return STATES.get(state, (_OTHER, None))
-
-
-def _wait_status(text: str) -> tuple[int | None, int | None]:
-    """
-    Exit code and signal from ``exit_code``; neither from an error of SLURM's own.
-
-    Until 23.02 squeue prints what wait(2) gave slurmd, later ``code:signal``.
-    """
-    if found := re.fullmatch(r"(\d+):(\d+)", text):
-        code, number = int(found[1]), int(found[2])
-    elif text.isdecimal() and (int(text) <= 0xFF or int(text) & 0xFF == 0):
-        code, number = int(text) >> 8, int(text) & 0x7F
-    else:
-        return None, None
-    if number >= _OWN_ERRORS:
-        return None, None
-    return (None, number) if number else (code, None)
-
-
-def _failed(text: str) -> EndCause | None:
-    """SLURM calls a script that kills itself a launch failure too, so the status has to tell the two apart."""
-    code, number = _wait_status(text)
-    if number is not None:
-        return EndCause.SIGNAL
-    if code is not None:
-        return EndCause.EXIT_CODE
-    return EndCause.NEVER_STARTED if text[:1].isdecimal() else None
-
-
-def _recorded(fields: Mapping[str, str]) -> Seen:
-    """``CANCELLED by 1000`` names the account; the exit code reads ``code:signal``."""
-    state, _, who = fields["State"].partition(" ")
-    phase, cause = _phase(state.rstrip("+"))
-    code, number = _wait_status(fields["ExitCode"]) if phase is Phase.ENDED else (None, None)
-    if state == "CANCELLED" and (uid := who.removeprefix("by ")).isdecimal():
-        cause = EndCause.CANCELLED if int(uid) == os.geteuid() else EndCause.CANCELLED_BY_ADMIN
-    elif state == "FAILED":
-        cause = _failed(fields["ExitCode"])
-    return Seen(
-        phase=phase,
-        word=fields["State"],
-        cause=cause,
-        exit_code=code,
-        signal=number,
-        nodes=_nodes(fields["NodeList"]),
-        started=_time(fields["Start"]),
-        ended=_time(fields["End"]),
-    )
-
-
-def _nodes(text: str) -> tuple[str, ...]:
-    """As SLURM folds them: ``n[1-3]`` stays one word."""
-    return () if text in {"", "(null)", "None assigned"} else (text,)
-
-
-def _time(text: str) -> datetime | None:
-    """SLURM prints local time."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        return None
 
 
 class SlurmBackend(CommandBackend):

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arex.model.report import EndCause, Evidence, Phase, Report, Usage, Witness, lrms_done
-from lrms.attempt.record import Done
+from lrms.attempt.record import Done, StartMarker
 from lrms.command.dialect import Seen
-from lrms.command.verdict import SETTLE_S, Facts, Said, StartMarker, is_clear, report_of
-from lrms.slurm.dialect import STATES
+from lrms.command.verdict import SETTLE_S, Facts, Said, is_clear, report_of
+from lrms.slurm.answers import STATES
 
 START: Final = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 END: Final = START + timedelta(minutes=5)

@@ -24,7 +24,8 @@ from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.dialect import Refusal, Seen, Work, judge
-from lrms.slurm.dialect import STATES, SlurmBackend, SlurmDialect, SlurmOptions, SlurmQueueOptions, requirements
+from lrms.slurm.answers import STATES
+from lrms.slurm.dialect import SlurmBackend, SlurmDialect, SlurmOptions, SlurmQueueOptions, requirements
 from tests import environments
 
 DATA: Final = environments.DATA / "slurm-22.05.8"
