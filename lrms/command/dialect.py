@@ -78,6 +78,11 @@ class Seen:
     message: str = ""  #: one line for the owner about the end, more than the cause says
 
 
+def is_alive(seen: Seen | None) -> bool:
+    """Whether a listing shows the job, and not as one that has ended."""
+    return seen is not None and seen.phase is not Phase.ENDED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What one call to submit hands over: a job, or several of the same shape as one array."""
@@ -86,6 +91,7 @@ class Work:
     script: Path  #: the job script; of an array, the one that starts its children by their index
     output: str  #: file for what the script prints; of an array, with the system's own placeholder for the index
     tag: str  #: of the attempt or of the array: goes where ``listed`` sees it again
+    keys: tuple[str, ...] = ()  #: if the batch system moves files: the key of the input of each attempt
 
     @property
     def first(self) -> Submission:

@@ -1,8 +1,8 @@
 """
-Hearing of ends at once: a job script that ends leaves a file, named by its tag, in one directory per session root.
+Noticing ends at once: a job script that ends leaves a file, named by its tag, in one directory per session root.
 
-Events of the file system tell where they arrive; a look into the directory every second tells everywhere else. The
-file is a hint and nothing more: the completion record in the run directory is what counts.
+Events of the file system report it where they arrive; elsewhere the directory is read every second. The file is a
+hint and nothing more: the completion record in the run directory is what counts.
 """
 
 from __future__ import annotations
@@ -16,69 +16,110 @@ from pathlib import Path
 from typing import Final
 
 from arex.controldir.watch import NameWatch
+from arex.model.ids import LocalId
 from lrms.jobscript.script import END_NOTICES
 
 log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 1.0
+#: Notices that came before the local id was known; the oldest are forgotten, a poll finds their jobs.
+_MOST_EARLY: Final = 10_000
 
 
 class EndNotices:
-    """Calls ``rang`` with the tag of each attempt whose script has ended; may call twice."""
+    """Translates end notices to local ids; may report an end twice."""
 
-    def __init__(self, roots: Sequence[Path], rang: Callable[[str], None]) -> None:
-        self._directories = [root / END_NOTICES for root in roots]
-        self._rang = rang
-        self._told: set[str] = set()
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._files = NoticeFiles([root / END_NOTICES for root in roots])
+        self._localids: dict[str, LocalId] = {}  #: by tag, of jobs whose end was not reported yet
+        self._early: dict[str, None] = {}  #: tags whose local id is not known yet
+        self._ended: Callable[[LocalId], None] = lambda _: None
+
+    async def start(self) -> None:
+        """Make the directories; raises OSError."""
+        await asyncio.to_thread(self._files.prepare)
+
+    def note(self, tag: str, localid: LocalId) -> None:
+        """The job of this tag has this id."""
+        self._localids[tag] = localid
+        if tag in self._early:
+            del self._early[tag]
+            self._ended(localid)
+
+    def forget(self, tag: str) -> None:
+        self._localids.pop(tag, None)
+
+    async def run(self, ended: Callable[[LocalId], None]) -> None:
+        """Call ``ended`` for each job that ends; until cancelled."""
+        self._ended = ended
+        await self._files.run(self._came)
+
+    def _came(self, tag: str) -> None:
+        if (localid := self._localids.get(tag)) is not None:
+            self._ended(localid)
+            return
+        self._early[tag] = None
+        if len(self._early) > _MOST_EARLY:
+            del self._early[next(iter(self._early))]
+
+
+class NoticeFiles:
+    """The files themselves, in their directories."""
+
+    def __init__(self, directories: Sequence[Path]) -> None:
+        self._directories = directories
+        self._logged: set[str] = set()
 
     def prepare(self) -> None:
         """Make the directories; raises OSError."""
         for directory in self._directories:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, came: Callable[[str], None]) -> None:
+        """Call ``came`` with each name; until cancelled."""
         news = asyncio.Event()
         async with contextlib.AsyncExitStack() as watches:
             for directory in self._directories:
                 try:
                     await watches.enter_async_context(NameWatch(directory, news.set))
                 except OSError as exc:
-                    log.info("no events from %s: it is looked at every second (%s)", directory, exc)
+                    log.info("no events from %s: it is read every second (%s)", directory, exc)
             while True:
                 news.clear()
                 for tag in await asyncio.to_thread(self._collect):
-                    self._rang(tag)
+                    came(tag)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_S):
                         await news.wait()
 
-    def _made_again(self, directory: Path) -> None:
+    def _collect(self) -> list[str]:
+        """The names that are there; each file is removed."""
+        names: list[str] = []
+        for directory in self._directories:
+            try:
+                found = os.listdir(directory)  # noqa: PTH208 - names are all that is wanted
+            except FileNotFoundError:
+                self._make_again(directory)
+                continue
+            except OSError as exc:
+                self._complain(exc)
+                continue
+            for name in found:
+                with contextlib.suppress(OSError):  # already removed, or no file: the poll finds the job
+                    os.unlink(directory / name)  # noqa: PTH108
+                names.append(name)
+        return names
+
+    def _make_again(self, directory: Path) -> None:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as exc:
             self._complain(exc)
 
     def _complain(self, exc: OSError) -> None:
-        """Once for each reason: it is looked every second."""
-        if str(exc) not in self._told:
-            self._told.add(str(exc))
-            log.warning("ends can't be heard of, polls will see them: %s", exc, extra={"event": "bell.failed"})
-
-    def _collect(self) -> list[str]:
-        """The names that are there; each is taken away."""
-        names: list[str] = []
-        for directory in self._directories:
-            try:
-                found = os.listdir(directory)  # noqa: PTH208 - names are all that is wanted
-            except FileNotFoundError:
-                self._made_again(directory)
-                continue
-            except OSError as exc:
-                self._complain(exc)
-                continue
-            for name in found:
-                with contextlib.suppress(OSError):  # taken by somebody else, or no file: the poll finds the job
-                    os.unlink(directory / name)  # noqa: PTH108
-                names.append(name)
-        return names
+        """Once for each reason: the directory is read every second."""
+        if str(exc) not in self._logged:
+            self._logged.add(str(exc))
+            log.warning(
+                "cannot read job-end notifications; falling back to polling: %s", exc, extra={"event": "bell.failed"}
+            )

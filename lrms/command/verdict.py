@@ -9,8 +9,9 @@ a shared file system shows new files late.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from arex.model.report import EndCause, Evidence, Phase, Report, Witness
@@ -41,6 +42,15 @@ class Said:
     line: str
 
 
+def said_in(output: str, patterns: Sequence[tuple[str, EndCause]]) -> Said | None:
+    """The last line in which the batch system says why it ended the job; the first pattern that fits decides."""
+    for line in reversed(output.splitlines()):
+        for pattern, cause in patterns:
+            if re.search(pattern, line, re.IGNORECASE):
+                return Said(cause, line.strip())
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that is known about one job now."""
@@ -54,7 +64,8 @@ class Facts:
     ours: bool = True  #: our script runs it; else nobody leaves a mark or a record
     diag_code: int | None = None  #: of a job that somebody else's script ran: in ``SESSION.diag``
     cancel_asked: bool = False  #: by us
-    waited_s: float = 0.0  #: since it was first seen not to be alive
+    sandbox: bool = False  #: the batch system brings the files of the job back, and the record with them
+    waited_s: float = 0.0  #: since it was first seen not to be alive, in every answer
     record_wait_s: float = 120.0
 
     @property
@@ -76,14 +87,28 @@ def is_clear(done: Done) -> bool:
 
 
 def report_of(facts: Facts) -> Report | None:
-    """The report; None: the batch system does not know the job, and nobody else does either."""
+    """The report; None: nothing is known about the job, and it is too early to call it lost."""
     if facts.done is not None:
         return _recorded(facts, facts.done)
     if facts.alive and facts.seen is not None:
         return _living(facts, facts.seen)
     if facts.verdict is None:
-        return _never_listed(facts) or _recovered(facts)
+        return _never_listed(facts) or _recovered(facts) or missing(facts.waited_s, facts.record_wait_s)
     return _unrecorded(facts, facts.verdict)
+
+
+def missing(missing_s: float, patience_s: float) -> Report | None:
+    """
+    The report of a job that its batch system does not know, in every answer for ``missing_s`` seconds.
+
+    None while that may still mean something else: a listing may lag behind, a record may be seen late. This is the
+    only place that calls a job lost because it is missing.
+    """
+    if missing_s < patience_s:
+        return None
+    said = (Evidence(Witness.SCAN, f"not listed for {missing_s:.0f} s"),)
+    message = "the batch system no longer knows the job"
+    return Report(phase=Phase.ENDED, cause=EndCause.LOST, message=message, evidence=said)
 
 
 def _living(facts: Facts, seen: Seen) -> Report:
@@ -153,7 +178,12 @@ def _unrecorded(facts: Facts, verdict: Seen) -> Report:
         code, cause = None, EndCause.NEVER_STARTED
     elif cause is None:
         cause = verdict.cause or (EndCause.LOST if code is None else EndCause.EXIT_CODE)
-    return _concluded(facts, verdict, code, cause, "" if imposed else "the job left no completion record")
+    report = _concluded(facts, verdict, code, cause, "" if imposed else "the job left no completion record")
+    if facts.sandbox and facts.ours and cause is EndCause.EXIT_CODE:
+        # an exit code without the record is that of a script whose files are not here: no success, whatever it is
+        message = "Job failed: lost (the files of the job did not come back)"
+        return replace(report, exit_code=None, cause=EndCause.LOST, message=message)
+    return report
 
 
 def _concluded(facts: Facts, verdict: Seen, code: int | None, cause: EndCause, doubt: str = "") -> Report:

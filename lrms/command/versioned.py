@@ -1,58 +1,68 @@
-"""A backend whose programs come in several versions, each with a dialect of its own: it asks them once."""
+"""Which dialect a batch system speaks: one that is fixed, or one that depends on the version that is installed."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from arex.clock import Clock
-from arex.errors import BatchUnavailable
 from arex.process import Completed
-from lrms.command.backend import CommandBackend, CommandSettings
 from lrms.command.dialect import Call, Dialect
 
 log = logging.getLogger(__name__)
 
+Run = Callable[[Call], Awaitable[Completed]]
 
-class VersionedBackend(CommandBackend, ABC):
-    """
-    The port over the dialect that fits the version that is installed.
 
-    The version is asked for at the start. If nobody answers then, it is asked for again before anything else is said,
-    and the method that was called has no answer: its next call has.
-    """
+class DialectSource(Protocol):
+    """The dialect of a batch system, once its version is known."""
 
-    def __init__(self, dialect: Dialect, settings: CommandSettings, clock: Clock | None = None) -> None:
-        super().__init__(dialect, settings, clock)
-        self._known = False
+    @property
+    def first(self) -> Dialect:
+        """For what does not depend on the version: name, environment, job script."""
+        ...
 
-    @abstractmethod
-    def asking(self) -> Call:
-        """The command that tells the version."""
-
-    @abstractmethod
-    def choose(self, done: Completed) -> Dialect:
+    async def dialect(self, run: Run) -> Dialect:
         """
-        The dialect for this version.
+        The dialect to use now; ``run`` runs a command of the batch system.
 
         Raises:
-            UnreadableOutput: that was no version.
+            BatchUnavailable: it is not known yet.
         """
+        ...
 
-    async def start(self) -> None:
-        await super().start()
-        try:
-            await self._learn()
-        except BatchUnavailable as exc:
-            log.warning("the version of %s is not known yet: %s", self.name, exc, extra={"event": "lrms.version"})
 
-    async def _learn(self) -> None:
-        self._dialect = self.choose(await super()._run(self.asking()))
-        self._known = True
-        log.info("%s speaks %s", self.name, self._dialect, extra={"event": "lrms.version"})
+class FixedDialect:
+    """One dialect for all versions."""
 
-    async def _run(self, call: Call) -> Completed:
-        if not self._known:
-            await self._learn()
-            raise BatchUnavailable(f"the version of {self.name} has just become known: ask again")
-        return await super()._run(call)
+    def __init__(self, dialect: Dialect) -> None:
+        self.first = dialect
+
+    async def dialect(self, run: Run) -> Dialect:
+        del run
+        return self.first
+
+
+class VersionedDialect:
+    """
+    The dialect that fits the version that is installed.
+
+    The version is queried once. As long as there is no answer, each operation queries it again before it does
+    anything else.
+    """
+
+    def __init__(self, first: Dialect, question: Call, choose: Callable[[Completed], Dialect]) -> None:
+        """``choose`` raises UnreadableOutput for output that is no version."""
+        self.first = first
+        self.question = question  #: the command that prints the version
+        self.choose = choose
+        self._known: Dialect | None = None
+        self._asking = asyncio.Lock()
+
+    async def dialect(self, run: Run) -> Dialect:
+        async with self._asking:
+            if self._known is None:
+                self._known = self.choose(await run(self.question))
+                log.info("%s speaks %s", self.first.name, self._known, extra={"event": "lrms.version"})
+            return self._known

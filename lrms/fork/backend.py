@@ -9,19 +9,17 @@ our jobs and we with its (those have no tag).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import platform
-import re
 import signal
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
 from arex import process
+from arex.clock import Clock, SystemClock
 from arex.config.model import Configuration
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.grami import Grami
@@ -30,12 +28,15 @@ from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
 from lrms import processes
 from lrms.attempt import traces
+from lrms.attempt.missing import MissingSince
 from lrms.attempt.record import Done, UnreadableRecord, ended, lost, read_done, read_file
+from lrms.command.verdict import missing
+from lrms.fork import foreign, signals
 from lrms.fork.launcher import Launcher
 from lrms.fork.supervisor import TAG_VARIABLE, Order, parse_identity
+from lrms.jobscript.layout import lay_out, lay_out_all
 from lrms.jobscript.runtimes import Prepared, Runtimes, RuntimeSettings
 from lrms.jobscript.scratch import scratch_of
-from lrms.jobscript.script import job_script
 from lrms.jobscript.settings import Mode, ScriptSettings
 from lrms.processes import ProcessIdentity
 
@@ -62,6 +63,7 @@ class ForkSettings:
     slots: int = 0  #: jobs at one time; 0: one per core
     #: between TERM and KILL; less than the 5 s after which ARC's cancel-fork-job kills the supervisor itself
     grace_s: float = 4.0
+    record_wait_s: float = 120.0  #: how long a job may be missing before it is lost
     script: ScriptSettings = field(default_factory=ScriptSettings)
     environment: Mapping[str, str] = field(default_factory=_environment)
     runtimes: RuntimeSettings = field(default_factory=RuntimeSettings)
@@ -72,7 +74,7 @@ class ForkBackend:
 
     name = "fork"
 
-    def __init__(self, settings: ForkSettings) -> None:
+    def __init__(self, settings: ForkSettings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._slots = settings.slots or len(os.sched_getaffinity(0))
         self._script = replace(settings.script, mode=Mode.SUPERVISED)
@@ -80,6 +82,7 @@ class ForkBackend:
         self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: look at ``_polled``
         self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that are not our forkserver's
         self._polled: set[int] = set()  #: the same, on a kernel without pidfds
+        self._missing = MissingSince(clock or SystemClock())
         self._runtimes = Runtimes(settings.runtimes)
         self._launcher = Launcher(settings.environment, self._note_end, self._adopt)
 
@@ -92,8 +95,14 @@ class ForkBackend:
         script = ScriptSettings(benchmark=config.lrms.benchmark.replace(" ", ":"), scratch=scratch_of(config))
         if config.lrms.nodename:
             script = replace(script, nodes_command=config.lrms.nodename)
-        runtimes = RuntimeSettings.of(config)
-        return cls(ForkSettings(slots=config.service.fork_slots, script=script, runtimes=runtimes))
+        return cls(
+            ForkSettings(
+                slots=config.service.fork_slots,
+                record_wait_s=config.service.record_wait.total_seconds(),
+                script=script,
+                runtimes=RuntimeSettings.of(config),
+            )
+        )
 
     async def start(self) -> None:
         self._boot = await asyncio.to_thread(processes.boot_id)
@@ -117,39 +126,15 @@ class ForkBackend:
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         await self._launcher.start()  # before anything is on disk: no forkserver, no attempt
         ready, refused = await self._runtimes.prepare(batch)
-        prepared = await asyncio.to_thread(self._prepare, ready)
-        orders = [each for each in prepared.values() if isinstance(each, Order)]
-        answer: dict[Tag, LocalId | SubmitRejected | SubmitLimited] = {
-            **refused,
-            **{tag: each for tag, each in prepared.items() if isinstance(each, SubmitRejected)},
-        }
-        pids = await self._launcher.launch(orders)
-        return answer | {Tag(tag): LocalId(str(pid)) for tag, pid in pids.items()}
+        laid_out, rejected = await asyncio.to_thread(lay_out_all, ready, self._lay_out)
+        pids = await self._launcher.launch([self._order(each) for each in laid_out])
+        return {**refused, **rejected, **{Tag(tag): LocalId(str(pid)) for tag, pid in pids.items()}}
 
-    def _prepare(self, batch: Sequence[Prepared]) -> dict[Tag, Order | SubmitRejected]:
-        prepared: dict[Tag, Order | SubmitRejected] = {}
-        for each in batch:
-            try:
-                prepared[each.tag] = self._lay_out(each)
-            except SubmitRejected as exc:
-                prepared[each.tag] = exc
-            except OSError as exc:
-                log.warning("attempt %s can't be prepared: %s", each.tag, exc)  # absent: find says not taken
-        return prepared
-
-    def _lay_out(self, submission: Prepared) -> Order:
-        """Put the script into RUNDIR; a second time over is harmless."""
-        grami = submission.grami
-        if not grami.directory.is_dir():
-            raise SubmitRejected(f"The session directory {grami.directory} does not exist.")
-        if not os.access(grami.directory, os.R_OK | os.W_OK | os.X_OK):
-            raise SubmitRejected(f"The session directory {grami.directory} can't be used by its own owner.")
-        script = job_script(submission, self._script, submission.runtimes, submission.settled)
-        submission.rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = submission.rundir / f"script.{threading.get_ident()}"
-        beside.write_bytes(script.encode(errors="surrogateescape"))
-        beside.rename(submission.rundir / "script")
-        return self._order(submission)
+    def _lay_out(self, submission: Prepared) -> None:
+        directory = submission.grami.directory
+        if directory.is_dir() and not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+            raise SubmitRejected(f"The session directory {directory} can't be used by its own owner.")
+        lay_out(submission, self._script)
 
     def _order(self, submission: Submission) -> Order:
         grami = submission.grami
@@ -192,17 +177,20 @@ class ForkBackend:
         for job in jobs:
             report = self._look_at(job)
             if report is None:
+                report = missing(self._missing.seconds(job.localid), self._settings.record_wait_s)
+            if report is None:
                 continue
+            self._missing.forget(job.localid)
             reports[job.localid] = report
             if report.cause is EndCause.LOST:
                 leftovers.append(_mark(job))
         if leftovers:
-            _sweep(leftovers)
+            signals.sweep(leftovers)
         return reports
 
     def _look_at(self, job: LocalJob) -> Report | None:
         try:
-            return self._look_at_ours(job) if job.rundir is not None else _look_at_foreign(job)
+            return self._look_at_ours(job) if job.rundir is not None else foreign.report_of(job)
         except OSError as exc:
             # one job's directory is no reason to learn nothing about the others
             log.warning("how job %s is can't be told now: %s", job.job, exc, extra={"event": "record.unreadable"})
@@ -240,33 +228,26 @@ class ForkBackend:
         for job in jobs:
             try:
                 if job.rundir is None:
-                    tree = self._tree_of_foreign(job)
+                    tree = foreign.tree_of(job, self._boot)
                     trees += tree
                 else:
                     owner = _owner(job.rundir)
                     tree = [owner] if owner is not None and owner.boot == self._boot else []
                 for each in tree:
-                    _send(each, signal.SIGTERM)
+                    signals.send(each, signal.SIGTERM)
             except PermissionError as exc:
                 refusals[job.localid] = f"process {job.localid} is not ours: {exc.strerror}"
             except UnreadableRecord as exc:
                 log.warning("%s", exc, extra={"event": "record.unreadable"})  # status reports it as lost
         return trees
 
-    def _tree_of_foreign(self, job: LocalJob) -> list[ProcessIdentity]:
-        """ARC's watcher and all below: bash does not heed TERM while it waits for the job script."""
-        if not _is_foreign_running(job):
-            return []
-        pids = [int(job.localid), *processes.descendants(int(job.localid))]
-        return [found for pid in pids if (found := processes.identify(pid, self._boot)) is not None]
-
     async def _kill_the_stubborn(self, trees: Sequence[ProcessIdentity]) -> None:
         """Wait until all have ended, ``grace_s`` at most; what is left then is killed."""
         for _ in range(int(self._settings.grace_s / _GRACE_STEP_S)):
-            if not await asyncio.to_thread(_alive, trees):
+            if not await asyncio.to_thread(signals.alive, trees):
                 return
             await asyncio.sleep(_GRACE_STEP_S)
-        await asyncio.to_thread(_kill, trees)
+        await asyncio.to_thread(signals.kill, trees)
 
     async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         return dict.fromkeys((job.localid for job in jobs), "the job runs already: there is no queue to be held in")
@@ -301,7 +282,7 @@ class ForkBackend:
             if pid in self._watched or pid in self._polled:
                 continue
             try:
-                fd = _pidfd(pid)
+                fd = signals.pidfd(pid)
             except ProcessLookupError:
                 self._note_end(pid)
                 continue
@@ -358,81 +339,6 @@ def _taker(rundir: Path) -> int | None:
 def _mark(job: LocalJob) -> bytes:
     """What every process of a job has in its environment; a later attempt has another tag."""
     return f"{TAG_VARIABLE}={job.tag}".encode() if job.tag else f"GRID_GLOBAL_JOBID={job.job}".encode()
-
-
-def _sweep(marks: Sequence[bytes]) -> None:
-    """Kill what lost supervisors have left; a few rounds, for killing is not faster than forking."""
-    found = processes.having_environment(*marks)
-    for _ in range(10):
-        for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        if not (found := processes.having_environment(*marks)):
-            return
-    log.warning("processes of lost jobs do not go away: %s", found)
-
-
-def _pidfd(pid: int) -> int | None:
-    """
-    A handle that stays with this process. None: none to be had, from an old kernel or for want of descriptors.
-
-    Raises:
-        ProcessLookupError: there is no such process.
-    """
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        raise
-    except (AttributeError, OSError):
-        return None
-
-
-def _send(owner: ProcessIdentity, number: signal.Signals) -> None:
-    """A signal to this very process, not to one that got its pid later."""
-    try:
-        fd = _pidfd(owner.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if processes.identify(owner.pid, owner.boot) != owner:
-            return
-        if fd is None:
-            os.kill(owner.pid, number)
-        else:
-            signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
-        return
-    finally:
-        if fd is not None:
-            os.close(fd)
-
-
-def _kill(identities: Sequence[ProcessIdentity]) -> None:
-    for each in _alive(identities):
-        with contextlib.suppress(PermissionError):  # refused when TERM was
-            _send(each, signal.SIGKILL)
-
-
-def _alive(identities: Sequence[ProcessIdentity]) -> list[ProcessIdentity]:
-    return [each for each in identities if processes.identify(each.pid, each.boot) == each]
-
-
-def _is_foreign_running(job: LocalJob) -> bool:
-    """The watcher of ARC's submit-fork-job shows the grami file, and so the job id, on its command line."""
-    return re.fullmatch(r"[0-9]{1,9}", job.localid) is not None and job.job.encode() in processes.command_line(
-        int(job.localid)
-    )
-
-
-def _look_at_foreign(job: LocalJob) -> Report:
-    if _is_foreign_running(job):
-        return Report(phase=Phase.RUNNING)
-    code = traces.exit_code(job.session)
-    if code is None:
-        return lost()
-    return Report(phase=Phase.ENDED, exit_code=code, cause=EndCause.EXIT_CODE)
 
 
 def _system() -> str:

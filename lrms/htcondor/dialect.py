@@ -14,10 +14,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
+from arex.clock import SystemClock
 from arex.config.model import Configuration
 from arex.errors import ConfigError, Fault, SubmitRejected, UnreadableOutput
 from arex.model.grami import Grami
@@ -25,15 +26,15 @@ from arex.model.ids import LocalId
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.arrays import named
-from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.backend import CommandBackend
 from lrms.command.dialect import Call, Dialect, Refusal, Rule, Seen, Work, job_name, no_answer, program
+from lrms.command.settings import CommandSettings
 from lrms.htcondor import queue
 from lrms.htcondor.files import Link, inputs, log_of
 from lrms.htcondor.queue import ASKED, ATTRIBUTES, DOWN, OURS
-from lrms.htcondor.transfer import TransferringBackend, TransferWork
+from lrms.htcondor.transfer import FileTransfer
 from lrms.jobscript.runtimes import settled
 from lrms.jobscript.sandbox import BACK
-from lrms.jobscript.settings import Mode
 
 log = logging.getLogger(__name__)
 
@@ -129,14 +130,14 @@ class CondorDialect(Dialect):
             *_universe(settled(work.first).docker_image),
             "executable = /bin/sh",
             "transfer_executable = false",
-            *(_MOVED if isinstance(work, TransferWork) else ("should_transfer_files = NO", "initialdir = /")),
+            *(_MOVED if self._options.moves else ("should_transfer_files = NO", "initialdir = /")),
             'environment = "AREX_LOCALID=$(Cluster).$(Process)"',
             "notification = never",
             f"job_max_vacate_time = {_VACATE_S}",
             f"leave_in_queue = JobStatus >= 3 && JobStatus <= 4 && time() - EnteredCurrentStatus < {_KEPT_S}",
             f"batch_name = {job_name(named(work.submissions).grami.jobname)}",
             *self._wishes(work.first.grami),
-            *(_loaded(work) if isinstance(work, TransferWork) else _processes(work)),
+            *(_loaded(work) if self._options.moves else _processes(work)),
         ]
         text = "".join(f"{line}\n" for line in lines)
         return self._call("condor_submit", "-terse", stdin=text.encode(errors="surrogateescape"))
@@ -267,7 +268,7 @@ _MOVED: Final = (
 )
 
 
-def _loaded(work: TransferWork) -> Iterator[str]:
+def _loaded(work: Work) -> Iterator[str]:
     """Names in lists are ours, below the run directory: what the job's own files are called is in none."""
     rundir = "$(arex_session).lrms/$(arex_tag)" if work.is_array else str(work.script.parent)
     yield 'My.ArexTag = "$(arex_tag)"'
@@ -313,7 +314,7 @@ class CondorBackend(CommandBackend):
     """The port over HTCondor."""
 
     @classmethod
-    def from_config(cls, config: Configuration) -> CommandBackend:
+    def from_config(cls, config: Configuration) -> Self:
         """
         Raises:
             ConfigError: a session root has a name that a submit description can't hold.
@@ -326,10 +327,7 @@ class CondorBackend(CommandBackend):
         ]
         if faults:
             raise ConfigError(faults)
-        dialect, settings = CondorDialect(CondorOptions.of(config)), CommandSettings.of(config)
-        if config.arex.shared_filesystem:
-            return cls(dialect, settings)
+        options, settings, clock = CondorOptions.of(config), CommandSettings.of(config), SystemClock()
         caches = tuple(Link(each.link or str(each.path), str(each.path)) for each in config.cache.cachedir)
-        return TransferringBackend(
-            dialect, replace(settings, script=replace(settings.script, mode=Mode.SANDBOX)), caches=caches
-        )
+        transport = FileTransfer(clock, caches) if options.moves else None
+        return cls(CondorDialect(options), settings, clock, transport)

@@ -27,7 +27,7 @@ from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.arrays import named
-from lrms.command.backend import CommandSettings
+from lrms.command.backend import CommandBackend
 from lrms.command.dialect import (
     ArrayForm,
     Call,
@@ -43,7 +43,8 @@ from lrms.command.dialect import (
     program,
     unknown_state,
 )
-from lrms.command.versioned import VersionedBackend
+from lrms.command.settings import CommandSettings
+from lrms.command.versioned import VersionedDialect
 from lrms.jobscript.template import part
 from lrms.lsf import bjobs
 from lrms.lsf.bjobs import BjobsRecord
@@ -358,19 +359,15 @@ def dialect_of(done: Completed, options: LsfOptions) -> LsfDialect:
     return LsfDialect(options, form, units=version >= (10, 1))
 
 
-class LsfBackend(VersionedBackend):
-    """The port over whichever LSF is installed."""
+def source_of(options: LsfOptions) -> VersionedDialect:
+    """The dialect of the version that is installed."""
+    question = Call((program(options.bin, "bsub"), "-V"))
+    return VersionedDialect(LsfDialect(options), question, lambda done: dialect_of(done, options))
 
-    def __init__(self, options: LsfOptions, settings: CommandSettings) -> None:
-        super().__init__(LsfDialect(options), settings)
-        self._options = options
+
+class LsfBackend(CommandBackend):
+    """The port over whichever LSF is installed."""
 
     @classmethod
     def from_config(cls, config: Configuration) -> Self:
-        return cls(LsfOptions.of(config), CommandSettings.of(config))
-
-    def asking(self) -> Call:
-        return Call(("bsub" if self._options.bin is None else str(self._options.bin / "bsub"), "-V"))
-
-    def choose(self, done: Completed) -> Dialect:
-        return dialect_of(done, self._options)
+        return cls(source_of(LsfOptions.of(config)), CommandSettings.of(config))

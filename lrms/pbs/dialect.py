@@ -23,7 +23,7 @@ from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from arex.process import Completed
-from lrms.command.backend import CommandSettings
+from lrms.command.backend import CommandBackend
 from lrms.command.dialect import (
     ArrayForm,
     Call,
@@ -39,7 +39,8 @@ from lrms.command.dialect import (
     program,
     unknown_state,
 )
-from lrms.command.versioned import VersionedBackend
+from lrms.command.settings import CommandSettings
+from lrms.command.versioned import VersionedDialect
 from lrms.jobscript.runtimes import properties
 from lrms.pbs.qstat import JOB_ID, TAG_VARIABLE, QstatJob, read_json, read_text, read_xml
 
@@ -174,13 +175,14 @@ class PbsDialect(Dialect):
             yield f"-a {host_time(grami.starttime):%Y%m%d%H%M.%S}"
         queue = self._options.queues.get(grami.queue, PbsQueueOptions())
         queue = replace(queue, node_property=":".join(filter(None, (queue.node_property, *wanted))))
-        yield from self._resources(grami, queue, grami.memory_mb or queue.memory_mb or self._options.memory_mb)
+        yield from self.resources(grami, queue, grami.memory_mb or queue.memory_mb or self._options.memory_mb)
         if grami.walltime_s is not None:
             yield f"-l walltime={grami.walltime_s}"
         if grami.cputime_s is not None:
             yield f"-l cput={grami.cputime_s}"
 
-    def _resources(self, grami: Grami, queue: PbsQueueOptions, memory_mb: int | None) -> Iterator[str]:
+    def resources(self, grami: Grami, queue: PbsQueueOptions, memory_mb: int | None) -> Iterator[str]:
+        """Options for slots, nodes and memory, which OpenPBS and Torque spell differently."""
         chunks, slots = _shape(grami)
         memory = "" if memory_mb is None else f":mem={memory_mb * slots}mb"
         wanted = filter(None, queue.node_property.split(":"))
@@ -262,7 +264,7 @@ class PbsDialect(Dialect):
         return Seen(
             phase=phase,
             word=f"{letter} ({said})",
-            cause=self._cause(job, status),
+            cause=self.cause(job, status),
             exit_code=status if status is not None and 0 <= status < 256 else None,
             signal=status - 256 if status is not None and status > 256 else None,
             ended=job.ended,
@@ -270,7 +272,8 @@ class PbsDialect(Dialect):
             **common,  # type: ignore[arg-type]
         )
 
-    def _cause(self, job: QstatJob, status: int | None) -> EndCause | None:
+    def cause(self, job: QstatJob, status: int | None) -> EndCause | None:
+        """Why the job ended, from its exit status and what else qstat shows; None: that does not say it."""
         comment = job.text("comment")
         if status is not None and status < 0:
             cause = self.ends.get(status, EndCause.NEVER_STARTED)
@@ -323,7 +326,7 @@ class TorqueDialect(PbsDialect):
     def __str__(self) -> str:
         return "Torque"
 
-    def _resources(self, grami: Grami, queue: PbsQueueOptions, memory_mb: int | None) -> Iterator[str]:
+    def resources(self, grami: Grami, queue: PbsQueueOptions, memory_mb: int | None) -> Iterator[str]:
         nodes, slots = _shape(grami)
         where = f":{queue.node_property}" if queue.node_property else ""
         yield f"-l nodes={nodes}:ppn={slots}{where}"
@@ -344,7 +347,7 @@ class TorqueDialect(PbsDialect):
             raise no_answer(done, _DOWN)
         return self._jobs(read_xml(done))
 
-    def _cause(self, job: QstatJob, status: int | None) -> EndCause | None:
+    def cause(self, job: QstatJob, status: int | None) -> EndCause | None:
         if status is not None and status < 0:
             return self.ends.get(status, EndCause.NEVER_STARTED)
         if status in {137, 143, 265, 271} and (exceeded := job.exceeded()) is not None:
@@ -380,20 +383,15 @@ def dialect_of(done: Completed, options: PbsOptions) -> PbsDialect:
     raise UnreadableOutput(done.argv, done.code, said)
 
 
-class PbsBackend(VersionedBackend):
-    """The port over whichever PBS is installed."""
+def source_of(options: PbsOptions) -> VersionedDialect:
+    """The dialect of the version that is installed."""
+    question = Call((program(options.bin, "qstat"), "--version"))
+    return VersionedDialect(PbsDialect(options), question, lambda done: dialect_of(done, options))
 
-    def __init__(self, options: PbsOptions, settings: CommandSettings) -> None:
-        super().__init__(PbsDialect(options), settings)
-        self._options = options
+
+class PbsBackend(CommandBackend):
+    """The port over whichever PBS is installed."""
 
     @classmethod
     def from_config(cls, config: Configuration) -> Self:
-        return cls(PbsOptions.of(config), CommandSettings.of(config))
-
-    def asking(self) -> Call:
-        bin_path = self._options.bin
-        return Call(("qstat" if bin_path is None else str(bin_path / "qstat"), "--version"))
-
-    def choose(self, done: Completed) -> Dialect:
-        return dialect_of(done, self._options)
+        return cls(source_of(PbsOptions.of(config)), CommandSettings.of(config))

@@ -24,7 +24,7 @@ from arex.model.ids import LocalId
 from arex.model.report import EndCause
 from arex.ports import Submission
 from arex.process import Completed
-from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.backend import CommandBackend
 from lrms.command.dialect import (
     ArrayForm,
     Call,
@@ -39,6 +39,7 @@ from lrms.command.dialect import (
     plain_word,
     program,
 )
+from lrms.command.settings import CommandSettings
 from lrms.jobscript.runtimes import properties
 from lrms.slurm import answers
 

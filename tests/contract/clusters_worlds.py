@@ -9,12 +9,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from arex.clock import Clock, SystemClock
 from arex.ports import Backend, LocalJob, Submission
-from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.backend import CommandBackend
 from lrms.command.dialect import Dialect
+from lrms.command.settings import CommandSettings
 from lrms.htcondor.dialect import CondorDialect, CondorOptions
-from lrms.htcondor.transfer import TransferringBackend
-from lrms.jobscript.settings import Mode, ScriptSettings
+from lrms.htcondor.transfer import FileTransfer
 from lrms.sge.dialect import SgeDialect, SgeOptions
 from tests.contract.programs import RealProgramWorld
 
@@ -97,8 +98,8 @@ class CondorUnseenWorld(CondorWorld):
 
     below = "unseen"
 
-    def backend(self, **settings: object) -> CommandBackend:
+    def backend(self, clock: Clock | None = None, **settings: object) -> CommandBackend:
         values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
-        script = ScriptSettings(mode=Mode.SANDBOX)
         dialect = CondorDialect(CondorOptions(bin=self.bin(), moves=True))
-        return TransferringBackend(dialect, CommandSettings(script=script, **values))  # type: ignore[arg-type]
+        transport = FileTransfer(clock or SystemClock())
+        return CommandBackend(dialect, CommandSettings(**values), clock, transport)  # type: ignore[arg-type]

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from arex.clock import Clock
 from arex.ports import Backend, Submission
-from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.backend import CommandBackend
 from lrms.command.dialect import Dialect
+from lrms.command.settings import CommandSettings
 from lrms.lsf.dialect import LsfDialect, LsfOptions
 from lrms.pbs.dialect import PbsDialect, PbsOptions, TorqueDialect
 from lrms.slurm.dialect import SlurmDialect, SlurmOptions
@@ -42,9 +44,9 @@ class ProgramWorld(World):
     def calls(self) -> Mapping[str, int]:
         raise NotImplementedError
 
-    def backend(self, **settings: object) -> CommandBackend:
+    def backend(self, clock: Clock | None = None, **settings: object) -> CommandBackend:
         values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
-        return CommandBackend(type(self).dialect(self.bin()), CommandSettings(**values))  # type: ignore[arg-type]
+        return CommandBackend(type(self).dialect(self.bin()), CommandSettings(**values), clock)  # type: ignore[arg-type]
 
     def runs(self, submission: Submission) -> int:
         ran = submission.grami.directory / "ran"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from arex.errors import BatchUnavailable
 from arex.model.ids import LocalId
-from arex.model.report import Phase, Report, lrms_done
+from arex.model.report import EndCause, Phase, Report, lrms_done
 from arex.ports import Backend
 from tests.contract.worlds import LIMITS, PAYLOADS, World, end_of, local_job, reaches, submitted
+from tests.fakes.clock import FakeClock
 
 
 def essence(report: Report) -> Report:
@@ -72,6 +74,28 @@ async def test_an_unknown_job_is_absent_from_the_answer(world: World, backend: B
     unknown = local_job(world.submission(), LocalId("999999999"))
 
     assert await backend.status([unknown]) == {}
+
+
+async def test_a_job_that_stays_missing_is_lost(world: World) -> None:
+    """The backend itself decides this, after its waiting time and in more than one answer."""
+    clock = FakeClock()
+    backend = world.backend(clock)
+    await backend.start()
+    unknown = local_job(world.submission(), LocalId("999999999"))
+    other = await submitted(backend, world.submission("wait"))
+    await reaches(backend, other, Phase.RUNNING, world.patience_s)
+
+    first = await backend.status([unknown, other])
+    clock.advance(timedelta(hours=1))
+    second = await backend.status([unknown, other])
+
+    assert {other.localid} == set(first)
+    lost = second[unknown.localid]
+    assert (Phase.ENDED, EndCause.LOST) == (lost.phase, lost.cause)
+    assert (-1, "the batch system no longer knows the job") == lrms_done(lost)
+    assert ["not listed for 3600 s"] == [each.said for each in lost.evidence]
+    assert Phase.RUNNING is second[other.localid].phase
+    await backend.close()
 
 
 async def test_a_cancelled_job_ends_and_says_so(world: World, backend: Backend) -> None:

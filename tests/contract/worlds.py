@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from arex.clock import Clock
 from arex.model.grami import Grami
 from arex.model.ids import LocalId, new_job_id, new_tag
 from arex.model.report import EndCause, Phase, Report
@@ -46,7 +47,8 @@ class World:
         self.root = root
         self.submissions: list[Submission] = []
 
-    def backend(self) -> Backend:
+    def backend(self, clock: Clock | None = None) -> Backend:
+        """``clock``: the system's, unless given."""
         raise NotImplementedError
 
     def runs(self, submission: Submission) -> int:
@@ -106,8 +108,8 @@ class ForkWorld(World):
 
     settings = ForkSettings(grace_s=1.0, script=ScriptSettings(nodes=("node1",)))
 
-    def backend(self) -> ForkBackend:
-        return ForkBackend(self.settings)
+    def backend(self, clock: Clock | None = None) -> ForkBackend:
+        return ForkBackend(self.settings, clock)
 
     def runs(self, submission: Submission) -> int:
         ran = submission.grami.directory / "ran"
@@ -126,8 +128,8 @@ class FakeWorld(World):
         super().__init__(root)
         self.cluster = FakeCluster(lambda submission: PAYLOADS[submission.grami.jobname][1])
 
-    def backend(self) -> FakeBackend:
-        return FakeBackend(self.cluster)
+    def backend(self, clock: Clock | None = None) -> FakeBackend:
+        return FakeBackend(self.cluster, clock=clock)
 
     def runs(self, submission: Submission) -> int:
         return self.cluster.runs[submission.tag]

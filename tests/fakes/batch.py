@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from arex.clock import Clock, SystemClock
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, Capacity, LocalJob, Submission
+from lrms.attempt.missing import MissingSince
+from lrms.command.verdict import missing
 
 #: What is counted.
 METHODS: Final = ("submit", "find", "status", "cancel", "hold", "release")
@@ -83,8 +86,13 @@ class FakeBackend:
 
     name = "fake"
 
-    def __init__(self, cluster: FakeCluster | None = None, slots: int | None = None) -> None:
+    record_wait_s = 15.0  #: how long a job may be missing before it is lost
+
+    def __init__(
+        self, cluster: FakeCluster | None = None, slots: int | None = None, clock: Clock | None = None
+    ) -> None:
         self.cluster = cluster or FakeCluster()
+        self._missing = MissingSince(clock or SystemClock())
         self._slots = slots
         self._ends: asyncio.Queue[LocalId] = asyncio.Queue()
 
@@ -135,11 +143,15 @@ class FakeBackend:
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         self.cluster.answer("status", [each.tag for each in jobs])
-        known = self.cluster.reports
-        return {each.localid: known[each.localid] for each in jobs if each.localid in known and self._sees(each)}
+        reports = {each.localid: self._report(each.localid) for each in jobs}
+        return {localid: report for localid, report in reports.items() if report is not None}
 
-    def _sees(self, job: LocalJob) -> bool:
-        return self.cluster.reports[job.localid].phase is Phase.ENDED or self.cluster.sees(job.localid)
+    def _report(self, localid: LocalId) -> Report | None:
+        report = self.cluster.reports.get(localid)
+        if report is None or not (report.phase is Phase.ENDED or self.cluster.sees(localid)):
+            return missing(self._missing.seconds(localid), self.record_wait_s)
+        self._missing.forget(localid)
+        return report
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         self.cluster.answer("cancel", [each.tag for each in jobs])

@@ -150,6 +150,50 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+def classes() -> dict[str, ast.ClassDef]:
+    """Every class of ours by its full name, with its bases in full names where they are ours."""
+    found = {}
+    for path in files(".py", within=PACKAGES):
+        module = name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        tree = ast.parse(path.read_bytes())
+        names = {each.name: f"{module}.{each.name}" for each in tree.body if isinstance(each, ast.ClassDef)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+        for each in tree.body:
+            if isinstance(each, ast.ClassDef):
+                each.bases = [ast.Name(names.get(ast.unparse(base), ast.unparse(base))) for base in each.bases]
+                found[f"{module}.{each.name}"] = each
+    return found
+
+
+def privates(node: ast.ClassDef) -> set[str]:
+    """Methods and attributes of a class itself that are its own business."""
+    names = {each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return {name for name in names if name.startswith("_") and not name.endswith("__")}
+
+
+def test_no_subclass_overrides_a_private_method() -> None:
+    """Classes are composed: see docs/adr/0009. A method that others may replace is public, and part of a protocol."""
+    every = classes()
+    overridden = []
+    for name, node in every.items():
+        above = [ast.unparse(base) for base in node.bases]
+        while above:
+            parent = above.pop()
+            if (base := every.get(parent)) is not None:
+                overridden += [f"{name}.{each} overrides {parent}" for each in privates(node) & privates(base)]
+                above += [ast.unparse(each) for each in base.bases]
+
+    assert ["lrms.pbs.dialect.PbsDialect"] == [
+        ast.unparse(base) for base in every["lrms.pbs.dialect.TorqueDialect"].bases
+    ]
+    assert [] == overridden
+
+
 # --- texts ------------------------------------------------------------------------------------------------------------
 
 

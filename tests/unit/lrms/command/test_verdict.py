@@ -253,10 +253,32 @@ def test_a_living_job_is_what_the_scan_says(seen: Seen) -> None:
     assert (seen.phase, seen.nodes, seen.started, None) == (report.phase, report.nodes, report.started, report.cause)
 
 
-@pytest.mark.parametrize("known", [{}, {"cancel_asked": True}, {"waited_s": LATER}, {"mark": StartMarker("")}])
-def test_a_job_that_nobody_knows_has_no_report(known: dict[str, Any]) -> None:
-    """Who asked decides then, after more than one answer."""
+@pytest.mark.parametrize("known", [{}, {"cancel_asked": True}, {"waited_s": 119.9}, {"mark": StartMarker("")}])
+def test_a_job_without_evidence_has_no_report_yet(known: dict[str, Any]) -> None:
     assert report_of(facts(**known)) is None
+
+
+def test_a_job_without_evidence_is_lost_after_the_waiting_time() -> None:
+    report = reported(waited_s=120.0)
+
+    assert (Phase.ENDED, EndCause.LOST, None) == (report.phase, report.cause, report.exit_code)
+    assert (-1, "the batch system no longer knows the job") == lrms_done(report)
+    assert [Evidence(Witness.SCAN, "not listed for 120 s")] == list(report.evidence)
+
+
+@pytest.mark.parametrize(("code", "seen"), [(0, COMPLETED), (3, FAILED)])
+def test_an_exit_code_without_the_files_of_the_job_is_a_loss(code: int, seen: Seen) -> None:
+    """Where the batch system brings the files back, the record comes with them."""
+    report = reported(seen=seen, sandbox=True, waited_s=LATER)
+
+    assert code == reported(seen=seen, waited_s=LATER).exit_code
+    assert (None, EndCause.LOST) == (report.exit_code, report.cause)
+    assert (-1, "Job failed: lost (the files of the job did not come back)") == lrms_done(report)
+
+
+@pytest.mark.parametrize("known", [{"seen": TIMEOUT}, {"done": done(0), "seen": COMPLETED}])
+def test_other_ends_are_the_same_where_files_come_back(known: dict[str, Any]) -> None:
+    assert reported(**known, waited_s=LATER) == reported(**known, waited_s=LATER, sandbox=True)
 
 
 def test_a_job_that_was_cancelled_and_never_seen_is_missing_for_a_second_at_least() -> None:
@@ -367,11 +389,15 @@ def test_an_end_has_a_cause_and_nothing_else_has_one(facts: Facts) -> None:
 
 
 @given(_FACTS)
-def test_without_a_word_from_anybody_nothing_has_ended(facts: Facts) -> None:
-    """Silence alone never ends a job: somebody has said so, or we have asked for it."""
+def test_without_evidence_a_job_can_only_be_lost(facts: Facts) -> None:
+    """And that takes its time: no answer alone ends a job at once."""
     report = report_of(replace(facts, done=None, account=None, diag_code=None, seen=None, cancel_asked=False))
 
-    assert report is None
+    if facts.waited_s < facts.record_wait_s:
+        assert report is None
+    else:
+        assert report is not None
+        assert (EndCause.LOST, None) == (report.cause, report.exit_code)
 
 
 @given(_FACTS)

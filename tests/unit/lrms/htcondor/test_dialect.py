@@ -21,9 +21,10 @@ from arex.model.report import EndCause, Phase, Usage
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.dialect import Refusal, Seen, Work, judge
+from lrms.command.transport import SharedFileSystem
 from lrms.htcondor.dialect import CondorBackend, CondorDialect, CondorOptions, CondorQueueOptions
 from lrms.htcondor.eventlog import EventSummary, parse_log
-from lrms.htcondor.transfer import TransferringBackend, TransferWork
+from lrms.htcondor.transfer import FileTransfer
 from lrms.jobscript.runtimes import RuntimeSettings
 from lrms.jobscript.scratch import scratch_of
 from tests import environments
@@ -254,15 +255,9 @@ def test_a_sentence_that_nobody_knows_is_unsure(said: str) -> None:
 # --- where nodes do not see the session directories -------------------------------------------------------------------
 
 
-def load(*submissions: Submission) -> TransferWork:
+def load(*submissions: Submission) -> Work:
     first = work(*submissions)
-    return TransferWork(
-        submissions=first.submissions,
-        script=first.script,
-        output=first.output,
-        tag=first.tag,
-        keys=tuple(f"k{n}" for n, _ in enumerate(submissions)),
-    )
+    return replace(first, keys=tuple(f"k{n}" for n, _ in enumerate(submissions)))
 
 
 @pytest.mark.parametrize("jobs", [("abc",), ("a", "b")])
@@ -299,10 +294,11 @@ def test_the_configuration_says_whether_files_are_moved() -> None:
     config = Configuration(arex=arex, lrms=LrmsBlock(lrms=LrmsChoice(name="condor")))
 
     assert CondorOptions.of(config).moves
-    assert isinstance(CondorBackend.from_config(config), TransferringBackend)
+    assert isinstance(CondorBackend.from_config(config)._transport, FileTransfer)
     assert scratch_of(config) is None
     assert not RuntimeSettings.of(config).shared
     assert not CondorOptions.of(Configuration()).moves
+    assert isinstance(CondorBackend.from_config(Configuration())._transport, SharedFileSystem)
 
 
 @pytest.mark.parametrize("code", [12, 33])

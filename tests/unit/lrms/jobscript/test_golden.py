@@ -17,13 +17,17 @@ from typing import Any, Final
 
 import pytest
 
+from arex.clock import SystemClock
 from arex.errors import BatchUnavailable
 from arex.model.grami import Grami, RunTime
 from arex.model.ids import JobId, Tag
 from arex.ports import Submission
-from lrms.command.backend import CommandBackend, CommandSettings
+from lrms.command.backend import CommandBackend
 from lrms.command.dialect import Dialect
+from lrms.command.settings import CommandSettings
+from lrms.command.transport import FileTransport
 from lrms.htcondor.dialect import CondorDialect, CondorOptions
+from lrms.htcondor.transfer import FileTransfer
 from lrms.jobscript.runtimes import RuntimeSettings
 from lrms.jobscript.script import job_script
 from lrms.jobscript.settings import Mode, RuntimeScript, Scratch, ScriptSettings, Settled
@@ -154,19 +158,21 @@ BATCH: Final[dict[str, tuple[Dialect, ScriptSettings, dict[str, Any]]]] = {
     "condor": (CondorDialect(CondorOptions(bin=NOWHERE)), ScriptSettings(), LIMITS),
     "condor_moves_files": (
         CondorDialect(CondorOptions(bin=NOWHERE, moves=True)),
-        ScriptSettings(mode=Mode.SANDBOX, scratch=Scratch(text="/scratch")),
+        ScriptSettings(scratch=Scratch(text="/scratch")),
         LIMITS,
     ),
 }
 
 
-async def laid_out(top: Path, dialect: Dialect, settings: ScriptSettings, *batch: Submission) -> None:
+async def laid_out(
+    top: Path, dialect: Dialect, settings: ScriptSettings, *batch: Submission, transport: FileTransport | None = None
+) -> None:
     """Submit where the batch system does not answer: the scripts are on disk then."""
     root = top / "session"
     for each in batch:
         each.grami.directory.mkdir(parents=True)
     values = CommandSettings(roots=(root,), script=settings, runtimes=RuntimeSettings())
-    backend = CommandBackend(dialect, values)
+    backend = CommandBackend(dialect, values, transport=transport)
     with pytest.raises(BatchUnavailable):
         await backend.submit(batch)
 
@@ -187,7 +193,8 @@ async def test_a_script_for_a_batch_system_is_what_it_was(
     (enabled / "X").write_text('[ "$1" = 0 ] || echo "stage $1 $2"\n')
     one = submission(tmp_path, runtimes=runtimes, **grami)
 
-    await laid_out(tmp_path, dialect, settings, one)
+    transport = FileTransfer(SystemClock()) if name == "condor_moves_files" else None
+    await laid_out(tmp_path, dialect, settings, one, transport=transport)
 
     compare(name, without(tmp_path, one.rundir / "script"))
 

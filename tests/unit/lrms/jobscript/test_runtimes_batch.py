@@ -11,8 +11,8 @@ from arex.config.model import ArexBlock, Configuration, LrmsBlock
 from arex.errors import ConfigError
 from arex.model.grami import Grami
 from arex.model.ids import JobId, Tag
-from lrms.command.backend import CommandSettings
 from lrms.command.dialect import Work
+from lrms.command.settings import CommandSettings
 from lrms.fork.backend import ForkBackend
 from lrms.htcondor.dialect import CondorDialect, CondorOptions
 from lrms.jobscript.runtimes import Prepared

@@ -26,7 +26,7 @@ from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.dialect import Refusal, Seen, Work, judge
 from lrms.lsf.bjobs import FIELDS
-from lrms.lsf.dialect import REASONS, STATES, Form, LsfBackend, LsfDialect, LsfOptions, dialect_of
+from lrms.lsf.dialect import REASONS, STATES, Form, LsfDialect, LsfOptions, dialect_of, source_of
 from tests import environments
 
 DATA: Final = environments.DATA
@@ -117,7 +117,7 @@ def test_options_come_from_the_configuration() -> None:
         memory_mb=7,
         queues={"long": 9},
     )
-    assert LsfBackend.from_config(config).asking().argv == ("/opt/lsf/bin/bsub", "-V")
+    assert source_of(LsfOptions.of(config)).question.argv == ("/opt/lsf/bin/bsub", "-V")
 
 
 # --- submitting ------------------------------------------------------------------------------------------------------

@@ -23,7 +23,15 @@ from arex.model.report import EndCause, Phase, Usage
 from arex.ports import Submission
 from arex.process import Completed
 from lrms.command.dialect import Refusal, Seen, Work, judge
-from lrms.pbs.dialect import STATES, PbsBackend, PbsDialect, PbsOptions, PbsQueueOptions, TorqueDialect, dialect_of
+from lrms.pbs.dialect import (
+    STATES,
+    PbsDialect,
+    PbsOptions,
+    PbsQueueOptions,
+    TorqueDialect,
+    dialect_of,
+    source_of,
+)
 from tests import environments
 
 DATA: Final = environments.DATA
@@ -132,7 +140,7 @@ def test_options_come_from_the_configuration() -> None:
         memory_mb=7,
         queues={"long": PbsQueueOptions(memory_mb=9, node_property="grid")},
     )
-    assert PbsBackend.from_config(config).asking().argv == ("/opt/pbs/bin/qstat", "--version")
+    assert source_of(PbsOptions.of(config)).question.argv == ("/opt/pbs/bin/qstat", "--version")
 
 
 # --- submitting ------------------------------------------------------------------------------------------------------

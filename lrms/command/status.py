@@ -1,0 +1,167 @@
+"""Reading how jobs are: evidence from disk, listing and accounting, from which the verdict follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from arex.clock import Clock
+from arex.errors import BatchUnavailable
+from arex.model.ids import LocalId
+from arex.model.report import Phase, Report
+from arex.ports import LocalJob
+from lrms.attempt import traces
+from lrms.attempt.missing import MissingSince
+from lrms.attempt.record import Done
+from lrms.attempt.traces import Traces
+from lrms.command.commands import Commands
+from lrms.command.dialect import Seen, is_alive
+from lrms.command.transport import FileTransport
+from lrms.command.verdict import Facts, Said, is_clear, report_of, said_in
+from lrms.jobscript.settings import Mode
+
+log = logging.getLogger(__name__)
+
+_ARRIVING = Report(phase=Phase.EXITING, doubt="the files of the job are on their way into its session directory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """What is known about many jobs, by local id."""
+
+    records: Mapping[LocalId, Done]
+    listing: Mapping[LocalId, Seen] = field(default_factory=dict)
+    accounts: Mapping[LocalId, Seen] = field(default_factory=dict)
+    traces: Mapping[LocalId, Traces] = field(default_factory=dict)  #: of jobs that are not alive
+    said: Mapping[LocalId, Said] = field(default_factory=dict)  #: by the batch system, in their output
+
+    def followed(self, localid: LocalId) -> LocalId:
+        """The id of the copy that runs, which has the start marker."""
+        left = self.traces.get(localid)
+        return LocalId(left.localid) if left is not None and left.localid else localid
+
+
+class StatusReader:
+    """Remembers since when jobs are not alive, and nothing else."""
+
+    def __init__(self, commands: Commands, transport: FileTransport, clock: Clock, record_wait_s: float) -> None:
+        self._commands = commands
+        self._transport = transport
+        self._record_wait_s = record_wait_s
+        self._missing = MissingSince(clock)  #: or has ended, in every answer
+
+    async def recorded(self, jobs: Collection[LocalJob]) -> dict[LocalId, Report]:
+        """See ``arex.ports.Backend.recorded``."""
+        arriving = await self._transport.arriving(jobs)
+        records = await asyncio.to_thread(traces.records, [job for job in jobs if job.localid not in arriving])
+        ends: dict[LocalId, Report] = {}
+        for localid, done in records.items():
+            facts = Facts(system=self._commands.name, done=done)
+            if is_clear(done) and (report := report_of(facts)) is not None:
+                ends[localid] = report
+        for job in jobs:
+            if job.localid in ends:
+                self._missing.forget(job.localid)
+                self._transport.forget(job)
+            else:
+                self._transport.note(job, job.localid)
+        return ends
+
+    async def status(self, jobs: Collection[LocalJob]) -> dict[LocalId, Report]:
+        """See ``arex.ports.Backend.status``."""
+        for job in jobs:
+            self._transport.note(job, job.localid)
+        arriving = await self._transport.arriving(jobs)
+        here = [job for job in jobs if job.localid not in arriving]
+        await self._transport.note_starts(here)
+        reports = await self._conclude(here)
+        return {**reports, **dict.fromkeys(arriving, _ARRIVING)}
+
+    async def _conclude(self, jobs: Collection[LocalJob]) -> dict[LocalId, Report]:
+        evidence = await self._evidence(jobs)
+        reports: dict[LocalId, Report] = {}
+        for job in jobs:
+            if (report := report_of(self._facts(job, evidence))) is not None:
+                reports[job.localid] = report
+        over = [job for job in jobs if _is_over(reports.get(job.localid))]
+        await self._settle(over, evidence.traces)
+        await self._take_away([job.localid for job in over if _lingers(evidence.listing.get(job.localid))])
+        return reports
+
+    # --- evidence ---
+
+    async def _evidence(self, jobs: Collection[LocalJob]) -> _Evidence:
+        """The batch system is asked only about jobs that their records do not explain."""
+        records = await asyncio.to_thread(traces.records, jobs)
+        clear = {localid for localid, done in records.items() if is_clear(done)}
+        listing = await self._commands.listing([job.localid for job in jobs]) if len(clear) < len(jobs) else {}
+        gone = [job for job in jobs if job.localid not in clear and not is_alive(listing.get(job.localid))]
+        left = await asyncio.to_thread(lambda: {job.localid: traces.traces_of(job) for job in gone})
+        evidence = _Evidence(records=records, listing=listing, traces=left)
+        if not gone:
+            return evidence
+        followed = [evidence.followed(job.localid) for job in gone]
+        accounts = await self._commands.accounting([each for each in followed if _is_unexplained(listing.get(each))])
+        patterns = (await self._commands.dialect()).said
+        said = {localid: found for localid, each in left.items() if (found := said_in(each.output, patterns))}
+        return replace(evidence, accounts=accounts, said=said)
+
+    def _facts(self, job: LocalJob, evidence: _Evidence) -> Facts:
+        left = evidence.traces.get(job.localid)
+        done = evidence.records.get(job.localid)
+        localid = evidence.followed(job.localid)
+        seen = evidence.listing.get(localid)
+        return Facts(
+            system=self._commands.name,
+            done=done,
+            mark=None if left is None else left.mark,
+            seen=seen,
+            account=evidence.accounts.get(localid),
+            ours=job.rundir is not None,
+            sandbox=self._transport.mode is Mode.SANDBOX,
+            said=evidence.said.get(job.localid),
+            diag_code=None if left is None else left.diag_code,
+            cancel_asked=left is not None and left.cancel_asked,
+            waited_s=self._waited_s(job.localid, alive=is_alive(seen) and done is None),
+            record_wait_s=self._record_wait_s,
+        )
+
+    def _waited_s(self, localid: LocalId, *, alive: bool) -> float:
+        if alive:
+            self._missing.forget(localid)
+            return 0.0
+        return self._missing.seconds(localid)
+
+    # --- after the end ---
+
+    async def _settle(self, over: Sequence[LocalJob], left: Mapping[LocalId, Traces]) -> None:
+        """Nothing of an attempt that is over may start any more, should a copy of it still be queued somewhere."""
+        unmarked = [job.rundir for job in over if job.rundir and job.localid in left and not left[job.localid].mark]
+        if unmarked:
+            await asyncio.to_thread(traces.keep_from_starting, unmarked)
+        for job in over:
+            self._missing.forget(job.localid)
+        await self._transport.settle(over)
+
+    async def _take_away(self, ids: Sequence[LocalId]) -> None:
+        if not ids:
+            return
+        try:
+            await self._commands.cancel(ids)
+        except BatchUnavailable as exc:
+            log.warning("%s stay in the queue: %s", " ".join(ids), exc, extra={"event": "lrms.lingers"})
+
+
+def _is_over(report: Report | None) -> bool:
+    return report is not None and report.phase is Phase.ENDED
+
+
+def _lingers(seen: Seen | None) -> bool:
+    return seen is not None and seen.lingers
+
+
+def _is_unexplained(seen: Seen | None) -> bool:
+    """Whether the listing does not say enough about an end."""
+    return not is_alive(seen) and (seen is None or seen.cause is None or seen.vague)
