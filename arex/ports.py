@@ -122,7 +122,9 @@ class Backend(Protocol):
         """
         Ask about many jobs in one call.
 
-        An absent id is one that the batch system, having answered, does not know.
+        An absent id is one that the batch system, having answered, does not know: nothing follows from that. The
+        backend itself decides when such a job is lost (after its waiting time, in more than one answer), and then
+        reports its end with ``EndCause.LOST``. No one else does.
         """
         ...
 

@@ -1,8 +1,8 @@
 """
 One batch system: what it is asked, in bulk, and what becomes of its answers.
 
-Nothing here guesses. A job that is missing from an answer is asked about again before it counts as lost, and the
-time that an answer takes decides how soon the next is wanted.
+Nothing here guesses. A job that is missing from an answer is asked about again: its backend decides when it is lost.
+The time that an answer takes decides how soon the next is wanted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from arex.gm.steps import (
     HoldTaken,
 )
 from arex.model.ids import JobId, LocalId
-from arex.model.report import EndCause, Evidence, Phase, Report, Witness
+from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, LocalJob
 
 #: Between polls while a cancelled job is still there.
@@ -46,7 +46,6 @@ class _Watched:
 
     job: LocalJob
     report: Report | None = None  #: the last one that was passed on
-    missing_since: float | None = None  #: monotonic seconds of the first answer without it
     leaving: bool = False  #: cancelled, and polled for until it has gone
 
 
@@ -262,29 +261,13 @@ class BatchClient:
             self.health.no_answer(exc)
             return
         self.health.answered()
-        now = self._clock.monotonic()
         for job in jobs:
-            report = reports.get(job.localid) or self._missing(job.localid, now)
-            if report is not None:
+            if (report := reports.get(job.localid)) is not None:
                 self._reported(job, report)
-
-    def _missing(self, localid: LocalId, now: float) -> Report | None:
-        """Lost, once it has been missing from every answer for long enough."""
-        if (known := self._inside.get(localid)) is None:
-            return None
-        if known.missing_since is None:
-            known.missing_since = now
-        missing_s = now - known.missing_since
-        if missing_s < self._policy.absence_s:
-            return None
-        said = (Evidence(Witness.SCAN, f"not listed for {missing_s:.0f} s"),)
-        message = "the batch system no longer knows the job"
-        return Report(phase=Phase.ENDED, cause=EndCause.LOST, message=message, evidence=said)
 
     def _reported(self, job: LocalJob, report: Report) -> None:
         if (known := self._inside.get(job.localid)) is None or known.job.job != job.job:
             return
-        known.missing_since = None
         if report.phase is Phase.ENDED:
             self.forget(job.localid, job.job)
             self._answered(job.job, Ended(report))

@@ -65,7 +65,7 @@ class GridService:
             self.services, self.clients, stager or Engine.from_config(Configuration(), SystemClock()), ScanIntervals()
         )
         self.client = BatchClient(
-            FakeBackend(self.cluster), self.clock, PACE, self.manager.answer, self.manager.reported
+            FakeBackend(self.cluster, clock=self.clock), self.clock, PACE, self.manager.answer, self.manager.reported
         )
         self.clients["fake"] = self.client
 

@@ -37,7 +37,7 @@ class Stage:
         self.answers: dict[JobId, list[Answer]] = {}
         self.phases: list[tuple[JobId, Phase]] = []
         self.client = BatchClient(
-            FakeBackend(self.cluster),
+            FakeBackend(self.cluster, clock=self.clock),
             self.clock,
             PACE,
             self.answered,
