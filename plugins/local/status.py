@@ -7,6 +7,7 @@ running nor failed jobs, the batch system's state comes from ``.xml`` and the fa
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -247,8 +248,9 @@ def read_local(store: ControlDir, job: JobId) -> JobLocal:
 
 
 def _session(job: JobId, roots: tuple[Path, ...]) -> Path | None:
+    """The default root may belong to somebody else: a directory that can't be looked into counts as not there."""
     candidates = [root / job for root in roots]
-    return next((path for path in candidates if path.is_dir()), candidates[0] if candidates else None)
+    return next((path for path in candidates if os.path.isdir(path)), candidates[0] if candidates else None)
 
 
 def _exit_code(diag: Mapping[str, str], facts: _Xml) -> int | None:

@@ -77,6 +77,9 @@ class View:
             except ArexError as exc:
                 answers.append(exc)
                 continue
+            except OSError as exc:
+                answers.append(ControlDirError(f"can't read job {text}: {exc.filename}: {exc.strerror}"))
+                continue
             if answer.state is ClientState.ACCEPTED:
                 queue = self._accepting() if queue is None else queue
                 answer = replace(answer, position=queue.get(answer.id))
@@ -89,6 +92,7 @@ class View:
 
         Raises:
             NoSuchJob, NotYourJob, UnsafePath: there is no answer.
+            ControlDirError: its files can't be read.
         """
         [answer] = self.status([job])
         if isinstance(answer, ArexError):
@@ -145,7 +149,7 @@ class View:
         ):
             try:
                 info = os.lstat(path)
-            except FileNotFoundError:
+            except OSError:
                 continue
             trace.append((path, info.st_mtime_ns, info.st_ino))
         return tuple(trace)

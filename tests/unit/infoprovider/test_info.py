@@ -12,12 +12,16 @@ from lxml import etree
 
 from arex.config.load import load
 from arex.config.model import Configuration
+from arex.config.values import SessionDir
 from infoprovider.collect import collect
 from infoprovider.model import Element, Nodes, Share
 from infoprovider.publish import Publisher
 from infoprovider.xml import document
 from tests import environments
 from tests.fakes.clock import FakeClock, SkippingClock
+
+from tests.fakes.clock import FakeClock
+from tests.permissions import closed
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 REAL = environments.DATA / "fixtures" / "_misc" / "real_daemon" / "info.xml"
@@ -158,6 +162,17 @@ def test_what_is_configured_is_collected(config: Configuration) -> None:
     assert element.free_gb is not None
     assert 0 < element.slots
     assert b"&lt;first&gt;" in document(element)
+
+
+def test_a_session_root_that_cannot_be_looked_at_is_not_counted(config: Configuration, tmp_path: Path) -> None:
+    (tmp_path / "theirs" / "sessiondir").mkdir(parents=True)
+    theirs = SessionDir(path=tmp_path / "theirs" / "sessiondir")
+    both = replace(config, arex=replace(config.arex, sessiondir=(theirs, *config.arex.sessiondir)))
+    alone = replace(config, arex=replace(config.arex, sessiondir=(theirs,)))
+
+    with closed(tmp_path / "theirs"):
+        assert collect(both, {}, NOW).free_gb is not None
+        assert collect(alone, {}, NOW).free_gb is None
 
 
 def test_the_document_is_replaced_as_a_whole(config: Configuration, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from arex.config.model import Configuration
 from arex.config.values import SessionDir
-from arex.errors import NoSuchJob, UnsafePath
+from arex.errors import ControlDirError, NoSuchJob, UnsafePath
 from arex.model.state import State, Status
 from plugins.local import LocalPlugin
 from plugins.local.status import ClientState, JobStatus, client_state
 from tests import environments
 from tests.fakes.clock import FakeClock
+from tests.permissions import closed
 
 FIXTURES = environments.DATA / "fixtures"
 
@@ -134,9 +135,42 @@ def test_a_link_in_place_of_a_control_file_is_not_followed(tmp_path: Path) -> No
 @pytest.mark.parametrize("case", sorted(path.name for path in FIXTURES.iterdir() if (path / "ctl").is_dir()))
 def test_every_recorded_job_has_a_status(case: str, tmp_path: Path) -> None:
     shutil.copytree(FIXTURES / case / "ctl", tmp_path / "ctl")
-    arex = replace(Configuration().arex, controldir=tmp_path / "ctl")
+    arex = replace(
+        Configuration().arex, controldir=tmp_path / "ctl", sessiondir=(SessionDir(path=tmp_path / "session"),)
+    )
     plugin = LocalPlugin(Configuration(arex=arex), clock=FakeClock(datetime(2026, 11, 20, tzinfo=UTC)))
 
     answers = plugin.status(plugin.jobs())
 
     assert {type(one) for one in answers} <= {JobStatus}
+
+
+def test_a_session_root_of_somebody_else_does_not_hide_the_status(tmp_path: Path) -> None:
+    """As below /var/spool/arc, where root has once used ARC; the ``.local`` of "handG" names no session directory."""
+    plugin, job = site("handG", tmp_path)
+    (tmp_path / "theirs" / "sessiondir").mkdir(parents=True)
+    (tmp_path / "session" / job).mkdir(parents=True)
+    here, theirs = SessionDir(path=tmp_path / "session"), SessionDir(path=tmp_path / "theirs" / "sessiondir")
+
+    with closed(tmp_path / "theirs"):
+        first = LocalPlugin(_with_roots(plugin.config, theirs), clock=FakeClock()).one(job)
+        second = LocalPlugin(_with_roots(plugin.config, theirs, here), clock=FakeClock()).one(job)
+
+    assert (ClientState.FAILED, theirs.path / job) == (first.state, first.sessiondir)
+    assert (ClientState.FAILED, here.path / job) == (second.state, second.sessiondir)
+
+
+def _with_roots(config: Configuration, *roots: SessionDir) -> Configuration:
+    return replace(config, arex=replace(config.arex, sessiondir=roots))
+
+
+def test_a_job_whose_files_cannot_be_read_is_an_error_of_that_job_only(tmp_path: Path) -> None:
+    plugin, job = site("hello", tmp_path)
+
+    with closed(tmp_path / "ctl"):
+        [unreadable, unsafe] = plugin.status([job, "../x"])
+        with pytest.raises(ControlDirError, match=f"can't read job {job}: .*: Permission denied"):
+            next(plugin.watch([job]))
+
+    assert isinstance(unreadable, ControlDirError)
+    assert isinstance(unsafe, UnsafePath)
