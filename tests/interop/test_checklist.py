@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ import pytest
 
 from tests.interop.grid import PARTS, Account, Job, Site, site, until
 from tests.interop.jobs import FIXTURES, HELLO, LATER, PUSH, shell
+from tests.recorded import moved
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -276,8 +278,9 @@ FETCHED: Final = "mc"
 
 
 def laid_out(here: Site, name: str) -> Job:
-    """A snapshot's files, with this place's paths in them."""
+    """A snapshot's files, with this place's paths and the present time in them."""
     job = ""
+    now = datetime.now(UTC)
     for source in sorted((FIXTURES / name).rglob("*")):
         kind, *rest = source.relative_to(FIXTURES / name).parts
         if kind not in {"ctl", "session"} or not source.is_file():
@@ -290,7 +293,7 @@ def laid_out(here: Site, name: str) -> Job:
         data = source.read_bytes()
         for path, own in ((b"/CONTROLDIR", here.control), (b"/SESSIONDIR", here.session)):
             data = data.replace(path, str(own).encode())
-        target.write_bytes(data)
+        target.write_bytes(moved(data, now))
         target.chmod(0o600)
         here.account.own(target)
         if target.name.endswith(".status"):
