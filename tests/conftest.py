@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
+import re
+import tempfile
 from collections.abc import Generator, Iterator
+from typing import Final
 
 import hypothesis
 import pytest
@@ -15,6 +19,25 @@ _OURS = ["arex", "plugins", "lrms", "infoprovider"]
 # how long an example takes says more about the machine than about the code; a test has its own limit
 hypothesis.settings.register_profile("arex", deadline=None)
 hypothesis.settings.load_profile("arex")
+
+#: Variables that lead to the configuration and the credentials of the account, or of another ARC on the machine.
+_FOREIGN: Final = re.compile(r"(ARC|X509|XDG|BEARER_TOKEN)(_|$)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests, and what they start, an empty home and nothing of the configuration of the account."""
+    home = tempfile.TemporaryDirectory(prefix="arex-tests-home-")
+    config.add_cleanup(home.cleanup)
+    for name in filter(_FOREIGN.match, list(os.environ)):
+        del os.environ[name]
+    os.environ.setdefault("AREX_CALLER_HOME", os.environ.get("HOME", "/"))  # for pip, which has its settings there
+    os.environ["HOME"] = home.name
+
+
+@pytest.fixture(autouse=True)
+def _no_credential_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy or token in ``/tmp``, which no variable moves elsewhere."""
+    monkeypatch.setattr("arex.credentials.file.SHARED", os.environ["HOME"])
 
 
 @pytest.fixture(autouse=True)

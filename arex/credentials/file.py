@@ -15,6 +15,8 @@ from arex.credentials.certificate import identity, in_pem, levels, parse
 from arex.errors import ControlDirError, CredentialError
 
 LARGEST: Final = 1024 * 1024
+#: Where every grid tool looks for the proxy or token of an account.
+SHARED: Final = "/tmp"  # noqa: S108
 _KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
@@ -33,7 +35,7 @@ class Credential:
 
 def proxy_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the proxy of this user belongs: ``$X509_USER_PROXY``, else ``/tmp/x509up_u<uid>``."""
-    return Path(environ.get("X509_USER_PROXY") or f"/tmp/x509up_u{os.getuid()}")  # noqa: S108 - where every grid tool looks
+    return Path(environ.get("X509_USER_PROXY") or f"{SHARED}/x509up_u{os.getuid()}")
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -44,7 +46,7 @@ def find(environ: Mapping[str, str] = os.environ) -> Path | None:
     home = environ.get("HOME", "")
     names = [
         environ.get("X509_USER_PROXY", ""),
-        f"/tmp/x509up_u{os.getuid()}",  # noqa: S108 - where every grid tool looks
+        f"{SHARED}/x509up_u{os.getuid()}",
         environ.get("X509_USER_CERT", ""),
         f"{home}/.globus/usercert.pem" if home else "",
     ]

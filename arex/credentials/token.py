@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from arex.credentials import file
 from arex.credentials.file import content
 from arex.errors import CredentialError
 
@@ -80,6 +81,6 @@ def find(environ: Mapping[str, str] = os.environ) -> Token | None:
         return read(Path(name))
     name = f"bt_u{os.geteuid()}"
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    places = [*([runtime] if runtime else []), "/tmp"]  # noqa: S108 - where the discovery looks
+    places = [*([runtime] if runtime else []), file.SHARED]
     found = next((f"{place}/{name}" for place in places if os.path.isfile(f"{place}/{name}")), None)  # noqa: PTH113
     return None if found is None else read(Path(found))

@@ -397,6 +397,7 @@ def prepare() -> Account:
     """Install what is missing, and say who the user is. Source: tools/interop-setup.sh."""
     done = subprocess.run(
         ["sh", CHECKOUT / "tools/interop-setup.sh", CHECKOUT / ".venv", PLACE],
+        env={**os.environ, "HOME": os.environ["AREX_CALLER_HOME"]},
         capture_output=True,
         text=True,
         check=False,

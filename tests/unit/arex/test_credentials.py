@@ -94,13 +94,13 @@ def test_cut_certificates_raise_and_nothing_else(tmp_path: Path) -> None:
             read(tmp_path / "x")
 
 
-def test_the_proxy_comes_before_the_certificate(tmp_path: Path) -> None:
+def test_the_proxy_comes_before_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arex.credentials.file.SHARED", str(tmp_path))
     (tmp_path / ".globus").mkdir()
     for name in ("proxy", "cert", ".globus/usercert.pem"):
         (tmp_path / name).touch()
     home = {"HOME": str(tmp_path)}
-    standard = Path(f"/tmp/x509up_u{os.getuid()}")
-    assert not standard.exists(), "this machine's account has a proxy of its own"
+    standard = tmp_path / f"x509up_u{os.getuid()}"
 
     found = [
         find({**home, "X509_USER_CERT": str(tmp_path / "cert"), "X509_USER_PROXY": str(tmp_path / "proxy")}),
@@ -108,5 +108,8 @@ def test_the_proxy_comes_before_the_certificate(tmp_path: Path) -> None:
         find(home),
         find({"HOME": "/nonexistent"}),
     ]
+    standard.touch()
+    before = find({**home, "X509_USER_CERT": str(tmp_path / "cert")})
 
     assert found == [tmp_path / "proxy", tmp_path / "cert", tmp_path / ".globus/usercert.pem", None]
+    assert before == standard

@@ -49,19 +49,23 @@ def test_a_token_is_not_in_its_own_description() -> None:
     assert "opaque" not in repr(token.from_bytes(b"opaque-token", "here"))
 
 
-def test_tokens_are_found_in_the_order_of_the_discovery(tmp_path: Path) -> None:
+def test_tokens_are_found_in_the_order_of_the_discovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / f"bt_u{os.geteuid()}").write_bytes(b"shared-token")
+    monkeypatch.setattr("arex.credentials.file.SHARED", str(tmp_path / "shared"))
     (tmp_path / "named").write_bytes(b"named-token")
     (tmp_path / f"bt_u{os.geteuid()}").write_bytes(b"runtime-token\n")
     runtime = {"XDG_RUNTIME_DIR": str(tmp_path)}
     named = {**runtime, "BEARER_TOKEN_FILE": str(tmp_path / "named")}
 
-    found = [token.find(each) for each in ({**named, "BEARER_TOKEN": "given-token"}, named, runtime)]
+    found = [token.find(each) for each in ({**named, "BEARER_TOKEN": "given-token"}, named, runtime, {})]
 
-    assert [b"given-token", b"named-token", b"runtime-token"] == [each and each.secret for each in found]
+    assert [b"given-token", b"named-token", b"runtime-token", b"shared-token"] == [
+        each and each.secret for each in found
+    ]
 
 
 def test_nobody_has_a_token_by_chance(tmp_path: Path) -> None:
-    assert not Path(f"/tmp/bt_u{os.geteuid()}").exists(), "this machine's account has a token of its own"
     assert token.find({"XDG_RUNTIME_DIR": str(tmp_path)}) is None
 
 
