@@ -42,7 +42,7 @@ class Place:
 
 def test_a_job_over_its_quota_is_ended_with_the_reason(tmp_path: Path) -> None:
     place = Place(tmp_path, session_quota=1)
-    good, bad = place.job("good", MB // 2), place.job("bad", 2 * MB)
+    good, bad = place.job("good", MB // 2), place.job("bad", 5 * MB // 2)
 
     place.round(good, bad)
     place.round(good, bad)
