@@ -127,7 +127,8 @@ def test_configuration_and_entry_points_use_short_names() -> None:
 
 def test_no_directory_of_the_checkout_is_a_package_by_accident() -> None:
     """Guard 5: with one, the checkout would hide packages of that name from everybody who works in it."""
-    beside = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in {*PACKAGES, ".venv", "demo-run"}]
+    ours = {*PACKAGES, "demo-run"}
+    beside = [each for each in ROOT.iterdir() if each.is_dir() and each.name not in ours and ".venv" not in each.name]
 
     assert [] == [str(found) for path in beside for found in path.rglob("__init__.py")]
 
