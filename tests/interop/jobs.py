@@ -14,7 +14,7 @@ HELLO: Final = (
 )
 FAIL3: Final = '&(executable="/bin/sh")(arguments="-c" "echo out; echo err >&2; exit 3")(stdout="out")(stderr="err")'
 SLEEP: Final = '&(executable="/bin/sleep")(arguments="300")(jobname="sleep")'
-LATER: Final = '&(executable="/bin/true")(starttime="2040-01-01 10:00:00")(jobname="later")'
+LATER: Final = '&(executable="/bin/true")(starttime="2099-01-01 10:00:00")(jobname="later")'
 
 #: Waits in PREPARING until its client says that all is there.
 PUSH: Final = """\

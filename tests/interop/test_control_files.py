@@ -2,7 +2,7 @@
 Of one description we make the control files that ARC 6.17 makes: ``.grami``, ``.local``, ``.input``, ``.output``.
 
 ARC's client writes the first two when it submits, its daemon all but the first when it accepts. There the jobs stay,
-since they start in 2040.
+since they start in 2099.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from arex.model.local import JobLocal
 from tests.interop.corpus import inside
 from tests.interop.grid import Account, Job, Site, site, until
 
-_LATER: Final = '(starttime="2040-01-01 10:00:00")'
+_LATER: Final = '(starttime="2099-01-01 10:00:00")'
 _X: Final = f"&(executable=/bin/true){_LATER}"
 #: What follows from a description in ``.local``; a client knows the rest.
 _DERIVED: Final = (
@@ -35,7 +35,7 @@ _DERIVED: Final = (
 
 def later(body: bytes) -> bytes:
     """A whole document of ADL around this."""
-    start = b"<ng:StartTime>20400101100000Z</ng:StartTime></Application>"
+    start = b"<ng:StartTime>20990101100000Z</ng:StartTime></Application>"
     return inside(body.replace(b"</Application>", start))
 
 
@@ -47,7 +47,7 @@ DESCRIPTIONS: Final = {
     "line breaks": _X + '(arguments="a\nb" "\n")(jobname="c\nd")(environment=(A "e\nf"))',
     "relative program": f"&(executable=run.sh){_LATER}",
     "program with a dot": f"&(executable=./run.sh){_LATER}",
-    "program of the environment": '&(executable="$HOME/x")(starttime="2040-01-01 10:00:00")(inputfiles=("$HOME/x" "http://h/x"))',
+    "program of the environment": '&(executable="$HOME/x")(starttime="2099-01-01 10:00:00")(inputfiles=("$HOME/x" "http://h/x"))',
     "stdin": _X + "(stdin=run.sh)(stdout=o)(stderr=e)",
     "joined": _X + "(stdout=o)(join=yes)(gmlog=log)",
     "environment": _X + """(environment=(A b)(C "d e")(E "")(F "it's")(G "$H"))""",
@@ -64,7 +64,7 @@ DESCRIPTIONS: Final = {
     "slots and a host alone": _X + "(count=4)(countpernode=4)(exclusiveexecution=yes)",
     "a host alone without slots per host": _X + "(count=4)(exclusiveexecution=yes)",
     "runtimes": _X + '(runtimeenvironment=ENV/PROXY)(runtimeenvironment=A/b-1.0 "x y" z)(runtimeenvironment=C "")',
-    "start": '&(executable=/bin/true)(starttime="20400101120000+0130")',
+    "start": '&(executable=/bin/true)(starttime="20990101120000+0130")',
     "lifetime": _X + "(lifetime=61)",
     "lifetime of zero": _X + "(lifetime=0)",
     "rerun and priority": _X + "(rerun=2)(priority=70)",

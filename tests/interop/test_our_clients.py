@@ -112,7 +112,7 @@ def test_accepted_and_preparing_are_seen(real: Site, sent: dict[str, Job]) -> No
     real.wait(sent["push"], "PREPARING")
 
     assert "Accepted" == arcstat(real, sent["later"])["state"]
-    assert "2040-01-01T10:00:00Z" in arcstat(real, sent["later"])["waiting"]
+    assert "2099-01-01T10:00:00Z" in arcstat(real, sent["later"])["waiting"]
     assert "Preparing" == arcstat(real, sent["push"])["state"]
 
 

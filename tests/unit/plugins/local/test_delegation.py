@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from tests.unit.plugins.local.conftest import SUBJECT
 RECORDED = environments.DATA / "fixtures" / "_misc" / "sqlite" / "delegations_list.txt"
 LOCAL = "&(executable=/bin/true)"
 WITH_PROXY = '&(executable=/bin/true)(runtimeenvironment="ENV/PROXY")'
+IN_A_YEAR = datetime.now(UTC).replace(microsecond=0) + timedelta(days=365)
 REMOTE = '&(executable=/bin/true)(inputfiles=(a "http://ce.example.org/a"))'
 
 
@@ -225,7 +226,7 @@ def test_a_given_proxy_goes_to_every_job_and_is_its_owner(plugin: LocalPlugin, p
 
 
 def test_a_given_token_is_kept_in_the_store_alone(plugin: LocalPlugin, tmp_path: Path) -> None:
-    end = datetime(2030, 1, 1, tzinfo=UTC)
+    end = IN_A_YEAR
     secret = jwt(end)
     (tmp_path / "token").write_bytes(secret)
 
@@ -244,17 +245,17 @@ def test_a_token_is_found_where_there_is_no_proxy(
     plugin: LocalPlugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arex.credentials.find", lambda: None)
-    monkeypatch.setenv("BEARER_TOKEN", jwt(datetime(2030, 1, 1, tzinfo=UTC)).decode())
+    monkeypatch.setenv("BEARER_TOKEN", jwt(IN_A_YEAR).decode())
     job, id_ = submit(plugin)
 
     assert b"e30." in (plugin.credentials.store.read(id_) or b"")
     assert "" == submit(plugin, LOCAL)[1]
 
-    (tmp_path / "new").write_bytes(jwt(datetime(2031, 1, 1, tzinfo=UTC)))
+    (tmp_path / "new").write_bytes(jwt(IN_A_YEAR + timedelta(days=1)))
     LocalPlugin(plugin.config, credential=tmp_path / "new").renew(job.id)
     local = plugin.store.read_local(job.id)
     assert local is not None
-    assert datetime(2031, 1, 1, tzinfo=UTC) == local.delegexpiretime
+    assert IN_A_YEAR + timedelta(days=1) == local.delegexpiretime
 
 
 def test_the_proxy_comes_before_the_token(plugin: LocalPlugin, pem: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
