@@ -5,6 +5,8 @@ VENV ?= .venv
 JOBS ?= 2
 # tests that wait for other programs more than they compute
 WAITING ?= 4
+# of "make shifted": see tools/test-shifted.sh
+LEG ?= all
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -17,7 +19,7 @@ RTES := $(shell find lrms/rte -type f)
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint slurm sge condor interop faults fuzz bench docs wheel generated clean
+.PHONY: help venv demo test check lint shifted slurm sge condor interop faults fuzz bench docs wheel generated clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +55,9 @@ lint: $(STAMP) ## Style, types, imports, spelling, English, shell
 	sh tools/test-programs.sh shellcheck
 	shellcheck $(SCRIPTS)
 	shellcheck --shell=sh $(RTES)
+
+shifted: $(STAMP) ## Tests on other dates, in other time zones and locales, beside another ARC, as root: LEG=+40d, LEG=all
+	JOBS=$(JOBS) WAITING=$(WAITING) sh tools/test-shifted.sh "$(LEG)" "$(VENV)"
 
 slurm: $(STAMP) ## Real SLURM, installed and started here as root: contract, ends, faults; again with slurmdbd
 	sh tools/test-batch.sh slurm "$(VENV)"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # See to it that the programs which the tests start are installed: test-programs.sh [PROGRAM...]
 #
+# Without arguments these are the programs of "make test"; what only tools/test-shifted.sh needs has to be named.
 # Debian packages are installed where we may (as root, or with a sudo that asks nothing); elsewhere the command
 # is printed. A program that stays missing is a failure: no test is left out for it.
 set -eu
@@ -22,6 +23,14 @@ sshd openssh-server
 ssh-keygen openssh-client
 xrootd xrootd-server
 bwrap bubblewrap'
+named_only='unshare util-linux
+cc gcc
+/usr/include/stdio.h libc6-dev
+localedef libc-bin
+/usr/share/i18n/locales/de_DE locales
+/usr/share/zoneinfo/America/St_Johns tzdata'
+[ $# -eq 0 ] || programs="$programs
+$named_only"
 wanted=" $* "
 
 # "program package" lines of what is not here; multi-arch Debian puts libraries one level deeper
