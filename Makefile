@@ -83,7 +83,8 @@ bench: $(STAMP) ## Latency, throughput and memory, beside a real A-REX; SLURM be
 	sh tools/test-programs.sh
 	$(BIN)/python benchmarks/run.py
 	SLURM_MEMORY=free sh tools/clusters/slurm.sh up
-	eval "$$(sh tools/clusters/slurm.sh env)" && $(BIN)/python benchmarks/slurm.py
+	eval "$$(sh tools/clusters/slurm.sh env)" && $(BIN)/python benchmarks/slurm.py && \
+		$(BIN)/python benchmarks/fscalls.py --backend slurm
 	sh tools/clusters/slurm.sh down
 
 docs: $(STAMP) ## Build the documentation into ./site
