@@ -168,12 +168,16 @@ def _read_regular(fd: int, path: str, limit: int) -> bytes:
         raise CorruptFile(path, f"{info.st_size} bytes, more than the {limit} that are read")
     chunks: list[bytes] = []
     size = 0
-    while chunk := os.read(fd, max(4096, info.st_size + 1 - size)):
+    while True:
+        wanted = max(_PAGE, info.st_size + 1 - size)
+        chunk = os.read(fd, wanted)
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:
             raise CorruptFile(path, f"grew beyond the {limit} bytes that are read")
-    return b"".join(chunks)
+        # less than was asked for is the end, unless a network file system gave a piece of what it says is there
+        if not chunk or (len(chunk) < wanted and size >= info.st_size):
+            return b"".join(chunks)
 
 
 def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
