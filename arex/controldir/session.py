@@ -27,7 +27,13 @@ class SessionFiles(SessionPaths):
             raise CorruptFile(self.path, "a link or a file where the session directory belongs")
 
     def exists(self) -> bool:
-        return self.path.is_dir() and (not self.path.is_symlink() or confined_fs.leads_to_scratch(self.path))
+        try:
+            mode = os.lstat(self.path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if stat.S_ISLNK(mode):
+            return confined_fs.leads_to_scratch(self.path) and self.path.is_dir()
+        return stat.S_ISDIR(mode)
 
     def objection(self, job: JobId) -> str:
         """

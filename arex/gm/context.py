@@ -9,6 +9,7 @@ A handler looks at one ``JobContext``, decides, and returns one ``Step``. It may
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,6 +96,7 @@ class JobContext:
     phase: str = ""  #: letter of the job's state inside its batch system
     room: bool = True  #: off: as many jobs as ``maxjobs`` allows are active, so a new one stays where it is
     _description: JobDescription | None = None
+    _session: SessionFiles | None = None
 
     @property
     def store(self) -> ControlDir:
@@ -120,16 +122,20 @@ class JobContext:
     @property
     def session(self) -> SessionFiles:
         """
-        Where the job works.
+        Where the job works; looked at once per look, for what happens there follows no link anyway.
 
         Raises:
             CorruptFile: ``.local`` names a directory that can't be this job's, so nothing may happen to it.
         """
-        session = SessionFiles(self.job.local.sessiondir or self.settings.sessiondirs[0] / self.job.id)
+        path = self.job.local.sessiondir or self.settings.sessiondirs[0] / self.job.id
+        if self._session is not None and self._session.path == path:
+            return self._session
+        session = SessionFiles(path)
         if objection := session.objection(self.job.id):
             raise CorruptFile(
                 self.store.layout.job_file(self.job.id, "local"), f"sessiondir={session.path}: {objection}"
             )
+        self._session = session
         return session
 
     def staging(self, files: Sequence[FileEntry]) -> Staging:
@@ -148,12 +154,13 @@ class JobContext:
 
     def remove_session(self) -> None:
         """Remove the session directory and what lies beside it; what can't be the job's own stays, with a warning."""
+        self._session = None  # what is removed for good is looked at again
         if (session := self._own_session()) is not None:
             session.remove()
 
     def remove_staging(self) -> None:
-        """Remove what staging had beside the session directory."""
-        if (session := self._own_session()) is not None:
+        """Remove what staging had beside the session directory; most jobs had nothing."""
+        if (session := self._own_session()) is not None and os.path.lexists(session.staging):
             confined_fs.remove_tree(session.staging)
 
     def _own_session(self) -> SessionFiles | None:

@@ -19,8 +19,6 @@ from infoprovider.publish import Publisher
 from infoprovider.xml import document
 from tests import environments
 from tests.fakes.clock import FakeClock, SkippingClock
-
-from tests.fakes.clock import FakeClock
 from tests.permissions import closed
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
