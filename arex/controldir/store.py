@@ -54,7 +54,7 @@ class ControlDir:
     def __init__(self, layout: Layout, *, durable: bool = False) -> None:
         self.layout = layout
         self.root = layout.root
-        self._durable = durable
+        self.durable = durable
         self._uid = os.geteuid()
         self._nested = isinstance(layout, NestedLayout)
 
@@ -208,7 +208,7 @@ class ControlDir:
         path = self.layout.job_file(job, suffix)
         if self._nested:
             Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        atomic.put(path, data, mode=mode, durable=durable and self._durable)
+        atomic.put(path, data, mode=mode, durable=durable and self.durable)
 
     def reserve(self, job: JobId, description: bytes) -> None:
         """
@@ -223,7 +223,7 @@ class ControlDir:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             atomic.write_all(fd, description)
-            if self._durable:
+            if self.durable:
                 os.fsync(fd)
         finally:
             os.close(fd)

@@ -18,6 +18,7 @@ from pathlib import Path
 from arex.clock import Clock
 from arex.controldir import confined_fs
 from arex.controldir.layout import Place
+from arex.controldir.look import Look
 from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
@@ -97,10 +98,14 @@ class JobContext:
     room: bool = True  #: off: as many jobs as ``maxjobs`` allows are active, so a new one stays where it is
     _description: JobDescription | None = None
     _session: SessionFiles | None = None
+    _look: Look | None = None
 
     @property
-    def store(self) -> ControlDir:
-        return self.services.store
+    def store(self) -> Look:
+        """The control directory, which forgets nothing during this look."""
+        if self._look is None:
+            self._look = Look(self.services.store, self.job.id)
+        return self._look
 
     @property
     def settings(self) -> Settings:

@@ -72,6 +72,16 @@ def drive(context: JobContext) -> Resting:
         OSError: the control directory could not be written; nothing is lost, try again later.
         IllegalMove: a bug of ours.
     """
+    try:
+        rest = _drive(context)
+    except Exception:
+        context.store.settle()  # the owner sees how far it came
+        raise
+    context.store.settle()
+    return rest
+
+
+def _drive(context: JobContext) -> Resting:
     for _ in range(_MOST_MOVES):
         step = _cancel_request(context) or _decide(context)
         context.answer = None

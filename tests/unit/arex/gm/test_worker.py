@@ -55,11 +55,12 @@ class Held:
 
     def __init__(self, service: GridService) -> None:
         self._go = threading.Event()
-        self._house = service
+        self.reached = threading.Event()  #: a turn waits for the description
         self._describe = service.services.describe
         service.services.describe = self._read
 
     def _read(self, data: bytes) -> JobDescription:
+        self.reached.set()
         assert self._go.wait(20)
         return self._describe(data)
 
@@ -75,7 +76,7 @@ async def test_a_wake_up_during_a_turn_is_another_turn(service: GridService) -> 
     held = Held(service)
     job = service.submit('&(executable="/bin/true")(inputfiles=("later" ""))')
     await until(lambda: service.busy(job))
-    await until(lambda: b"ACCEPTED" in (service.store.read(job, "errors") or b""))
+    await until(held.reached.is_set)
     service.mark(job, Mark.CANCEL)
     held.go()
 

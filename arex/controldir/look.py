@@ -1,0 +1,104 @@
+"""
+The control directory during one look at one job, which takes milliseconds.
+
+What the look has read or written it does not read again, and a mark is looked for once: whoever changes such a file
+meanwhile wakes the job, and the next look sees it. Lines for the owner are written together, before the status file
+that comes after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from arex.controldir import atomic, codec
+from arex.controldir.layout import Mark, Place
+from arex.controldir.store import ControlDir
+from arex.model.ids import JobId
+from arex.model.state import Status
+
+
+class Look(ControlDir):
+    """
+    A control directory for one look at ``job``; not for threads to share.
+
+    The last line of ``note`` is on disk after ``put_status`` or ``settle``.
+    """
+
+    def __init__(self, store: ControlDir, job: JobId) -> None:
+        super().__init__(store.layout, durable=store.durable)
+        self._job = job
+        self._files: dict[str, bytes | None] = {}  #: by suffix; None: there is no such file
+        self._marks: dict[Mark, bool] = {}
+        self._notes: list[str] = []
+
+    def settle(self) -> None:
+        """Write the lines that wait; raises OSError, and they wait on."""
+        if self._notes:
+            super().append(self._job, "errors", "".join(self._notes))
+            self._notes.clear()
+
+    # --- files ---
+
+    def read(self, job: JobId, suffix: str, *, limit: int = atomic.MAX_SIZE) -> bytes | None:
+        if suffix == "errors":
+            self.settle()
+            return super().read(job, suffix, limit=limit)
+        if suffix not in self._files:
+            self._files[suffix] = super().read(job, suffix, limit=limit)
+        return self._files[suffix]
+
+    def put(self, job: JobId, suffix: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+        self._files.pop(suffix, None)
+        super().put(job, suffix, data, mode=mode, durable=durable)
+        self._files[suffix] = data
+
+    def append(self, job: JobId, suffix: str, text: str) -> None:
+        before = self._files.pop(suffix, None)
+        super().append(job, suffix, text)
+        if before is not None:
+            self._files[suffix] = before + codec.encode(text)
+
+    def note(self, job: JobId, text: str) -> None:
+        del job
+        self._notes.append(text if text.endswith("\n") else text + "\n")
+
+    def touch(self, job: JobId, suffix: str) -> None:
+        super().touch(job, suffix)
+        if self._files.get(suffix, b"") is None:
+            del self._files[suffix]
+
+    def take(self, job: JobId, suffix: str, path: Path) -> bool:
+        self._files.pop(suffix, None)
+        return super().take(job, suffix, path)
+
+    def remove(self, job: JobId, suffixes: Iterable[str]) -> None:
+        for suffix in suffixes:
+            if suffix == "errors":
+                self._notes.clear()
+            if self._files.get(suffix, b"") is not None:
+                super().remove(job, (suffix,))
+                self._files[suffix] = None
+
+    def forget(self, job: JobId) -> None:
+        self._files.clear()  # nothing may stay behind, whoever made it a moment ago
+        super().forget(job)
+
+    # --- status and marks ---
+
+    def put_status(self, job: JobId, status: Status, at: Place | None) -> Place:
+        self.settle()
+        return super().put_status(job, status, at)
+
+    def has_mark(self, job: JobId, mark: Mark) -> bool:
+        if mark not in self._marks:
+            self._marks[mark] = super().has_mark(job, mark)
+        return self._marks[mark]
+
+    def set_mark(self, job: JobId, mark: Mark) -> None:
+        self._marks.pop(mark, None)
+        super().set_mark(job, mark)
+
+    def drop_mark(self, job: JobId, mark: Mark) -> None:
+        super().drop_mark(job, mark)
+        self._marks[mark] = False
