@@ -44,6 +44,10 @@ class Gate:
         self.force(job, need)
         return True
 
+    def waits(self, job: JobId) -> bool:
+        """Whether it stands in line, and not so far ahead that it may enter."""
+        return job in self._waiting and job not in self.heads()
+
     def force(self, job: JobId, need: int) -> None:
         """A job found running takes its slots, limit or not."""
         self._leave_line(job)
@@ -122,6 +126,11 @@ class Limits:
         """Whether the job may go to the batch system now; if not, it is woken when its turn comes."""
         with self._lock:
             return self._running.enter(job, slots, priority)
+
+    def waits_to_run(self, job: JobId) -> bool:
+        """Whether the job stands in line for the batch system, and its turn has not come."""
+        with self._lock:
+            return self._running.waits(job)
 
     def runs(self, job: JobId, slots: int) -> None:
         """The job was found in SUBMIT or INLRMS."""

@@ -31,7 +31,12 @@ _ROOM_LOOK_S = 30.0
 _ANNOUNCED: Final = re.compile(r"(?:[0-9]{1,18})?(?:\.[0-9]{1,10})?")
 
 
+_NO_SLOT: Final = Wait(why="Limit of RUNNING jobs is reached")
+
+
 def decide(context: JobContext) -> Step:
+    if context.job.status.pending and context.services.limits.waits_to_run(context.job.id) and not _is_held(context):
+        return _NO_SLOT  # all is here; everything is looked at again when its turn comes
     if not context.session.exists():
         return Fail("Failed to clean up session dir before downloading inputs")
     if why := context.services.room(context.session.path.parent, context.job.local.subject or ""):
@@ -117,5 +122,5 @@ def _pass_on(context: JobContext) -> Step:
         return held
     slots = context.description.resources.slots or 1
     if not context.services.limits.may_run(context.job.id, slots, context.job.local.priority or 50):
-        return Wait(why="Limit of RUNNING jobs is reached")
+        return _NO_SLOT
     return Move(State.SUBMIT, "Pre-staging finished, passing job to LRMS")

@@ -159,3 +159,14 @@ def test_jobs_that_wait_for_an_owners_limit_go_when_it_is_gone() -> None:
     assert [B] == limits.heads()
     assert limits.may_start(B, "me", 50)
     assert [] == limits.heads()
+
+
+def test_who_stands_in_line_is_known_without_asking_for_a_place() -> None:
+    limits = Limits(MaxJobs(running=1))
+    assert not limits.waits_to_run(JobId("A"))
+    assert limits.may_run(JobId("A"), 1, 50)
+    assert not limits.may_run(JobId("B"), 1, 50)
+    assert not limits.waits_to_run(JobId("A"))
+    assert limits.waits_to_run(JobId("B"))
+    limits.left_batch(JobId("A"))
+    assert not limits.waits_to_run(JobId("B"))
