@@ -50,6 +50,27 @@ def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> 
         raise
 
 
+def create(path: str, data: bytes, *, mode: int = 0o600) -> None:
+    """
+    Make a file that nobody reads before something else says that it is there: no detour over another name.
+
+    A crash may leave it empty, so whoever makes it looks at what is there when it does so again.
+
+    Raises:
+        FileExistsError: there is something of that name.
+        OSError: nothing has changed.
+    """
+    fd = os.open(path, _O_WRITE | os.O_EXCL, mode)
+    try:
+        write_all(fd, data)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+
+
 def writer_of(name: str) -> int | None:
     """Pid of the process that made this file as the unfinished half of ``put``; None for any other file."""
     _, mark, tail = name.rpartition(".~")

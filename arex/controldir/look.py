@@ -53,6 +53,12 @@ class Look(ControlDir):
         super().put(job, suffix, data, mode=mode, durable=durable)
         self._files[suffix] = data
 
+    def create(self, job: JobId, suffix: str, data: bytes) -> bool:
+        if self._files.get(suffix) is not None or not super().create(job, suffix, data):
+            return False
+        self._files[suffix] = data
+        return True
+
     def append(self, job: JobId, suffix: str, text: str) -> None:
         before = self._files.pop(suffix, None)
         super().append(job, suffix, text)

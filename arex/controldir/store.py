@@ -280,14 +280,32 @@ class ControlDir:
         return None if data is None else codec.parse_entries(data)
 
     def put_entries(self, job: JobId, suffix: str, entries: Iterable[FileEntry]) -> None:
-        """Write a list of files, unless it says the same already: making a file may cost more than reading one."""
+        """
+        Write a list of files, unless it says the same already: making a file may cost more than reading one.
+
+        A new list counts when the status file says so, and is written again if it should not have come to that.
+        """
         data = codec.dump_entries(entries)
+        if self.create(job, suffix, data):
+            return
         try:
             says_it = self.read(job, suffix) == data
         except CorruptFile:
             says_it = False  # no regular file: writing tells what can be done about it
         if not says_it:
             self.put(job, suffix, data)
+
+    def create(self, job: JobId, suffix: str, data: bytes) -> bool:
+        """
+        Write a file that is not there yet and that a status file vouches for; False if it is, or its directory is not.
+
+        Cheaper than ``put``, and a crash may leave it empty: whoever makes it does so again then, as ``put_entries``.
+        """
+        try:
+            atomic.create(self.layout.job_file(job, suffix), data)
+        except (FileExistsError, FileNotFoundError):
+            return False
+        return True
 
     def note(self, job: JobId, text: str) -> None:
         """Add to the job's log for its owner, ``.errors``."""
