@@ -39,7 +39,8 @@ def read(store: ControlDir, job: JobId) -> Attempt | None:
     data = store.read(job, "lrms_job")
     if data is None:
         return None
-    facts = dict(line.partition("=")[::2] for line in codec.decode(data).splitlines())
+    # a line without its end was being written when something ended the daemon or filled the disk
+    facts = dict(line.partition("=")[::2] for line in codec.decode(data).split("\n")[:-1])
     tag, lrms = facts.get("tag", ""), facts.get("lrms", "")
     if not tag.startswith(f"{job}-") or not _TAG.fullmatch(tag) or not lrms:
         return None
@@ -71,7 +72,9 @@ def adopt(store: ControlDir, job: JobId, tag: Tag, lrms: str) -> Attempt:
 def begin(store: ControlDir, job: JobId, lrms: str, *, durable: bool) -> Attempt:
     """A new attempt, on disk when this returns (``durable``: past a power cut too): the batch system may be asked."""
     attempt = Attempt(new_tag(job), lrms)
-    store.put(job, "lrms_job", codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n"), durable=durable)
+    data = codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n")
+    if durable or not store.create(job, "lrms_job", data):
+        store.put(job, "lrms_job", data, durable=durable)
     return attempt
 
 

@@ -8,6 +8,7 @@ After a crash or a lost answer the tag is looked up before anything is submitted
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from arex.controldir import atomic, confined_fs
 from arex.gm import attempt
@@ -47,7 +48,8 @@ def _submit(context: JobContext) -> Step:
     if (localid := _noted_localid(context)) is not None:
         return _to_inlrms(context, localid) if known is None else _submitted(context, localid)
     grami = _make_ready(context)
-    if known is None and (tag := attempt.left_behind(context.session, context.job.changed)) is not None:
+    fresh = _made(context.session.lrms)
+    if known is None and not fresh and (tag := attempt.left_behind(context.session, context.job.changed)) is not None:
         known = attempt.adopt(context.store, job.id, tag, context.lrms)
     if known is None:
         known = attempt.begin(
@@ -57,9 +59,18 @@ def _submit(context: JobContext) -> Step:
     else:
         sure = False
     rundir = context.session.lrms / known.tag
-    rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rundir.mkdir(mode=0o700, exist_ok=True)
     submission = Submission(job=job.id, tag=known.tag, grami=grami, rundir=rundir)
     return AskSubmit(known.lrms, submission, sure)
+
+
+def _made(directory: Path) -> bool:
+    """Make a directory; False if it was there."""
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _noted_localid(context: JobContext) -> LocalId | None:
@@ -93,9 +104,12 @@ def _executables(description: JobDescription) -> list[str]:
 def _submitted(context: JobContext, localid: LocalId) -> Step:
     """The id goes where every reader looks: our record, then ``.grami`` once."""
     known = attempt.read(context.store, context.job.id)
+    new = False
     if known is not None and known.localid is None:
         attempt.taken(context.store, context.job.id, localid)
-    if _noted_localid(context) is None:
+        # nothing is submitted while .grami has an id, and our record gets it first: no need to look
+        new = isinstance(context.answer, SubmitTaken)
+    if new or _noted_localid(context) is None:
         context.store.append(context.job.id, "grami", f"joboption_jobid={localid}\n")
     return _to_inlrms(context, localid, f"local job id: {localid}")
 
