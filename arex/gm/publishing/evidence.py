@@ -8,7 +8,6 @@ be lost. It lies beside the session and not in the control directory, which a re
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import stat
 from collections.abc import Iterator
@@ -28,9 +27,12 @@ def write(session: SessionFiles, report: Report, now: datetime) -> None:
     """Whatever a job has put in the place of the directory: its evidence is lost then, and nothing else happens."""
     data = codec.encode("".join(f"{key}={value}\n" for key, value in _lines(report, now)))
     try:
-        with contextlib.suppress(FileExistsError):
+        try:
+            mode = session.lrms.lstat().st_mode
+        except FileNotFoundError:
             session.lrms.mkdir(mode=0o700)
-        if stat.S_ISDIR(session.lrms.lstat().st_mode):
+            mode = stat.S_IFDIR
+        if stat.S_ISDIR(mode):
             atomic.put(str(session.evidence), data)
     except OSError as exc:
         log.info("the evidence is not kept: %s", exc, extra={"event": "evidence.lost"})
