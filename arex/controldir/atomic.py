@@ -62,7 +62,8 @@ def create(path: str, data: bytes, *, mode: int = 0o600) -> None:
     """
     fd = os.open(path, _O_WRITE | os.O_EXCL, mode)
     try:
-        write_all(fd, data)
+        if data:
+            write_all(fd, data)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(path)
@@ -107,12 +108,14 @@ def rewrite(path: str, data: bytes) -> None:
         os.close(fd)
 
 
-def put_line(path: str, data: bytes) -> None:
+def put_line(path: str, data: bytes, *, final: bool = False) -> None:
     """
     Replace a file of one short line whose readers look at the first line only: a status file.
 
-    A line that is not longer than the old one goes over it in one write, so that no reader sees a mixture and no
-    file is made; the rest of a longer old line is cut off after a line break has set it apart.
+    The new line goes over the old one in one write, so that no reader sees a mixture and no file is made; the rest of
+    a longer old line is cut off after a line break has set it apart, and a shorter one gets line breaks before.
+    A longer line that is ``final`` replaces the file, which a file system orders before the renames that follow: nobody
+    would mend that one after a power cut.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -121,8 +124,11 @@ def put_line(path: str, data: bytes) -> None:
         return
     try:
         info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode) or info.st_size < len(data) or info.st_size > _PAGE:
+        if not stat.S_ISREG(info.st_mode) or info.st_size > _PAGE or (final and info.st_size < len(data)):
             put(path, data)
+        elif info.st_size < len(data):
+            os.pwrite(fd, b"\n" * (len(data) - info.st_size), info.st_size)
+            os.pwrite(fd, data, 0)
         elif info.st_size == len(data):
             os.pwrite(fd, data, 0)
         else:

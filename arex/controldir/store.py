@@ -231,8 +231,13 @@ class ControlDir:
     def append(self, job: JobId, suffix: str, text: str) -> None:
         atomic.append(self.layout.job_file(job, suffix), codec.encode(text))
 
-    def take(self, job: JobId, suffix: str, path: Path) -> bool:
-        """Make a file from elsewhere the job's own, replacing what was there; False if it is no regular file."""
+    def take(self, job: JobId, suffix: str, path: Path, data: bytes | None = None) -> bool:
+        """
+        Make a file from elsewhere the job's own, replacing what was there; False if it is no regular file.
+
+        ``data`` is what it holds, if the caller has read it; nothing depends on that.
+        """
+        del data
         try:
             info = os.lstat(path)
         except FileNotFoundError:
