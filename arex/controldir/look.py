@@ -70,13 +70,14 @@ class Look(ControlDir):
         self._notes.append(text if text.endswith("\n") else text + "\n")
 
     def touch(self, job: JobId, suffix: str) -> None:
-        super().touch(job, suffix)
-        if self._files.get(suffix, b"") is None:
-            del self._files[suffix]
+        if not self.create(job, suffix, b""):  # one that is new is known to be empty
+            super().touch(job, suffix)
 
-    def take(self, job: JobId, suffix: str, path: Path) -> bool:
+    def take(self, job: JobId, suffix: str, path: Path, data: bytes | None = None) -> bool:
         self._files.pop(suffix, None)
-        return super().take(job, suffix, path)
+        if taken := super().take(job, suffix, path):
+            self._files.update({} if data is None else {suffix: data})
+        return taken
 
     def remove(self, job: JobId, suffixes: Iterable[str]) -> None:
         for suffix in suffixes:

@@ -186,7 +186,8 @@ class ControlDir:
         that readers always find exactly one.
         """
         to = PLACE_OF[status.state]
-        atomic.put_line(self.layout.status_file(at or to, job), codec.dump_status(status))
+        path = self.layout.status_file(at or to, job)
+        atomic.put_line(path, codec.dump_status(status), final=to is Place.FINISHED)
         if at is not None and at is not to:
             os.rename(self.layout.status_file(at, job), self.layout.status_file(to, job))
         return to

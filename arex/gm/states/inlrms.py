@@ -107,13 +107,12 @@ def _printed(context: JobContext) -> tuple[str, ...]:
 
 def collect_diag(context: JobContext) -> None:
     """Move ``SESSION.diag`` over ``job.ID.diag``; done before, it changes nothing."""
-    if isinstance(context.answer, Ended):
-        _add_usage(context, context.answer.report.usage)
-    context.store.take(context.job.id, "diag", context.session.diag)
+    data = _add_usage(context, context.answer.report.usage) if isinstance(context.answer, Ended) else None
+    context.store.take(context.job.id, "diag", context.session.diag, data)
 
 
-def _add_usage(context: JobContext, usage: Usage) -> None:
-    """What the job used, in ARC's keys, where its script did not measure by itself."""
+def _add_usage(context: JobContext, usage: Usage) -> bytes | None:
+    """What the job used, in ARC's keys, where its script did not measure by itself; returns what the file says then."""
     amounts = (
         ("UserTime", usage.user_s, "s"),
         ("KernelTime", usage.system_s, "s"),
@@ -122,7 +121,10 @@ def _add_usage(context: JobContext, usage: Usage) -> None:
     lines = "".join(f"{key}={amount}{unit}\n" for key, amount, unit in amounts if amount is not None)
     try:
         before = atomic.read(str(context.session.diag))
-        if lines and before is not None and b"UserTime=" not in before:
-            atomic.append(str(context.session.diag), codec.encode(f"\n{lines}"))
+        if not lines or before is None or b"UserTime=" in before:
+            return before
+        more = codec.encode(f"\n{lines}")
+        atomic.append(str(context.session.diag), more)
     except CorruptFile:
-        return  # the job has put something else there
+        return None  # the job has put something else there
+    return before + more
