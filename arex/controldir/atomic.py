@@ -72,6 +72,15 @@ def create(path: str, data: bytes, *, mode: int = 0o600) -> None:
         os.close(fd)
 
 
+def force(path: str) -> None:
+    """Wait until a file and its name survive a power cut; raises OSError."""
+    fd = os.open(path, _O_READ)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def writer_of(name: str) -> int | None:
     """Pid of the process that made this file as the unfinished half of ``put``; None for any other file."""
     _, mark, tail = name.rpartition(".~")

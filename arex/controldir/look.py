@@ -22,7 +22,7 @@ class Look(ControlDir):
     """
     A control directory for one look at ``job``; not for threads to share.
 
-    The last line of ``note`` is on disk after ``put_status`` or ``settle``.
+    The last line of ``note`` is on disk after ``put_status`` or ``settle``, what shall be durable after ``force``.
     """
 
     def __init__(self, store: ControlDir, job: JobId) -> None:
@@ -31,12 +31,23 @@ class Look(ControlDir):
         self._files: dict[str, bytes | None] = {}  #: by suffix; None: there is no such file
         self._marks: dict[Mark, bool] = {}
         self._notes: list[str] = []
+        self._soft: set[str] = set()  #: suffixes of files that the disk may not have yet
 
     def settle(self) -> None:
         """Write the lines that wait; raises OSError, and they wait on."""
         if self._notes:
             super().append(self._job, "errors", "".join(self._notes))
             self._notes.clear()
+
+    def force(self) -> None:
+        """
+        Wait for the disk where ``durable`` was asked for; raises OSError.
+
+        Several jobs that were looked at together wait for it together: the first takes the others along.
+        """
+        for suffix in self._soft:
+            atomic.force(self.layout.job_file(self._job, suffix))
+        self._soft.clear()
 
     # --- files ---
 
@@ -50,13 +61,17 @@ class Look(ControlDir):
 
     def put(self, job: JobId, suffix: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
         self._files.pop(suffix, None)
-        super().put(job, suffix, data, mode=mode, durable=durable)
+        super().put(job, suffix, data, mode=mode)
         self._files[suffix] = data
+        if durable and self.durable:
+            self._soft.add(suffix)
 
-    def create(self, job: JobId, suffix: str, data: bytes) -> bool:
+    def create(self, job: JobId, suffix: str, data: bytes, *, durable: bool = False) -> bool:
         if self._files.get(suffix) is not None or not super().create(job, suffix, data):
             return False
         self._files[suffix] = data
+        if durable and self.durable:
+            self._soft.add(suffix)
         return True
 
     def append(self, job: JobId, suffix: str, text: str) -> None:
@@ -83,6 +98,7 @@ class Look(ControlDir):
         for suffix in suffixes:
             if suffix == "errors":
                 self._notes.clear()
+            self._soft.discard(suffix)
             if self._files.get(suffix, b"") is not None:
                 super().remove(job, (suffix,))
                 self._files[suffix] = None

@@ -301,7 +301,7 @@ class ControlDir:
         if not says_it:
             self.put(job, suffix, data)
 
-    def create(self, job: JobId, suffix: str, data: bytes) -> bool:
+    def create(self, job: JobId, suffix: str, data: bytes, *, durable: bool = False) -> bool:
         """
         Write a file that is not there yet and that a status file vouches for; False if it is, or its directory is not.
 
@@ -311,6 +311,8 @@ class ControlDir:
             atomic.create(self.layout.job_file(job, suffix), data)
         except (FileExistsError, FileNotFoundError):
             return False
+        if durable and self.durable:
+            atomic.force(self.layout.job_file(job, suffix))
         return True
 
     def note(self, job: JobId, text: str) -> None:

@@ -73,7 +73,7 @@ def begin(store: ControlDir, job: JobId, lrms: str, *, durable: bool) -> Attempt
     """A new attempt, on disk when this returns (``durable``: past a power cut too): the batch system may be asked."""
     attempt = Attempt(new_tag(job), lrms)
     data = codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n")
-    if durable or not store.create(job, "lrms_job", data):
+    if not store.create(job, "lrms_job", data, durable=durable):
         store.put(job, "lrms_job", data, durable=durable)
     return attempt
 

@@ -24,8 +24,18 @@ def unknown(job: JobId) -> Job:
 
 
 def take_turns(contexts: list[JobContext]) -> list[Resting | Exception]:
-    """Drive each job; what went wrong with one takes the place of its rest."""
-    return [_take_turn(context) for context in contexts]
+    """Drive each job; what went wrong with one takes the place of its rest. What must survive is on disk then."""
+    rests = [_take_turn(context) for context in contexts]
+    return [_forced(context, rest) for context, rest in zip(contexts, rests, strict=True)]
+
+
+def _forced(context: JobContext, rest: Resting | Exception) -> Resting | Exception:
+    """The rest, once the tag of an attempt has reached the disk: no batch system is asked before."""
+    try:
+        context.store.force()
+    except OSError as exc:
+        return exc
+    return rest
 
 
 def _take_turn(context: JobContext) -> Resting | Exception:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from arex.controldir import atomic
 from arex.controldir.layout import FlatLayout, Mark, Place
 from arex.controldir.look import Look
 from arex.controldir.store import ControlDir
@@ -85,6 +86,24 @@ def test_a_job_that_goes_leaves_nothing_that_came_during_the_look(store: Control
     store.put(JOB, "input_status", b"\n")
     look.forget(JOB)
     assert store.read(JOB, "input_status") is None
+
+
+def test_what_shall_be_durable_is_forced_at_the_end_of_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ControlDir(FlatLayout(tmp_path / "ctl"), durable=True)
+    store.prepare("me")
+    forced: list[str] = []
+    monkeypatch.setattr(atomic, "force", forced.append)
+    look = Look(store, JOB)
+
+    assert look.create(JOB, "lrms_job", b"tag=1\n", durable=True)
+    look.put(JOB, "lrms_job", b"tag=2\n", durable=True)
+    look.put(JOB, "grami", b"", durable=True)
+    look.remove(JOB, ("grami",))
+    look.put(JOB, "input", b"")
+    assert forced == []
+    look.force()
+    look.force()
+    assert forced == [store.layout.job_file(JOB, "lrms_job")]
 
 
 def test_a_mark_is_looked_for_once(store: ControlDir, look: Look) -> None:
