@@ -164,12 +164,10 @@ class GridManager:
 
     async def _worker(self) -> None:
         while True:
-            new, _, job = await self._ready.get()
-            jobs = [job]
-            # one trip to a thread for several newcomers when there are many: after a start, or in a burst
-            while new and len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
-                new, _, job = self._ready.get_nowait()
-                jobs.append(job)
+            jobs = [(await self._ready.get())[-1]]
+            # one trip to a thread for several jobs when there are many: after a start, in a burst, at the end of arrays
+            while len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
+                jobs.append(self._ready.get_nowait()[-1])
             await settled(self._turns(jobs))
 
     async def _turns(self, jobs: list[JobId]) -> None:
