@@ -227,9 +227,9 @@ def _lines(now: datetime, old: Status, to: Status, why: str) -> list[str]:
 
 
 def _enter(context: JobContext, to: Status) -> None:
-    if to != context.job.on_disk:  # adopted as it lies, the time of its last change stays
-        context.job = replace(context.job, changed=context.services.clock.now())
-    context.job = replace(context.job, status=to)
+    job = context.job
+    # adopted as it lies, the time of its last change stays
+    context.job = replace(job, status=to, changed=job.changed if to == job.on_disk else context.services.clock.now())
 
 
 def save(context: JobContext) -> None:

@@ -66,6 +66,12 @@ def from_description(context: JobContext) -> tuple[JobLocal, list[FileEntry], li
     known = context.job.local
     derived = local_from(description, known, max_rerun=settings.maxrerun)
     lifetime = min(derived.lifetime or settings.ttl, settings.ttl)
+
+    def credential(delegationid: str) -> str:
+        return _credential(context, delegationid)
+
+    inputs = input_entries(description, credential)
+    made = output_entries(description, Ending.SUCCESS, credential)
     local = replace(
         derived,
         queue=known.queue or derived.queue or settings.queue or None,
@@ -73,14 +79,10 @@ def from_description(context: JobContext) -> tuple[JobLocal, list[FileEntry], li
         lifetime=lifetime,
         odd=tuple(pair for pair in known.odd if pair[0] != "lifetime"),
         rerun=derived.rerun if known.rerun is None else min(known.rerun, settings.maxrerun),
+        downloads=_remote(inputs),
+        uploads=_remote(made),
     )
-
-    def credential(delegationid: str) -> str:
-        return _credential(context, delegationid)
-
-    inputs = input_entries(description, credential)
-    made = output_entries(description, Ending.SUCCESS, credential)
-    return replace(local, downloads=_remote(inputs), uploads=_remote(made)), inputs, made
+    return local, inputs, made
 
 
 def _remote(entries: Sequence[FileEntry]) -> int:
