@@ -37,6 +37,16 @@ async def in_thread(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.
     return await settled(asyncio.to_thread(function, *args, **kwargs))
 
 
+def settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    """Let whoever waits for the future go on, unless nobody waits any more."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
 class WakeUp:
     """An event with a time-out on a ``Clock``, for a task that works when it is called and also every so often."""
 

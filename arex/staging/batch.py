@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,11 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote
 
-from arex.aio import in_thread
+from arex.aio import WakeUp, in_thread
 from arex.config.values import CopyUrl
 from arex.controldir import progress
 from arex.controldir.progress import Progress, UnderWay
-from arex.errors import StagingError, UnsafePath
+from arex.errors import CorruptFile, StagingError, UnsafePath
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staged, Staging
@@ -23,16 +24,20 @@ from arex.staging.disk import journal, session
 from arex.staging.disk.journal import Journal
 from arex.staging.disk.session import SessionWriter
 from arex.staging.download import Download
+from arex.staging.meter import Meter
 from arex.staging.scheduler import Ticket
 from arex.staging.transfer import Transfer, TransferContext
 from arex.staging.upload import Upload
 from arex.staging.url import Url, parse, parse_one
+
+log = logging.getLogger(__name__)
 
 #: A job's log is for people: more lines than this say nothing new.
 _MOST_NOTES: Final = 40
 #: Files under way that are shown.
 _MOST_SHOWN: Final = 20
 _LONG_S: Final = 1.0
+_LOOK_S: Final = 1.0
 _RATE_S: Final = 10
 
 Note = Callable[[JobId, str], None]
@@ -42,22 +47,25 @@ class Stage:
     """One call of ``stage_in`` or ``stage_out``."""
 
     def __init__(
-        self, shop: TransferContext, staging: Staging, *, out: bool, share: str,
+        self, context: TransferContext, staging: Staging, *, out: bool, share: str,
         order: Callable[[Sequence[Url]], list[Url]], copies: Sequence[CopyUrl], note: Note,
     ) -> None:  # fmt: skip
         self.staging = staging
         self.out = out
         self.journal: Journal
-        self.keeper: SessionWriter
+        self.writer: SessionWriter
         self.transfers: list[Transfer] = []
         self.ended_at: asyncio.Event = asyncio.Event()
-        self._shop, self._share, self._order, self._copies, self._note = shop, share, order, copies, note
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._context, self._share, self._order, self._copies, self._note = context, share, order, copies, note
+        self._group: asyncio.TaskGroup
+        self._tasks: set[asyncio.Task[None]] = set()  #: of transfers
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._meters: dict[Meter, None] = {}
+        self._moving = WakeUp(context.clock)
         self._left = 0
         self._notes = 0
         self._moved: list[FileEntry] = []
-        self._began = shop.clock.monotonic()
+        self._began = context.clock.monotonic()
         self._marks: deque[tuple[float, int]] = deque(maxlen=_RATE_S)
         self._shown: Progress | None = None
         self._told_left = 0
@@ -74,15 +82,33 @@ class Stage:
         except StagingError as exc:
             return Staged(done=False, failure=str(exc))
         self.journal = await in_thread(Journal, self.staging.workdir)
+        self.writer = SessionWriter(
+            self.staging.session, self.journal, lambda: self._left, self._context.clock, durable=self._context.durable
+        )
         try:
-            return await self._run(wanted)
+            return await self._with_helpers(wanted)
         finally:
-            await self.stop()
             await in_thread(self.journal.close)
             self.ended_at.set()
 
+    async def _with_helpers(self, wanted: Sequence[tuple[FileEntry, tuple[Url, ...]]]) -> Staged:
+        """Every task of this staging is a child of one group: none outlives it, and no fault of one is lost."""
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                helpers = [
+                    self._group.create_task(self.writer.run(), name=f"{self.staging.job}: place files"),
+                    self._group.create_task(self._monitoring(), name=f"{self.staging.job}: transfer speed"),
+                ]
+                try:
+                    return await self._run(wanted)
+                finally:
+                    await self.stop()
+                    for helper in helpers:
+                        helper.cancel()
+        except ExceptionGroup as faults:
+            raise faults.exceptions[0] from None
+
     async def _run(self, wanted: Sequence[tuple[FileEntry, tuple[Url, ...]]]) -> Staged:
-        self.keeper = SessionWriter(self.staging.session, self.journal, lambda: self._left, durable=self._shop.durable)
         try:
             todo = await in_thread(self._sort_out, wanted)
         except UnsafePath as exc:
@@ -104,7 +130,7 @@ class Stage:
         for task in tasks:
             task.cancel()
         if tasks:
-            self.keeper.flush()
+            self.writer.flush()
         while pending := [task for task in tasks if not task.done()]:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait(pending)
@@ -131,7 +157,7 @@ class Stage:
         more = () if self.out else self.staging.replicas.get(entry.pfn, ())
         urls = tuple(url for text in (entry.lfn, *more) for url in parse(text))
         for url in urls:
-            if not self._shop.movers.speaks(url.scheme):
+            if not self._context.movers.speaks(url.scheme):
                 raise StagingError(f"{url.shown}: no transfer method for {url.scheme}: here")
             if url.scheme == "file":
                 named(url, entry).local()
@@ -184,19 +210,39 @@ class Stage:
     def _transfer(self, entry: FileEntry, replicas: tuple[Url, ...]) -> Transfer:
         ticket = Ticket(self._share, self.staging.priority, self._began, replicas[0].host)
         kind = Upload if self.out else Download
-        return kind(self._shop, self, entry, replicas, ticket)
+        return kind(self._context, self, entry, replicas, ticket)
 
     # --- what transfers call ------------------------------------------------------------------------------------
 
     def spawn(self, transfer: Transfer) -> None:
-        task = asyncio.get_running_loop().create_task(transfer.run())
+        task = self._group.create_task(transfer.run(), name=f"{self.staging.job}: {transfer.entry.pfn}")
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._tasks.discard)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None and not self._over.done():
-            self._over.set_exception(exc)
+    def watch(self, meter: Meter) -> None:
+        self._meters[meter] = None
+        self._moving.set()
+
+    def unwatch(self, meter: Meter) -> None:
+        self._meters.pop(meter, None)
+
+    async def _monitoring(self) -> None:
+        """Once a second while anything moves."""
+        while True:
+            await self._moving.wait()
+            while self._meters:
+                await self._context.clock.sleep(_LOOK_S)
+                now = self._context.clock.monotonic()
+                for meter in list(self._meters):
+                    meter.look(now, self._context.speed)
+                if (progress_now := self._news(now)) is not None:
+                    await self._show(progress_now)
+
+    async def _show(self, shown: Progress) -> None:
+        try:
+            await in_thread(progress.write, self.staging.workdir, shown)
+        except (OSError, CorruptFile) as exc:
+            log.info("cannot write the progress: %s", exc, extra={"event": "stage.progress", "job": self.staging.job})
 
     def ended(self, transfer: Transfer) -> None:
         self._left -= 1
@@ -234,11 +280,11 @@ class Stage:
     def _totals(self) -> str:
         done = [transfer for transfer in self.transfers if transfer.done]
         size = sum(transfer.size for transfer in done)
-        took = self._shop.clock.monotonic() - self._began
+        took = self._context.clock.monotonic() - self._began
         word = "uploaded" if self.out else "downloaded"
         return f"Data staging: {len(done)} of {len(self.transfers)} files {word}, {size} bytes in {took:.1f} s"
 
-    def tell(self, now: float) -> Progress | None:
+    def _news(self, now: float) -> Progress | None:
         """What to write about it; None: nothing new, or it is too short to be told of."""
         if now - self._began < _LONG_S or (not self._tasks and self._left == self._told_left):
             return None

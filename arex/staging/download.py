@@ -36,7 +36,7 @@ class Download(Transfer):
     @property
     def _cacheable(self) -> bool:
         url = self.replicas[0]
-        if self.shop.cache is None or url.scheme == "file" or url.cache is CacheUse.NO:
+        if self.context.cache is None or url.scheme == "file" or url.cache is CacheUse.NO:
             return False
         return url.cache is not CacheUse.DEFAULT or not url.executable
 
@@ -47,17 +47,17 @@ class Download(Transfer):
         self.state = "CHECK_CACHE"
         self.look_up = Ticket(self.ticket.share, self.ticket.priority, self.ticket.since)
         look_up = self.look_up
-        self.shop.turns.ask(
+        self.context.turns.ask(
             canonical(self.replicas[0]),
             self,
-            lambda: self.shop.processor.ask(look_up, lambda: self.stage.spawn(self)),
+            lambda: self.context.processor.ask(look_up, lambda: self.owner.spawn(self)),
         )
 
     def leave(self) -> None:
         Transfer.leave(self)
         if self.look_up is not None:
-            self.shop.processor.leave(self.look_up)
-            self.shop.turns.leave(canonical(self.replicas[0]), self)
+            self.context.processor.leave(self.look_up)
+            self.context.turns.leave(canonical(self.replicas[0]), self)
 
     async def move(self) -> None:
         target = self._link_target()
@@ -66,11 +66,11 @@ class Download(Transfer):
         if self._cacheable and await self._through_cache():
             return
         if self.look_up is not None:
-            self.shop.processor.leave(self.look_up)
-            self.shop.turns.leave(canonical(self.replicas[0]), self)
-        await self.tried(self._fetch_and_place, self.shop.delivery, self.ticket)
-        self.shop.counters.downloads += 1
-        self.shop.counters.bytes_in += self.size
+            self.context.processor.leave(self.look_up)
+            self.context.turns.leave(canonical(self.replicas[0]), self)
+        await self.tried(self._fetch_and_place, self.context.delivery, self.ticket)
+        self.context.counters.downloads += 1
+        self.context.counters.bytes_in += self.size
 
     def worded(self, url: Url, trouble: TransferError) -> str:
         if trouble.verdict is ErrorKind.NO_SPACE:  # with us, not there
@@ -84,21 +84,21 @@ class Download(Transfer):
 
     async def _fetch_and_place(self, mover: Mover, source: RemoteFile) -> None:
         url = str(source.url)
-        begun, facts = self.stage.journal.begun.get(self.entry.pfn, ("", None))
+        begun, facts = self.owner.journal.begun.get(self.entry.pfn, ("", None))
         facts = facts if begun == journal.url_digest(url) else None
 
         async def begins(facts: FileInfo) -> None:
             fact = journal.begun(self.entry.pfn, url, facts)
-            await in_thread(self.stage.journal.add, [fact], durable=False)
+            await in_thread(self.owner.journal.add, [fact], durable=False)
 
-        part = await self._fetch(mover, source, self.stage.journal.part_of(self.entry.pfn), facts, begins)
-        arrival = ReceivedFile(self.entry.pfn, url, part.body, self.replicas[0].executable, self.shop.durable)
+        part = await self._fetch(mover, source, self.owner.journal.part_of(self.entry.pfn), facts, begins)
+        arrival = ReceivedFile(self.entry.pfn, url, part.body, self.replicas[0].executable, self.context.durable)
         if part.body is not None:
             arrival.durable = False
-        if part.body is not None and self.stage.keeper.has_room:
-            self.shop.delivery.leave(self.ticket)  # the network is free for another one while the disk works
+        if part.body is not None and self.owner.writer.has_room:
+            self.context.delivery.leave(self.ticket)  # the network is free for another one while the disk works
         try:
-            await self.stage.keeper.put(arrival)
+            await self.owner.writer.put(arrival)
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
         except OSError as exc:
@@ -116,7 +116,7 @@ class Download(Transfer):
             meter=self.meter,
             begun=begins,
             in_memory=in_memory,
-            durable=self.shop.durable,
+            durable=self.context.durable,
         )
         self.state = "TRANSFERRING"
         resume = None if facts is None else await in_thread(_resume, path, facts)
@@ -131,20 +131,20 @@ class Download(Transfer):
 
     async def _through_cache(self) -> bool:
         """Whether the cache could be used; else the file is still to be fetched."""
-        assert self.shop.cache is not None
+        assert self.context.cache is not None
         try:
-            async with self.shop.cache.hold(canonical(self.replicas[0])) as cached:
+            async with self.context.cache.hold(canonical(self.replicas[0])) as cached:
                 await self._fill(cached)
                 self.size = await in_thread(
                     cached.deliver,
-                    self.stage.staging.job,
-                    self.stage.staging.session,
+                    self.owner.staging.job,
+                    self.owner.staging.session,
                     self.entry.pfn,
-                    copy=self.replicas[0].cache is CacheUse.COPY or self.entry.pfn in self.stage.staging.copied,
+                    copy=self.replicas[0].cache is CacheUse.COPY or self.entry.pfn in self.owner.staging.copied,
                     executable=self.replicas[0].executable,
                 )
         except (CacheUnavailable, OSError) as exc:
-            await self.stage.note(f"{self.replicas[0].shown}: the cache can't be used: {exc}")
+            await self.owner.note(f"{self.replicas[0].shown}: the cache can't be used: {exc}")
             return False
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
@@ -152,13 +152,13 @@ class Download(Transfer):
 
     async def _fill(self, cached: Cached) -> None:
         """See to it that the copy is there, agrees with the source, and may be read by this owner."""
-        owner = self.stage.staging.owner
+        owner = self.owner.staging.owner
         if await self._agrees(cached, owner):
-            self.shop.counters.cache_hits += 1
+            self.context.counters.cache_hits += 1
             return
         assert self.look_up is not None
-        self.shop.processor.leave(self.look_up)
-        self.shop.counters.cache_misses += 1
+        self.context.processor.leave(self.look_up)
+        self.context.counters.cache_misses += 1
 
         async def fetch(mover: Mover, source: RemoteFile) -> FileInfo:
             url = str(source.url)
@@ -172,25 +172,25 @@ class Download(Transfer):
             half = await in_thread(cached.half, url)
             return (await self._fetch(mover, source, str(cached.partial), half, begins, in_memory=False)).facts
 
-        facts = await self.tried(fetch, self.shop.delivery, self.ticket)
-        self.shop.delivery.leave(self.ticket)
-        now = self.shop.clock.now()
+        facts = await self.tried(fetch, self.context.delivery, self.ticket)
+        self.context.delivery.leave(self.ticket)
+        now = self.context.clock.now()
         record = CacheRecord(size=self.size, modified=facts.modified, etag=facts.etag, checked=now)
         await in_thread(cached.commit, record)
         await in_thread(cached.allow, owner)
-        self.shop.counters.downloads += 1
-        self.shop.counters.bytes_in += self.size
+        self.context.counters.downloads += 1
+        self.context.counters.bytes_in += self.size
 
     async def _agrees(self, cached: Cached, owner: str) -> bool:
         use = self.replicas[0].cache
         record, allowed = await in_thread(lambda: (cached.record(), cached.allowed(owner)))
         if record is None or use is CacheUse.RENEW:
             return False
-        fresh = self.shop.clock.now() - record.checked < _AGREED
+        fresh = self.context.clock.now() - record.checked < _AGREED
         if allowed and (use is CacheUse.INVARIANT or (fresh and use is not CacheUse.CHECK)):
             return True
         assert self.look_up is not None
-        facts = await self.tried(lambda mover, source: mover.stat(source), self.shop.processor, self.look_up)
+        facts = await self.tried(lambda mover, source: mover.stat(source), self.context.processor, self.look_up)
         if use is not CacheUse.INVARIANT and not agree(record, facts):
             return False
         await in_thread(cached.touch_checked)
@@ -201,11 +201,11 @@ class Download(Transfer):
 
     def _link_target(self) -> tuple[Path, Path] | None:
         """Where ``linkurl`` has the file here, and on worker nodes."""
-        if not self.shop.links:
+        if not self.context.links:
             return None
         url = str(self.replicas[0])
-        rule = next((each for each in self.shop.links if url.startswith(each.url)), None)
-        if rule is None or self.entry.pfn in self.stage.staging.copied or self.replicas[0].executable:
+        rule = next((each for each in self.context.links if url.startswith(each.url)), None)
+        if rule is None or self.entry.pfn in self.owner.staging.copied or self.replicas[0].executable:
             return None
         rest = url.removeprefix(rule.url)
         if ".." in rest.split("/"):
@@ -216,11 +216,11 @@ class Download(Transfer):
         """Whether the file could be linked to."""
         try:
             self.size = await in_thread(_readable, here)
-            await in_thread(session.link, self.stage.staging.session, self.entry.pfn, there)
+            await in_thread(session.link, self.owner.staging.session, self.entry.pfn, there)
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
         except OSError as exc:
-            await self.stage.note(f"{self.replicas[0].shown}: no link to {here}, it is fetched: {exc.strerror}")
+            await self.owner.note(f"{self.replicas[0].shown}: no link to {here}, it is fetched: {exc.strerror}")
             return False
         return True
 
@@ -236,8 +236,8 @@ class _NotingSink:
     async def begin(self, facts: FileInfo, start: int) -> None:
         await self.part.begin(facts, start)
         if start:
-            self.download.shop.counters.resumed += 1
-            await self.download.stage.note(f"{self.download.entry.pfn}: resumed at byte {start}")
+            self.download.context.counters.resumed += 1
+            await self.download.owner.note(f"{self.download.entry.pfn}: resumed at byte {start}")
 
     async def write(self, data: bytes) -> None:
         await self.part.write(data)

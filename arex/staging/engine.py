@@ -19,14 +19,13 @@ from arex.aio import in_thread
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.staging import DataStagingBlock
-from arex.controldir import atomic, progress
+from arex.controldir import atomic
 from arex.errors import CorruptFile
 from arex.model.ids import JobId
 from arex.ports import Staged, Stager, Staging
 from arex.staging import statefile
 from arex.staging.batch import Note, Stage
 from arex.staging.disk.cache import Cache
-from arex.staging.meter import Meter
 from arex.staging.movers.base import MoverSettings
 from arex.staging.movers.fsspec.allowed import Grants
 from arex.staging.movers.registry import Movers
@@ -64,7 +63,7 @@ class Engine:
         weights = {
             f"{each.share}-{way}": each.priority for each in config.sharepriority for way in ("download", "upload")
         }
-        self._shop = TransferContext(
+        self._context = TransferContext(
             clock=clock,
             movers=Movers(means, grants=Grants(config.fsspec, config.fsspec_options)),
             delivery=FairQueue(
@@ -81,13 +80,10 @@ class Engine:
             most_tries=config.maxtransfertries,
             links=config.linkurl,
             counters=Counters(),
-            watch=self._watch,
-            unwatch=self._unwatch,
+            speed=config.speedcontrol,
         )
         self._stages: dict[JobId, Stage] = {}
         self._held: dict[JobId, tuple[_Version, float, Staged]] = {}
-        self._meters: dict[Meter, None] = {}
-        self._monitor: asyncio.Task[None] | None = None
 
     @classmethod
     def from_config(cls, config: Configuration, clock: Clock, note: Note = lambda _job, _text: None) -> Self:
@@ -123,7 +119,7 @@ class Engine:
         while (other := self._stages.get(staging.job)) is not None:
             await other.ended_at.wait()
         stage = Stage(
-            self._shop,
+            self._context,
             staging,
             out=out,
             share=f"{self._share(staging)}-{'upload' if out else 'download'}",
@@ -172,8 +168,8 @@ class Engine:
     async def release(self, job: JobId) -> None:
         """Links of the job into the cache go; its directory of part files goes with the session."""
         self._held.pop(job, None)
-        if self._shop.cache is not None:
-            await self._shop.cache.release(job)
+        if self._context.cache is not None:
+            await self._context.cache.release(job)
 
     async def run(self) -> None:
         """Publish the list of transfers; connections are closed at the end."""
@@ -199,12 +195,10 @@ class Engine:
 
     async def close(self) -> None:
         """Close connections; for when ``run`` was not called."""
-        if self._monitor is not None:
-            self._monitor.cancel()
-        await self._shop.movers.close()
+        await self._context.movers.close()
 
     def figures(self) -> Mapping[str, int]:
-        counters, delivery, processor = self._shop.counters, self._shop.delivery, self._shop.processor
+        counters, delivery, processor = self._context.counters, self._context.delivery, self._context.processor
         return {
             "staging_jobs": len(self._stages),
             "transfers_waiting": delivery.waiting + processor.waiting,
@@ -237,33 +231,6 @@ class Engine:
             return len(patterns)
 
         return sorted(urls, key=rank)
-
-    # --- speed and progress -------------------------------------------------------------------------------------
-
-    def _watch(self, meter: Meter) -> None:
-        self._meters[meter] = None
-        if self._monitor is None or self._monitor.done():
-            self._monitor = asyncio.get_running_loop().create_task(self._look(), name="transfer speed")
-
-    def _unwatch(self, meter: Meter) -> None:
-        self._meters.pop(meter, None)
-
-    async def _look(self) -> None:
-        """Once a second while anything moves; an idle engine does nothing."""
-        while self._meters:
-            await self._clock.sleep(_LOOK_S)
-            now = self._clock.monotonic()
-            for meter in list(self._meters):
-                meter.look(now, self._config.speedcontrol)
-            for stage in list(self._stages.values()):
-                if (told := stage.tell(now)) is not None:
-                    await self._tell(stage, told)
-
-    async def _tell(self, stage: Stage, told: progress.Progress) -> None:
-        try:
-            await in_thread(progress.write, stage.staging.workdir, told)
-        except (OSError, CorruptFile) as exc:
-            log.info("progress can't be written: %s", exc, extra={"event": "stage.progress", "job": stage.staging.job})
 
 
 def _version(staging: Staging) -> _Version:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from arex.clock import Clock
-from arex.config.values import CopyUrl
+from arex.config.values import CopyUrl, SpeedControl
 from arex.errors import StagingError
 from arex.model.files import FileEntry
 from arex.ports import Staging
@@ -76,8 +76,7 @@ class TransferContext:
     most_tries: int
     links: tuple[CopyUrl, ...]
     counters: Counters
-    watch: Callable[[Meter], None]
-    unwatch: Callable[[Meter], None]
+    speed: SpeedControl
 
 
 class TransferOwner(Protocol):
@@ -85,10 +84,18 @@ class TransferOwner(Protocol):
 
     staging: Staging
     journal: Journal
-    keeper: SessionWriter
+    writer: SessionWriter
 
     async def note(self, text: str) -> None:
         """A line for the job's log."""
+        ...
+
+    def watch(self, meter: Meter) -> None:
+        """Break an attempt off when it becomes too slow."""
+        ...
+
+    def unwatch(self, meter: Meter) -> None:
+        """The attempt is over."""
         ...
 
     def ended(self, transfer: Transfer) -> None:
@@ -104,8 +111,8 @@ class TransferOwner(Protocol):
 class Transfer(ABC):
     """What both directions have in common; ``move`` is the subclass's."""
 
-    shop: TransferContext
-    stage: TransferOwner
+    context: TransferContext
+    owner: TransferOwner
     entry: FileEntry
     replicas: tuple[Url, ...]
     ticket: Ticket
@@ -127,7 +134,7 @@ class Transfer(ABC):
     def start(self) -> None:
         """Queue up."""
         self.state = "TRANSFER"
-        self.shop.delivery.ask(self.ticket, lambda: self.stage.spawn(self))
+        self.context.delivery.ask(self.ticket, lambda: self.owner.spawn(self))
 
     async def run(self) -> None:
         """To the end; the outcome is in ``done``, ``failure`` or ``waits``."""
@@ -138,10 +145,10 @@ class Transfer(ABC):
             self.waits = str(exc)
         except StagingError as exc:
             self.failure = str(exc)
-            self.shop.counters.failures += 1
+            self.context.counters.failures += 1
         finally:
             self.leave()
-        self.stage.ended(self)
+        self.owner.ended(self)
 
     @abstractmethod
     async def move(self) -> None:
@@ -150,7 +157,7 @@ class Transfer(ABC):
     def leave(self) -> None:
         """Give back every place, and every wish for one."""
         self.state = "DONE"
-        self.shop.delivery.leave(self.ticket)
+        self.context.delivery.leave(self.ticket)
 
     # --- tries --------------------------------------------------------------------------------------------------
 
@@ -161,7 +168,7 @@ class Transfer(ABC):
         Raises:
             Failed, Held: it is over.
         """
-        tries = _Tries(list(self.replicas), self.shop.most_tries)
+        tries = _Tries(list(self.replicas), self.context.most_tries)
         while True:
             url = tries.candidates[0]
             if not ticket.running:
@@ -177,33 +184,33 @@ class Transfer(ABC):
                 await self._again(url, trouble, tries, pause)
 
     async def _again(self, url: Url, trouble: TransferError, tries: _Tries, pause: float) -> None:
-        self.shop.counters.retries += 1
+        self.context.counters.retries += 1
         if tries.candidates[0] != url:
             then = f"going on with {tries.candidates[0].shown}"
         else:
-            then = f"try {tries.made + 1} of {self.shop.most_tries} in {pause:.0f} s"
-        await self.stage.note(f"{url.shown}: {trouble}: {then}")
+            then = f"try {tries.made + 1} of {self.context.most_tries} in {pause:.0f} s"
+        await self.owner.note(f"{url.shown}: {trouble}: {then}")
         if pause:
-            await self.shop.clock.sleep(pause)
+            await self.context.clock.sleep(pause)
 
     async def _watched(self, url: Url, attempt: Callable[[Mover, RemoteFile], Awaitable[_T]]) -> _T:
         """One attempt, broken off when it is too slow."""
         try:
-            mover = await self.shop.movers.of(url.scheme)
+            mover = await self.context.movers.of(url.scheme)
         except StagingError as exc:
             raise TransferError(ErrorKind.PERMANENT, str(exc)) from exc
         place = RemoteFile(url, Path(self.entry.credential) if self.entry.credential else None)
         loop = asyncio.get_running_loop()
         scope = asyncio.timeout(None)
-        self.meter = Meter(self.entry.pfn, self.shop.clock.monotonic(), lambda: scope.reschedule(loop.time()))
-        self.shop.watch(self.meter)
+        self.meter = Meter(self.entry.pfn, self.context.clock.monotonic(), lambda: scope.reschedule(loop.time()))
+        self.owner.watch(self.meter)
         try:
             async with scope:
                 return await attempt(mover, place)
         except TimeoutError as exc:
             raise TransferError(ErrorKind.TEMPORARY, f"too slow: {self.meter.reason}") from exc
         finally:
-            self.shop.unwatch(self.meter)
+            self.owner.unwatch(self.meter)
             self.size = self.meter.skipped + self.meter.moved
             self.meter = None
 

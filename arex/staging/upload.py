@@ -26,36 +26,36 @@ class Upload(Transfer):
     async def move(self) -> None:
         fd = await self._open()
         try:
-            await self.tried(lambda mover, target: self._send(mover, target, fd), self.shop.delivery, self.ticket)
+            await self.tried(lambda mover, target: self._send(mover, target, fd), self.context.delivery, self.ticket)
         finally:
             await in_thread(os.close, fd)
-        self.shop.counters.uploads += 1
-        self.shop.counters.bytes_out += self.size
+        self.context.counters.uploads += 1
+        self.context.counters.bytes_out += self.size
 
     async def _open(self) -> int:
         try:
-            return await in_thread(confined_fs.open_file, self.stage.staging.session, self.entry.pfn)
+            return await in_thread(confined_fs.open_file, self.owner.staging.session, self.entry.pfn)
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
         except OSError as exc:
-            where = f"file:{self.stage.staging.session}{self.entry.pfn}"
+            where = f"file:{self.owner.staging.session}{self.entry.pfn}"
             raise Failed(f"Failed checking source replica {where}: {from_os(exc)}") from exc
 
     async def _send(self, mover: Mover, target: RemoteFile, fd: int) -> None:
         assert self.meter is not None
         self.state = "TRANSFERRING"
         known = (self.entry.pfn, journal.url_digest(str(target.url)))
-        overwrite = target.url.overwrite or known in self.stage.journal.sending
+        overwrite = target.url.overwrite or known in self.owner.journal.sending
         if not overwrite:
             await _look(mover, target)
-        if known not in self.stage.journal.sending:
+        if known not in self.owner.journal.sending:
             await self._write_down(journal.sending(self.entry.pfn, str(target.url)))
         await mover.send(target, SessionReader(fd, self.meter), overwrite=overwrite)
         await self._write_down(journal.sent(self.entry.pfn, str(target.url)))
 
     async def _write_down(self, fact: journal.Fact) -> None:
         try:
-            await in_thread(self.stage.journal.add, [fact], durable=False)
+            await in_thread(self.owner.journal.add, [fact], durable=False)
         except OSError as exc:
             raise from_os(exc) from exc
 

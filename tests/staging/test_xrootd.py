@@ -238,7 +238,7 @@ async def test_a_missing_package_is_named_with_its_cure(
 def library(site: Site) -> int:
     """The process that has the library."""
     (engine,) = site.engines
-    mover = engine._shop.movers._made["arex.staging.movers.xrootd:XrootdMover"]
+    mover = engine._context.movers._made["arex.staging.movers.xrootd:XrootdMover"]
     assert isinstance(mover, SubprocessMover)
     assert mover.pid is not None
     return mover.pid

@@ -1,5 +1,5 @@
 """
-Into and out of a session directory, where the payload may have put links: every step goes through ``beneath``.
+Into and out of a session directory, where the payload may have put links: every step goes through ``confined_fs``.
 
 Files of one job that come at about the same time are put in their places together: one visit of a thread, one write
 of the journal.
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from arex.aio import in_thread, settled
+from arex.aio import WakeUp, in_thread, settle, settled
+from arex.clock import Clock, Timer
 from arex.controldir import atomic, confined_fs
 from arex.errors import UnsafePath
 from arex.staging.disk import journal
@@ -46,75 +47,79 @@ class ReceivedFile:
 
 class SessionWriter:
     """
-    Puts the files of one job into its session directory.
+    Puts the files of one job into its session directory; ``run`` does the work, and is somebody's task.
 
     Small files gather for a moment, until ``left()`` says that no others are to come: a thread that makes files one by
     one beside a busy event loop slows both down.
     """
 
-    def __init__(self, session: Path, journal: Journal, left: Callable[[], int], *, durable: bool) -> None:
+    def __init__(
+        self, session: Path, journal: Journal, left: Callable[[], int], clock: Clock, *, durable: bool
+    ) -> None:
         self._session, self._journal, self._left, self._durable = session, journal, left, durable
-        self._arrivals: list[ReceivedFile] = []
+        self._clock = clock
+        self._files: list[ReceivedFile] = []
         self._gathered = 0
         self._in_hand = 0
-        self._work: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._in_haste = False
+        self._wake = WakeUp(clock)
+        self._timer: Timer | None = None
 
     @property
     def has_room(self) -> bool:
         """Whether more may gather: a slow disk must not fill the memory."""
         return self._gathered < _MOST_BYTES
 
-    async def put(self, arrival: ReceivedFile) -> None:
+    async def put(self, file: ReceivedFile) -> None:
         """
         Bring a file to its place, with others that came meanwhile.
 
         Raises:
             OSError, UnsafePath: it is not there.
         """
-        self._arrivals.append(arrival)
-        self._gathered += len(arrival.body or b"")
-        many = len(self._arrivals) >= _MOST_GATHERED or self._gathered >= _MOST_BYTES
-        if arrival.body is None or many or len(self._arrivals) + self._in_hand >= self._left():
+        self._files.append(file)
+        self._gathered += len(file.body or b"")
+        many = len(self._files) >= _MOST_GATHERED or self._gathered >= _MOST_BYTES
+        if file.body is None or many or len(self._files) + self._in_hand >= self._left():
             self.flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
-        await settled(arrival.placed)
+            self._timer = self._clock.call_later(_GATHER_S, self.flush)
+        await settled(file.placed)
 
     def flush(self) -> None:
         """Wait for no others."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._in_haste = self._work is not None
-        if self._work is None and self._arrivals:
-            self._work = asyncio.get_running_loop().create_task(self._run(), name="place files")
+        self._wake.set()
 
-    async def _run(self) -> None:
-        """One batch; what came meanwhile is the next, now if somebody waits for it."""
-        batch, self._arrivals, self._gathered = self._arrivals, [], 0
-        self._in_hand = len(batch)
+    async def run(self) -> None:
+        """Until cancelled; then nothing waits in ``put`` any more."""
+        batch: list[ReceivedFile] = []
         try:
-            outcomes = await asyncio.to_thread(self._place, batch)
+            while True:
+                await self._wake.wait()
+                batch, self._files, self._gathered = self._files, [], 0
+                self._in_hand = len(batch)
+                for file, outcome in zip(batch, await in_thread(self._outcomes, batch), strict=True):
+                    settle(file.placed, outcome)
+                self._in_hand = 0
         finally:
-            self._work, self._in_hand = None, 0
-        for arrival, outcome in zip(batch, outcomes, strict=True):
-            if outcome is None:
-                arrival.placed.set_result(None)
-            else:
-                arrival.placed.set_exception(outcome)
-        if self._in_haste:
-            self.flush()
-        elif self._arrivals and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
+            for file in (*batch, *self._files):
+                file.placed.cancel()  # no effect on those that are placed
+
+    def _outcomes(self, batch: list[ReceivedFile]) -> list[Exception | None]:
+        """What became of each; whatever goes wrong, nothing is left without an outcome."""
+        try:
+            return self._place(batch)
+        except Exception as exc:  # noqa: BLE001 - each transfer of the batch raises it
+            return [exc] * len(batch)
 
     def _place(self, batch: list[ReceivedFile]) -> list[Exception | None]:
         outcomes: list[Exception | None] = [None] * len(batch)
         facts: dict[int, journal.Fact] = {}
-        for number, arrival in enumerate(batch):
+        for number, file in enumerate(batch):
             try:
-                facts[number] = self._ready(arrival)
+                facts[number] = self._ready(file)
             except OSError as exc:
                 outcomes[number] = exc
         try:
@@ -128,8 +133,8 @@ class SessionWriter:
     def _rename(self, ready: Mapping[int, ReceivedFile], outcomes: list[Exception | None]) -> None:
         """To the final names, one directory after the other: each is looked up once."""
         directories: dict[str, list[int]] = {}
-        for number, arrival in ready.items():
-            directories.setdefault(arrival.pfn.rpartition("/")[0], []).append(number)
+        for number, file in ready.items():
+            directories.setdefault(file.pfn.rpartition("/")[0], []).append(number)
         for numbers in directories.values():
             try:
                 with confined_fs.parent_of(self._session, ready[numbers[0]].pfn, create=True) as (fd, _):
@@ -139,16 +144,16 @@ class SessionWriter:
                 for number in numbers:
                     outcomes[number] = exc
 
-    def _ready(self, arrival: ReceivedFile) -> journal.Fact:
+    def _ready(self, file: ReceivedFile) -> journal.Fact:
         """The part file is whole, with its final mode."""
-        mode = 0o700 if arrival.executable else 0o600
-        path = self._journal.part_of(arrival.pfn)
-        if arrival.body is None:
+        mode = 0o700 if file.executable else 0o600
+        path = self._journal.part_of(file.pfn)
+        if file.body is None:
             os.chmod(path, mode)  # noqa: PTH101 - thousands of files a second
             info = os.stat(path)  # noqa: PTH116 - the same
-            return journal.whole(arrival.pfn, arrival.url, info.st_size, info.st_mtime_ns, durable=arrival.durable)
-        _write(path, arrival.body, mode)
-        return journal.whole(arrival.pfn, arrival.url, len(arrival.body), None, durable=False)
+            return journal.whole(file.pfn, file.url, info.st_size, info.st_mtime_ns, durable=file.durable)
+        _write(path, file.body, mode)
+        return journal.whole(file.pfn, file.url, len(file.body), None, durable=False)
 
 
 def _renamed(part: str, pfn: str, directory: int) -> Exception | None:
