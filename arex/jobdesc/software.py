@@ -9,7 +9,7 @@ from typing import Final
 
 from arex.errors import JobRefused
 from arex.jobdesc.model import JobDescription, Software
-from arex.jobdesc.numbers import whole_number
+from arex.model.numbers import whole_number
 
 #: The version starts behind the first dash that a digit follows.
 _VERSION: Final = re.compile(r"-(?=[0-9])", re.ASCII)

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from arex.jobdesc.numbers import LONG, leading_number, whole_number, wrap
+from arex.model.numbers import LONG, leading_number, whole_number, wrap
 
 MINUTE: Final = 60
 #: Of a text that is a period, in characters; ARC reads any.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from arex.jobdesc.adl.node import Node
 from arex.jobdesc.model import Creation, InputFile, Location, OutputFile, Target
-from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
+from arex.model.url import SCHEMES, Url, fault, is_remote, local_path, parse_url, sort_options
 from arex.suggest import closest
 
 
@@ -61,8 +61,8 @@ def _named_source(node: Node, name: str) -> tuple[Location, ...]:
     if url.scheme == "file":
         return ()
     node.remark(f"The name of the file is a URL, and its source, too: {name[:80]}")
-    options = sort_options(url.options.items())
-    return (Location(url=url.plain(), options=options, locations=tuple(url.locations)),)
+    options = sort_options(url.arc_options.items())
+    return (Location(url=url.plain(), options=options, locations=url.locations),)
 
 
 def _url(node: Node) -> Url:
@@ -73,6 +73,8 @@ def _url(node: Node) -> Url:
         node.fail(f"Wrong URI specified: {exc}", "URI")
     if url.scheme not in SCHEMES and not node.full:
         node.remark(f"Nobody may know the scheme {url.scheme[:80]!r}", closest(url.scheme, SCHEMES))
+    if not node.full and (wrong := fault(url)):
+        node.remark(f"The URL {text[:80]!r} {wrong}: its transfer will fail")
     return url
 
 
@@ -82,12 +84,12 @@ def _source(node: Node) -> Location:
     if url.scheme == "file":
         path = local_path(node.text("URI"))
         return Location(url=f"file:{path}" if is_remote(path) else path)
-    url.options.update((name, value) for name, value in node.options() if name and value)
+    more = [(name, value) for name, value in node.options() if name and value]
     return Location(
         url=url.plain(),
-        options=sort_options(url.options.items()),
+        options=sort_options((*url.arc_options.items(), *more)),
         delegationid=node.text("DelegationID"),
-        locations=tuple(url.locations),
+        locations=url.locations,
     )
 
 
@@ -102,16 +104,16 @@ def _target(node: Node) -> Target:
         *("UseIfSuccess", "UseIfFailure", "UseIfCancel"),
     )
     url = _url(node)
-    locations = list(url.locations)
+    locations, options = list(url.locations), url.arc_options
     for name, value in node.options():
         if name == "location":
             locations.append(_location(node, value))
         elif name and value:
-            url.options[name] = value
-    url.options.pop("mandatory", None)
+            options[name] = value
+    options.pop("mandatory", None)
     return Target(
         url=url.plain(),
-        options=sort_options(url.options.items()),
+        options=sort_options(options.items()),
         locations=tuple(locations),
         delegationid=node.text("DelegationID"),
         mandatory=node.flag("Mandatory"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 from arex.errors import JobDescriptionError
 from arex.jobdesc.adl.writer import ADL, NORDUGRID
 from arex.jobdesc.model import Remark
-from arex.jobdesc.numbers import leading_number, whole_number
+from arex.model.numbers import leading_number, whole_number
 from arex.suggest import closest
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from arex.jobdesc.model import (
     Resources,
     Software,
 )
-from arex.jobdesc.numbers import LONG, whole_number, wrap
 from arex.jobdesc.times import parse_time, read_period
-from arex.jobdesc.urls import full_url
+from arex.model.numbers import LONG, whole_number, wrap
+from arex.model.url import full_url
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

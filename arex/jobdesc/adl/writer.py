@@ -21,7 +21,7 @@ from arex.jobdesc.model import (
     Target,
 )
 from arex.jobdesc.times import format_mds, format_period
-from arex.jobdesc.urls import is_remote
+from arex.model.url import is_remote
 from arex.xmltext import ILLEGAL
 
 MB: Final = 1048576

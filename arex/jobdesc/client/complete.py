@@ -9,7 +9,7 @@ from pathlib import Path
 
 from arex.errors import JobDescriptionError
 from arex.jobdesc.model import InputFile, JobDescription, Location, OutputFile
-from arex.jobdesc.urls import is_remote, local_path
+from arex.model.url import is_remote, local_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from enum import StrEnum
 from typing import Final
 
 from arex.jobdesc.adl.writer import MB
+from arex.jobdesc.locations import join_url
 from arex.jobdesc.model import Creation, InputFile, JobDescription, OutputFile, Target
-from arex.jobdesc.urls import Options, is_remote, join_url, split_url
 from arex.model.files import FileEntry
 from arex.model.local import JobLocal
+from arex.model.url import Options, is_remote, split_url
 
 #: From a delegation id (empty: none is named) to the path of its credential file (empty: none).
 Credential = Callable[[str], str]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arex.jobdesc.control.filelists import is_fetched, pfn
+from arex.jobdesc.locations import join_url
 from arex.jobdesc.model import JobDescription
-from arex.jobdesc.urls import join_url
 
 
 def changeable(job: JobDescription) -> frozenset[str]:

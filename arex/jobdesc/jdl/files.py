@@ -9,7 +9,7 @@ from typing import Final
 from arex.jobdesc.jdl.classads import AdAttribute
 from arex.jobdesc.jdl.job import Reading
 from arex.jobdesc.model import InputFile, Location, OutputFile, Target
-from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
+from arex.model.url import SCHEMES, Url, fault, is_remote, local_path, parse_url, sort_options
 from arex.suggest import closest
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
@@ -43,7 +43,7 @@ def _input(job: Reading, a: AdAttribute, text: str, base: str) -> InputFile:
     if _REMOTE.match(text) is None and not text.startswith("/"):
         where = base + text
     local = _REMOTE.match(where) is None or where.lower().startswith("file:")
-    path = local_path(where) if local else _url(job, a, where).path
+    path = local_path(where) if local else _url(job, a, where).path.partition("?")[0]
     name = path.rpartition("/")[2]
     if not name:
         job.fail(f"InputSandbox: {text[:80]!r} does not name a file", a)
@@ -55,7 +55,7 @@ def _input(job: Reading, a: AdAttribute, text: str, base: str) -> InputFile:
 
 
 def _location(url: Url) -> Location:
-    return Location(url=url.plain(), options=sort_options(url.options.items()), locations=tuple(url.locations))
+    return Location(url=url.plain(), options=sort_options(url.arc_options.items()), locations=url.locations)
 
 
 def _url(job: Reading, a: AdAttribute, text: str) -> Url:
@@ -65,6 +65,8 @@ def _url(job: Reading, a: AdAttribute, text: str) -> Url:
         job.fail(f"{a.name}: {exc}", a)
     if url.scheme not in SCHEMES:
         job.remark(f"Nobody may know the scheme '{url.scheme[:80]}'", a, closest(url.scheme, SCHEMES))
+    if wrong := fault(url):
+        job.remark(f"The URL '{text[:80]}' {wrong}: its transfer will fail", a)
     return url
 
 
@@ -107,7 +109,7 @@ def _output(job: Reading, a: AdAttribute, name: str, target: str) -> OutputFile:
     if _REMOTE.match(target) is None:
         job.fail(f"{source.name}: {target[:80]!r} is not a URL", source)
     url = _url(job, source, target)
-    if url.scheme == "file" or url.host == "localhost":
+    if url.scheme == "file" or url.hostname == "localhost":
         return OutputFile(name=name)
     found = _location(url)
     return OutputFile(name=name, targets=(Target(url=found.url, options=found.options, locations=found.locations),))

@@ -10,8 +10,8 @@ from arex.errors import JobDescriptionError
 from arex.jobdesc import shellwords
 from arex.jobdesc.jdl import requirements
 from arex.jobdesc.jdl.files import STAYS
+from arex.jobdesc.locations import join_url
 from arex.jobdesc.model import InputFile, JobDescription, OutputFile, Program
-from arex.jobdesc.urls import join_url
 
 _SPECIAL: Final = re.compile(r'[\\"\n\t\r]')
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, NoReturn
 
 from arex.jobdesc.model import DescriptionDialect
-from arex.jobdesc.numbers import LONG, leading_number, whole_number, wrap
 from arex.jobdesc.times import MINUTE, UNIT_WORDS, read_period
 from arex.jobdesc.xrsl.grammar import Group, Plain, RslDocument, Text
+from arex.model.numbers import LONG, leading_number, whole_number, wrap
 from arex.suggest import closest
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from arex.jobdesc.model import DescriptionDialect, InputFile, Location, OutputFile, Target
-from arex.jobdesc.numbers import LONG, whole_number
-from arex.jobdesc.urls import SCHEMES, Url, is_remote, local_path, parse_url, sort_options
 from arex.jobdesc.xrsl.attribute import Attribute
+from arex.model.numbers import LONG, whole_number
+from arex.model.url import SCHEMES, Url, fault, is_remote, local_path, parse_url, sort_options
 from arex.suggest import closest
 
 _Place = TypeVar("_Place", bound=Location)
@@ -28,7 +28,7 @@ def read_input(a: Attribute, at: int, row: Sequence[str]) -> InputFile:
     url = _url(a, at, where or name, where, name)
     location = Location() if url is None else _location(a, at, name, url, options if where else ())
     if url is not None and url.scheme != "file":
-        return InputFile(name=name, sources=(replace(location, url=url.plain(), options=_sorted(url)),))
+        return InputFile(name=name, sources=(replace(location, url=url.plain()),))
     if a.dialect is DescriptionDialect.GRIDMANAGER:
         # a file of the service's own host has to be named as a URL
         named = url is not None and where.lower().startswith("file:")
@@ -62,7 +62,7 @@ def read_output(a: Attribute, at: int, row: Sequence[str]) -> OutputFile:
     if url is None or url.scheme == "file":
         return OutputFile(name=name)
     found = _location(a, at, name, url, options)
-    target = Target(url=url.plain(), options=_sorted(url), delegationid=found.delegationid, locations=found.locations)
+    target = Target(url=url.plain(), options=found.options, delegationid=found.delegationid, locations=found.locations)
     return OutputFile(name=name, targets=(target,))
 
 
@@ -78,24 +78,29 @@ def _url(a: Attribute, at: int, text: str, where: str, name: str) -> Url | None:
         a.source.fail(f"Invalid URL '{where[:80]}' for '{name[:80]}': {exc}", at, hint if hint != scheme else "")
     if url is not None and url.scheme not in SCHEMES and where and not a.source.full:
         a.source.remark(f"Nobody may know the scheme '{url.scheme[:80]}'", at, closest(url.scheme, SCHEMES))
+    if url is not None and where and not a.source.full and (wrong := fault(url)):
+        a.source.remark(f"The URL '{where[:80]}' {wrong}: its transfer will fail", at)
     return url
 
 
 def _location(a: Attribute, at: int, name: str, url: Url, options: Sequence[str]) -> Location:
-    """Options count for the URL before them; those of ``url`` are put there."""
-    delegationid, locations, current = "", list[Url](), url
+    """Options count for the URL before them."""
+    delegationid, urls, given = "", [url], [url.arc_options]
     for option in options:
         word, mark, value = option.partition("=")
         if not mark:
             a.source.fail(f"Invalid URL option syntax in option '{option[:80]}' for file '{name[:80]}'", at)
         if word == "location":
-            current = _other(a, at, name, value)
-            locations.append(current)
+            urls.append(_other(a, at, name, value))
+            given.append(urls[-1].arc_options)
         elif word == "delegationid":
             delegationid = value
         elif word and value:
-            current.options[word] = value
-    return Location(delegationid=delegationid, locations=(*url.locations, *(one.full() for one in locations)))
+            given[-1][word] = value
+    others = (other.full(more) for other, more in zip(urls[1:], given[1:], strict=True))
+    return Location(
+        options=sort_options(given[0].items()), delegationid=delegationid, locations=(*url.locations, *others)
+    )
 
 
 def _other(a: Attribute, at: int, name: str, text: str) -> Url:
@@ -103,10 +108,6 @@ def _other(a: Attribute, at: int, name: str, text: str) -> Url:
         return parse_url(text)
     except ValueError as exc:
         a.source.fail(f"Invalid URL '{text[:80]}' in file '{name[:80]}': {exc}", at)
-
-
-def _sorted(url: Url) -> tuple[tuple[str, str], ...]:
-    return sort_options(url.options.items())
 
 
 def with_option(location: _Place, name: str, value: str) -> _Place:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from arex.jobdesc.model import DescriptionDialect
-from arex.jobdesc.numbers import whole_number, wrap
 from arex.jobdesc.xrsl.draft import Draft
 from arex.jobdesc.xrsl.files import with_option
+from arex.model.numbers import whole_number, wrap
 
 
 def finish(draft: Draft) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Final
 
 from arex.jobdesc.model import DescriptionDialect, JobDescription, RemoteLogging
-from arex.jobdesc.numbers import wrap
 from arex.jobdesc.software import software
 from arex.jobdesc.times import parse_time
-from arex.jobdesc.urls import full_url
 from arex.jobdesc.xrsl.attribute import Attribute
 from arex.jobdesc.xrsl.draft import Draft
 from arex.jobdesc.xrsl.files import read_input, read_output
 from arex.jobdesc.xrsl.finish import finish
 from arex.jobdesc.xrsl.grammar import Branch, Group, Relation, RslDocument, Text, Variables, requests
+from arex.model.numbers import wrap
+from arex.model.url import full_url
 from arex.suggest import closest
 
 #: Alternatives of one job.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from arex.jobdesc.locations import join_url
 from arex.jobdesc.model import InputFile, JobDescription, Location, Resources, Software
 from arex.jobdesc.times import format_mds, format_period
-from arex.jobdesc.urls import join_url
 
 _Pieces = Iterator[str]
 _YES_NO: Final = {True: "yes", False: "no"}

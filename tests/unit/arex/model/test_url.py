@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from arex.jobdesc.locations import join_url
 from arex.jobdesc.model import Location
-from arex.jobdesc.urls import is_remote, join_url, local_path, split_url
+from arex.model.url import is_remote, local_path, split_url
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arex.jobdesc.numbers import leading_number, whole_number, wrap
+from arex.model.numbers import leading_number, whole_number, wrap
 
 
 @pytest.mark.parametrize(
