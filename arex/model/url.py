@@ -81,6 +81,23 @@ class Url:
         return f"{self.scheme}:{self.path}" if self.scheme == "file" else f"{self.scheme}://{self.authority}{self.path}"
 
     @property
+    def host(self) -> str:
+        """Hosts and ports in lower case: what limits and connections go by."""
+        return self.authority.rpartition("@")[2].lower()
+
+    @property
+    def shown(self) -> str:
+        """For people and logs: without a password, a signature or a token."""
+        path, query, _ = self.path.partition("?")
+        return str(Url(self.scheme, self.authority.rpartition("@")[2], path)) + ("?..." if query else "")
+
+    def option(self, name: str) -> str:
+        """The value of an option or of metadata; of several with one name the last counts. Empty: there is none."""
+        if not self.options and not self.metadata:  # as thousands have none
+            return ""
+        return next((value for key, value in reversed((*self.options, *self.metadata)) if key == name), "")
+
+    @property
     def hostname(self) -> str:
         """As ARC reads it: the first host, in lower case, without its port."""
         return self.read.name

@@ -19,6 +19,7 @@ from arex.controldir.progress import Progress, UnderWay
 from arex.errors import CorruptFile, StagingError, UnsafePath
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
+from arex.model.url import Url
 from arex.ports import Staged, Staging
 from arex.staging.disk import journal, session
 from arex.staging.disk.journal import Journal
@@ -28,7 +29,7 @@ from arex.staging.meter import Meter
 from arex.staging.scheduler import Ticket
 from arex.staging.transfer import Transfer, TransferContext
 from arex.staging.upload import Upload
-from arex.staging.url import Url, parse, parse_one
+from arex.staging.url import local_path, parse, parse_one, size_of
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class Stage:
             if not self._context.movers.speaks(url.scheme):
                 raise StagingError(f"{url.shown}: no transfer method for {url.scheme}: here")
             if url.scheme == "file":
-                named(url, entry).local()
+                local_path(named(url, entry))
         if self.out:
             return tuple(named(url, entry) for url in urls[:1])
         return tuple(each for url in self._order(urls) for each in (*self._copies_of(url), url))
@@ -315,7 +316,7 @@ class Stage:
 def _size(transfer: Transfer) -> int | None:
     if transfer.meter is not None and transfer.meter.size is not None:
         return transfer.meter.size
-    return transfer.replicas[0].size
+    return size_of(transfer.replicas[0])
 
 
 def named(url: Url, entry: FileEntry) -> Url:

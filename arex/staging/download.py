@@ -12,6 +12,7 @@ from typing import Final
 
 from arex.aio import in_thread
 from arex.errors import CacheUnavailable, UnsafePath
+from arex.model.url import Url
 from arex.staging.disk import journal, session
 from arex.staging.disk.cache import Cached, CacheRecord
 from arex.staging.disk.partfile import ExpectedContent, Part
@@ -19,7 +20,7 @@ from arex.staging.disk.session import ReceivedFile
 from arex.staging.movers.base import ErrorKind, FileInfo, Mover, RemoteFile, Resume, TransferError, from_os
 from arex.staging.scheduler import Ticket
 from arex.staging.transfer import Failed, Transfer
-from arex.staging.url import CacheUse, Url, canonical
+from arex.staging.url import CacheUse, algorithm_for, cache_use, canonical, checksum_of, is_executable, size_of
 
 #: A copy that was found to agree with its source is not questioned again for so long by one who has access.
 _AGREED: Final = timedelta(minutes=5)
@@ -36,9 +37,9 @@ class Download(Transfer):
     @property
     def _cacheable(self) -> bool:
         url = self.replicas[0]
-        if self.context.cache is None or url.scheme == "file" or url.cache is CacheUse.NO:
+        if self.context.cache is None or url.scheme == "file" or cache_use(url) is CacheUse.NO:
             return False
-        return url.cache is not CacheUse.DEFAULT or not url.executable
+        return cache_use(url) is not CacheUse.DEFAULT or not is_executable(url)
 
     def start(self) -> None:
         if not self._cacheable and not self._link_target():
@@ -92,7 +93,7 @@ class Download(Transfer):
             await in_thread(self.owner.journal.add, [fact], durable=False)
 
         part = await self._fetch(mover, source, self.owner.journal.part_of(self.entry.pfn), facts, begins)
-        arrival = ReceivedFile(self.entry.pfn, url, part.body, self.replicas[0].executable, self.context.durable)
+        arrival = ReceivedFile(self.entry.pfn, url, part.body, is_executable(self.replicas[0]), self.context.durable)
         if part.body is not None:
             arrival.durable = False
         if part.body is not None and self.owner.writer.has_room:
@@ -112,7 +113,7 @@ class Download(Transfer):
         assert self.meter is not None
         part = Part(
             path=path,
-            wanted=ExpectedContent(size=url.size, checksum=url.checksum, algorithm=url.algorithm),
+            wanted=ExpectedContent(size=size_of(url), checksum=checksum_of(url), algorithm=algorithm_for(url)),
             meter=self.meter,
             begun=begins,
             in_memory=in_memory,
@@ -140,8 +141,8 @@ class Download(Transfer):
                     self.owner.staging.job,
                     self.owner.staging.session,
                     self.entry.pfn,
-                    copy=self.replicas[0].cache is CacheUse.COPY or self.entry.pfn in self.owner.staging.copied,
-                    executable=self.replicas[0].executable,
+                    copy=cache_use(self.replicas[0]) is CacheUse.COPY or self.entry.pfn in self.owner.staging.copied,
+                    executable=is_executable(self.replicas[0]),
                 )
         except (CacheUnavailable, OSError) as exc:
             await self.owner.note(f"{self.replicas[0].shown}: the cache can't be used: {exc}")
@@ -182,7 +183,7 @@ class Download(Transfer):
         self.context.counters.bytes_in += self.size
 
     async def _agrees(self, cached: Cached, owner: str) -> bool:
-        use = self.replicas[0].cache
+        use = cache_use(self.replicas[0])
         record, allowed = await in_thread(lambda: (cached.record(), cached.allowed(owner)))
         if record is None or use is CacheUse.RENEW:
             return False
@@ -205,7 +206,7 @@ class Download(Transfer):
             return None
         url = str(self.replicas[0])
         rule = next((each for each in self.context.links if url.startswith(each.url)), None)
-        if rule is None or self.entry.pfn in self.owner.staging.copied or self.replicas[0].executable:
+        if rule is None or self.entry.pfn in self.owner.staging.copied or is_executable(self.replicas[0]):
             return None
         rest = url.removeprefix(rule.url)
         if ".." in rest.split("/"):

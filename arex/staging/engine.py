@@ -22,6 +22,7 @@ from arex.config.staging import DataStagingBlock
 from arex.controldir import atomic
 from arex.errors import CorruptFile
 from arex.model.ids import JobId
+from arex.model.url import Url
 from arex.ports import Staged, Stager, Staging
 from arex.staging import statefile
 from arex.staging.batch import Note, Stage
@@ -31,7 +32,6 @@ from arex.staging.movers.fsspec.allowed import Grants
 from arex.staging.movers.registry import Movers
 from arex.staging.scheduler import FairQueue, KeyedQueue
 from arex.staging.transfer import Counters, TransferContext
-from arex.staging.url import Url
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from arex.clock import Clock
 from arex.config.values import CopyUrl, SpeedControl
 from arex.errors import StagingError
 from arex.model.files import FileEntry
+from arex.model.url import Url
 from arex.ports import Staging
 from arex.staging.disk.cache import Cache
 from arex.staging.disk.journal import Journal
@@ -27,7 +28,6 @@ from arex.staging.meter import Meter
 from arex.staging.movers.base import ErrorKind, Mover, RemoteFile, TransferError
 from arex.staging.movers.registry import Movers
 from arex.staging.scheduler import FairQueue, KeyedQueue, Ticket
-from arex.staging.url import Url
 
 _T = TypeVar("_T")
 

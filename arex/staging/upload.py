@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from arex.aio import in_thread
 from arex.controldir import confined_fs
 from arex.errors import UnsafePath
+from arex.model.url import Url
 from arex.staging.disk import journal
 from arex.staging.disk.session import SessionReader
 from arex.staging.movers.base import ErrorKind, Mover, RemoteFile, TransferError, from_os
 from arex.staging.transfer import Failed, Transfer
-from arex.staging.url import Url
+from arex.staging.url import may_overwrite
 
 
 class _Exists(TransferError):
@@ -45,7 +46,7 @@ class Upload(Transfer):
         assert self.meter is not None
         self.state = "TRANSFERRING"
         known = (self.entry.pfn, journal.url_digest(str(target.url)))
-        overwrite = target.url.overwrite or known in self.owner.journal.sending
+        overwrite = may_overwrite(target.url) or known in self.owner.journal.sending
         if not overwrite:
             await _look(mover, target)
         if known not in self.owner.journal.sending:

@@ -1,5 +1,5 @@
 """
-A remote file's name, read once: ``scheme://host:port;option=value/path``, replicas separated by ``|``.
+What the URL of a file says to a transfer: ``scheme://host:port;option=value/path``, replicas separated by ``|``.
 
 Names of URL options are ARC's: ``cache``, ``exec``, ``overwrite``, ``checksum``, ``readonly`` and others that mean
 something to one protocol only. ``checksum=adler32`` names an algorithm, ``checksum=adler32:12345678`` the value as
@@ -9,28 +9,21 @@ metadata. Source: ARC user documentation, "Data transfer URLs"; CONTROLDIR files
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from arex.errors import StagingError
+from arex.model.url import Options, Url, fault, parse_url
 from arex.staging.checksum import Checksum, algorithm_of, checksum
 
-Options = tuple[tuple[str, str], ...]
-
-_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(/)?")
 #: A ``|`` is between replicas only if a URL follows.
 _BETWEEN: Final = re.compile(r"\|(?=[A-Za-z][A-Za-z0-9+.-]*:/)")
 _METADATA: Final = re.compile(r":(checksumtype|checksumvalue|size|guid)=([^:/]*)\Z")
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
-#: Some schemes have several hosts in one URL, with commas between them.
-_MACHINE: Final = re.compile(r"(?:(?P<name>[^\[\]:,]+)|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?")
-_LAST_PORT: Final = 65535
 _DEFAULT_PORTS: Final = {
     "http": "80", "dav": "80", "https": "443", "davs": "443",
     "s3": "80", "s3+https": "443", "sftp": "22", "ftp": "21", "root": "1094", "xroot": "1094",
@@ -49,79 +42,51 @@ class CacheUse(StrEnum):
     INVARIANT = "invariant"  #: the server is never asked
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
-    """One replica."""
+def cache_use(url: Url) -> CacheUse:
+    value = url.option("cache")
+    return CacheUse(value) if value in set(CacheUse) else CacheUse.DEFAULT
 
-    scheme: str  #: lower case
-    authority: str  #: with user and port, without options
-    path: str  #: with the query, as written
-    options: Options = ()
 
-    def __str__(self) -> str:
-        """Without options: what a server is asked for, and what the cache goes by."""
-        return f"{self.scheme}:{self.path}" if self.scheme == "file" else f"{self.scheme}://{self.authority}{self.path}"
+def is_executable(url: Url) -> bool:
+    return url.option("exec") == "yes"
 
-    @property
-    def host(self) -> str:
-        """Name and port, lower case: what limits and connections go by."""
-        return self.authority.rpartition("@")[2].lower()
 
-    @property
-    def shown(self) -> str:
-        """For people and logs: without a password, a signature or a token."""
-        path, query, _ = self.path.partition("?")
-        return str(Url(self.scheme, self.authority.rpartition("@")[2], path)) + ("?..." if query else "")
+def may_overwrite(url: Url) -> bool:
+    return url.option("overwrite") == "yes"
 
-    def option(self, name: str) -> str:
-        if not self.options:  # as thousands have none
-            return ""
-        return next((value for key, value in reversed(self.options) if key == name), "")
 
-    @property
-    def executable(self) -> bool:
-        return self.option("exec") == "yes"
+def size_of(url: Url) -> int | None:
+    """The size that the content must have."""
+    value = url.option("size")
+    return int(value) if value.isascii() and value.isdigit() else None
 
-    @property
-    def overwrite(self) -> bool:
-        return self.option("overwrite") == "yes"
 
-    @property
-    def cache(self) -> CacheUse:
-        value = self.option("cache")
-        return CacheUse(value) if value in set(CacheUse) else CacheUse.DEFAULT
+def checksum_of(url: Url) -> Checksum | None:
+    """The checksum that the content must have."""
+    name, colon, value = url.option("checksum").partition(":")
+    if not colon:
+        name, value = url.option("checksumtype") or name, url.option("checksumvalue")
+    return checksum(name, value) if value else None
 
-    @property
-    def size(self) -> int | None:
-        value = self.option("size")
-        return int(value) if value.isascii() and value.isdigit() else None
 
-    @property
-    def checksum(self) -> Checksum | None:
-        """The value that the content must have."""
-        name, colon, value = self.option("checksum").partition(":")
-        if not colon:
-            name, value = self.option("checksumtype") or name, self.option("checksumvalue")
-        return checksum(name, value) if value else None
+def algorithm_for(url: Url) -> str | None:
+    """The algorithm that servers are asked for; None: any."""
+    return algorithm_of(url.option("checksum").partition(":")[0] or url.option("checksumtype"))
 
-    @property
-    def algorithm(self) -> str | None:
-        """The algorithm that servers are asked for; None: any."""
-        return algorithm_of(self.option("checksum").partition(":")[0] or self.option("checksumtype"))
 
-    def local(self) -> Path:
-        """
-        The path that a ``file:`` URL names.
+def local_path(url: Url) -> Path:
+    """
+    The path that a ``file:`` URL names.
 
-        Raises:
-            StagingError: of another host, or not absolute.
-        """
-        if self.host not in {"", "localhost"}:
-            raise StagingError(f"{self.shown}: a file of another host")
-        path = Path(unquote(self.path, errors="surrogateescape"))
-        if not path.is_absolute() or ".." in path.parts or "\0" in str(path) or not path.name:
-            raise StagingError(f"{self.shown}: not an absolute path")
-        return path
+    Raises:
+        StagingError: of another host, or not absolute.
+    """
+    if url.host not in {"", "localhost"}:
+        raise StagingError(f"{url.shown}: a file of another host")
+    path = Path(unquote(url.path, errors="surrogateescape"))
+    if not path.is_absolute() or ".." in path.parts or "\0" in str(path) or not path.name:
+        raise StagingError(f"{url.shown}: not an absolute path")
+    return path
 
 
 def parse(text: str) -> tuple[Url, ...]:
@@ -132,57 +97,36 @@ def parse(text: str) -> tuple[Url, ...]:
         StagingError: not a URL.
     """
     first, *others = (parse_one(part) for part in _BETWEEN.split(text))
-    if others:
-        others = [Url(url.scheme, url.authority, url.path, (*first.options, *url.options)) for url in others]
-    return (first, *others)
+    shared = (*first.options, *first.metadata)
+    return (first, *(replace(url, options=(*shared, *url.options)) for url in others))
 
 
 def parse_one(text: str) -> Url:
     """
-    One URL.
+    One URL, with a path, and with the size in its metadata.
 
     Raises:
-        StagingError: not one, or with characters that no URL has.
+        StagingError: not one, or one that no transfer could use.
     """
-    match = _URL.fullmatch(text)
+    match = _SCHEME.match(text)
     if match is None:
         raise StagingError(f"not a URL: {text[:80]!r}")
-    scheme, rest = match[1].lower(), match[2]
-    if scheme != "file" and _UNPRINTABLE.search(rest):
-        raise StagingError(f"not a URL: {text.partition('?')[0][:200]!r} has a blank or a control character")
-    if not rest.startswith("//"):
-        if scheme != "file":
-            raise StagingError(f"not a URL: {text.partition('?')[0][:200]!r} has no host")
-        path, metadata = _metadata(rest)
-        return Url(scheme, "", path, metadata)
-    slash = rest.find("/", 2)
-    host, path = (rest[2:], "/") if slash < 0 else (rest[2:slash], rest[slash:])
-    authority, *options = host.split(";")
-    path, metadata = _metadata(path)
-    machine = authority.rpartition("@")[2]
-    if scheme != "file" and not machine.partition(":")[0]:
-        raise StagingError(f"not a URL: {text.partition('?')[0][:200]!r} has no host")
-    if scheme != "file" and not all(map(_can_be, machine.split(","))):
-        raise StagingError(f"not a URL: {text.partition('?')[0][:200]!r} has a host or port that can't be")
-    pairs = (option.partition("=") for option in options if option)
-    return Url(scheme, authority, path, (*((name, value) for name, _, value in pairs), *metadata))
-
-
-@functools.lru_cache(maxsize=1024)
-def _can_be(machine: str) -> bool:
-    """Whether somebody could be asked for the address: not every library takes the rest for an error."""
-    match = _MACHINE.fullmatch(machine)
-    if match is None or int(match["port"] or 0) > _LAST_PORT:
-        return False
+    named = f"not a URL: {text.partition('?')[0][:200]!r}"
+    if match[1].lower() == "file" and not match[2]:
+        return Url("file", path=text[match.end() :])  # relative to nothing that a service has
     try:
-        (match["name"] or "a").encode("idna")
-        ipaddress.IPv6Address(match["address"] or "::")
-    except ValueError:
-        return False
-    return True
+        url = parse_url(text)
+    except ValueError as exc:
+        what = "a host or port that can't be" if "]" in str(exc) else "no host"
+        raise StagingError(f"{named} has {what}") from exc
+    if wrong := fault(url):
+        raise StagingError(f"{named} {wrong}")
+    path, more = _metadata(url.path or "/")
+    return replace(url, path=path, metadata=(*more, *url.metadata))
 
 
 def _metadata(path: str) -> tuple[str, Options]:
+    """ARC's metadata, and ``size``, which ARC's own URLs have among their options only."""
     found: list[tuple[str, str]] = []
     while match := _METADATA.search(path):
         found.insert(0, (match[1], match[2]))

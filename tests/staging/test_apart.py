@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from arex.model.url import Url
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, TransferError
 from arex.staging.movers.isolated import process
 from arex.staging.movers.isolated.mover import SubprocessMover
 from arex.staging.movers.isolated.wire import WINDOW
-from arex.staging.url import Url
 from tests.environments import ROOT
 from tests.staging.conftest import HastyClock
 from tests.staging.movers_apart import FACTS, PIECE, junk
@@ -313,7 +313,7 @@ async def test_it_ends_when_the_service_does(busy: bool) -> None:
 import asyncio, sys, pathlib
 from arex.staging.movers.isolated.mover import SubprocessMover
 from arex.staging.movers.base import MoverSettings, RemoteFile
-from arex.staging.url import Url
+from arex.model.url import Url
 async def main():
     mover = SubprocessMover({ODD!r}, "x", MoverSettings(cert_dir=pathlib.Path("/")))
     await mover.stat(RemoteFile(Url("odd", "host", "/facts")))

@@ -28,8 +28,8 @@ from typing import Final, Protocol
 
 from arex.clock import Clock, SystemClock
 from arex.errors import StagingError
+from arex.model.url import Url
 from arex.staging.checksum import Checksum
-from arex.staging.url import Url
 
 
 class ErrorKind(StrEnum):

@@ -26,6 +26,7 @@ from arex.staging.movers.base import (
     must_fit,
     start_of,
 )
+from arex.staging.url import local_path
 
 _CHUNK: Final = 4 * 1024 * 1024
 
@@ -75,7 +76,7 @@ class FileMover:
 
 def _path(place: RemoteFile) -> Path:
     try:
-        return place.url.local()
+        return local_path(place.url)
     except StagingError as exc:
         raise TransferError(ErrorKind.PERMANENT, str(exc).partition(": ")[2]) from exc
 

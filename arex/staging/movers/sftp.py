@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Final, cast
 from urllib.parse import unquote
 
+from arex.model.url import Url
 from arex.staging.movers.base import (
     ErrorKind,
     FileInfo,
@@ -32,7 +33,6 @@ from arex.staging.movers.base import (
     start_of,
 )
 from arex.staging.movers.pipelining import read_ahead, write_behind
-from arex.staging.url import Url
 
 try:
     import asyncssh

@@ -35,6 +35,7 @@ from arex.staging.movers.base import (
 )
 from arex.staging.movers.identity import ClientIdentities
 from arex.staging.movers.pipelining import read_ahead, write_behind
+from arex.staging.url import checksum_of
 
 try:
     from XRootD import client
@@ -118,7 +119,7 @@ class XrootdMover:
     async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
         far = await self._far(place)
         facts = await self._facts(far)
-        if place.url.checksum is None:
+        if checksum_of(place.url) is None:
             facts = replace(facts, checksums=await self._checksums(far))
         start = start_of(resume, facts)
         async with self._opened(far, far.url, OpenFlags.READ) as file:

@@ -21,8 +21,8 @@ from arex.aio import in_thread
 from arex.config.codec import storage_url
 from arex.config.staging import StorageUrl
 from arex.errors import StagingError
+from arex.model.url import Url
 from arex.staging.movers.base import ErrorKind, TransferError
-from arex.staging.url import Url
 
 log = logging.getLogger(__name__)
 

@@ -22,12 +22,12 @@ import aiohttp
 from yarl import URL
 
 from arex.clock import Clock
+from arex.model.url import Url
 from arex.staging.checksum import announced
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
 from arex.staging.movers.http.client import client
 from arex.staging.movers.http.errors import FAULTS, broken, causes, refusal
 from arex.staging.movers.identity import ANONYMOUS, ClientIdentities, ClientIdentity, context
-from arex.staging.url import Url
 
 _SCHEMES: Final = {"dav": "http", "davs": "https"}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

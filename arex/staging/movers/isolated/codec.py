@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from arex.model.url import Url
 from arex.staging.checksum import Checksum, checksum
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, TransferError
 from arex.staging.movers.isolated.wire import BrokenWire
-from arex.staging.url import Url
 
 _LONGEST: Final = 4000
 

@@ -26,13 +26,13 @@ from lxml import etree
 from yarl import URL
 
 from arex.aio import in_thread
+from arex.model.url import Url
 from arex.staging.checksum import checksum
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
 from arex.staging.movers.http.client import client
 from arex.staging.movers.http.errors import refusal
 from arex.staging.movers.identity import ANONYMOUS, context
 from arex.staging.movers.s3.keys import Keyring, Keys, signed
-from arex.staging.url import Url
 
 #: Sent in one piece up to here, in parts of at least this size beyond; two of them are in memory.
 _PART: Final = 16 * 1024 * 1024

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from arex.jobdesc import DescriptionDialect, parse
 from arex.jobdesc.locations import join_url
 from arex.jobdesc.model import Location
-from arex.model.url import is_remote, local_path, split_url
+from arex.model.url import fault, is_remote, local_path, parse_url, split_url
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,33 @@ def test_a_url_of_another_machine_is_remote(text: str, remote: bool) -> None:
 @pytest.mark.parametrize("text", ["file:///a/b", "file:/a/b", "file://localhost/a/b", "/a/b"])
 def test_a_file_url_is_a_path(text: str) -> None:
     assert local_path(text) == "/a/b"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("http://h:99999/x", "has a host or port that can't be"),
+        ("http://h:abc/x", "has a host or port that can't be"),
+        ("http://bad host/x", "has a blank or a control character"),
+        ("http:///x", "has no host"),
+        ("root://a:1094,b:1094//x", ""),
+        ("https://u@h:443;cache=no/x?a=b", ""),
+        ("file:/a b", ""),
+    ],
+)
+def test_what_arc_accepts_and_no_transfer_could_use_is_found(text: str, wrong: str) -> None:
+    assert wrong == fault(parse_url(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '&(executable=/bin/true)(inputfiles=(a "http://h:99999/x"))',
+        '&(executable=/bin/true)(outputfiles=(a "http://h:99999/x"))',
+        '[executable="/bin/true"; InputSandbox={"http://h:99999/x"};]',
+    ],
+)
+def test_a_user_sees_at_submission_that_a_transfer_must_fail(text: str) -> None:
+    [job] = parse(text, DescriptionDialect.USER)
+
+    assert ["its transfer will fail" in str(remark) for remark in job.warnings] == [True]

@@ -6,7 +6,19 @@ import pytest
 
 from arex.errors import StagingError
 from arex.staging.checksum import Checksum, announced, checksum, digest
-from arex.staging.url import CacheUse, canonical, parse, parse_one
+from arex.staging.url import (
+    CacheUse,
+    algorithm_for,
+    cache_use,
+    canonical,
+    checksum_of,
+    is_executable,
+    local_path,
+    may_overwrite,
+    parse,
+    parse_one,
+    size_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +35,7 @@ from arex.staging.url import CacheUse, canonical, parse, parse_one
     ],
 )
 def test_a_url_of_a_file_is_its_path(url: str, path: str) -> None:
-    assert Path(path) == parse_one(url).local()
+    assert Path(path) == local_path(parse_one(url))
 
 
 @pytest.mark.parametrize(
@@ -55,33 +67,33 @@ def test_a_url_of_a_file_is_its_path(url: str, path: str) -> None:
 )
 def test_what_is_no_url_is_refused_with_its_reason(url: str, why: str) -> None:
     with pytest.raises(StagingError, match=why):
-        parse_one(url).local()
+        local_path(parse_one(url))
 
 
 def test_options_follow_the_host() -> None:
     url = parse_one("http://Host:80;cache=copy;exec=yes;overwrite=yes;size=12;checksum=adler32:1/a;b=c?x=y")
 
     assert "http://Host:80/a;b=c?x=y" == str(url)
-    assert (CacheUse.COPY, True, True, 12) == (url.cache, url.executable, url.overwrite, url.size)
-    assert Checksum("adler32", "00000001") == url.checksum
-    assert "adler32" == url.algorithm
+    assert (CacheUse.COPY, True, True, 12) == (cache_use(url), is_executable(url), may_overwrite(url), size_of(url))
+    assert Checksum("adler32", "00000001") == checksum_of(url)
+    assert "adler32" == algorithm_for(url)
 
 
 def test_metadata_may_follow_the_path() -> None:
     url = parse_one("http://h/a:b:checksumtype=md5:checksumvalue=d41d8cd98f00b204e9800998ecf8427e")
     assert "http://h/a:b" == str(url)
-    assert Checksum("md5", "d41d8cd98f00b204e9800998ecf8427e") == url.checksum
+    assert Checksum("md5", "d41d8cd98f00b204e9800998ecf8427e") == checksum_of(url)
 
 
 def test_an_algorithm_alone_is_no_checksum() -> None:
     url = parse_one("http://h;checksum=adler32;cache=perhaps/a")
-    assert (None, "adler32", CacheUse.DEFAULT) == (url.checksum, url.algorithm, url.cache)
+    assert (None, "adler32", CacheUse.DEFAULT) == (checksum_of(url), algorithm_for(url), cache_use(url))
 
 
 def test_replicas_share_the_options_of_the_first() -> None:
     first, second = parse("http://a;cache=no/x|y|https://b;size=1/z")
     assert ("http://a/x|y", "https://b/z") == (str(first), str(second))
-    assert (CacheUse.NO, 1) == (second.cache, second.size)
+    assert (CacheUse.NO, 1) == (cache_use(second), size_of(second))
 
 
 def test_what_is_shown_has_no_secrets() -> None:
