@@ -261,13 +261,13 @@ MEGABYTES = 10 * 1024 * 1024
     ids=lambda junk: junk[:10].strip(),
 )
 def test_ten_megabytes_of_junk_are_refused_in_linear_time(junk: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     with pytest.raises(JobDescriptionError) as caught:
         parse_xrsl(junk, DescriptionDialect.USER)
 
     assert caught.value.line is not None
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 @given(st.text(alphabet="&|+()=\"'^#$!<>* \nabcA_*", max_size=200))
