@@ -17,7 +17,7 @@ BACKENDS: Final[Mapping[str, str]] = {
     "sge": "lrms.sge.dialect:SgeBackend",
     "condor": "lrms.htcondor.dialect:CondorBackend",
 }
-#: For a batch system that has scripts in ARC's convention and no backend here, or ``arc-NAME`` where it has one.
+#: For a batch system that has scripts in ARC's convention and no backend here; ``arc-NAME`` where it has both.
 SCRIPTS: Final = "lrms.arcscripts.backend:ArcScriptsBackend"
 #: Entry points of other packages, for names that are not in the table.
 GROUP: Final = "arex.lrms"
@@ -28,7 +28,7 @@ def load(name: str, config: "Configuration") -> "Backend":
     The backend of this name, made from the configuration by its class's ``from_config``.
 
     Raises:
-        ConfigError: nobody has a backend of this name; the nearest name is suggested.
+        ConfigError: there is no backend of this name; the nearest name is suggested.
     """
     # the forkserver imports this package and every job's supervisor is a copy of it: nothing heavy at the top
     from lrms.registry import backend_class  # noqa: PLC0415

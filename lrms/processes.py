@@ -1,7 +1,7 @@
 """
 Facts about processes of this machine, from ``/proc``; standard library only, for the forkserver imports it.
 
-A pid alone names nobody for long: an identity is pid, start time and boot.
+A pid alone is not unique for long: an identity is pid, start time and boot.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def boot_id() -> str:
 
 
 def identify(pid: int, boot: str) -> ProcessIdentity | None:
-    """The process that has this pid now; None: nobody, or one that has ended and waits to be collected."""
+    """The process that has this pid now; None: there is none, or it has ended and waits to be collected."""
     found = stat(pid)
     return None if found is None or found.state in "ZX" else ProcessIdentity(pid, found.start, boot)
 
@@ -116,7 +116,7 @@ def having_environment(*marks: bytes) -> list[int]:
             if wanted & set(_read(f"/proc/{pid}/environ").split(b"\0")):
                 found.append(pid)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # gone, or somebody else's
+            continue  # gone, or of another user
     return found
 
 

@@ -15,7 +15,7 @@ class Phase(StrEnum):
     SUSPENDED = "S"
     HELD = "H"  #: queued, and kept from starting on request
     EXITING = "E"
-    OTHER = "O"  #: a code nobody knows: it is still there
+    OTHER = "O"  #: an unknown code: the job is still there
     ENDED = "EXECUTED"
 
 
@@ -46,8 +46,8 @@ class Usage:
     max_rss_kb: int | None = None
 
 
-class Witness(StrEnum):
-    """Who said something about a job, the most trusted first."""
+class EvidenceSource(StrEnum):
+    """Where a piece of evidence about a job comes from, the most trusted first."""
 
     RECORD = "record"  #: the job script itself, on leaving
     MARK = "mark"  #: the job script, on starting
@@ -58,9 +58,9 @@ class Witness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one witness said, in its own words."""
+    """What one source said, in its own words."""
 
-    witness: Witness
+    source: EvidenceSource
     said: str
 
 
@@ -69,7 +69,7 @@ class Report:
     """One job, as its batch system answered. A job that is absent from an answer has no report at all."""
 
     phase: Phase
-    exit_code: int | None = None  #: of the payload, once ended; None: nobody kept it
+    exit_code: int | None = None  #: of the payload, once ended; None: it was not kept
     signal: int | None = None  #: that ended the payload
     cause: EndCause | None = None  #: once ended
     message: str = ""  #: what follows the code in ``lrms_done``; one line
@@ -78,7 +78,7 @@ class Report:
     ended: datetime | None = None
     usage: Usage = Usage()
     evidence: tuple[Evidence, ...] = ()  #: on which all this rests
-    doubt: str = ""  #: a sentence if witnesses disagree, or one is waited for
+    doubt: str = ""  #: a sentence if the evidence is contradictory, or some is still missing
 
 
 def lrms_done(report: Report, expected: int = 0) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """
-Batch systems that ARC's own scripts speak to: ``submit-X-job``, ``cancel-X-job``, ``scan-X-job`` of a site.
+Batch systems that ARC's own scripts control: ``submit-X-job``, ``cancel-X-job``, ``scan-X-job`` of a site.
 
-The scripts keep their own truth: a local id is the ``joboption_jobid`` that the first appends to ``.grami``, an end
+The scripts keep their own state: a local id is the ``joboption_jobid`` that the first appends to ``.grami``, an end
 is the ``lrms_done`` that the last writes. We start them, within ARC's limits, and look at those two files.
 Source: spec of the control directory (ARC 6.17), LRMS backend contract.
 """
@@ -33,7 +33,7 @@ from lrms.arcscripts.site import ArcScripts, end_report, spelled
 
 log = logging.getLogger(__name__)
 
-#: The attempt that a submit script works on, in its environment and in that of everything it leaves behind.
+#: The attempt that a submit script works on: in its environment, and in that of all processes that it starts.
 MARK: Final = "AREX_ATTEMPT"
 
 
@@ -86,12 +86,12 @@ class ArcScriptsBackend:
         self._submissions |= set(tasks.values())
         for task in tasks.values():
             task.add_done_callback(self._submissions.discard)
-        # a script must not die with our question: it may have handed the job over already
+        # a script must not end with our request: it may have handed the job over already
         answers = await asyncio.shield(asyncio.gather(*tasks.values()))
         return {tag: answer for tag, answer in zip(tasks, answers, strict=True) if answer is not None}
 
     async def _submit(self, submission: Submission) -> LocalId | SubmitRejected | None:
-        """None: nobody knows; ``find`` will."""
+        """None: uncertain; ``find`` looks it up."""
         try:
             known = await asyncio.to_thread(self._localid, submission.job)
             if known is not None:
@@ -102,7 +102,7 @@ class ArcScriptsBackend:
             log.warning("%s", exc, extra={"event": "submit.unsure", "job": submission.job})
             return None
         if code > 0:
-            return SubmitRejected(f"submit-{self.name}-job ended with exit code {code}; its words are in the job's log")
+            return SubmitRejected(f"submit-{self.name}-job ended with exit code {code}; its output is in the job's log")
         if localid is None and code == 0:
             return SubmitRejected("Failed extracting LRMS ID")
         return localid
@@ -133,7 +133,7 @@ class ArcScriptsBackend:
     def _localid(self, job: JobId) -> LocalId | None:
         """
         Raises:
-            BatchUnavailable: the file does not read.
+            BatchUnavailable: the file cannot be read.
         """
         path = self._scripts.grami(job)
         try:
@@ -149,12 +149,16 @@ class ArcScriptsBackend:
         return {}
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        """The ends that a scan has told of."""
+        """The ends that a scan has written."""
         reports = await self.status(jobs)
         return {localid: report for localid, report in reports.items() if report.phase is Phase.ENDED}
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        """A job is here until a scan says that it has left; where it is meanwhile, no script tells."""
+        """
+        A job is present until a scan says that it has left; no script says where it is meanwhile.
+
+        So there is an answer about every job, and the scan script alone decides that a job is lost.
+        """
         done = await asyncio.to_thread(self._done, [job.job for job in jobs])
         self._inside.update({job.localid: job.job for job in jobs if job.job not in done})
         return {job.localid: done.get(job.job, Report(phase=Phase.OTHER)) for job in jobs}
@@ -165,9 +169,9 @@ class ArcScriptsBackend:
             try:
                 data = atomic.read(self._scripts.layout.job_file(job, "lrms_done"))
             except (OSError, CorruptFile) as exc:
-                log.warning("how job %s ended can't be told: %s", job, exc, extra={"event": "record.unreadable"})
+                log.warning("cannot read how job %s ended: %s", job, exc, extra={"event": "record.unreadable"})
                 continue
-            if data:  # a shell makes the file first and fills it then
+            if data:  # a shell creates the file first and fills it then
                 reports[job] = end_report(data)
         return reports
 
@@ -194,7 +198,7 @@ class ArcScriptsBackend:
 
     async def _run(self, verb: str, job: JobId, marks: Mapping[str, str]) -> int:
         """
-        The exit code of a script about one job; what it says goes to the job's log.
+        The exit code of a script about one job; its output goes to the job's log.
 
         Raises:
             BatchUnavailable: it does not start, or had to be killed.
@@ -243,7 +247,7 @@ class ArcScriptsBackend:
                 ended(localid)
 
     def _left(self, inside: Mapping[LocalId, JobId]) -> list[LocalId]:
-        """Jobs that have an end; and those that have nothing any more, of which nobody will ask again."""
+        """Jobs that have an end; and those without any file left, which no one will ask about again."""
         job_file = self._scripts.layout.job_file
         return [
             localid

@@ -18,10 +18,11 @@ def open_log(path: str, flags: int) -> int:
 
 async def start(argv: Sequence[str], errors: int, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     """
-    In a session of its own and with a file to talk to: neither our end nor a job that it leaves behind matters to it.
+    In a separate session, with its output in a file: it depends neither on this process nor on the jobs that it
+    leaves behind.
 
     Raises:
-        BatchUnavailable: it does not start.
+        BatchUnavailable: it cannot be started.
     """
     try:
         return await asyncio.create_subprocess_exec(
@@ -39,7 +40,7 @@ async def start(argv: Sequence[str], errors: int, environment: Mapping[str, str]
 
 
 def let_go(process: asyncio.subprocess.Process) -> None:
-    """The script goes on; asyncio would kill it when it tidies up."""
+    """The script continues; asyncio would kill it when it cleans up."""
     transport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001
     transport._proc.returncode = 0  # noqa: SLF001
     transport.close()

@@ -24,7 +24,7 @@ _SHOWN: Final = 20  #: lines of a scan's complaints
 
 
 class Scanner:
-    """Starts ``scan-X-job``, and passes on what it complains about; what it finds, it writes."""
+    """Starts ``scan-X-job`` and logs its complaints; what it finds, it writes itself."""
 
     def __init__(self, scripts: ArcScripts, clock: Clock, counts: Counter[str]) -> None:
         self._scripts = scripts
@@ -40,7 +40,7 @@ class Scanner:
             try:
                 await self._scan()
             except (BatchUnavailable, OSError) as exc:
-                log.warning("no end of a job is noticed: %s", exc, extra={"event": "scan.failed"})
+                log.warning("cannot scan for ended jobs: %s", exc, extra={"event": "scan.failed"})
             await self._clock.sleep(max(0.0, began + self._scripts.scan_apart_s - self._clock.monotonic()))
 
     async def _scan(self) -> None:
@@ -56,7 +56,7 @@ class Scanner:
         try:
             code = await process.wait()
         except asyncio.CancelledError:
-            run.let_go(process)  # killed, it could leave half an answer
+            run.let_go(process)  # killed, it could leave a part of an answer
             raise
         said = codec.decode(await asyncio.to_thread(lambda: atomic.read(path) or b"")).splitlines()
         for line in said[-_SHOWN:]:

@@ -1,4 +1,4 @@
-"""Where ARC's scripts of a site are, what they are told, and the words of an end that they write."""
+"""Where ARC's scripts of a site are, what is passed to them, and the report of an end that they write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arex.controldir import codec
 from arex.controldir.layout import LAYOUTS, Layout
 from arex.errors import ConfigError, Fault
 from arex.model.ids import JobId
-from arex.model.report import EndCause, Evidence, Phase, Report, Witness
+from arex.model.report import EndCause, Evidence, EvidenceSource, Phase, Report
 
 #: ``lrms=arc-X`` asks for the scripts of X where we have a backend of our own for it.
 PREFIX: Final = "arc-"
@@ -74,7 +74,7 @@ class ArcScripts:
         name = config.lrms.lrms.name.removeprefix(PREFIX)
         directory = config.service.arc_scripts
         if directory is None:
-            raise ConfigError([_fault(f"the scripts of {name} are to run, and nothing says where they are")])
+            raise ConfigError([_fault(f"lrms={name} needs ARC's scripts, and arc_scripts is not set")])
         common = dict(config.common.other)
         trust = {key.upper(): common[key] for key in ("x509_cert_dir", "x509_voms_dir") if key in common}
         as_scripts_know_it = replace(config.lrms, lrms=LrmsChoice(name=name, queue=config.lrms.lrms.queue))
@@ -119,5 +119,5 @@ def end_report(data: bytes) -> Report:
         exit_code=code if code >= 0 else None,
         cause=EndCause.EXIT_CODE if code >= 0 else EndCause.LOST,
         message=message,
-        evidence=(Evidence(Witness.SCAN, codec.decode(data).partition("\n")[0]),),
+        evidence=(Evidence(EvidenceSource.SCAN, codec.decode(data).partition("\n")[0]),),
     )

@@ -1,7 +1,7 @@
 """
-The completion record ``RUNDIR/done``: how an attempt ended, written once and atomically by whoever saw it end.
+The completion record ``RUNDIR/done``: how an attempt ended, written once, atomically, by job script or supervisor.
 
-``key=value`` lines: ``exitcode`` (empty: the payload did not run to an end of its own), ``signal``, ``cause``
+``key=value`` lines: ``exitcode`` (empty: the payload did not run to its end), ``signal``, ``cause``
 (a word of ``EndCause``), ``start`` and ``end`` (ISO, UTC), ``wall_s``, ``user_s``, ``system_s`` or two lines as the
 shell's ``times`` prints them, ``maxrss_kb``, ``node`` (repeatable), ``localid``, ``oom_kills``, ``message``, and
 ``complete=yes`` last.
@@ -23,7 +23,7 @@ _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class UnreadableRecord(BatchError):
-    """A completion record that nobody can read: the attempt is over, how it ended is not known."""
+    """A completion record that cannot be parsed: the attempt is over, how it ended is not known."""
 
     def __init__(self, path: Path | str, what: str) -> None:
         self.path, self.what = Path(path), what
@@ -43,7 +43,7 @@ class Done:
     usage: Usage
     localid: str = ""  #: the job's own, as it saw it; empty under a supervisor
     message: str = ""  #: why the payload was not run, in the script's words
-    oom_kills: int | None = None  #: processes that the kernel ended for memory; None: nobody counted
+    oom_kills: int | None = None  #: processes that the kernel ended for memory; None: not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def read_done(path: Path) -> Done | None:
     The record, or None while there is none.
 
     Raises:
-        UnreadableRecord: there is one and it makes no sense.
+        UnreadableRecord: there is one and it is invalid.
     """
     data = read_file(path)
     if data is None:
@@ -66,16 +66,16 @@ def read_done(path: Path) -> Done | None:
     try:
         return parse_done(data.decode(errors="replace"))
     except (KeyError, ValueError) as exc:
-        raise UnreadableRecord(path, f"no completion record: {exc}") from exc
+        raise UnreadableRecord(path, f"invalid completion record: {exc}") from exc
 
 
 def read_file(path: Path) -> bytes | None:
     """
-    A file that the payload may have put something else in the place of; None while there is none.
+    A file that the payload may have replaced by anything; None while there is none.
 
     Raises:
         UnreadableRecord: it is no regular file of a sensible size, or what should be its directory is none.
-        OSError: it is there and does not read now.
+        OSError: it exists and cannot be read now.
     """
     try:
         return atomic.read(str(path))
@@ -86,7 +86,7 @@ def read_file(path: Path) -> bytes | None:
 
 
 def parse_done(text: str) -> Done:
-    """Raises KeyError for a missing line, ValueError for a value that does not read."""
+    """Raises KeyError for a missing line, ValueError for an invalid value."""
     values: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, equals, value = line.partition("=")
@@ -155,10 +155,10 @@ def ended(done: Done) -> Report:
 
 
 def failure(done: Done) -> str:
-    """Why the payload came to no end of its own, in the script's words; empty: it did, or nobody knows."""
+    """Why the payload did not run to its end, in the words of the script; empty: it did, or the reason is unknown."""
     return f"Job failed: {done.cause} ({done.message})" if done.message and done.exit_code is None else ""
 
 
 def lost(message: str = "") -> Report:
-    """The report of an attempt that left no word."""
+    """The report of an attempt that left no record."""
     return Report(phase=Phase.ENDED, cause=EndCause.LOST, message=message)

@@ -1,4 +1,4 @@
-"""What an attempt has left on disk, read and written: its record, its mark, our own requests about it."""
+"""What an attempt has left on disk, read and written: its record, its start marker, our own requests about it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from lrms.attempt.record import Done, StartMarker, UnreadableRecord, read_done, 
 
 log = logging.getLogger(__name__)
 
-#: Ends heard of before their local id is known; the oldest are forgotten, a poll finds them.
-MOST_RUNG: Final = 10_000
 _CANCEL: Final = "cancel"
 _TAIL: Final = 4096
 _EXITCODE: Final = re.compile(r"^exitcode=(\d{1,6})$", re.MULTILINE)
@@ -30,16 +28,16 @@ class Traces:
     mark: StartMarker | None = None
     cancel_asked: bool = False
     diag_code: int | None = None
-    output: str = ""  #: the end of what the script printed: batch systems write there why they end a job
+    output: str = ""  #: the end of what the script printed, where batch systems write why they end a job
 
     @property
     def localid(self) -> str:
-        """Of the copy that took the mark; empty while there is none."""
+        """Of the copy that took the start marker; empty while there is none."""
         return "" if self.mark is None else self.mark.localid
 
 
 def records(jobs: Collection[LocalJob]) -> dict[LocalId, Done]:
-    """Completion records, of the jobs that have one. One that makes no sense is worth a warning and no more."""
+    """Completion records, of the jobs that have one. An invalid one is logged and left out."""
     found: dict[LocalId, Done] = {}
     for job in jobs:
         if job.rundir is None:
@@ -55,7 +53,7 @@ def records(jobs: Collection[LocalJob]) -> dict[LocalId, Done]:
 
 
 def traces_of(job: LocalJob) -> Traces:
-    """Of a job that somebody else's script ran, the exit code in its accounting lines."""
+    """Of a job that a script of another program ran, the exit code in its accounting lines."""
     if job.rundir is not None:
         return replace(traces(job.rundir), output=_tail(job.session.with_name(f"{job.session.name}.comment")))
     try:
@@ -100,7 +98,7 @@ def _tail(path: Path) -> str:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - a descriptor
             file.seek(-min(_TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
             return file.read(_TAIL).decode(errors="replace")
-    except OSError:  # cleaned away, or something else in its place: one witness less
+    except OSError:  # cleaned, or replaced by something else: a piece of evidence less
         return ""
 
 
@@ -114,18 +112,18 @@ def _text(path: Path) -> str | None:
 
 
 def ask_cancel(jobs: Collection[LocalJob]) -> None:
-    """Put on record that the end of these jobs is our wish; one without a run directory has no such record."""
+    """Record that we want these jobs to end; one without a run directory has no such record."""
     for job in jobs:
         try:
             if job.rundir is not None:
                 (job.rundir / _CANCEL).touch()
         except OSError as exc:
             facts = {"event": "record.disk", "job": job.job}
-            log.warning("the request to cancel is not on record: %s", exc, extra=facts)
+            log.warning("cannot record the request to cancel: %s", exc, extra=facts)
 
 
 def keep_from_starting(rundirs: Collection[Path]) -> None:
-    """Take the marks ourselves: a copy that starts now ends at once. Without the directory none can start."""
+    """Take the start markers ourselves: a copy that starts now ends at once. Without the directory none can start."""
     for rundir in rundirs:
         try:
             os.close(os.open(rundir / "started", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))

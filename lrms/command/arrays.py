@@ -1,10 +1,10 @@
 """
-Arrays that nobody sees: several attempts of the same shape as one job of the batch system.
+Arrays that are invisible to users: several attempts of the same shape as one job of the batch system.
 
 Each child keeps its own run directory, script and output. What belongs to the array alone lies in
 ``SESSIONROOT/.arex/arrays/TAG``: the launcher, and per child a link to the file for what its script prints, because
 the names of output files can hold nothing but an index. The links also say which child of which array an attempt is;
-they are on disk before the batch system is called, so that a lost answer can be looked up.
+they are on disk before the batch system is called, so that a submission without an answer can be looked up.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Member:
 
 
 def groups(dialect: Dialect, batch: Iterable[Submission], most: int) -> Iterator[tuple[Submission, ...]]:
-    """Submissions that may travel together: same shape, same session root, ``most`` at a time."""
+    """Submissions that may go into one array: same shape, same session root, ``most`` at a time."""
     shapes: dict[tuple[object, ...], list[Submission]] = {}
     for each in batch:
         unnamed = replace(each, grami=replace(each.grami, jobname=""))
@@ -62,7 +62,7 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> 
 
 
 def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, shell: str) -> str:
-    """Starts the child that an index stands for; it stays with the batch system, so it names them all."""
+    """Starts the child that an index stands for; the batch system keeps it, so it names them all."""
     assert dialect.array is not None
     children = (f"{n}) arex_child={shlex.quote(_below(each, root))} ;;" for n, each in enumerate(submissions, 1))
     text = part(

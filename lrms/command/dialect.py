@@ -1,5 +1,5 @@
 """
-How one batch system is spoken to: what to run, and what its answers mean. Nothing here runs anything.
+How one batch system is controlled: what to run, and what its answers mean. Nothing here runs anything.
 
 A new batch system is one class of this kind: builders make a ``Call``, parsers make values from a ``Completed``.
 ``lrms.command.backend.CommandBackend`` does the rest for all of them: exactly one submission, evidence, limits, arrays.
@@ -54,7 +54,7 @@ class Rule:
 
 
 def judge(rules: Sequence[Rule], done: Completed) -> Refusal:
-    """The verdict of the first rule that is found in what the command said; what nobody knows is unsure."""
+    """The verdict of the first rule that is found in what the command said; a message without a rule is unsure."""
     said = f"{done.err}\n{done.out}"
     return next((rule.verdict for rule in rules if re.search(rule.pattern, said, re.IGNORECASE)), Refusal.UNSURE)
 
@@ -65,15 +65,15 @@ class Seen:
 
     phase: Phase
     word: str  #: the system's own word, with its reason: ``PENDING (Resources)``
-    tag: str = ""  #: what ``Work.tag`` was when the job was submitted, where the answer tells
-    cause: EndCause | None = None  #: why it ended; None while it has not, or if the word does not tell
+    tag: str = ""  #: what ``Work.tag`` was when the job was submitted, where the answer shows it
+    cause: EndCause | None = None  #: why it ended; None while it has not, or if the word does not say it
     exit_code: int | None = None
     signal: int | None = None
     nodes: tuple[str, ...] = ()
     started: datetime | None = None
     ended: datetime | None = None
     usage: Usage = Usage()  # noqa: RUF009 - frozen
-    lingers: bool = False  #: it has ended, and stays in the queue until somebody takes it away
+    lingers: bool = False  #: it has ended, and stays in the queue until it is removed
     vague: bool = False  #: the accounting may know more about this end
     message: str = ""  #: one line for the owner about the end, more than the cause says
 
@@ -141,17 +141,17 @@ class Dialect(ABC):
     localid_words: ClassVar[str]
     #: variables of the daemon's environment that its commands need, as a regular expression
     kept_env: ClassVar[str] = ""
-    #: shell words that give the name of the node inside a job without another program; empty: ``hostname`` is asked
+    #: shell words that give the name of the node inside a job without another program; empty: ``hostname`` is run
     node_words: ClassVar[str] = ""
     #: of the job script's first line
     interpreter: ClassVar[str] = "/bin/sh"
-    #: whether a cluster of different scripts may travel in one call without an array's launcher (HTCondor)
+    #: whether one call may submit a cluster of different scripts without an array's launcher (HTCondor)
     clusters: ClassVar[bool] = False
 
     # --- submitting ---
 
     def directives(self, submission: Submission) -> tuple[str, ...]:
-        """Lines for the batch system at the top of the script: resources, queue, name. Hostile texts do no harm."""
+        """Lines for the batch system at the top of the script: resources, queue, name. Texts from users stay data."""
         del submission
         return ()
 
@@ -177,7 +177,7 @@ class Dialect(ABC):
         raise NotImplementedError(f"{self.name} has no arrays")
 
     def index(self, localid: LocalId) -> int | None:
-        """The other way: the index in its array, None for a job that is alone."""
+        """The reverse: the index in its array, None for a job without an array."""
         del localid
         return None
 
@@ -185,7 +185,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def listing(self, ids: Collection[LocalId]) -> Call:
-        """One question about all jobs of this account that the batch system knows, ended ones as far as it does."""
+        """One query about all jobs of this account that the batch system knows, with the ended ones that it shows."""
 
     @abstractmethod
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
@@ -193,11 +193,11 @@ class Dialect(ABC):
         Every job in the answer, children of arrays one by one.
 
         Raises:
-            UnreadableOutput: the command failed, or the answer is not whole.
+            UnreadableOutput: the command failed, or the answer is incomplete.
         """
 
     def accounting(self, ids: Collection[LocalId]) -> Call | None:
-        """One question to the records of ended jobs, about these; None where there are none."""
+        """One query of the records of ended jobs, about these; None where there are no records."""
         del ids
         return None
 
@@ -208,7 +208,7 @@ class Dialect(ABC):
     # --- acting: one call is about jobs of one site ---
 
     def site(self, localid: LocalId) -> str:
-        """The cluster that a job is on, where one client speaks to several."""
+        """The cluster that a job is on, where one client serves several."""
         del localid
         return ""
 
@@ -224,7 +224,7 @@ class Dialect(ABC):
     @abstractmethod
     def refused(self, done: Completed, ids: Sequence[LocalId]) -> Mapping[LocalId, str]:
         """
-        After ``cancel``, ``hold`` or ``release``: the refused ids, and why. A job that has gone is no refusal.
+        After ``cancel``, ``hold`` or ``release``: the refused ids, and why. A job that has left is not refused.
 
         Raises:
             UnreadableOutput: the batch system did not answer.

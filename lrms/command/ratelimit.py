@@ -1,4 +1,4 @@
-"""How many questions a batch system is asked in a minute: a hard cap, and the count of what was asked."""
+"""How many queries a batch system gets in a minute: a hard limit, and the count of all commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WINDOW_S: Final = 60.0
 
 
 class RateLimit:
-    """Counts every command; those that ask wait for their turn when the minute's share is used up."""
+    """Counts every command; queries wait when the limit for this minute is reached."""
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
@@ -24,7 +24,7 @@ class RateLimit:
         self._counts[command] += 1
 
     async def question(self) -> None:
-        """Returns when another question may be asked."""
+        """Returns when another query may be made."""
         while True:
             now = self._clock.monotonic()
             while self._asked and now - self._asked[0] >= _WINDOW_S:

@@ -1,9 +1,9 @@
 """
-What became of a job, from what its witnesses say. Pure: facts in, a report out, nothing guessed.
+How a job is or ended, from all evidence. Pure: facts in, a report out, nothing guessed.
 
 The job script's completion record comes first, the scan of the batch system second, its accounting third. A record
-that tells of a plain exit code settles the matter alone. One that tells of a signal says that somebody ended the
-job, and the batch system knows who and why. A job that the batch system has ended without a record is waited for:
+with a plain exit code decides alone. One with a signal says that something ended
+the job, and the batch system knows what and why. A job that the batch system has ended without a record is waited for:
 a shared file system shows new files late.
 """
 
@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from arex.model.report import EndCause, Evidence, Phase, Report, Witness
+from arex.model.report import EndCause, Evidence, EvidenceSource, Phase, Report
 from lrms.attempt.record import Done, StartMarker, failure
 from lrms.command.dialect import Seen
 
-#: Ends that the batch system brought about: its word goes before the script's.
+#: Ends that the batch system caused: its answer takes precedence over the script's.
 _IMPOSED: Final = frozenset(EndCause) - {EndCause.EXIT_CODE, EndCause.SIGNAL, EndCause.LOST}
 #: How long the batch system may take to say why a job got a signal, seconds; and the script, to write that it did.
 SETTLE_S: Final = 10.0
@@ -61,8 +61,8 @@ class Facts:
     seen: Seen | None = None  #: in the scan; None: not listed
     account: Seen | None = None  #: in the accounting; None: not there, or there is none
     said: Said | None = None  #: in the script's output, by the batch system
-    ours: bool = True  #: our script runs it; else nobody leaves a mark or a record
-    diag_code: int | None = None  #: of a job that somebody else's script ran: in ``SESSION.diag``
+    ours: bool = True  #: our script runs it; otherwise there is no start marker and no record
+    diag_code: int | None = None  #: of a job that a script of another program ran: in ``SESSION.diag``
     cancel_asked: bool = False  #: by us
     sandbox: bool = False  #: the batch system brings the files of the job back, and the record with them
     waited_s: float = 0.0  #: since it was first seen not to be alive, in every answer
@@ -74,7 +74,7 @@ class Facts:
 
     @property
     def verdict(self) -> Seen | None:
-        """The batch system's own account of the end, if it gives one."""
+        """What the batch system says about the end, if it does."""
         seen = None if self.alive else self.seen
         if self.account is not None and self.account.phase is Phase.ENDED:  # it may lag behind
             return self.account if seen is None or seen.vague or seen.cause is None else seen
@@ -82,7 +82,7 @@ class Facts:
 
 
 def is_clear(done: Done) -> bool:
-    """Whether the record needs no second witness."""
+    """Whether the record needs no other evidence."""
     return done.signal is None and done.cause in {EndCause.EXIT_CODE, EndCause.NEVER_STARTED, EndCause.MEMORY}
 
 
@@ -106,7 +106,7 @@ def missing(missing_s: float, patience_s: float) -> Report | None:
     """
     if missing_s < patience_s:
         return None
-    said = (Evidence(Witness.SCAN, f"not listed for {missing_s:.0f} s"),)
+    said = (Evidence(EvidenceSource.SCAN, f"not listed for {missing_s:.0f} s"),)
     message = "the batch system no longer knows the job"
     return Report(phase=Phase.ENDED, cause=EndCause.LOST, message=message, evidence=said)
 
@@ -140,12 +140,12 @@ def _recorded(facts: Facts, done: Done) -> Report:
 
 
 def _undecided(verdict: Seen | None) -> bool:
-    """The batch system has said nothing yet, or only that the job has gone, and its accounting is late."""
+    """The batch system has said nothing yet, or only that the job has left, and its accounting is late."""
     return verdict is None or (verdict.vague and verdict.cause is None)
 
 
 def _cause(facts: Facts, verdict: Seen | None) -> EndCause | None:
-    """What the batch system brought about; None if it did not."""
+    """What the batch system caused; None if it did not."""
     if verdict is None or verdict.cause not in _IMPOSED:
         ended = verdict is not None or not facts.alive
         return facts.said.cause if facts.said is not None and ended else None
@@ -164,9 +164,9 @@ def _contradiction(facts: Facts, done: Done, verdict: Seen | None) -> str:
 
 
 def _unrecorded(facts: Facts, verdict: Seen) -> Report:
-    """The batch system has ended it, and the script has left no word: in time it may."""
+    """The batch system has ended it, and there is no record (yet)."""
     imposed = _cause(facts, verdict) or (EndCause.CANCELLED if facts.cancel_asked else None)
-    if facts.diag_code is not None:  # a script of somebody else's, that keeps no record
+    if facts.diag_code is not None:  # a script of another program, which keeps no record
         return _concluded(facts, verdict, facts.diag_code, imposed or EndCause.EXIT_CODE)
     patience = SETTLE_S if imposed is not None else facts.record_wait_s
     unmarked = facts.ours and facts.mark is None
@@ -203,7 +203,7 @@ def _concluded(facts: Facts, verdict: Seen, code: int | None, cause: EndCause, d
 
 
 def _never_listed(facts: Facts) -> Report | None:
-    """A child of an array that was cancelled before it had a record of its own, in SLURM: it is just gone."""
+    """In SLURM, a child of an array that was cancelled before it became a job: it just disappears."""
     if not facts.cancel_asked or facts.mark is not None or facts.waited_s < _GONE_S:
         return None
     return Report(
@@ -215,7 +215,7 @@ def _never_listed(facts: Facts) -> Report | None:
 
 
 def _recovered(facts: Facts) -> Report | None:
-    """A job of somebody else's script that the batch system has forgotten."""
+    """A job of another program's script that the batch system has forgotten."""
     if facts.diag_code is None:
         return None
     message = f"Job missing from {facts.system}, exitcode recovered from session directory"
@@ -233,7 +233,7 @@ def _waiting(facts: Facts, doubt: str) -> Report:
 
 
 def _message(facts: Facts, cause: EndCause, verdict: Seen | None) -> str:
-    """For ``lrms_done``; nothing for what its code says already."""
+    """For ``lrms_done``; empty where its code says it all."""
     if cause in {EndCause.EXIT_CODE, EndCause.SIGNAL}:
         return "" if facts.done is None else failure(facts.done)
     own = [facts.done.message] if facts.done is not None and facts.done.message else []
@@ -243,24 +243,24 @@ def _message(facts: Facts, cause: EndCause, verdict: Seen | None) -> str:
 
 
 def _evidence(facts: Facts) -> tuple[Evidence, ...]:
-    return tuple(Evidence(witness, said) for witness, said in _testimony(facts))
+    return tuple(Evidence(source, said) for source, said in _pieces(facts))
 
 
-def _testimony(facts: Facts) -> Iterator[tuple[Witness, str]]:
+def _pieces(facts: Facts) -> Iterator[tuple[EvidenceSource, str]]:
     if facts.done is not None:
-        yield Witness.RECORD, _said(facts.done)
+        yield EvidenceSource.RECORD, _said(facts.done)
     if facts.mark is not None:
-        yield Witness.MARK, f"started as {facts.mark.localid}" if facts.mark.localid else "kept from starting"
+        yield EvidenceSource.MARK, f"started as {facts.mark.localid}" if facts.mark.localid else "kept from starting"
     if facts.seen is not None:
-        yield Witness.SCAN, facts.seen.word
+        yield EvidenceSource.SCAN, facts.seen.word
     elif facts.done is None:
-        yield Witness.SCAN, "not listed"
+        yield EvidenceSource.SCAN, "not listed"
     if facts.account is not None:
-        yield Witness.ACCOUNTING, facts.account.word
+        yield EvidenceSource.ACCOUNTING, facts.account.word
     if facts.diag_code is not None:
-        yield Witness.SESSION, f"exitcode={facts.diag_code}"
+        yield EvidenceSource.SESSION, f"exitcode={facts.diag_code}"
     if facts.said is not None:
-        yield Witness.SESSION, facts.said.line
+        yield EvidenceSource.SESSION, facts.said.line
 
 
 def _said(done: Done) -> str:

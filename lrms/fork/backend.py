@@ -1,9 +1,9 @@
 """
 Jobs as processes of this machine: a supervisor per job, its identity and the completion record in RUNDIR.
 
-What is known of a job is on disk and in the process table, so a new daemon knows as much as the old one did.
-The local id is the decimal pid of the supervisor, as with ARC's own fork backend, and a real A-REX can go on with
-our jobs and we with its (those have no tag).
+All facts about a job are on disk and in the process table, so a new daemon knows as much as the old one.
+The local id is the decimal pid of the supervisor, as with ARC's own fork backend, and a real A-REX can
+continue our jobs and we its (those have no tag).
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from lrms.processes import ProcessIdentity
 
 log = logging.getLogger(__name__)
 
-#: What jobs see of the daemon's environment; the rest (credentials of the service among it) is none of theirs.
+#: What jobs see of the daemon's environment; the rest (such as credentials of the service) is not for them.
 _PASSED_ON: Final = ("PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "TZ", "TMPDIR")
 #: Between looks at inherited supervisors where the kernel has no pidfds (before 5.3).
 _POLL_S: Final = 1.0
-#: Between looks at processes that were told to end.
+#: Between looks at processes that got TERM.
 _GRACE_STEP_S: Final = 0.2
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _RESTARTED: Final = Report(
@@ -124,7 +124,7 @@ class ForkBackend:
         return {}  # there is no command to count
 
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
-        await self._launcher.start()  # before anything is on disk: no forkserver, no attempt
+        await self._launcher.start()  # before anything is on disk: without a forkserver there is no attempt
         ready, refused = await self._runtimes.prepare(batch)
         laid_out, rejected = await asyncio.to_thread(lay_out_all, ready, self._lay_out)
         pids = await self._launcher.launch([self._order(each) for each in laid_out])
@@ -162,7 +162,7 @@ class ForkBackend:
         return {}  # a supervisor without its run directory has no work to do, and ends
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        del jobs  # ``status`` asks nobody else either
+        del jobs  # ``status`` costs no more: it asks no other program
         return {}
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
@@ -192,8 +192,8 @@ class ForkBackend:
         try:
             return self._look_at_ours(job) if job.rundir is not None else foreign.report_of(job)
         except OSError as exc:
-            # one job's directory is no reason to learn nothing about the others
-            log.warning("how job %s is can't be told now: %s", job.job, exc, extra={"event": "record.unreadable"})
+            # one directory that cannot be read hides nothing about the other jobs
+            log.warning("cannot read the state of job %s now: %s", job.job, exc, extra={"event": "record.unreadable"})
             return Report(phase=Phase.OTHER)
 
     def _look_at_ours(self, job: LocalJob) -> Report | None:
@@ -214,7 +214,7 @@ class ForkBackend:
             return lost()
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        """A job that ARC's own backend has started may take ``grace_s`` here; ours are seen to by their supervisors."""
+        """A job that ARC's own backend has started may take ``grace_s`` here; ours are ended by their supervisors."""
         refusals: dict[LocalId, str] = {}
         trees = await asyncio.to_thread(self._terminate_all, jobs, refusals)
         if trees:
@@ -222,7 +222,7 @@ class ForkBackend:
         return refusals
 
     def _terminate_all(self, jobs: Collection[LocalJob], refusals: dict[LocalId, str]) -> list[ProcessIdentity]:
-        """TERM to each job; the processes of those that have no supervisor to see to the rest."""
+        """TERM to each job; returns the processes of those that have no supervisor to end the rest."""
         trees: list[ProcessIdentity] = []
         traces.ask_cancel(jobs)
         for job in jobs:
@@ -277,7 +277,7 @@ class ForkBackend:
         self._events.put_nowait(LocalId(str(pid)))
 
     def _adopt(self, pids: Iterable[int]) -> None:
-        """Hear of the ends of supervisors that somebody else has started."""
+        """Watch the ends of supervisors that this process has not started."""
         for pid in pids:
             if pid in self._watched or pid in self._polled:
                 continue
@@ -304,7 +304,7 @@ class ForkBackend:
 
 
 def _ended(rundir: Path, done: Done) -> Report:
-    """A supervisor that was told to end does not know by whom; our own requests are on record."""
+    """A supervisor that got TERM does not know who sent it; our own requests are recorded."""
     report = ended(done)
     if done.cause is EndCause.CANCELLED and not traces.traces(rundir).cancel_asked:
         return replace(report, cause=EndCause.CANCELLED_BY_ADMIN)
@@ -327,7 +327,7 @@ def _owner(rundir: Path) -> ProcessIdentity | None:
 
 
 def _taker(rundir: Path) -> int | None:
-    """Who has the attempt; 0 for somebody with an identity that can't be read: status will call it lost."""
+    """The pid that has the attempt; 0 if its identity cannot be parsed: status will call it lost."""
     try:
         owner = _owner(rundir)
     except UnreadableRecord as exc:

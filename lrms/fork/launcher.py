@@ -1,4 +1,4 @@
-"""The daemon's side of the forkserver: start it, hand it orders, hear of ends, start it again."""
+"""The daemon's side of the forkserver: start it, send orders, receive ends, restart it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Launcher:
 
     Args:
         environment: of the forkserver and so of all jobs.
-        ended: told the pid of each supervisor that has ended.
-        orphaned: told the pids of those that a dying forkserver left.
+        ended: called with the pid of each supervisor that has ended.
+        orphaned: called with the pids of those that a dying forkserver left.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Launcher:
 
     @property
     def children(self) -> frozenset[int]:
-        """Supervisors whose end the forkserver will tell."""
+        """Supervisors whose end the forkserver will report."""
         return frozenset(self._children)
 
     @property
@@ -101,11 +101,11 @@ class Launcher:
             theirs.close()
         ours.setblocking(False)
         self._socket = ours
-        loop.add_reader(ours.fileno(), self._hear)
+        loop.add_reader(ours.fileno(), self._receive)
         log.debug("forkserver started, pid %d", self._process.pid)
 
     async def close(self) -> None:
-        """Let the forkserver go; what it has started goes on."""
+        """End the forkserver; the supervisors that it has started continue."""
         self._drop()
         if (process := self._process) is None:
             return
@@ -149,7 +149,7 @@ class Launcher:
         finally:
             del self._orders[number]
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         """Read every message that is there."""
         while self._socket is not None:
             try:
@@ -177,7 +177,7 @@ class Launcher:
             answer.set_result(pid)
 
     def _died(self) -> None:
-        log.error("the forkserver has died; jobs go on", extra={"event": "forkserver.died"})
+        log.error("the forkserver has died; jobs continue", extra={"event": "forkserver.died"})
         orphans = frozenset(self._children)
         self._drop()
         self._orphaned(orphans)

@@ -5,7 +5,7 @@ ten times as much and would copy everything it holds.
 It speaks over one socket that keeps message borders (SOCK_SEQPACKET). In: orders as JSON, a list of the fields of
 ``Order``. Out: ``[number, pid, sender, ""]`` from a supervisor, ``pid`` being the one that has the attempt,
 ``[number, 0, 0, why]`` when nothing was started, ``[-1, pid, 0, ""]`` when a supervisor has ended.
-It ends when the other side does; the supervisors live on. Standard library only.
+It ends when the other side does; the supervisors continue. Standard library only.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _send(fd: int, number: int, pid: int, *, sender: int = 0, why: str = "") -> 
     try:
         os.write(fd, json.dumps([number, pid, sender, why]).encode())
     except (BrokenPipeError, ConnectionResetError):
-        return  # nobody is interested any more; the next daemon looks for itself
+        return  # no daemon listens any more; the next one reads the run directories
 
 
 def _fork(fd: int, order: Order, boot: str, pipe: tuple[int, int]) -> None:

@@ -2,8 +2,8 @@
 The supervisor of one job: a small process that starts the job script, watches its limits, ends the whole
 tree, and writes the last accounting lines and the completion record.
 
-It is forked from the forkserver, lives in a session of its own and outlives everybody. Descendants of the job
-come to it when their parents end (it is their subreaper), so nobody gets away. Standard library only.
+It is forked from the forkserver, lives in a separate session and outlives daemon and forkserver. It is the subreaper of
+the job: descendants whose parents end become its children, so none escapes. Standard library only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, sign
 TAG_VARIABLE: Final = "AREX_TAG"
 #: How often limits on the sum over processes are looked at, after a few earlier looks.
 _LOOK_S: Final = 1.0
-#: Tries at writing how a job has ended, and the seconds between them.
+#: Attempts to write how a job has ended, and the seconds between them.
 _PATIENCE: Final = 120
 _PATIENCE_S: Final = 5.0
 #: What a job exits with that we ended: as if by this signal.
@@ -35,7 +35,7 @@ _SIGNAL_OF: Final = {"walltime": 9, "cputime": 9, "memory": 9, "cancelled": 15}
 
 
 class Order(NamedTuple):
-    """What a supervisor is told: texts and numbers only, for it comes as JSON."""
+    """The order to a supervisor: texts and numbers only, because it comes as JSON."""
 
     number: int  #: of the order; the answer has it
     tag: str
@@ -82,7 +82,7 @@ class ProcessUsage:
 
 def supervise(order: Order, boot: str, answer: Callable[[int], None]) -> None:
     """
-    Run one job from its claim to its completion record; ``answer`` is told the pid that has the attempt.
+    Run one job from its claim to its completion record; ``answer`` is called with the pid that has the attempt.
 
     Raises:
         OSError: before the answer, when nothing has been started.
@@ -156,7 +156,7 @@ def _write(path: str, how: int, text: str) -> None:
 
 
 def _patiently(step: Callable[[], None]) -> None:
-    """A full disk is emptied some time, and how a job has ended must not be forgotten meanwhile."""
+    """Wait for space on a full disk: how a job has ended must not be forgotten."""
     for _ in range(_PATIENCE):
         try:
             step()
@@ -176,7 +176,7 @@ class _Job:
         self.order = order
         self.usage = ProcessUsage()
         self.status: int | None = None  #: of the script, as wait gives it
-        self.began = time.time()  # noqa: TID251 - a process of its own: there is no Clock to hand in
+        self.began = time.time()  # noqa: TID251 - a separate process: there is no Clock to pass in
         self.began_s = time.monotonic()
         self.main = 0
 
@@ -195,7 +195,7 @@ class _Job:
 
     def _start(self) -> int:
         # spawn does not copy this process as fork would, which saves a quarter of what a short job costs; so nothing
-        # can be set between fork and exec, the death of this process is not told to the job, and status sweeps
+        # can be set between fork and exec, the job does not notice the death of this process, and status sweeps
         os.nice(self.order.nice)
         return os.posix_spawn(
             "/bin/sh",
@@ -248,7 +248,7 @@ class _Job:
                 self.status = status
 
     def _end_all(self) -> None:
-        """TERM to everything, KILL after the grace, until nobody is left."""
+        """TERM to everything, KILL after the grace, until no process is left."""
         if not self._collect():
             return
         _signal_all(signal.SIGTERM)
@@ -321,7 +321,7 @@ class _Job:
             lines += f"exitcode={code}\n"
         try:
             _patiently(lambda: _write(self.order.diag, os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, lines))
-        except OSError as exc:  # the payload put something else there; how it ended is told all the same
+        except OSError as exc:  # the payload put something else there; its end is recorded all the same
             print(f"The accounting lines are lost: {exc}", flush=True)  # noqa: T201 - as above
 
 

@@ -1,6 +1,6 @@
 """
-Taking in what HTCondor has brought back, job by job, while everything else goes on; and hearing of ends by its logs,
-since a node that sees no session directory can't ring.
+Taking in what HTCondor has brought back, job by job, while everything else continues; and noticing ends by its logs,
+because a node that sees no session directory cannot leave an end notice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lrms.htcondor import files
 
 log = logging.getLogger(__name__)
 
-#: How long a question waits for what is being taken in, seconds; a large session takes longer.
+#: How long a query waits for what is being taken in, seconds; a large session takes longer.
 _WAIT_S: Final = 2.0
 #: How long something must lie there complete before it counts although HTCondor's log does not say so, seconds.
 _CERTAIN_S: Final = 60.0
@@ -37,49 +37,49 @@ class _Received:
     size: int = 0
 
 
-def _news(heard: Mapping[Path, _Received]) -> list[LocalId]:
-    """The jobs whose logs have something new that ends with their end."""
-    told = []
-    for rundir, each in heard.items():
+def _ended(watched: Mapping[Path, _Received]) -> list[LocalId]:
+    """The jobs whose logs have grown, up to their end."""
+    ended = []
+    for rundir, each in watched.items():
         try:
             each.log = each.log or files.log_file(rundir)
             if (size := each.log.stat().st_size) == each.size:
                 continue
             each.size = size
-            if files.story_of(rundir).over:
-                told.append(each.localid)
+            if files.summary_of(rundir).over:
+                ended.append(each.localid)
         except OSError:  # not there yet, or not any more: polls will see the end
             continue
-    return told
+    return ended
 
 
 class OutputCollector:
-    """One task for each session directory that has come and is not in its place yet."""
+    """One task for each session directory that has arrived and is not in its place yet."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._tasks: dict[Path, asyncio.Task[bool]] = {}
         self._since: dict[Path, float] = {}  #: when it was first seen, monotonic seconds
-        self._heard: dict[Path, _Received] = {}  #: jobs inside
+        self._watched: dict[Path, _Received] = {}  #: jobs inside
         self._hands = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     async def close(self) -> None:
-        """Wait for what is under way: each is a few renames once it has been read."""
+        """Wait for running tasks: each is a few renames once it has been read."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def note(self, rundir: Path, localid: LocalId) -> None:
-        """It is inside: its end is listened for."""
-        self._heard.setdefault(rundir, _Received(localid))
+        """The job is in HTCondor: watch for its end."""
+        self._watched.setdefault(rundir, _Received(localid))
 
     def forget(self, rundir: Path) -> None:
-        self._heard.pop(rundir, None)
+        self._watched.pop(rundir, None)
         self._since.pop(rundir, None)
 
     async def listen(self, ended: Callable[[LocalId], None]) -> None:
-        """Tell of jobs whose logs say that they have ended; until cancelled."""
+        """Report jobs whose logs say that they have ended; until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            for localid in await asyncio.to_thread(_news, dict(self._heard)):
+            for localid in await asyncio.to_thread(_ended, dict(self._watched)):
                 ended(localid)
 
     async def take_in(self, jobs: Collection[LocalJob]) -> frozenset[LocalId]:
@@ -96,7 +96,7 @@ class OutputCollector:
         return frozenset(places[rundir].localid for rundir in came if self._busy(rundir))
 
     def _sweep(self) -> None:
-        """Those that came to their end after the last question."""
+        """Tasks that have ended since the last query."""
         for rundir in [rundir for rundir, task in self._tasks.items() if task.done()]:
             self._busy(rundir)
 
@@ -107,7 +107,7 @@ class OutputCollector:
             return await asyncio.to_thread(files.take_in, rundir, session, certain=certain)
 
     def _busy(self, rundir: Path) -> bool:
-        """Also if another question has just seen its end: the next one finds the record."""
+        """Also if another query has just seen its end: the next one finds the record."""
         task = self._tasks.get(rundir)
         if task is None or not task.done():
             return True
@@ -116,7 +116,12 @@ class OutputCollector:
             return False
         if isinstance(exc, OSError):
             facts = {"event": "arrival.disk"}
-            log.warning("the files of %s do not get to their place, tried again: %s", rundir.name, exc, extra=facts)
+            log.warning("cannot move the files of %s to their place, will retry: %s", rundir.name, exc, extra=facts)
         else:
-            log.error("the files of %s wait", rundir.name, exc_info=exc, extra={"event": "job.bug"})
+            log.error(
+                "internal error while moving the files of %s; will retry",
+                rundir.name,
+                exc_info=exc,
+                extra={"event": "job.bug"},
+            )
         return True

@@ -1,9 +1,9 @@
 """
 HTCondor: condor_submit, one condor_q for all jobs, condor_history about those that have left it, condor_rm.
 
-The tag is an attribute of the job, ``ArexTag``. Attempts of one shape travel as one cluster, each with its own script:
-child n is the process n - 1. An ended job stays in the queue for some minutes, so that one question shows it. The job
-itself carries its limits and the reason that each of them gives, and leaves the queue when it can't go on.
+The tag is an attribute of the job, ``ArexTag``. Attempts of one shape are one cluster, each with its own script: child
+n is the process n - 1. An ended job stays in the queue for some minutes, so that one query shows it. The job
+itself carries its limits and the reason that each of them gives, and leaves the queue when it cannot continue.
 Where nodes do not see the session directories, HTCondor's own transfers move them: see ``lrms.htcondor.transfer``.
 Source: condor_submit(1), condor_q(1), condor_history(1), job ClassAd attributes and hold reason codes in the manual
 of HTCondor 23.
@@ -47,6 +47,7 @@ _LATE_S: Final = 300
 _GONE: Final = re.compile(r"not found|already (marked|completed|removed)|not held to be released", re.IGNORECASE)
 _ACTED: Final = re.compile(r"marked for removal|held$|released$|^all jobs matching", re.IGNORECASE)
 _UNSUITABLE: Final = re.compile(r"[\"'$\\\s]")
+_NOT_POSSIBLE: Final = "a submit description cannot hold blanks, quotes, backslashes and dollar signs in a path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class CondorDialect(Dialect):
         Rule(DOWN.pattern, Refusal.UNSURE),
         Rule(r"parse error|failed to parse|invalid|no such (file|directory)|no 'executable'", Refusal.PERMANENT),
         Rule(r"can't open|not (a|an) (valid|executable|integer)|does not exist|must be|too long", Refusal.PERMANENT),
-        # a SUBMIT_REQUIREMENT of the site says why in a line of its own
+        # a SUBMIT_REQUIREMENT of the site says why in a separate line
         Rule(r"failed to commit job submission into the queue\.\s+ERROR: \S", Refusal.PERMANENT),
     )
 
@@ -116,10 +117,10 @@ class CondorDialect(Dialect):
         None: they are in the submit description.
 
         Raises:
-            SubmitRejected: the session directory has a name that it can't hold.
+            SubmitRejected: the session directory has a name that it cannot hold.
         """
         if _UNSUITABLE.search(str(submission.rundir)):
-            raise SubmitRejected(f"HTCondor can't be told to work in {submission.grami.directory}")
+            raise SubmitRejected(f"HTCondor cannot work in {submission.grami.directory}: {_NOT_POSSIBLE}")
         return ()
 
     def shape(self, submission: Submission) -> tuple[object, ...]:
@@ -158,7 +159,7 @@ class CondorDialect(Dialect):
         if options.rank:
             yield f"rank = {options.rank}"
         start = "" if grami.starttime is None else f"time() >= {int(grami.starttime.timestamp())}"
-        # without a mark that all nodes see, this keeps it from beginning again before the policy takes it away
+        # without a start marker that all nodes see, this keeps it from starting again before the policy removes it
         once = "(MY.NumJobStarts ?: 0) == 0" if options.moves else ""
         wishes = (options.requirements, queue.requirements, start, once)
         if wanted := " && ".join(f"({each})" for each in wishes if each):
@@ -187,7 +188,7 @@ class CondorDialect(Dialect):
     # --- asking ---
 
     def listing(self, ids: Collection[LocalId]) -> Call:
-        # one question for all: without a name it is about this account's; as JSON, no jobs would be no answer at all
+        # one query for all: without a name it is about this account's jobs; as JSON, no jobs would be no answer at all
         del ids
         return self._call("condor_q", "-xml", "-attributes", ",".join(ATTRIBUTES))
 
@@ -195,7 +196,7 @@ class CondorDialect(Dialect):
         return queue.listed(done)
 
     def accounting(self, ids: Collection[LocalId]) -> Call | None:
-        """It looks from the newest record backwards, until it has seen them all."""
+        """It searches from the newest record backwards, until it has seen them all."""
         words = ("-xml", "-attributes", ",".join(ATTRIBUTES), "-match", str(len(ids)), *sorted(ids))
         return self._call("condor_history", *words)
 
@@ -208,7 +209,7 @@ class CondorDialect(Dialect):
         return self._call("condor_rm", *ids)
 
     def hold(self, ids: Sequence[LocalId]) -> Call:
-        """Those that wait: a hold would end the others, and they can't begin again."""
+        """Only those that wait: a hold would end the others, and they cannot start again."""
         jobs = [found for localid in ids if (found := re.match(r"(\d+)\.(\d+)", localid))]
         them = " || ".join(f"ClusterId == {job[1]} && ProcId == {job[2]}" for job in jobs)
         return self._call("condor_hold", "-constraint", f"JobStatus == 1 && ({them or 'False'})")
@@ -223,7 +224,7 @@ class CondorDialect(Dialect):
         for line in lines:
             if line not in known:
                 numbers = set(re.findall(r"\d+\.\d+", line))
-                # a constraint that nothing meets: none of them waits
+                # a constraint that no job meets: none of them waits
                 whom = ids if line.startswith("Couldn't find") else [localid for localid in ids if localid in numbers]
                 refusals |= dict.fromkeys(whom, line)
         if not (known or refusals) or DOWN.search(done.err):
@@ -232,7 +233,7 @@ class CondorDialect(Dialect):
 
 
 def _universe(image: str) -> tuple[str, ...]:
-    """A container image comes from a runtime environment; what could begin another line of it is left out."""
+    """A container image comes from a runtime environment; characters that could begin another line are left out."""
     if not image:
         return ("universe = vanilla",)
     return ("universe = docker", f"docker_image = {re.sub(r'[^!-~]', '', image)}")
@@ -269,7 +270,7 @@ _MOVED: Final = (
 
 
 def _loaded(work: Work) -> Iterator[str]:
-    """Names in lists are ours, below the run directory: what the job's own files are called is in none."""
+    """Names in lists are ours, below the run directory: the names of the job's own files are in none."""
     rundir = "$(arex_session).lrms/$(arex_tag)" if work.is_array else str(work.script.parent)
     yield 'My.ArexTag = "$(arex_tag)"'
     yield f"initialdir = {rundir}"
@@ -284,9 +285,9 @@ def _loaded(work: Work) -> Iterator[str]:
 
 def _policy(grami: Grami, *, moves: bool) -> Iterator[str]:
     """
-    What takes a job out of the queue by itself: its limits, a second start, and any hold that nobody asked for.
+    What removes a job from the queue: its limits, a second start, and any hold that no one asked for.
 
-    It can't begin a second time: the script takes a mark before it runs the payload.
+    It cannot start a second time: the script takes the start marker before it runs the payload.
     """
     began, late_s = ("JobCurrentStartExecutingDate", _LATE_S) if moves else ("JobCurrentStartDate", 0)
     limits = {
@@ -306,7 +307,7 @@ def _policy(grami: Grami, *, moves: bool) -> Iterator[str]:
 
 
 def _string(text: str) -> str:
-    """A ClassAd string, whatever a client wrote: what could end it is left out."""
+    """A ClassAd string, whatever a client wrote: characters that could end it are replaced."""
     return '"' + re.sub(r"[^\w.:@+-]", "_", text, flags=re.ASCII) + '"'
 
 
@@ -317,11 +318,11 @@ class CondorBackend(CommandBackend):
     def from_config(cls, config: Configuration) -> Self:
         """
         Raises:
-            ConfigError: a session root has a name that a submit description can't hold.
+            ConfigError: a session root has a name that a submit description cannot hold.
         """
         cure = "use a directory without blanks, quotes, backslashes and dollar signs in its name"
         faults = [
-            Fault(f"HTCondor can't be told to work below {entry.path}", option="[arex] sessiondir", cure=cure)
+            Fault(f"HTCondor cannot work below {entry.path}: {_NOT_POSSIBLE}", option="[arex] sessiondir", cure=cure)
             for entry in config.arex.sessiondir
             if _UNSUITABLE.search(str(entry.path))
         ]

@@ -1,5 +1,5 @@
 """
-HTCondor's log of one attempt, which its submit host writes: what no job can tell from a node that sees no session.
+HTCondor's log of one attempt, written by its submit host: it replaces what a job cannot write from its node.
 
 An attempt whose submission was in doubt may have several jobs in it.
 Source: job event log codes in the manual of HTCondor 23, and logs of 23.9.
@@ -19,14 +19,14 @@ _SUBMITTED, _EXECUTING, _TERMINATED, _ABORTED, _HELD = "000", "001", "005", "009
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSummary:
-    """What the log tells; an empty one tells nothing."""
+    """What the log says; an empty log says nothing."""
 
     taken: LocalId | None = (
-        None  #: the job that stands for the attempt; None: there is none, or it never began and went
+        None  #: the job that stands for the attempt; None: there is none, or it left without having started
     )
     began: LocalId | None = None  #: the job that a node has run last
-    returned: bool = False  #: that one has ended, and what it had to bring back is here
-    over: bool = False  #: the last word about any of them: ended, removed, held
+    returned: bool = False  #: that one has ended, and its files have arrived
+    over: bool = False  #: the last entry about any of them: ended, removed, held
 
 
 def parse_log(text: str) -> EventSummary:

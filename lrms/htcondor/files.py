@@ -1,14 +1,14 @@
 """
-The front end's part of moving session directories: what HTCondor is given, and what becomes of what it brings back.
+The front end's part of moving session directories: what HTCondor gets, and where the files go that it brings back.
 
 ``RUNDIR/in.KEY`` is what goes: the session's directories, and links to its files where they lie, so that nothing is
-copied. No mark on a node keeps a second copy of an attempt from running; the key does. Each submission has one of its
-own, and takes the files from the one before: a job that HTCondor takes late finds nothing to begin with.
-``RUNDIR/log.KEY`` tells what became of a submission.
+copied. No start marker on a node keeps a second copy of an attempt from running; the key does. Each submission has a
+new one, and takes the files from the one before: a job that HTCondor takes late has no files to start with.
+``RUNDIR/log.KEY`` is HTCondor's log of a submission.
 
 ``RUNDIR/back`` is what comes, see ``lrms.jobscript.sandbox``. It takes the place of the session by renaming, once
 HTCondor's log says that all of it is here; until then the session stays what it was. Every step may be done twice.
-Last comes the completion record, ``RUNDIR/done``: who sees it sees the session as the job has left it.
+The completion record, ``RUNDIR/done``, comes last: when it exists, the session is as the job has left it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from lrms.jobscript.sandbox import BACK
 _KEY: Final = "key"
 _READY: Final = "ready"
 _SENT: Final = re.compile(rb"entries=(\d{1,18})\nbytes=(\d{1,18})\ncomplete=yes\n")
-#: Of names that no file system would take: those of a forged list.
+#: Errors for names that no file system accepts: those of a forged list.
 _FORGED: Final = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.ELOOP})
-#: Names and targets of links, and accounting lines: more is no job's honest work.
+#: Limit for names and targets of links, and for accounting lines, bytes.
 _MOST: Final = 64 << 20
 
 
@@ -57,7 +57,7 @@ class Claim:
     taken: LocalId | None = None
 
 
-# --- what goes --------------------------------------------------------------------------------------------------------
+# --- what is sent -----------------------------------------------------------------------------------------------------
 
 
 def inputs(key: str) -> str:
@@ -88,20 +88,20 @@ def lay_out(rundir: Path, session: Path, caches: tuple[Link, ...] = ()) -> None:
 
 def claim(rundir: Path) -> Claim:
     """
-    Make ready for a new submission, after which no earlier one can begin; unless an earlier one was taken.
+    Prepare a new submission, after which no earlier one can start; unless an earlier one was taken.
 
     Raises:
         OSError: the disk, or the files are not there.
     """
     [known] = _sent_with(rundir) or [""]
-    if (taken := story_of(rundir).taken) is not None:
+    if (taken := summary_of(rundir).taken) is not None:
         if known not in {"", key := _key(rundir)}:  # a crash came in between
             (rundir / inputs(known)).rename(rundir / inputs(key))
         return Claim(taken=taken)
     key = secrets.token_hex(4)
     (rundir / inputs(known)).rename(rundir / inputs(key))
-    # what has been taken up to now may have begun; what is taken later has nothing to begin with
-    if (taken := story_of(rundir).taken) is not None:
+    # a job that was taken up to now may have started; one that is taken later has no files to start with
+    if (taken := summary_of(rundir).taken) is not None:
         (rundir / inputs(key)).rename(rundir / inputs(known))
         return Claim(taken=taken)
     atomic.put(str(rundir / _KEY), key.encode())
@@ -146,11 +146,11 @@ def _cached(target: str, caches: tuple[Link, ...]) -> str | None:
     return None
 
 
-# --- what comes -------------------------------------------------------------------------------------------------------
+# --- what comes back --------------------------------------------------------------------------------------------------
 
 
-def story_of(rundir: Path) -> EventSummary:
-    """What HTCondor's log tells of this attempt; raises OSError."""
+def summary_of(rundir: Path) -> EventSummary:
+    """What HTCondor's log says about this attempt; raises OSError."""
     data = _read(log_file(rundir))
     return parse_log((data or b"").decode(errors="replace"))
 
@@ -165,29 +165,29 @@ def _key(rundir: Path) -> str:
 
 
 def note_start(rundir: Path) -> None:
-    """Write the mark of an attempt that has begun on a node, so that nobody takes it for one that has not."""
-    if os.path.lexists(rundir / "started") or (began := story_of(rundir).began) is None:
+    """Write the start marker of an attempt that has started on a node: without it, the attempt has not started."""
+    if os.path.lexists(rundir / "started") or (began := summary_of(rundir).began) is None:
         return
     atomic.put(str(rundir / "started"), f"id {began}\n".encode())
 
 
 def is_open(rundir: Path) -> bool:
-    """Whether something has come that was not taken in yet."""
+    """Whether something has arrived that was not taken in yet."""
     return os.path.lexists(rundir / BACK / "done") and not os.path.lexists(rundir / "done")
 
 
 def take_in(rundir: Path, session: Path, *, certain: bool = False) -> bool:
     """
-    Let what has come take the session's place; False if not all of it has come.
+    Put what has arrived in the place of the session; False if it is not complete.
 
-    ``certain``: it has not changed for long, so it may be all of it although the log does not say so.
+    ``certain``: it has not changed for long, so it may be complete although the log does not say so.
 
     Raises:
-        OSError: the disk; to be tried again.
+        OSError: the disk; to be retried.
     """
     if os.path.lexists(rundir / "done"):
         return True
-    returned = story_of(rundir).returned
+    returned = summary_of(rundir).returned
     text = _record(rundir / BACK)
     if text is None or not (returned or certain):
         return False
@@ -201,7 +201,7 @@ def take_in(rundir: Path, session: Path, *, certain: bool = False) -> bool:
         _swap(rundir, session)
     _add_diag(rundir / BACK / "diag", session.with_name(f"{session.name}.diag"))
     note_start(rundir)
-    # what the session was before, and what would begin a second time; who sees the record may take all of it away
+    # the previous session, and what a second copy would start with; the record comes after, because it allows cleaning
     _remove(rundir, ("before.", "half.", "in."))
     atomic.put(str(rundir / "done"), text.encode())
     if ready:
@@ -210,7 +210,7 @@ def take_in(rundir: Path, session: Path, *, certain: bool = False) -> bool:
 
 
 class _Damaged(Exception):
-    """What has come is not what was sent, and won't be."""
+    """What has arrived is not what was sent, and will not be."""
 
 
 def _record(back: Path) -> str | None:
@@ -234,7 +234,7 @@ def _make_ready(back: Path, text: str, *, exactly: bool) -> bool:
     wanted, came = (int(sent[1]), int(sent[2])), _measured(back / "session")
     if exactly and came != wanted:
         return False
-    # a process that outlived the payload may have written since it was counted
+    # a process that outlived the payload may have written after the files were counted
     if came[0] < wanted[0]:
         raise _Damaged(f"{wanted[0] - came[0]} of {wanted[0]} files of the job did not come back")
     try:
@@ -269,7 +269,7 @@ def _make_links(back: Path) -> None:
 
 
 def _swap(rundir: Path, session: Path) -> None:
-    """The session is gone for a moment; the next call goes on from there."""
+    """The session is missing for a moment; the next call continues from there."""
     tree = rundir / BACK / "session"
     if not os.path.lexists(tree):
         return
@@ -287,13 +287,13 @@ def _add_diag(came: Path, diag: Path) -> None:
 
 
 def _spoiled(text: str, why: str) -> str:
-    """The record of a job whose payload may have done well, and whose files are not here."""
+    """The record of a job whose payload may have succeeded, and whose files are not here."""
     kept = [line for line in text.splitlines() if not line.startswith(("exitcode=", "signal=", "cause=", "message="))]
     return "\n".join(["exitcode=", "signal=", "cause=lost", f"message={' '.join(why.split())}", *kept, ""])
 
 
 def forget(rundir: Path) -> None:
-    """After the end: take away what a copy that is still queued somewhere would begin with; raises OSError."""
+    """After the end: remove what a copy that is still queued somewhere would start with; raises OSError."""
     _remove(rundir, ("in.",))
 
 

@@ -59,9 +59,9 @@ _STATES: Final[Mapping[int, tuple[str, Phase]]] = {
     8: ("JOB_STATUS_FAILED", Phase.EXITING),
     9: ("JOB_STATUS_BLOCKED", Phase.QUEUED),
 }
-#: Holds that somebody has asked for, and that a release ends: by hand, at submission, while files are on their way.
+#: Holds on request, which a release ends: by hand, at submission, while files are on their way.
 ASKED: Final = (1, 15, 16)
-#: Holds because files did not come back from the node, or were too large to: what the job has done is lost.
+#: Holds because files did not come back from the node, or were too large: the results of the job are lost.
 _NOT_BACK: Final = frozenset({12, 33})
 #: HoldReasonCode to what ended a job that HTCondor itself has put on hold; any other: it could not start.
 _HOLDS: Final[Mapping[int, EndCause]] = {
@@ -93,7 +93,7 @@ def listed(done: Completed) -> Mapping[LocalId, Seen]:
     Every job in the answer.
 
     Raises:
-        BatchUnavailable: there is no answer, or it does not read.
+        BatchUnavailable: there is no answer, or it is invalid.
     """
     if done.code != 0 or DOWN.search(done.err):
         raise no_answer(done, DOWN)
@@ -120,7 +120,7 @@ def _seen(ad: Ad) -> Seen:
     if status == _COMPLETED or (status == _REMOVED and moment(ad, "CompletionDate")):
         cause, why = _completed(ad)
     elif status == _REMOVED and ad.get("RemoteHost"):
-        phase, why = Phase.EXITING, text(ad, "RemoveReason")  # it is being told to end
+        phase, why = Phase.EXITING, text(ad, "RemoveReason")  # it is about to end
     elif status == _REMOVED:
         cause, why = _removed(ad)
     elif status == _HELD:
@@ -145,7 +145,7 @@ def _seen(ad: Ad) -> Seen:
 
 
 def _completed(ad: Ad) -> tuple[EndCause | None, str]:
-    """A second copy of a script ends at once and says nothing about the first."""
+    """A second copy of a script ends at once, and its exit code says nothing about the first."""
     if (integer(ad, "NumJobStarts") or 0) > 1:
         return EndCause.PREEMPTED, "started again"
     if (integer(ad, "NumShadowStarts") or 0) > 1:

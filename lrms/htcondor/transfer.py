@@ -102,7 +102,7 @@ class FileTransfer:
 
 
 def _claim(submissions: Sequence[Submission]) -> dict[Tag, Claim]:
-    """One that is absent could not be claimed now: it was certainly not handed over, and comes again."""
+    """One that is absent cannot be claimed now: it was certainly not handed over, and comes again."""
     claims: dict[Tag, Claim] = {}
     for each in submissions:
         try:
@@ -114,9 +114,9 @@ def _claim(submissions: Sequence[Submission]) -> dict[Tag, Claim]:
 
 def _summary(rundir: Path) -> EventSummary:
     try:
-        return files.story_of(rundir)
-    except OSError as exc:  # the queue is asked as well
-        log.warning("HTCondor's log does not read: %s", exc, extra={"event": "record.disk"})
+        return files.summary_of(rundir)
+    except OSError as exc:  # the queue is queried as well
+        log.warning("cannot read HTCondor's log: %s", exc, extra={"event": "record.disk"})
         return EventSummary()
 
 
@@ -125,7 +125,7 @@ def _note_starts(rundirs: Sequence[Path]) -> None:
         try:
             files.note_start(rundir)
         except OSError as exc:
-            log.warning("whether the attempt has begun is not on record: %s", exc, extra={"event": "record.disk"})
+            log.warning("cannot record whether the attempt has started: %s", exc, extra={"event": "record.disk"})
 
 
 def _forget(rundirs: Sequence[Path]) -> None:
@@ -133,7 +133,7 @@ def _forget(rundirs: Sequence[Path]) -> None:
         try:
             files.forget(rundir)
         except OSError as exc:
-            log.warning("what a job would begin with stays: %s", exc, extra={"event": "record.disk"})
+            log.warning("cannot remove the input of an ended job: %s", exc, extra={"event": "record.disk"})
 
 
 _: type[FileTransport] = FileTransfer

@@ -31,11 +31,11 @@ from lrms.jobscript.stage0 import Outcome, Shell, run_stage0
 
 log = logging.getLogger(__name__)
 
-#: Shells of stage 0 that run side by side: they wait for disks more than they compute.
+#: Shells of stage 0 that run at the same time: they wait for disks more than they compute.
 _AT_ONCE: Final = 8
 _PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ")
 _BASH: Final = "/bin/bash"
-#: What no later look would find otherwise: the file is not there or is not for us.
+#: Errors that a later attempt would meet again: the file is not there or is not for us.
 _HOPELESS: Final = frozenset({
     errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO,
 })  # fmt: skip
@@ -43,7 +43,7 @@ _HOPELESS: Final = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared(Submission):
-    """A submission as stage 0 has left it: its ``grami`` is what the batch system is told."""
+    """A submission as stage 0 has left it: its ``grami`` is what the batch system gets."""
 
     runtimes: tuple[RuntimeScript, ...] = ()
     settled: Settled = NOTHING_SETTLED
@@ -61,7 +61,7 @@ def properties(submission: Submission) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeSettings:
-    """What stage 0 is told about the site."""
+    """What stage 0 needs to know about the site."""
 
     layout: Callable[[Path], Layout] = FlatLayout
     tmpdir: Path = Path("/tmp")  # noqa: S108 - ARC's default
@@ -109,7 +109,7 @@ class Runtimes:
         """
         Read what the jobs ask for and run stage 0, many jobs side by side; safe to be done twice.
 
-        A job that is in neither answer could not be looked at now: it was certainly not taken, and comes again.
+        A job that is in neither answer cannot be prepared now: it was certainly not taken, and comes again.
         """
         first = await asyncio.to_thread(self._read_all, batch)
         outcomes = await asyncio.gather(*(self._stage0(found) for _, found in first))
@@ -199,7 +199,7 @@ def load_runtimes(grami: Grami) -> tuple[RuntimeScript, ...]:
 
     Raises:
         SubmitRejected: one of them is not installed here.
-        OSError: one is there, and does not read now.
+        OSError: one is there, and cannot be read now.
     """
     root = grami.controldir / "rte"
     return tuple(_load(root, each) for each in with_defaults(grami).runtimes)

@@ -4,7 +4,7 @@ The part of a job script that runs the job on the node's own disk: SCRATCH/ID in
 Nothing leaves the session before its copy is complete: the move tool copies first, one entry after the other, and
 where it fails, everything goes back. ``SESSION.lrms/scratch`` says where the files are meanwhile (``entering`` or
 ``inside``, the node, the directory): a later attempt brings them back if it can see them, and says where they are
-if it can't.
+if it cannot.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Stage 0 of runtime environments: their scripts, run by a shell on the front end before the job script is written.
 
-A shell of its own for each job reads the job's ``joboption_*`` variables from its standard input (they may hold
+A separate shell for each job reads the job's ``joboption_*`` variables from its standard input (they may hold
 secrets, so never from argv), sources parameters and script of one environment after the other, and prints what the
-variables are then, separated by NULs. Whatever the scripts print themselves is for the job's log.
+variables are then, separated by NULs. The output of the scripts goes to the job's log.
 Source: spec of the control directory (ARC 6.17), section on RTEs.
 """
 
@@ -78,20 +78,20 @@ async def run_stage0(grami: Grami, shell: Shell) -> Outcome:
         names = ", ".join(each.name for each in grami.runtimes)
         limit = f"no end within {shell.timeout_s:g} s" if isinstance(exc.__cause__, TimeoutError) else "endless output"
         return _failed(Outcome(grami=grami), names, limit)
-    heard = _heard(done.out)
+    reported = _reported(done.out)
     outcome = Outcome(grami=grami, log=_cut(done.err))
-    if heard.after is None:
-        return _failed(outcome, heard.at, _reason(done))
-    return _judged(outcome, heard.before, heard.after)
+    if reported.after is None:
+        return _failed(outcome, reported.at, _reason(done))
+    return _judged(outcome, reported.before, reported.after)
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What the shell has told."""
+class _Reported:
+    """What the shell has reported."""
 
     at: str  #: the environment that was run last
     before: Mapping[str, str]  #: variables
-    after: Mapping[str, str] | None  #: None: it did not come that far
+    after: Mapping[str, str] | None  #: None: it did not get that far
 
 
 def _failed(outcome: Outcome, name: str, why: str) -> Outcome:
@@ -99,7 +99,7 @@ def _failed(outcome: Outcome, name: str, why: str) -> Outcome:
 
 
 def _reason(done: Completed) -> str:
-    """The last line that says something; scripts end with their reason."""
+    """The last line that is not empty: scripts end with their reason."""
     lines = [line.strip() for line in done.err.splitlines() if line.strip()]
     how = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
     return f"{how}: {lines[-1][:500]}" if lines else how
@@ -111,7 +111,7 @@ def _cut(text: str) -> str:
     return f"{text[:_HEAD]}\n... {len(text) - _HEAD - _TAIL} characters are left out ...\n{text[-_TAIL:]}"
 
 
-def _heard(out: str) -> _Heard:
+def _reported(out: str) -> _Reported:
     at = ""
     before: dict[str, str] | None = None
     values: dict[str, str] = {}
@@ -123,10 +123,10 @@ def _heard(out: str) -> _Heard:
             case "begin":
                 before, values = values, {}
             case "end":
-                return _Heard(at, before or {}, values)
+                return _Reported(at, before or {}, values)
             case _:
                 values[name] = value
-    return _Heard(at, before or {}, None)
+    return _Reported(at, before or {}, None)
 
 
 # --- what it has changed ----------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _changed(grami: Grami, options: Mapping[str, str], everything: Mapping[str, 
     """
     The job with these options; what is the job itself (its id and directories) stays.
 
-    ``everything`` counts where options were taken away; otherwise what nobody has changed keeps its very bytes.
+    ``everything`` counts where options were removed; otherwise unchanged options keep their bytes.
     """
     if not options and not everything:
         return grami

@@ -72,7 +72,7 @@ def read_json(done: Completed) -> list[BjobsRecord]:
     From ``-json``; lines that ask for patience may come before.
 
     Raises:
-        UnreadableOutput: it is broken, or not whole.
+        UnreadableOutput: it is invalid, or incomplete.
     """
     try:
         answer = json.loads(done.out[done.out.index("{") :], strict=False)
@@ -90,7 +90,7 @@ def read_delimited(done: Completed) -> list[BjobsRecord]:
     From ``-o`` with a delimiter, below a line with the names; a dash is nothing.
 
     Raises:
-        UnreadableOutput: it reads differently, or is not whole.
+        UnreadableOutput: it has another form, or is incomplete.
     """
     lines = _below(done, DELIMITER.join(name.upper() for name in FIELDS))
     records = []
@@ -110,7 +110,7 @@ def read_plain(done: Completed) -> list[BjobsRecord]:
     From ``-w``: id, user, state, queue, hosts, name and time in columns; what has not begun has no second host.
 
     Raises:
-        UnreadableOutput: it reads differently, or is not whole.
+        UnreadableOutput: it has another form, or is incomplete.
     """
     records = []
     for line in _below(done, "JOBID"):
@@ -147,7 +147,7 @@ def _nodes(text: str) -> tuple[str, ...]:
 
 
 def _moment(text: str) -> datetime | None:
-    """Local time; without a year, as most sites have it, it can't be told."""
+    """Local time; None without a year, as most sites have it."""
     text = re.sub(r" [A-Z]$", "", " ".join(text.split()))
     for form in ("%b %d %H:%M:%S %Y", "%b %d %H:%M %Y"):
         try:

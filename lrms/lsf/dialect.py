@@ -1,8 +1,8 @@
 """
 LSF: bsub with the script on its standard input, one bjobs about all jobs, bkill, bstop, bresume.
 
-The tag is the job's description or, before version 9.1, its name. bjobs speaks JSON since 10.1.0.2 and has fields
-with a delimiter since 9.1; before that it has columns for people, which tell nothing about ends but DONE or EXIT.
+The tag is the job's description or, before version 9.1, its name. bjobs prints JSON since 10.1.0.2 and fields
+with a delimiter since 9.1; before that, only columns, which say nothing about ends but DONE or EXIT.
 Source: bsub(1), bjobs(1), bkill(1) of LSF 7, 9.1 and 10.1; "Termination reasons displayed by bacct, bhist, and bjobs"
 in the administrator's guide of 10.1; sentences as shlex.quote in issues of public projects.
 """
@@ -65,7 +65,7 @@ STATES: Final[Mapping[str, Phase]] = {
     "DONE": Phase.ENDED,
     "EXIT": Phase.ENDED,
 }
-#: Termination reasons; a job that has another one was ended by the batch system for reasons of its own.
+#: Termination reasons; a job with another one was ended by the batch system, for a reason that is not known here.
 REASONS: Final[Mapping[str, EndCause | None]] = {
     "TERM_UNKNOWN": None,
     "TERM_OTHER": None,
@@ -294,7 +294,7 @@ class LsfDialect(Dialect):
         return refusals
 
 
-#: LSF's programs would try again for ever when the cluster is down, or takes no more jobs now.
+#: LSF's programs would retry without end when the cluster is down, or accepts no more jobs now.
 _PATIENCE: Final = {"LSB_NTRIES": "1"}
 
 
@@ -331,7 +331,7 @@ def _cause(record: BjobsRecord) -> EndCause | None:
         return EndCause.EXIT_CODE
     if (term := re.match(r"TERM_\w+", record.exit_reason)) is not None:
         if term[0] not in REASONS:
-            log.warning("LSF knows a reason that we do not: %s", record.exit_reason, extra={"event": "lrms.reason"})
+            log.warning("unknown termination reason of LSF: %s", record.exit_reason, extra={"event": "lrms.reason"})
         return REASONS.get(term[0], EndCause.CANCELLED_BY_LIMIT)
     if record.exit_code is None:
         return None
@@ -346,10 +346,10 @@ def _signal(record: BjobsRecord) -> int | None:
 
 def dialect_of(done: Completed, options: LsfOptions) -> LsfDialect:
     """
-    The dialect of the version that ``bsub -V`` tells: ``IBM Spectrum LSF 10.1.0.13, Apr 15 2022``.
+    The dialect of the version that ``bsub -V`` prints: ``IBM Spectrum LSF 10.1.0.13, Apr 15 2022``.
 
     Raises:
-        UnreadableOutput: it tells none.
+        UnreadableOutput: it prints none.
     """
     found = re.search(r"\bLSF\b\D*?(\d+(?:\.\d+)*)", f"{done.out}\n{done.err}", re.ASCII)
     if found is None:

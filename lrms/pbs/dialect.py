@@ -1,7 +1,7 @@
 """
 PBS: OpenPBS and PBS Professional, and Torque, which have the names of their commands and little else in common.
 
-The tag is a variable of the job's environment, which qstat lists. One qstat asks about all jobs, ended ones as long as
+The tag is a variable of the job's environment, which qstat lists. One qstat lists all jobs, ended ones as long as
 the server remembers them: JSON from OpenPBS, XML from Torque. Exit statuses below 0 are the server's own verdicts.
 Source: qsub(1B), qstat(1B), job.h, pbs_messages.c of OpenPBS 23.06; qsub(1), qstat(1), pbs_job.h, pbs_error_db.h of
 Torque 6.1.
@@ -133,7 +133,7 @@ class PbsDialect(Dialect):
         (r"=>> PBS: job killed: p?v?mem (\w+ )?exceeded limit", EndCause.MEMORY),
         (r"=>> PBS: job killed: .* exceeded limit", EndCause.CANCELLED_BY_LIMIT),
     )
-    #: verdicts of the server in the place of an exit status; the cause of None is told by other attributes
+    #: verdicts of the server in the place of an exit status; None: other attributes say the cause
     ends: ClassVar[Mapping[int, EndCause | None]] = {
         -4: EndCause.NODE_FAILURE, -5: EndCause.NODE_FAILURE, -6: EndCause.NODE_FAILURE, -11: None,
         -12: EndCause.PREEMPTED, -14: EndCause.NODE_FAILURE, -15: None, -18: EndCause.CANCELLED_BY_ADMIN,
@@ -144,7 +144,7 @@ class PbsDialect(Dialect):
 
     def __init__(self, options: PbsOptions) -> None:
         self._options = options
-        self._history = True  #: whether the server remembers ended jobs; an answer tells
+        self._history = True  #: whether the server remembers ended jobs; an answer shows it
         self._json = True  #: whether its JSON can be read; the same
 
     def __str__(self) -> str:
@@ -231,14 +231,16 @@ class PbsDialect(Dialect):
         try:
             jobs = read_json(done) if self._json else read_text(done)
         except UnreadableOutput:
-            if done.out.rstrip().endswith("}"):  # whole, and broken: somebody's environment does that to some versions
-                log.info("the JSON of qstat does not read here: text from now on", extra={"event": "lrms.json"})
+            if done.out.rstrip().endswith(
+                "}"
+            ):  # complete, and invalid: environments of jobs break the JSON of some versions
+                log.info("the JSON of qstat is invalid here: using its text from now on", extra={"event": "lrms.json"})
                 self._json = False
             raise
         return self._jobs(jobs)
 
     def _learn(self, said: str) -> None:
-        """What this installation can't do is not asked for again."""
+        """What this installation cannot do is not requested again."""
         if "maintain job history" in said:
             log.info("PBS forgets jobs as soon as they end here", extra={"event": "lrms.history"})
             self._history = False

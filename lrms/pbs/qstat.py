@@ -96,11 +96,11 @@ class QstatJob:
 
 def read_json(done: Completed) -> dict[str, QstatJob]:
     """
-    Jobs by id. What other people's environments do to the JSON is mended where that can be done: escapes that JSON
-    does not have, numbers with leading zeros, raw control characters.
+    Jobs by id. Environments of jobs can make the JSON invalid; this is repaired where possible: escapes that JSON does
+    not have, numbers with leading zeros, raw control characters.
 
     Raises:
-        UnreadableOutput: it is broken, or not whole.
+        UnreadableOutput: it is invalid, or incomplete.
     """
     text = re.sub(r"\\(.)", lambda found: found[0] if found[1] in '"\\/bfnrtu' else found[1], done.out, flags=re.DOTALL)
     text = re.sub(r'":(\s*)([-+]?0\d[\w.+-]*)(?=\s*[,}\n])', r'":\1"\2"', text)
@@ -119,7 +119,7 @@ def read_text(done: Completed) -> dict[str, QstatJob]:
     Jobs by id, from ``qstat -f``: a line an attribute, continued with a tab; an empty line ends a job.
 
     Raises:
-        UnreadableOutput: it reads differently, or is not whole.
+        UnreadableOutput: it has another form, or is incomplete.
     """
     jobs: dict[str, QstatJob] = {}
     for block in re.split(r"\n\n+", done.out.replace("\n\t", "").lstrip("\n"))[:-1]:
@@ -139,7 +139,7 @@ def read_xml(done: Completed) -> dict[str, QstatJob]:
     Jobs by id. The XML of some versions has characters that no parser of XML takes, so only its elements count.
 
     Raises:
-        UnreadableOutput: it reads differently, or is not whole.
+        UnreadableOutput: it has another form, or is incomplete.
     """
     text = done.out.strip()
     if not text and not done.err.strip():

@@ -64,7 +64,7 @@ def accounted(done: Completed) -> Mapping[LocalId, Seen]:
     The ends on record. A job that is to run again has none; slave tasks of a parallel job are not the job.
 
     Raises:
-        BatchUnavailable: there is no answer, or it does not read.
+        BatchUnavailable: there is no answer, or it is invalid.
     """
     if _NONE.search(done.err):
         return {}
@@ -149,7 +149,7 @@ def _peak_kb(record: Mapping[str, str]) -> float | None:
 
 
 def _words(text: str) -> list[str]:
-    """Words of a line that nobody promised to be well quoted."""
+    """Words of a line whose quotes may not be balanced."""
     try:
         return shlex.split(text)
     except ValueError:

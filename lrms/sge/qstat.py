@@ -28,7 +28,7 @@ def listed(done: Completed) -> Mapping[LocalId, Seen]:
     Every job and every child in the answer of ``qstat -xml``.
 
     Raises:
-        BatchUnavailable: there is no answer, or it does not read.
+        BatchUnavailable: there is no answer, or it is invalid.
     """
     found: dict[LocalId, Seen] = {}
     for job in _xml(done, "job_info").iter("job_list"):
@@ -47,7 +47,7 @@ def explained(done: Completed) -> Mapping[LocalId, Seen]:
     What went wrong with jobs in an error state, from ``qstat -xml -j``.
 
     Raises:
-        BatchUnavailable: there is no answer, or it does not read.
+        BatchUnavailable: there is no answer, or it is invalid.
     """
     return dict(_reasons(_xml(done, "detailed_job_info", "unknown_jobs")))
 

@@ -44,7 +44,7 @@ STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
     "LAUNCH_FAILED": (Phase.ENDED, EndCause.NEVER_STARTED),
     "RECONFIG_FAIL": (Phase.ENDED, EndCause.NEVER_STARTED),
 }
-#: Signals that SLURM shows for errors of its own: 53 is a launch that failed, 125 a lack of memory.
+#: Signals that SLURM shows for its own errors: 53 is a launch that failed, 125 a lack of memory.
 _OWN_ERRORS: Final = 50
 #: Reasons for waiting that are the usual course of things.
 _USUAL: Final = frozenset({"", "None", "(null)", "Resources", "Priority", "BeginTime", "Cleaning", "JobArrayTaskLimit"})

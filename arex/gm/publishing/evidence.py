@@ -48,7 +48,7 @@ def _lines(report: Report, now: datetime) -> Iterator[tuple[str, str]]:
     if report.message:
         yield "message", _flat(report.message)
     for each in report.evidence:
-        yield each.witness, _flat(each.said)
+        yield each.source, _flat(each.said)
 
 
 def _flat(text: str) -> str:

@@ -44,9 +44,9 @@ arex_end() {
         [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
         echo complete=yes
     } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
-    { printf '' >"$arex_bell/${arex_rundir##*/}"; } 2>/dev/null
+    { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
 }
-# what the control group of this job, if it has one of its own, knows about its memory
+# memory, as the control group of this job knows it, if the job has one
 arex_memory() {
     arex_kills='' arex_peak=''
     [ -r /proc/self/cgroup ] || return 0

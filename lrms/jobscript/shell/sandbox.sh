@@ -4,7 +4,7 @@
 
 arex_walltime=@WALLTIME@
 arex_own_path=$PATH
-# what goes back is directories and files; links are told by their names, anything else is left out
+# only directories and files go back; of links, names and targets are listed; anything else is left out
 arex_send() {
     arex_box=$arex_sandbox/session
     if [ -L "$arex_box" ] || [ ! -d "$arex_box" ]; then

@@ -5,7 +5,7 @@
 RUNTIME_FRONTEND_JOB_DIR=@DIRECTORY@
 arex_sandbox=${_CONDOR_SCRATCH_DIR:-$PWD}
 if grep -q '^NumJobStarts = [1-9]' "${_CONDOR_JOB_AD:-$arex_sandbox/.job.ad}" 2>/dev/null; then
-    # not 0, which would read as success
+    # not 0, which would count as success
     echo 'This attempt has been started before; this copy ends here.'
     exit 1
 fi
@@ -13,7 +13,7 @@ arex_front=$RUNTIME_FRONTEND_JOB_DIR
 RUNTIME_JOB_DIR=$arex_sandbox/session
 RUNTIME_LOCAL_SCRATCH_DIR=$arex_sandbox
 arex_rundir=$arex_sandbox/back
-arex_bell=$arex_sandbox/none
+arex_notices=$arex_sandbox/none
 RUNTIME_JOB_DIAG=$arex_rundir/diag
 case $RUNTIME_JOB_STDIN in
     "$arex_front"/*) RUNTIME_JOB_STDIN=$RUNTIME_JOB_DIR${RUNTIME_JOB_STDIN#"$arex_front"} ;;

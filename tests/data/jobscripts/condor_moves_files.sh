@@ -13,7 +13,7 @@ arex_rundir=/TOP/session/job1.lrms/job1-0a0b0c0d
 RUNTIME_FRONTEND_JOB_DIR=/TOP/session/job1
 arex_sandbox=${_CONDOR_SCRATCH_DIR:-$PWD}
 if grep -q '^NumJobStarts = [1-9]' "${_CONDOR_JOB_AD:-$arex_sandbox/.job.ad}" 2>/dev/null; then
-    # not 0, which would read as success
+    # not 0, which would count as success
     echo 'This attempt has been started before; this copy ends here.'
     exit 1
 fi
@@ -21,7 +21,7 @@ arex_front=$RUNTIME_FRONTEND_JOB_DIR
 RUNTIME_JOB_DIR=$arex_sandbox/session
 RUNTIME_LOCAL_SCRATCH_DIR=$arex_sandbox
 arex_rundir=$arex_sandbox/back
-arex_bell=$arex_sandbox/none
+arex_notices=$arex_sandbox/none
 RUNTIME_JOB_DIAG=$arex_rundir/diag
 case $RUNTIME_JOB_STDIN in
     "$arex_front"/*) RUNTIME_JOB_STDIN=$RUNTIME_JOB_DIR${RUNTIME_JOB_STDIN#"$arex_front"} ;;
@@ -93,9 +93,9 @@ arex_end() {
         [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
         echo complete=yes
     } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
-    { printf '' >"$arex_bell/${arex_rundir##*/}"; } 2>/dev/null
+    { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
 }
-# what the control group of this job, if it has one of its own, knows about its memory
+# memory, as the control group of this job knows it, if the job has one
 arex_memory() {
     arex_kills='' arex_peak=''
     [ -r /proc/self/cgroup ] || return 0
@@ -129,7 +129,7 @@ if ! printf '%s' "${arex_id:+id $arex_id
 }" 2>/dev/null >"$arex_rundir/started"; then
     trap - EXIT TERM
     if [ -e "$arex_rundir/started" ]; then
-        # not 0: where the batch system has started the same job again, that would read as success
+        # not 0: if the batch system has started the same job again, that would count as success
         echo 'Another copy of this script has taken this attempt; this copy ends here.'
         exit 1
     fi
@@ -141,7 +141,7 @@ arex_xcpu=
 ulimit -S -t 7200 2>/dev/null && arex_xcpu=24
 arex_walltime=3600
 arex_own_path=$PATH
-# what goes back is directories and files; links are told by their names, anything else is left out
+# only directories and files go back; of links, names and targets are listed; anything else is left out
 arex_send() {
     arex_box=$arex_sandbox/session
     if [ -L "$arex_box" ] || [ ! -d "$arex_box" ]; then

@@ -37,7 +37,7 @@ if ! printf '%s' "${arex_id:+id $arex_id
 }" 2>/dev/null >"$arex_rundir/started"; then
     trap - EXIT TERM
     if [ -e "$arex_rundir/started" ]; then
-        # not 0: where the batch system has started the same job again, that would read as success
+        # not 0: if the batch system has started the same job again, that would count as success
         echo 'Another copy of this script has taken this attempt; this copy ends here.'
         exit 1
     fi

@@ -22,13 +22,13 @@ RUNTIME_JOB_STDERR=/TOP/session/job1/err.txt
 RUNTIME_JOB_DIAG=/TOP/session/job1.diag
 arex_rundir=/TOP/session/job1.lrms/job1-0a0b0c0d
 arex_root=/TOP/session
-arex_bell=$arex_root/.arex/ended
+arex_notices=$arex_root/.arex/ended
 # the node may see the session root elsewhere
 if [ -n "${RUNTIME_GRIDAREA_DIR:-}" ]; then
     RUNTIME_JOB_DIR=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIR#"$arex_root"}
     RUNTIME_JOB_DIAG=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_DIAG#"$arex_root"}
     arex_rundir=$RUNTIME_GRIDAREA_DIR${arex_rundir#"$arex_root"}
-    arex_bell=$RUNTIME_GRIDAREA_DIR${arex_bell#"$arex_root"}
+    arex_notices=$RUNTIME_GRIDAREA_DIR${arex_notices#"$arex_root"}
     case $RUNTIME_JOB_STDIN in
         "$arex_root"/*) RUNTIME_JOB_STDIN=$RUNTIME_GRIDAREA_DIR${RUNTIME_JOB_STDIN#"$arex_root"} ;;
     esac
@@ -100,9 +100,9 @@ arex_end() {
         [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
         echo complete=yes
     } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
-    { printf '' >"$arex_bell/${arex_rundir##*/}"; } 2>/dev/null
+    { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
 }
-# what the control group of this job, if it has one of its own, knows about its memory
+# memory, as the control group of this job knows it, if the job has one
 arex_memory() {
     arex_kills='' arex_peak=''
     [ -r /proc/self/cgroup ] || return 0
@@ -136,7 +136,7 @@ if ! printf '%s' "${arex_id:+id $arex_id
 }" 2>/dev/null >"$arex_rundir/started"; then
     trap - EXIT TERM
     if [ -e "$arex_rundir/started" ]; then
-        # not 0: where the batch system has started the same job again, that would read as success
+        # not 0: if the batch system has started the same job again, that would count as success
         echo 'Another copy of this script has taken this attempt; this copy ends here.'
         exit 1
     fi

@@ -11,7 +11,7 @@ import pytest
 
 from arex.controldir.layout import Mark
 from arex.model.ids import JobId
-from arex.model.report import EndCause, Evidence, Phase, Report, Witness
+from arex.model.report import EndCause, Evidence, EvidenceSource, Phase, Report
 from tests.fakes.batch import RUNNING
 from tests.unit.arex.gm.service import TRUE, GridService, grid_service, running, until
 
@@ -97,7 +97,7 @@ async def test_a_held_job_can_still_be_cancelled(service: GridService) -> None:
 async def test_what_the_witnesses_said_at_the_end_is_kept(service: GridService) -> None:
     job = service.submit()
     await service.runs(job)
-    said = (Evidence(Witness.RECORD, "exit code 3"), Evidence(Witness.SCAN, "FAILED\n(NonZeroExitCode)"))
+    said = (Evidence(EvidenceSource.RECORD, "exit code 3"), Evidence(EvidenceSource.SCAN, "FAILED\n(NonZeroExitCode)"))
     service.end_with(job, Report(phase=Phase.ENDED, exit_code=3, cause=EndCause.EXIT_CODE, evidence=said, doubt="odd"))
     await service.reaches(job, "FINISHED")
 

@@ -342,7 +342,11 @@ async def test_the_configuration_names_the_scripts(site: Site, lrms: str, name: 
 
 @pytest.mark.parametrize(
     ("option", "why"),
-    [("", "nothing says where"), ("arc_scripts=/nonexistent\n", "No such file"), ("arc_scripts={}\n", "has no scan")],
+    [
+        ("", "arc_scripts is not set"),
+        ("arc_scripts=/nonexistent\n", "No such file"),
+        ("arc_scripts={}\n", "has no scan"),
+    ],
 )
 async def test_scripts_that_are_not_there_are_a_fault_of_the_configuration(site: Site, option: str, why: str) -> None:
     (site.root / "scripts" / "scan-mine-job").unlink()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arex.model.report import EndCause, Evidence, Phase, Report, Usage, Witness, lrms_done
+from arex.model.report import EndCause, Evidence, EvidenceSource, Phase, Report, Usage, lrms_done
 from lrms.attempt.record import Done, StartMarker
 from lrms.command.dialect import Seen
 from lrms.command.verdict import SETTLE_S, Facts, Said, is_clear, report_of
@@ -263,7 +263,7 @@ def test_a_job_without_evidence_is_lost_after_the_waiting_time() -> None:
 
     assert (Phase.ENDED, EndCause.LOST, None) == (report.phase, report.cause, report.exit_code)
     assert (-1, "the batch system no longer knows the job") == lrms_done(report)
-    assert [Evidence(Witness.SCAN, "not listed for 120 s")] == list(report.evidence)
+    assert [Evidence(EvidenceSource.SCAN, "not listed for 120 s")] == list(report.evidence)
 
 
 @pytest.mark.parametrize(("code", "seen"), [(0, COMPLETED), (3, FAILED)])
@@ -303,19 +303,21 @@ def test_every_witness_is_quoted() -> None:
     report = reported(done=TERM, seen=SCANCEL, account=TIMEOUT, said=OVER_MEMORY, diag_code=143)
 
     assert [
-        Evidence(Witness.RECORD, "signal 15, ended 2026-11-20T09:05:00Z"),
-        Evidence(Witness.MARK, "started as 12"),
-        Evidence(Witness.SCAN, "CANCELLED"),
-        Evidence(Witness.ACCOUNTING, "TIMEOUT (TimeLimit)"),
-        Evidence(Witness.SESSION, "exitcode=143"),
-        Evidence(Witness.SESSION, OVER_MEMORY.line),
+        Evidence(EvidenceSource.RECORD, "signal 15, ended 2026-11-20T09:05:00Z"),
+        Evidence(EvidenceSource.MARK, "started as 12"),
+        Evidence(EvidenceSource.SCAN, "CANCELLED"),
+        Evidence(EvidenceSource.ACCOUNTING, "TIMEOUT (TimeLimit)"),
+        Evidence(EvidenceSource.SESSION, "exitcode=143"),
+        Evidence(EvidenceSource.SESSION, OVER_MEMORY.line),
     ] == list(report.evidence)
 
 
 def test_silence_of_the_scan_is_quoted_too() -> None:
     report = reported(account=FAILED, mark=StartMarker(""))
 
-    assert [Witness.MARK, Witness.SCAN, Witness.ACCOUNTING] == [each.witness for each in report.evidence]
+    assert [EvidenceSource.MARK, EvidenceSource.SCAN, EvidenceSource.ACCOUNTING] == [
+        each.source for each in report.evidence
+    ]
     assert ["kept from starting", "not listed"] == [each.said for each in report.evidence[:2]]
 
 
