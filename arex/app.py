@@ -331,7 +331,7 @@ def _pace(config: Configuration, name: str, capacity: Capacity) -> PollingPolicy
     return PollingPolicy(
         poll_s=poll.total_seconds(),
         gap_s=min(_GAP_S, poll.total_seconds()),
-        first_look_s=None if capacity.rings else _LOOK_REMOTE_S,
+        first_look_s=None if capacity.reports_ends else _LOOK_REMOTE_S,
         absence_s=service.record_wait.total_seconds(),
         batch=config.arex.maxjobs.scripts or (2 * service.array_most if capacity.gather else _BATCH),
         gather_s=service.array_wait / 1000 if capacity.gather else 0.0,

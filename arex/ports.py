@@ -69,7 +69,7 @@ class Capacity:
     slots: int | None = None  #: None: it queues by itself and no limit is known
     #: its jobs go on when this host restarts, so an attempt must be on disk before it is made
     outlives_host: bool = True
-    rings: bool = False  #: ``watch`` tells of every end at once, so looking soon after a submission is of no use
+    reports_ends: bool = False  #: ``watch`` reports ends immediately: no early poll is needed
     gather: bool = False  #: jobs that are submitted together cost less than one by one
 
 

@@ -66,7 +66,7 @@ class ArcScriptsBackend:
         await asyncio.to_thread(atomic.put, str(self._scripts.cfg_path), self._scripts.cfg.encode())
 
     async def close(self) -> None:
-        """Submissions under way are waited for; a script that takes long goes on without us."""
+        """Submissions under way are waited for; a script that takes long continues without us."""
         if self._submissions:
             _, late = await asyncio.wait(self._submissions, timeout=self._scripts.patience_s)
             for task in late:

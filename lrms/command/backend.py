@@ -54,7 +54,7 @@ class CommandBackend:
         self._roots = settings.roots
         self._transport = transport or SharedFileSystem(settings.roots)
         self._runner = Runner(
-            first.kept_env, timeout_s=settings.timeout_s, queries_per_minute=settings.questions, clock=clock
+            first.kept_env, timeout_s=settings.timeout_s, queries_per_minute=settings.queries_per_minute, clock=clock
         )
         self._commands = Commands(source, self._runner)
         self._submitter = Submitter(
@@ -83,7 +83,7 @@ class CommandBackend:
         await self._transport.close()
 
     def capacity(self) -> Capacity:
-        return Capacity(gather=self._submitter.together > 1, rings=True)
+        return Capacity(gather=self._submitter.together > 1, reports_ends=True)
 
     def figures(self) -> Mapping[str, int]:
         return self._runner.figures()

@@ -23,7 +23,7 @@ class RateLimit:
     def count(self, command: str) -> None:
         self._counts[command] += 1
 
-    async def question(self) -> None:
+    async def query(self) -> None:
         """Returns when another query may be made."""
         while True:
             now = self._clock.monotonic()

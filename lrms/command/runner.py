@@ -37,7 +37,7 @@ class Runner:
 
     async def query(self, call: Call) -> Completed:
         """Run a command that only asks, as soon as the limit allows it."""
-        await self._limit.question()
+        await self._limit.query()
         return await self.run(call)
 
     def figures(self) -> Mapping[str, int]:

@@ -19,7 +19,7 @@ class CommandSettings:
     roots: tuple[Path, ...]  #: session roots
     script: ScriptSettings = field(default_factory=ScriptSettings)
     timeout_s: float = 60.0  #: of one command
-    questions: int = 30  #: queries in a minute, at most
+    queries_per_minute: int = 30  #: at most
     record_wait_s: float = 120.0  #: how long a completion record may be missing, and how long a job
     array: bool = True
     array_most: int = 1000
@@ -43,7 +43,7 @@ class CommandSettings:
             roots=tuple(entry.path for entry in config.arex.sessiondir),
             script=script,
             timeout_s=service.lrms_timeout.total_seconds(),
-            questions=service.lrms_calls,
+            queries_per_minute=service.lrms_calls,
             record_wait_s=service.record_wait.total_seconds(),
             array=service.array,
             array_most=service.array_most,

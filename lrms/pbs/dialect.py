@@ -60,7 +60,7 @@ STATES: Final[Mapping[str, Phase]] = {
     "M": Phase.OTHER,  # another server has it
     "C": Phase.ENDED,
     "F": Phase.ENDED,
-    "X": Phase.ENDED,  # a child whose array goes on
+    "X": Phase.ENDED,  # a child whose array continues
 }
 _GONE: Final = re.compile(
     r"unknown job ?id|job has finished|state for job - complete|job already in exit state|finished array subjob|"

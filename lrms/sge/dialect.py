@@ -186,7 +186,7 @@ class SgeDialect(Dialect):
     # --- asking ---
 
     def listing(self, ids: Collection[LocalId]) -> Call:
-        del ids  # one question for all; $user is qstat's own word for this account
+        del ids  # one query for all; $user is qstat's own word for this account
         return self._call("qstat", "-xml", "-r", "-s", "prsz", "-u", "$user")
 
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:

@@ -203,7 +203,7 @@ class SlurmDialect(Dialect):
     # --- asking ---
 
     def listing(self, ids: Collection[LocalId]) -> Call:
-        del ids  # one question for all: they are this account's
+        del ids  # one query for all: they are this account's
         fields = ",".join(f"{name}:{width}|" for name, width in answers.FIELDS)
         return Call(self._argv("squeue", "-h", "-a", "-r", "-t", "all", "-u", str(os.geteuid()), "-O", fields))
 

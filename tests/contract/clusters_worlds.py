@@ -99,7 +99,7 @@ class CondorUnseenWorld(CondorWorld):
     below = "unseen"
 
     def backend(self, clock: Clock | None = None, **settings: object) -> CommandBackend:
-        values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
+        values = {"roots": (self.root,), "queries_per_minute": 100_000, **self.settings, **settings}
         dialect = CondorDialect(CondorOptions(bin=self.bin(), moves=True))
         transport = FileTransfer(clock or SystemClock())
         return CommandBackend(dialect, CommandSettings(**values), clock, transport)  # type: ignore[arg-type]

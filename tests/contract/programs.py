@@ -45,7 +45,7 @@ class ProgramWorld(World):
         raise NotImplementedError
 
     def backend(self, clock: Clock | None = None, **settings: object) -> CommandBackend:
-        values = {"roots": (self.root,), "questions": 100_000, **self.settings, **settings}
+        values = {"roots": (self.root,), "queries_per_minute": 100_000, **self.settings, **settings}
         return CommandBackend(type(self).dialect(self.bin()), CommandSettings(**values), clock)  # type: ignore[arg-type]
 
     def runs(self, submission: Submission) -> int:

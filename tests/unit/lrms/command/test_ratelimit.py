@@ -1,4 +1,4 @@
-"""Questions to a batch system: so many in a minute, and no more."""
+"""Queries of a batch system: a limited number in a minute."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lrms.command.ratelimit import RateLimit
 from tests.fakes.clock import FakeClock, SkippingClock
 
 
-async def test_questions_within_the_share_do_not_wait() -> None:
+async def test_queries_within_the_share_do_not_wait() -> None:
     clock = SkippingClock()
     budget = RateLimit(3, clock)
 
     for _ in range(3):
-        await budget.question()
+        await budget.query()
 
     assert 0.0 == clock.monotonic()
 
@@ -26,22 +26,22 @@ async def test_questions_within_the_share_do_not_wait() -> None:
 async def test_one_more_waits_until_the_first_is_a_minute_old() -> None:
     clock = SkippingClock()
     budget = RateLimit(2, clock)
-    await budget.question()
+    await budget.query()
     clock.advance(timedelta(seconds=20))
-    await budget.question()
+    await budget.query()
 
-    await budget.question()
+    await budget.query()
 
     assert 60.0 == clock.monotonic()
-    await budget.question()
+    await budget.query()
     assert 80.0 == clock.monotonic()
 
 
 async def test_who_waits_goes_on_as_soon_as_there_is_room() -> None:
     clock = FakeClock()
     budget = RateLimit(1, clock)
-    await budget.question()
-    waiting = asyncio.create_task(budget.question())
+    await budget.query()
+    waiting = asyncio.create_task(budget.query())
     clock.advance(timedelta(seconds=59))
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -54,8 +54,8 @@ async def test_who_waits_goes_on_as_soon_as_there_is_room() -> None:
 async def test_of_several_that_wait_one_goes_on_in_a_minute() -> None:
     clock = FakeClock()
     budget = RateLimit(1, clock)
-    await budget.question()
-    waiting = [asyncio.create_task(budget.question()) for _ in range(3)]
+    await budget.query()
+    waiting = [asyncio.create_task(budget.query()) for _ in range(3)]
 
     for gone in (1, 2, 3):
         await _let_run()
@@ -67,8 +67,8 @@ async def test_of_several_that_wait_one_goes_on_in_a_minute() -> None:
 async def test_who_is_cancelled_while_waiting_has_asked_nothing() -> None:
     clock = FakeClock()
     budget = RateLimit(1, clock)
-    await budget.question()
-    waiting = asyncio.create_task(budget.question())
+    await budget.query()
+    waiting = asyncio.create_task(budget.query())
     await _let_run()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -76,7 +76,7 @@ async def test_who_is_cancelled_while_waiting_has_asked_nothing() -> None:
 
     clock.advance(timedelta(seconds=60))
 
-    await asyncio.wait_for(budget.question(), 5)
+    await asyncio.wait_for(budget.query(), 5)
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 360).map(lambda quarters: quarters / 4), max_size=40))
@@ -86,7 +86,7 @@ async def test_never_more_than_the_share_in_any_minute(most: int, pauses: list[f
     asked: list[float] = []
     for pause in pauses:
         clock.advance(timedelta(seconds=pause))
-        await budget.question()
+        await budget.query()
         asked.append(clock.monotonic())
 
     assert all(later - earlier >= 60.0 for earlier, later in zip(asked, asked[most:], strict=False))
