@@ -133,3 +133,6 @@ class SharedFileSystem:
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:
         await self._notices.run(ended)
+
+
+_: type[FileTransport] = SharedFileSystem

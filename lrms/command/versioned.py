@@ -66,3 +66,6 @@ class VersionedDialect:
                 self._known = self.choose(await run(self.question))
                 log.info("%s speaks %s", self.first.name, self._known, extra={"event": "lrms.version"})
             return self._known
+
+
+_: tuple[type[DialectSource], ...] = (FixedDialect, VersionedDialect)
