@@ -43,6 +43,15 @@ def _read(path: str) -> bytes:
         os.close(fd)
 
 
+def _read_line(path: str) -> bytes:
+    """Content of a file that the kernel gives in one piece."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
+
+
 def parse_stat(text: bytes) -> Stat:
     """Source: proc(5). The name of the program may contain anything, so we count from its last parenthesis."""
     words = text[text.rindex(b")") + 2 :].split()
@@ -53,7 +62,7 @@ def parse_stat(text: bytes) -> Stat:
 def stat(pid: int) -> Stat | None:
     """None: there is no such process."""
     try:
-        return parse_stat(_read(f"/proc/{pid}/stat"))
+        return parse_stat(_read_line(f"/proc/{pid}/stat"))
     except (FileNotFoundError, ProcessLookupError):
         return None
 

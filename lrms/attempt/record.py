@@ -1,5 +1,6 @@
 """
-The completion record ``RUNDIR/done``: how an attempt ended, written once, atomically, by job script or supervisor.
+The completion record ``RUNDIR/done``: how an attempt ended, written once by its job script or supervisor; it
+counts when its last line is there.
 
 ``key=value`` lines: ``exitcode`` (empty: the payload did not run to its end), ``signal``, ``cause``
 (a word of ``EndCause``), ``start`` and ``end`` (ISO, UTC), ``wall_s``, ``user_s``, ``system_s`` or two lines as the
@@ -9,9 +10,10 @@ shell's ``times`` prints them, ``maxrss_kb``, ``node`` (repeatable), ``localid``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +21,7 @@ from arex.controldir import atomic
 from arex.errors import BatchError, CorruptFile
 from arex.model.report import EndCause, Phase, Report, Usage
 
-_ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 class UnreadableRecord(BatchError):
@@ -28,6 +30,10 @@ class UnreadableRecord(BatchError):
     def __init__(self, path: Path | str, what: str) -> None:
         self.path, self.what = Path(path), what
         super().__init__(f"{path}: {what}")
+
+
+class UnfinishedRecord(UnreadableRecord):
+    """One without its last line: it is being written, or its script was ended while it wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,8 @@ def read_done(path: Path) -> Done | None:
     if data is None:
         return None
     try:
+        if not data.endswith(b"complete=yes\n"):
+            raise UnfinishedRecord(path, "invalid completion record: it has no end")
         return parse_done(data.decode(errors="replace"))
     except (KeyError, ValueError) as exc:
         raise UnreadableRecord(path, f"invalid completion record: {exc}") from exc
@@ -130,7 +138,9 @@ def _number(text: str) -> int | None:
 
 
 def _time(text: str) -> datetime:
-    return datetime.strptime(text, _ISO).replace(tzinfo=UTC)
+    if not _ISO.fullmatch(text):
+        raise ValueError(f"{text!r} is not a time")
+    return datetime.fromisoformat(text)
 
 
 def _shell_seconds(text: str) -> float:

@@ -12,7 +12,7 @@ from typing import Final
 
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
-from lrms.attempt.record import Done, StartMarker, UnreadableRecord, read_done, read_file
+from lrms.attempt.record import Done, StartMarker, UnfinishedRecord, UnreadableRecord, read_done, read_file
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ def records(jobs: Collection[LocalJob]) -> dict[LocalId, Done]:
             continue
         try:
             done = read_done(job.rundir / "done")
+        except UnfinishedRecord:
+            continue  # it is being written
         except (UnreadableRecord, OSError) as exc:
             log.warning("%s", exc, extra={"event": "record.unreadable", "job": job.job})
             continue

@@ -54,7 +54,7 @@ class CommandSettings:
         """With what the batch system adds: shell, local id, name of the node."""
         script = replace(self.script, mode=mode, interpreter=dialect.interpreter, localid_words=dialect.localid_words)
         if dialect.node_words and script.nodes_command == NODES_COMMAND:
-            return replace(script, nodes_command=f"printf '%s' {dialect.node_words}")
+            return replace(script, node_words=dialect.node_words)
         return script
 
     def together(self, dialect: Dialect) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource  # noqa: F401 - wait4 needs it, and would look for it in each supervisor
 import signal
 import time
 from collections.abc import Callable
@@ -105,12 +106,10 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _redirect(comment: str) -> None:
-    null = os.open("/dev/null", os.O_RDONLY)
+    """Standard input is /dev/null from the forkserver on."""
     out = os.open(comment, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    os.close(null)
     os.close(out)
 
 
@@ -307,10 +306,13 @@ class _Job:
 
     def _mark(self) -> str:
         try:
-            with open(f"{self.order.rundir}/started", "rb") as file:  # noqa: PTH123 - as above
-                return os.fsdecode(file.read()).removesuffix("\n")
+            fd = os.open(f"{self.order.rundir}/started", os.O_RDONLY)
         except FileNotFoundError:
             return ""
+        try:
+            return os.fsdecode(os.read(fd, 65536)).removesuffix("\n")
+        finally:
+            os.close(fd)
 
     def _finish_diag(self, code: int | None, ended_s: float, wall_s: float) -> None:
         lines = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from arex.controldir import atomic
-from arex.errors import SubmitRejected
+from arex.errors import CorruptFile, SubmitRejected
 from arex.model.ids import Tag
 from lrms.jobscript.runtimes import Prepared
 from lrms.jobscript.script import job_script
@@ -18,9 +19,7 @@ log = logging.getLogger(__name__)
 
 def lay_out(submission: Prepared, settings: ScriptSettings) -> None:
     """
-    Put the job script into RUNDIR, whole at once; a second time changes nothing.
-
-    A copy that runs already keeps reading the file that it has opened.
+    Put the job script into RUNDIR; a second time changes nothing.
 
     Raises:
         SubmitRejected: there is no session directory.
@@ -29,11 +28,31 @@ def lay_out(submission: Prepared, settings: ScriptSettings) -> None:
     directory = submission.grami.directory
     if not directory.is_dir():
         raise SubmitRejected(f"The session directory {directory} does not exist.")
-    script = os.fsencode(job_script(submission, settings, submission.runtimes, submission.settled))
-    submission.rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = submission.rundir / "script"
-    if not path.exists() or path.read_bytes() != script:
-        atomic.put(str(path), script)
+    _put(submission.rundir, os.fsencode(job_script(submission, settings, submission.runtimes, submission.settled)))
+
+
+def _put(rundir: Path, script: bytes) -> None:
+    """
+    The first script of an attempt is written in place: nothing starts it before it is handed over.
+
+    Later ones replace it, for a copy that runs keeps reading the file that it has opened.
+    """
+    path = str(rundir / "script")
+    try:
+        atomic.create(path, script)
+    except FileNotFoundError:
+        rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        atomic.put(path, script)
+    except FileExistsError:
+        if not _holds(path, script):
+            atomic.put(path, script)
+
+
+def _holds(path: str, script: bytes) -> bool:
+    try:
+        return atomic.read(path) == script
+    except CorruptFile:
+        return False  # the payload has put something else there
 
 
 def lay_out_all(

@@ -76,22 +76,21 @@ def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript,
     System and nodes are queried on the node only if they are not known here: each program costs as much as the rest of
     the script.
     """
-    queries, nodes = [], "printf 'nodename=%s\\n' " + " ".join(map(shlex.quote, settings.nodes))
-    system = f"printf '%s\\n' {shlex.quote(f'systemsoftware={settings.system}')}"
+    queries = []
+    words = [shlex.quote(f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}")]
     if settings.system is None:
         queries.append("arex_system=$(. /etc/os-release && printf '%s' \"$PRETTY_NAME\")")
-        system = "printf 'systemsoftware=%s\\n' \"$arex_system\""
-    if not settings.nodes:
-        queries.append(f"arex_nodes=$({settings.nodes_command})")
-        nodes = "unset IFS\nfor arex_node in $arex_nodes; do printf 'nodename=%s\\n' \"$arex_node\"; done"
-    return part(
-        "facts",
-        QUERIES="\n".join(queries),
-        RUNTIMES=shlex.quote(f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}"),
-        SYSTEM=system,
-        NODES=nodes,
-        COUNTS=" ".join(map(shlex.quote, _counts(grami, settings, settled))),
-    )
+        words.append('"systemsoftware=$arex_system"')
+    else:
+        words.append(shlex.quote(f"systemsoftware={settings.system}"))
+    if settings.nodes:
+        words += [shlex.quote(f"nodename={node}") for node in settings.nodes]
+    else:
+        queries.append(f"arex_nodes={settings.node_words or f'$({settings.nodes_command})'}")
+        queries += ["unset IFS", "set --", 'for arex_node in $arex_nodes; do set -- "$@" "nodename=$arex_node"; done']
+        words.append('"$@"')
+    words += map(shlex.quote, _counts(grami, settings, settled))
+    return part("facts", QUERIES="\n".join(queries), LINES=" ".join(words))
 
 
 def _counts(grami: Grami, settings: ScriptSettings, settled: Settled) -> Iterator[str]:
@@ -105,9 +104,18 @@ def _counts(grami: Grami, settings: ScriptSettings, settled: Settled) -> Iterato
         yield f"wninstance={' '.join(settled.instance.split())}"
 
 
-def payload(grami: Grami, settled: Settled) -> str:
+def payload(grami: Grami, settled: Settled, runtimes: tuple[RuntimeScript, ...]) -> str:
     """The words of the payload, as its positional parameters."""
-    return part("payload", ARGS=shlex.quote(settled.command or " ".join(map(expanding, grami.args))))
+    args = settled.command or " ".join(map(expanding, grami.args))
+    return part("payload", ARGS=shlex.quote(args), DIRECTORIES="\n".join(_directories(grami, runtimes)))
+
+
+def _directories(grami: Grami, runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
+    """Directories of the outputs are made; the session's own is there, unless a runtime environment has moved them."""
+    for name, path in (("STDOUT", grami.stdout), ("STDERR", grami.stderr)):
+        if runtimes or path.rpartition("/")[0] != str(grami.directory):
+            directory = f'"${{RUNTIME_JOB_{name}%/*}}"'
+            yield f"[ -d {directory} ] || mkdir -p {directory}"
 
 
 def errors(grami: Grami) -> str:

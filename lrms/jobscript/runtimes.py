@@ -129,7 +129,7 @@ class Runtimes:
     def _read(self, submission: Submission) -> Prepared | SubmitRejected | None:
         try:
             grami = with_defaults(submission.grami)
-            return _prepared(submission, grami, NOTHING_SETTLED)
+            return _prepared(submission, grami, NOTHING_SETTLED, _load_all(grami))
         except SubmitRejected as exc:
             return exc
         except OSError as exc:
@@ -154,7 +154,7 @@ class Runtimes:
         if outcome.rejected is not None:
             return outcome.rejected
         try:
-            return _prepared(found, outcome.grami, outcome.settled)
+            return _prepared(found, outcome.grami, outcome.settled, load_runtimes(outcome.grami))
         except SubmitRejected as exc:
             return exc
 
@@ -201,17 +201,20 @@ def load_runtimes(grami: Grami) -> tuple[RuntimeScript, ...]:
         SubmitRejected: one of them is not installed here.
         OSError: one is there, and cannot be read now.
     """
-    root = grami.controldir / "rte"
-    return tuple(_load(root, each) for each in with_defaults(grami).runtimes)
+    return _load_all(with_defaults(grami))
 
 
-def _prepared(submission: Submission, grami: Grami, wishes: Settled) -> Prepared:
+def _load_all(grami: Grami) -> tuple[RuntimeScript, ...]:
+    return tuple(_load(grami.controldir / "rte", each) for each in grami.runtimes)
+
+
+def _prepared(submission: Submission, grami: Grami, wishes: Settled, runtimes: tuple[RuntimeScript, ...]) -> Prepared:
     return Prepared(
         job=submission.job,
         tag=submission.tag,
         grami=grami,
         rundir=submission.rundir,
-        runtimes=load_runtimes(grami),
+        runtimes=runtimes,
         settled=wishes,
     )
 

@@ -139,7 +139,7 @@ def _prologue(job: _Job) -> Iterator[str]:
     yield from parts.runtime_functions(job.runtimes)
     yield from parts.runtime_calls(job.runtimes, 1)
     yield parts.facts(grami, job.settings, job.runtimes, job.settled)
-    yield parts.payload(grami, job.settled)
+    yield parts.payload(grami, job.settled, job.runtimes)
 
 
 def _run(job: _Job, **slots: str) -> str:

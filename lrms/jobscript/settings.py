@@ -68,6 +68,7 @@ class ScriptSettings:
     benchmark: str = "HEPSPEC:1.0"
     nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
     nodes_command: str = NODES_COMMAND  #: shell command that prints one name per line
+    node_words: str = ""  #: shell words that give the names, in place of the command
     system: str | None = None  #: name of the operating system; None: the node's os-release
     scratch: Scratch | None = None  #: None: jobs run in their session directories
 

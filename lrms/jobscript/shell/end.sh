@@ -4,8 +4,9 @@
 
 arex_nodes=@NODES@
 arex_note() { :; }
-arex_stamp() { date -u +%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s; }
-arex_began=$(arex_stamp)
+# in the C locale, or date reads a dozen files of another one; not by a function, which would take one more process
+arex_stamp=+%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s
+arex_began=$(LC_ALL=C exec date -u "$arex_stamp")
 arex_code=
 arex_signal=
 arex_pid=
@@ -16,7 +17,7 @@ arex_end() {
     trap '' TERM
     unset IFS
     arex_leave
-    arex_ended=$(arex_stamp)
+    arex_ended=$(LC_ALL=C exec date -u "$arex_stamp")
     arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
     arex_cause='exit code'
     [ "$arex_when" = after ] || [ -n "$arex_code" ] || arex_cause='never started'
@@ -33,17 +34,19 @@ arex_end() {
     arex_memory
     [ "${arex_kills:-0}" = 0 ] || [ "$arex_code" = 0 ] || arex_cause=memory
     arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
+    set --
+    for arex_node in $arex_nodes; do set -- "$@" "node=$arex_node"; done
+    [ -z "${arex_why:-}" ] || set -- "$@" "message=$(printf '%s' "$arex_why" | tr '\n' ' ')"
+    [ -z "$arex_id" ] || set -- "$@" "localid=$arex_id"
+    [ -z "$arex_kills" ] || set -- "$@" "oom_kills=$arex_kills"
+    [ -z "$arex_peak" ] || set -- "$@" "maxrss_kb=$((arex_peak / 1024))"
+    # no mv, which is a program with four libraries: a record without its last line does not count
     {
-        printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
-        printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
+        printf 'exitcode=%s\nsignal=%s\ncause=%s\nstart=%s\nend=%s\nwall_s=%s\n' "$arex_code" "$arex_signal" \
+            "$arex_cause" "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
         times
-        for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
-        [ -z "${arex_why:-}" ] || printf 'message=%s\n' "$(printf '%s' "$arex_why" | tr '\n' ' ')"
-        [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"
-        [ -z "$arex_kills" ] || printf 'oom_kills=%s\n' "$arex_kills"
-        [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
-        echo complete=yes
-    } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
+        printf '%s\n' "$@" complete=yes
+    } >"$arex_rundir/done"
     { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
 }
 # memory, as the control group of this job knows it, if the job has one

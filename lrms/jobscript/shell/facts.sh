@@ -3,9 +3,4 @@
 # Variables come from other parts of the script, and go to them (SC2034, SC2154).
 
 #@QUERIES@
-{
-printf '%s\n' @RUNTIMES@
-#@SYSTEM@
-#@NODES@
-printf '%s\n' @COUNTS@
-} >>"$RUNTIME_JOB_DIAG"
+printf '%s\n' @LINES@ >>"$RUNTIME_JOB_DIAG"

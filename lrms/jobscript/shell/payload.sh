@@ -7,6 +7,5 @@ eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
     arex_fail "Path \"$1\" does not seem to exist"
 [ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"
-[ -d "${RUNTIME_JOB_STDOUT%/*}" ] || mkdir -p "${RUNTIME_JOB_STDOUT%/*}"
-[ -d "${RUNTIME_JOB_STDERR%/*}" ] || mkdir -p "${RUNTIME_JOB_STDERR%/*}"
+#@DIRECTORIES@
 arex_note "payload $1"

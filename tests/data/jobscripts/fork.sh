@@ -53,18 +53,11 @@ export GRID_GLOBAL_JOBHOST=ce.example.org
 HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
-{
-printf '%s\n' runtimeenvironments=
-printf '%s\n' 'systemsoftware=Debian GNU/Linux 12 (bookworm)'
-printf 'nodename=%s\n' node1
-printf '%s\n' Processors=1 Benchmark=HEPSPEC:1.0
-} >>"$RUNTIME_JOB_DIAG"
+printf '%s\n' runtimeenvironments= 'systemsoftware=Debian GNU/Linux 12 (bookworm)' nodename=node1 Processors=1 Benchmark=HEPSPEC:1.0 >>"$RUNTIME_JOB_DIAG"
 arex_args='"./program" "$HOME" "it'"'"'s"'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
     arex_fail "Path \"$1\" does not seem to exist"
 [ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"
-[ -d "${RUNTIME_JOB_STDOUT%/*}" ] || mkdir -p "${RUNTIME_JOB_STDOUT%/*}"
-[ -d "${RUNTIME_JOB_STDERR%/*}" ] || mkdir -p "${RUNTIME_JOB_STDERR%/*}"
 arex_note "payload $1"
 exec "$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" 2>"$RUNTIME_JOB_STDERR"

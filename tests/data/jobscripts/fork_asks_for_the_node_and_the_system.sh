@@ -55,19 +55,14 @@ export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
 arex_system=$(. /etc/os-release && printf '%s' "$PRETTY_NAME")
 arex_nodes=$(hostname -f)
-{
-printf '%s\n' runtimeenvironments=
-printf 'systemsoftware=%s\n' "$arex_system"
 unset IFS
-for arex_node in $arex_nodes; do printf 'nodename=%s\n' "$arex_node"; done
-printf '%s\n' Processors=1 Benchmark=HEPSPEC:1.0
-} >>"$RUNTIME_JOB_DIAG"
+set --
+for arex_node in $arex_nodes; do set -- "$@" "nodename=$arex_node"; done
+printf '%s\n' runtimeenvironments= "systemsoftware=$arex_system" "$@" Processors=1 Benchmark=HEPSPEC:1.0 >>"$RUNTIME_JOB_DIAG"
 arex_args='"./program" "$HOME" "it'"'"'s"'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
     arex_fail "Path \"$1\" does not seem to exist"
 [ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"
-[ -d "${RUNTIME_JOB_STDOUT%/*}" ] || mkdir -p "${RUNTIME_JOB_STDOUT%/*}"
-[ -d "${RUNTIME_JOB_STDERR%/*}" ] || mkdir -p "${RUNTIME_JOB_STDERR%/*}"
 arex_note "payload $1"
 exec "$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" 2>"$RUNTIME_JOB_STDERR"

@@ -67,12 +67,7 @@ arex_runtime_1() {
 }
 eval 'arex_runtime_0 1 "one two" "$HOME"' || arex_fail 'Runtime APPS/X-1.0 stage 1 execution failed.'
 eval 'arex_runtime_1 1' || arex_fail 'Runtime ENV/PROXY stage 1 execution failed.'
-{
-printf '%s\n' 'runtimeenvironments=APPS/X-1.0;ENV/PROXY;'
-printf '%s\n' 'systemsoftware=Debian GNU/Linux 12 (bookworm)'
-printf 'nodename=%s\n' node1
-printf '%s\n' Processors=1 Benchmark=HEPSPEC:1.0
-} >>"$RUNTIME_JOB_DIAG"
+printf '%s\n' 'runtimeenvironments=APPS/X-1.0;ENV/PROXY;' 'systemsoftware=Debian GNU/Linux 12 (bookworm)' nodename=node1 Processors=1 Benchmark=HEPSPEC:1.0 >>"$RUNTIME_JOB_DIAG"
 arex_args='"./program" "$HOME" "it'"'"'s"'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||

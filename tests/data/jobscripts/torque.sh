@@ -11,7 +11,7 @@
 #PBS -l cput=7200
 # shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
-export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(id -un)}"
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(LC_ALL=C id -un)}"
 export LOGNAME="${LOGNAME:-$USER}"
 [ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
 RUNTIME_JOB_DIR=/TOP/session/job1
@@ -59,8 +59,9 @@ arex_check_interpreter() {
 }
 arex_nodes=''
 arex_note() { :; }
-arex_stamp() { date -u +%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s; }
-arex_began=$(arex_stamp)
+# in the C locale, or date reads a dozen files of another one; not by a function, which would take one more process
+arex_stamp=+%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s
+arex_began=$(LC_ALL=C exec date -u "$arex_stamp")
 arex_code=
 arex_signal=
 arex_pid=
@@ -71,7 +72,7 @@ arex_end() {
     trap '' TERM
     unset IFS
     arex_leave
-    arex_ended=$(arex_stamp)
+    arex_ended=$(LC_ALL=C exec date -u "$arex_stamp")
     arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
     arex_cause='exit code'
     [ "$arex_when" = after ] || [ -n "$arex_code" ] || arex_cause='never started'
@@ -88,17 +89,19 @@ arex_end() {
     arex_memory
     [ "${arex_kills:-0}" = 0 ] || [ "$arex_code" = 0 ] || arex_cause=memory
     arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
+    set --
+    for arex_node in $arex_nodes; do set -- "$@" "node=$arex_node"; done
+    [ -z "${arex_why:-}" ] || set -- "$@" "message=$(printf '%s' "$arex_why" | tr '\n' ' ')"
+    [ -z "$arex_id" ] || set -- "$@" "localid=$arex_id"
+    [ -z "$arex_kills" ] || set -- "$@" "oom_kills=$arex_kills"
+    [ -z "$arex_peak" ] || set -- "$@" "maxrss_kb=$((arex_peak / 1024))"
+    # no mv, which is a program with four libraries: a record without its last line does not count
     {
-        printf 'exitcode=%s\nsignal=%s\ncause=%s\n' "$arex_code" "$arex_signal" "$arex_cause"
-        printf 'start=%s\nend=%s\nwall_s=%s\n' "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
+        printf 'exitcode=%s\nsignal=%s\ncause=%s\nstart=%s\nend=%s\nwall_s=%s\n' "$arex_code" "$arex_signal" \
+            "$arex_cause" "${arex_began%,*}" "${arex_ended%,*}" "$arex_wall"
         times
-        for arex_node in $arex_nodes; do printf 'node=%s\n' "$arex_node"; done
-        [ -z "${arex_why:-}" ] || printf 'message=%s\n' "$(printf '%s' "$arex_why" | tr '\n' ' ')"
-        [ -z "$arex_id" ] || printf 'localid=%s\n' "$arex_id"
-        [ -z "$arex_kills" ] || printf 'oom_kills=%s\n' "$arex_kills"
-        [ -z "$arex_peak" ] || printf 'maxrss_kb=%s\n' "$((arex_peak / 1024))"
-        echo complete=yes
-    } >"$arex_rundir/done.$$" && mv "$arex_rundir/done.$$" "$arex_rundir/done"
+        printf '%s\n' "$@" complete=yes
+    } >"$arex_rundir/done"
     { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
 }
 # memory, as the control group of this job knows it, if the job has one
@@ -155,20 +158,15 @@ export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
 arex_system=$(. /etc/os-release && printf '%s' "$PRETTY_NAME")
 arex_nodes=$(hostname -f)
-{
-printf '%s\n' runtimeenvironments=
-printf 'systemsoftware=%s\n' "$arex_system"
 unset IFS
-for arex_node in $arex_nodes; do printf 'nodename=%s\n' "$arex_node"; done
-printf '%s\n' Processors=2 Benchmark=HEPSPEC:1.0
-} >>"$RUNTIME_JOB_DIAG"
+set --
+for arex_node in $arex_nodes; do set -- "$@" "nodename=$arex_node"; done
+printf '%s\n' runtimeenvironments= "systemsoftware=$arex_system" "$@" Processors=2 Benchmark=HEPSPEC:1.0 >>"$RUNTIME_JOB_DIAG"
 arex_args='"./program" "$HOME" "it'"'"'s"'
 eval "set -- $arex_args" || arex_fail "The arguments of the job do not expand"
 case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
     arex_fail "Path \"$1\" does not seem to exist"
 [ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"
-[ -d "${RUNTIME_JOB_STDOUT%/*}" ] || mkdir -p "${RUNTIME_JOB_STDOUT%/*}"
-[ -d "${RUNTIME_JOB_STDERR%/*}" ] || mkdir -p "${RUNTIME_JOB_STDERR%/*}"
 arex_note "payload $1"
 arex_path=$1
 "$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" 2>"$RUNTIME_JOB_STDERR" &
