@@ -518,17 +518,20 @@ def test_nonsense_is_no_answer(text: str) -> None:
 @given(st.text())
 def test_any_text_is_an_answer_or_none(text: str) -> None:
     try:
-        dialect().listed(Completed(("condor_q",), 0, text, ""))
+        listed = dialect().listed(Completed(("condor_q",), 0, text, ""))
     except BatchUnavailable:
         return
+    assert all(isinstance(seen.phase, Phase) for seen in listed.values())
 
 
 @given(st.dictionaries(st.sampled_from(["ExitCode", "ExitSignal", "HoldReasonCode", "JobStatus"]), st.floats()))
 def test_any_number_is_an_answer_or_none(numbers: dict[str, float]) -> None:
     try:
-        seen(**numbers)
+        found = seen(**numbers)
     except BatchUnavailable:
         return
+    assert isinstance(found.phase, Phase)
+    assert all(type(number) in {int, type(None)} for number in (found.exit_code, found.signal))
 
 
 def test_expressions_are_no_values() -> None:

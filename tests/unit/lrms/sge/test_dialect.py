@@ -420,10 +420,10 @@ def test_nonsense_is_no_answer(text: str) -> None:
 def test_any_text_is_an_answer_or_none(text: str) -> None:
     for parse in (dialect().listed, dialect().accounted):
         try:
-            parse(Completed(("qstat", "-xml"), 0, text, ""))
-            parse(Completed(("qacct",), 0, text, ""))
+            answers = [parse(Completed(argv, 0, text, "")) for argv in (("qstat", "-xml"), ("qacct",))]
         except BatchUnavailable:
             continue
+        assert all(isinstance(seen.phase, Phase) for answer in answers for seen in answer.values())
 
 
 # --- ends -------------------------------------------------------------------------------------------------------------
