@@ -30,7 +30,7 @@ from arex.model.url import Url
 from arex.staging.checksum import checksum
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
 from arex.staging.movers.http.client import client
-from arex.staging.movers.http.errors import refusal
+from arex.staging.movers.http.errors import FAULTS, broken, refusal
 from arex.staging.movers.identity import ANONYMOUS, context
 from arex.staging.movers.s3.keys import Keyring, Keys, signed
 
@@ -332,21 +332,5 @@ def _refused(answer: aiohttp.ClientResponse, body: bytes, ask: _S3Request, keys:
 def _judged() -> Iterator[None]:
     try:
         yield
-    except aiohttp.ClientConnectorCertificateError as exc:
-        raise TransferError(
-            ErrorKind.PERMANENT,
-            f"the server's certificate is not trusted: {exc.certificate_error}",
-            cure="check x509_cert_dir, and the host name in the URL",
-        ) from exc
-    except aiohttp.ClientPayloadError as exc:
-        raise TransferError(ErrorKind.TEMPORARY, "the answer ended too early") from exc
-    except aiohttp.ServerDisconnectedError as exc:
-        raise TransferError(ErrorKind.TEMPORARY, "the server closed the connection") from exc
-    except aiohttp.ClientConnectorError as exc:
-        raise TransferError(ErrorKind.TEMPORARY, f"no connection: {exc.os_error.strerror or exc.os_error}") from exc
-    except aiohttp.InvalidURL as exc:
-        raise TransferError(ErrorKind.PERMANENT, "not a URL that can be asked for") from exc
-    except TimeoutError as exc:
-        raise TransferError(ErrorKind.TEMPORARY, "Connection timed out") from exc
-    except (aiohttp.ClientError, OSError, ValueError) as exc:
-        raise TransferError(ErrorKind.TEMPORARY, " ".join(str(exc).split())[:300] or type(exc).__name__) from exc
+    except FAULTS as exc:
+        raise broken(exc, "") from exc
