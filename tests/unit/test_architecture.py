@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from arex import errors
-from tests import environments
+from tests import environments, source
 from tests.environments import ROOT
 from tools.gen_architecture import HOMES, PACKAGES, fresh, tree
 
@@ -142,7 +142,7 @@ def test_no_module_is_too_long() -> None:
 def imported(path: Path) -> set[str]:
     """Top-level names that a module imports."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in source.nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -158,7 +158,7 @@ def classes() -> dict[str, ast.ClassDef]:
     found = {}
     for path in files(".py", within=PACKAGES):
         module = name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        tree = ast.parse(path.read_bytes())
+        tree = source.syntax(path)
         names = {each.name: f"{module}.{each.name}" for each in tree.body if isinstance(each, ast.ClassDef)}
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -224,7 +224,7 @@ def test_nothing_secret_goes_into_a_log() -> None:
 
 
 def logging_calls(path: Path) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in source.nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value
             if isinstance(owner, ast.Name) and owner.id in {"log", "logger", "logging"}:

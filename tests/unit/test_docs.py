@@ -18,6 +18,7 @@ from arex.config import arcconf
 from arex.config.explain import reference_markdown
 from arex.jobdesc import DescriptionDialect, parse
 from arex.model.report import EndCause
+from tests import source
 from tests.environments import ROOT
 from tools.gen_commands import reference
 
@@ -126,7 +127,7 @@ def reasons(classes: Collection[str], places: Iterable[str]) -> Iterator[tuple[s
     for name in places:
         top = ROOT / name
         for path in [top] if top.is_file() else sorted(top.rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_bytes())):
+            for node in source.nodes(path):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
                     yield from ((f"{path.name}:{node.lineno}", text) for text in fragments(node))
 
@@ -155,7 +156,7 @@ def test_every_event_that_an_administrator_may_act_on_is_explained() -> None:
 def events() -> Iterator[str]:
     for package in ("arex", "plugins", "lrms", "infoprovider"):
         for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_bytes())):
+            for node in source.nodes(path):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) in {
                     "log.warning", "log.error", "log.exception", "log.critical",
                 }:  # fmt: skip
