@@ -30,7 +30,7 @@ def test_a_value_without_a_slot_is_an_error() -> None:
 
 
 def test_a_value_is_filled_in_once_whatever_it_contains() -> None:
-    assert "arex_args=@ARGS@ \\1 ${x}\n" in part("payload", ARGS="@ARGS@ \\1 ${x}")
+    assert "arex_args=@ARGS@ \\1 ${x}\n" in part("payload", ARGS="@ARGS@ \\1 ${x}", DIRECTORIES="")
 
 
 def test_comments_for_readers_of_a_file_are_in_no_script() -> None:
