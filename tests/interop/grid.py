@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -396,7 +397,7 @@ class Site:
 def prepare() -> Account:
     """Install what is missing, and say who the user is. Source: tools/interop-setup.sh."""
     done = subprocess.run(
-        ["sh", CHECKOUT / "tools/interop-setup.sh", CHECKOUT / ".venv", PLACE],
+        ["sh", CHECKOUT / "tools/interop-setup.sh", sys.prefix, PLACE],
         env={**os.environ, "HOME": os.environ["AREX_CALLER_HOME"]},
         capture_output=True,
         text=True,
