@@ -82,7 +82,7 @@ change_of_time() {
 
 set_clock() {
     before=$(date +%s)
-    cc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden "-DSTART_S=$before" "-DSHIFT_S=$1" \
+    cc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden "-DSTART_S=${before}L" "-DSHIFT_S=${1}L" \
         -o /etc/shifted-clock.so "$checkout/tools/shifted-clock.c"
     echo /etc/shifted-clock.so >/etc/ld.so.preload
     ahead=$(($(date +%s) - before - $1))
@@ -156,7 +156,7 @@ run_tests() {
     if [ "${AREX_SHIFTED-}" = quick ]; then
         pytest -n "${JOBS:-2}" tests/unit tests/contract/test_job_script.py tests/contract/test_sandbox.py
         pytest -n "${WAITING:-4}" --dist loadfile -p no:randomly tests/interop/test_checklist.py \
-            tests/interop/test_control_files.py
+            tests/interop/test_control_files.py -k '6_17 or test_control_files'
         return
     fi
     pytest -n "${JOBS:-2}" tests/unit tests/contract
