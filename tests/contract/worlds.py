@@ -67,6 +67,8 @@ class World:
         program = session / "program"
         program.write_text(f"#!/bin/sh\n{script or PAYLOADS[payload][0]}\n")
         program.chmod(0o700)
+        for name in ("diag", "comment"):  # as the grid manager does; arrays are swept when these files are gone
+            session.with_name(f"{job}.{name}").touch(0o600)
         tag = new_tag(job)
         value = Grami(
             gridid=job,
