@@ -39,7 +39,7 @@ from arex.ports import Backend, Capacity, Stager
 from arex.rte import installed
 from arex.staging.disk.cleaning import Cleaner
 from arex.staging.engine import Engine
-from infoprovider.publish import Publisher
+from infoprovider.publish import InfoPublisher
 from lrms import load as load_backend
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class Service:
             pace = _pace(config, name.lower(), capacities[name.lower()])
             clients[name.lower()] = BatchClient(backend, self._clock, pace, manager.answer, manager.reported)
         started = codec.iso_time(self._clock.now())
-        publisher = Publisher(config, self._clock)
+        publisher = InfoPublisher(config, self._clock)
         watched = Credentials(services, config.service.credential_warning)
         try:
             async with asyncio.TaskGroup() as tasks:

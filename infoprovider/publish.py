@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _PERIOD_S: Final = 60.0
 
 
-class Publisher:
+class InfoPublisher:
     """Writes what brokers and monitors read."""
 
     def __init__(self, config: Configuration, clock: Clock) -> None:

@@ -28,7 +28,7 @@ from lrms.command.dialect import Dialect
 from lrms.command.runner import Runner
 from lrms.command.settings import CommandSettings
 from lrms.command.status import StatusReader
-from lrms.command.submitter import Submitter
+from lrms.command.submitter import CommandSubmitter
 from lrms.command.transport import FileTransport, SharedFileSystem
 from lrms.command.versioned import DialectSource, FixedDialect
 from lrms.jobscript.runtimes import Runtimes
@@ -57,7 +57,7 @@ class CommandBackend:
             first.kept_env, timeout_s=settings.timeout_s, queries_per_minute=settings.queries_per_minute, clock=clock
         )
         self._commands = Commands(source, self._runner)
-        self._submitter = Submitter(
+        self._submitter = CommandSubmitter(
             self._commands,
             self._transport,
             Runtimes(settings.runtimes),

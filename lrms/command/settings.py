@@ -9,7 +9,7 @@ from arex.config.model import Configuration
 from lrms.command.dialect import Dialect
 from lrms.jobscript.runtimes import RuntimeSettings
 from lrms.jobscript.scratch import scratch_of
-from lrms.jobscript.settings import NODES_COMMAND, Mode, ScriptSettings
+from lrms.jobscript.settings import NODES_COMMAND, ScriptMode, ScriptSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class CommandSettings:
             runtimes=RuntimeSettings.of(config),
         )
 
-    def script_for(self, dialect: Dialect, mode: Mode) -> ScriptSettings:
+    def script_for(self, dialect: Dialect, mode: ScriptMode) -> ScriptSettings:
         """With what the batch system adds: shell, local id, name of the node."""
         script = replace(self.script, mode=mode, interpreter=dialect.interpreter, localid_words=dialect.localid_words)
         if dialect.node_words and script.nodes_command == NODES_COMMAND:

@@ -20,7 +20,7 @@ from lrms.command.commands import Commands
 from lrms.command.dialect import Seen, is_alive
 from lrms.command.transport import FileTransport
 from lrms.command.verdict import Facts, Said, is_clear, report_of, said_in
-from lrms.jobscript.settings import Mode
+from lrms.jobscript.settings import ScriptMode
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class StatusReader:
             seen=seen,
             account=evidence.accounts.get(localid),
             ours=job.rundir is not None,
-            sandbox=self._transport.mode is Mode.SANDBOX,
+            sandbox=self._transport.mode is ScriptMode.SANDBOX,
             said=evidence.said.get(job.localid),
             diag_code=None if left is None else left.diag_code,
             cancel_asked=left is not None and left.cancel_asked,

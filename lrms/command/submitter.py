@@ -32,7 +32,7 @@ _SIDE_BY_SIDE: Final = 4
 Answer = LocalId | SubmitRejected | SubmitLimited
 
 
-class Submitter:
+class CommandSubmitter:
     """Submits batches of any size."""
 
     def __init__(

@@ -12,7 +12,7 @@ from arex.model.ids import LocalId, Tag
 from arex.ports import LocalJob, Submission
 from lrms.command.dialect import Work
 from lrms.command.end_notices import EndNotices
-from lrms.jobscript.settings import Mode
+from lrms.jobscript.settings import ScriptMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class FileTransport(Protocol):
     """A strategy of ``CommandBackend``. Methods that are not asynchronous and raise OSError run in a thread."""
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> ScriptMode:
         """Of the job scripts."""
         ...
 
@@ -86,7 +86,7 @@ class FileTransport(Protocol):
 class SharedFileSystem:
     """Nodes see the session directories: job scripts write start markers, completion records and end notices there."""
 
-    mode = Mode.BATCH
+    mode = ScriptMode.BATCH
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._notices = EndNotices(roots)

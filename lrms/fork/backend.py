@@ -37,7 +37,7 @@ from lrms.fork.supervisor import TAG_VARIABLE, Order, parse_identity
 from lrms.jobscript.layout import lay_out, lay_out_all
 from lrms.jobscript.runtimes import Prepared, Runtimes, RuntimeSettings
 from lrms.jobscript.scratch import scratch_of
-from lrms.jobscript.settings import Mode, ScriptSettings
+from lrms.jobscript.settings import ScriptMode, ScriptSettings
 from lrms.processes import ProcessIdentity
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class ForkBackend:
     def __init__(self, settings: ForkSettings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._slots = settings.slots or len(os.sched_getaffinity(0))
-        self._script = replace(settings.script, mode=Mode.SUPERVISED)
+        self._script = replace(settings.script, mode=ScriptMode.SUPERVISED)
         self._boot = ""
         self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: look at ``_polled``
         self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that are not our forkserver's

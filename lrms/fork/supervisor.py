@@ -97,7 +97,7 @@ def supervise(order: Order, boot: str, answer: Callable[[int], None]) -> None:
     owner = _claim(order, boot)
     answer(owner)
     if owner == os.getpid():
-        _Job(order).run()
+        _SupervisedJob(order).run()
 
 
 def _prctl(option: int, value: int) -> None:
@@ -168,7 +168,7 @@ def _patiently(step: Callable[[], None]) -> None:
     step()
 
 
-class _Job:
+class _SupervisedJob:
     """One run of one script; the methods follow each other as in ``run``."""
 
     def __init__(self, order: Order) -> None:

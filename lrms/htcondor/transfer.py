@@ -23,7 +23,7 @@ from lrms.htcondor import files
 from lrms.htcondor.collect import OutputCollector
 from lrms.htcondor.eventlog import EventSummary
 from lrms.htcondor.files import Claim, Link
-from lrms.jobscript.settings import Mode
+from lrms.jobscript.settings import ScriptMode
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class FileTransfer:
     """See ``lrms.command.transport.FileTransport``."""
 
-    mode = Mode.SANDBOX
+    mode = ScriptMode.SANDBOX
 
     def __init__(self, clock: Clock, caches: tuple[Link, ...] = ()) -> None:
         self._caches = caches

@@ -20,7 +20,7 @@ from typing import Final
 
 from arex.ports import Submission
 from lrms.jobscript import parts, sandbox, scratch
-from lrms.jobscript.settings import NOTHING_SETTLED, Mode, RuntimeScript, ScriptSettings, Settled
+from lrms.jobscript.settings import NOTHING_SETTLED, RuntimeScript, ScriptMode, ScriptSettings, Settled
 from lrms.jobscript.template import part
 
 #: Directory below a session root: a job that ends leaves a file there that is named by its tag.
@@ -109,10 +109,10 @@ def _supervised(job: _Job) -> Iterator[str]:
     )
 
 
-_KINDS: Final[Mapping[Mode, Callable[[_Job], Iterator[str]]]] = {
-    Mode.BATCH: _batch,
-    Mode.SANDBOX: _sandbox,
-    Mode.SUPERVISED: _supervised,
+_KINDS: Final[Mapping[ScriptMode, Callable[[_Job], Iterator[str]]]] = {
+    ScriptMode.BATCH: _batch,
+    ScriptMode.SANDBOX: _sandbox,
+    ScriptMode.SUPERVISED: _supervised,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Final
 NODES_COMMAND: Final = "hostname -f"
 
 
-class Mode(StrEnum):
+class ScriptMode(StrEnum):
     """Where a job script runs, and what ends it."""
 
     BATCH = "batch"  #: under a batch system, on a node that sees the session directory
@@ -60,7 +60,7 @@ NOTHING_SETTLED: Final = Settled()
 class ScriptSettings:
     """What does not depend on the job."""
 
-    mode: Mode = Mode.BATCH
+    mode: ScriptMode = ScriptMode.BATCH
     interpreter: str = "/bin/sh"
     login: bool = False  #: read the profiles first, as a login shell does
     directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first

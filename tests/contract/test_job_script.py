@@ -23,11 +23,11 @@ from lrms.attempt.record import Done, read_done
 from lrms.fork.backend import ForkBackend
 from lrms.jobscript.runtimes import Runtimes
 from lrms.jobscript.script import job_script
-from lrms.jobscript.settings import NOTHING_SETTLED, Mode, RuntimeScript, Scratch, ScriptSettings, Settled
+from lrms.jobscript.settings import NOTHING_SETTLED, RuntimeScript, Scratch, ScriptMode, ScriptSettings, Settled
 from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted, until
 
 ALONE = ScriptSettings(nodes=("n1", "n2"), system="Debian", localid_words="42")
-SUPERVISED = replace(ALONE, mode=Mode.SUPERVISED, localid_words="")
+SUPERVISED = replace(ALONE, mode=ScriptMode.SUPERVISED, localid_words="")
 #: What stands in the mark of a script that is alone.
 MARKED = "id 42\n"
 SHELLS = ("/bin/sh", "/bin/bash")

@@ -23,7 +23,7 @@ from lrms.htcondor import files
 from lrms.htcondor.collect import OutputCollector
 from lrms.htcondor.files import Claim, Link
 from lrms.jobscript.script import job_script
-from lrms.jobscript.settings import Mode, RuntimeScript, ScriptSettings
+from lrms.jobscript.settings import RuntimeScript, ScriptMode, ScriptSettings
 
 BEGAN = (
     "000 (12.000.000) 2030-01-01 00:00:00 Job submitted\n...\n001 (12.000.000) 2030-01-01 00:00:01 Job executing\n...\n"
@@ -90,7 +90,9 @@ class Moved:
 
     def run(self, **environ: str) -> int:
         """On a node that has nothing of the front end: what is there is not to be found meanwhile."""
-        settings = ScriptSettings(mode=Mode.SANDBOX, localid_words='"$AREX_LOCALID"', nodes=("node1",), system="Linux")
+        settings = ScriptSettings(
+            mode=ScriptMode.SANDBOX, localid_words='"$AREX_LOCALID"', nodes=("node1",), system="Linux"
+        )
         script = job_script(self.submission, settings, self.runtimes)
         (self.node / "script").write_bytes(os.fsencode(script))
         hidden = self.root / "hidden"
@@ -442,7 +444,7 @@ def test_the_script_is_clean_whatever_the_job_is_called(tmp_path: Path) -> None:
     program = shutil.which("shellcheck")
     assert program, "shellcheck is part of the test tools"
     moved = Moved(tmp_path, "", grami={"walltime_s": 60, "args": ("a'b\"c\\d", "new\nline")})
-    script = job_script(moved.submission, ScriptSettings(mode=Mode.SANDBOX, localid_words='"$AREX_LOCALID"'))
+    script = job_script(moved.submission, ScriptSettings(mode=ScriptMode.SANDBOX, localid_words='"$AREX_LOCALID"'))
 
     done = subprocess.run([program, "-s", "sh", "-"], input=script, capture_output=True, text=True, check=False)
 

@@ -133,6 +133,16 @@ def test_no_folder_holds_two_ideas() -> None:
                   and folder != ROOT / "arex/cli"}  # fmt: skip
 
 
+def test_a_class_name_has_one_meaning() -> None:
+    places: dict[str, list[str]] = {}
+    for path in files(".py", within=PACKAGES):
+        for node in source.syntax(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(path))
+
+    assert {} == {name: where for name, where in places.items() if len(where) > 1}
+
+
 def test_no_module_is_too_long() -> None:
     lines = {name_of(path): path.read_bytes().count(b"\n") for path in files(".py", ".sh", within=PACKAGES)}
 

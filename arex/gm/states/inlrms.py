@@ -59,7 +59,7 @@ def _hold_taken(context: JobContext, answer: HoldTaken) -> Step | None:
     return replace(step, notes=(f"Batch system refused to {what} the job: {answer.refusal}",))
 
 
-class Done(NamedTuple):
+class LeftBatch(NamedTuple):
     """How the job left its batch system; the notes are for its owner."""
 
     code: int
@@ -67,7 +67,7 @@ class Done(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_done(context: JobContext) -> Done | None:
+def read_done(context: JobContext) -> LeftBatch | None:
     """
     How the job left, from ``lrms_done`` or from the batch system's report.
 
@@ -75,11 +75,11 @@ def read_done(context: JobContext) -> Done | None:
     """
     data = context.store.read(context.job.id, "lrms_done")
     if data:  # scan scripts of ARC make the file before they fill it
-        return Done(*codec.parse_lrms_done(data))
+        return LeftBatch(*codec.parse_lrms_done(data))
     if isinstance(context.answer, Ended):
         evidence.write(context.session, context.answer.report, context.services.clock.now())
         code, message = lrms_done(context.answer.report, context.job.local.argscode or 0)
-        return Done(code, message, _printed(context))
+        return LeftBatch(code, message, _printed(context))
     return None
 
 

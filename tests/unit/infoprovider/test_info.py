@@ -15,7 +15,7 @@ from arex.config.model import Configuration
 from arex.config.values import SessionDir
 from infoprovider.collect import collect
 from infoprovider.model import Element, Nodes, Share
-from infoprovider.publish import Publisher
+from infoprovider.publish import InfoPublisher
 from infoprovider.xml import document
 from tests import environments
 from tests.fakes.clock import FakeClock, SkippingClock
@@ -175,7 +175,7 @@ def test_a_session_root_that_cannot_be_looked_at_is_not_counted(config: Configur
 
 def test_the_document_is_replaced_as_a_whole(config: Configuration, tmp_path: Path) -> None:
     (tmp_path / "ctl" / "info.xml").write_text("old")
-    Publisher(config, FakeClock()).write({}, tmp_path / "ctl")
+    InfoPublisher(config, FakeClock()).write({}, tmp_path / "ctl")
 
     assert etree.fromstring((tmp_path / "ctl" / "info.xml").read_bytes()) is not None
     assert 0o600 == (tmp_path / "ctl" / "info.xml").stat().st_mode & 0o777
@@ -186,7 +186,7 @@ async def test_a_document_that_can_not_be_written_is_said_and_tried_again(
 ) -> None:
     (tmp_path / "ctl" / "info.xml").mkdir()
     caplog.set_level(logging.WARNING)
-    task = asyncio.create_task(Publisher(config, SkippingClock()).run(dict, tmp_path / "ctl"))
+    task = asyncio.create_task(InfoPublisher(config, SkippingClock()).run(dict, tmp_path / "ctl"))
     while caplog.text.count("info.xml can't be written") < 2:
         await asyncio.sleep(0)
     task.cancel()
@@ -214,6 +214,6 @@ def test_a_runtime_environment_with_a_strange_name_is_published_all_the_same(
 ) -> None:
     (tmp_path / "ctl" / "rte" / "enabled" / os.fsdecode(b"odd\x01\xff")).touch()
 
-    Publisher(config, FakeClock()).write({}, tmp_path / "ctl")
+    InfoPublisher(config, FakeClock()).write({}, tmp_path / "ctl")
 
     assert b"<AppName>odd??</AppName>" in (tmp_path / "ctl" / "info.xml").read_bytes()

@@ -30,7 +30,7 @@ from lrms.htcondor.dialect import CondorDialect, CondorOptions
 from lrms.htcondor.transfer import FileTransfer
 from lrms.jobscript.runtimes import RuntimeSettings
 from lrms.jobscript.script import job_script
-from lrms.jobscript.settings import Mode, RuntimeScript, Scratch, ScriptSettings, Settled
+from lrms.jobscript.settings import RuntimeScript, Scratch, ScriptMode, ScriptSettings, Settled
 from lrms.jobscript.stage0 import Shell, run_stage0
 from lrms.lsf.dialect import LsfDialect, LsfOptions
 from lrms.pbs.dialect import PbsDialect, PbsOptions, TorqueDialect
@@ -41,7 +41,7 @@ from tests.environments import ROOT
 GOLDEN: Final = ROOT / "tests/data/jobscripts"
 #: In the place of the directory that a test runs in.
 TOP: Final = "/TOP"
-FORK: Final = ScriptSettings(mode=Mode.SUPERVISED, nodes=("node1",), system="Debian GNU/Linux 12 (bookworm)")
+FORK: Final = ScriptSettings(mode=ScriptMode.SUPERVISED, nodes=("node1",), system="Debian GNU/Linux 12 (bookworm)")
 LIMITS: Final[dict[str, Any]] = {"walltime_s": 3600, "cputime_s": 7200, "memory_mb": 2000}
 RUNTIMES: Final = (
     RuntimeScript(name="APPS/X-1.0", options=("one two", "$HOME"), params="COLOUR='blue'", body='export X="$1"'),
@@ -94,7 +94,7 @@ def fork_in_a_scratch_directory() -> str:
 
 
 def fork_asks_for_the_node_and_the_system() -> str:
-    return job_script(submission(Path(TOP)), ScriptSettings(mode=Mode.SUPERVISED))
+    return job_script(submission(Path(TOP)), ScriptSettings(mode=ScriptMode.SUPERVISED))
 
 
 def fork_with_hostile_texts() -> str:

@@ -9,7 +9,7 @@ from arex.model.ids import JobId, Tag
 from arex.ports import Submission
 from lrms.jobscript.quoting import expanding
 from lrms.jobscript.script import job_script
-from lrms.jobscript.settings import Mode, ScriptSettings
+from lrms.jobscript.settings import ScriptMode, ScriptSettings
 
 SUBMISSION = Submission(
     job=JobId("job1"),
@@ -57,7 +57,7 @@ def test_the_four_grid_variables_come_after_the_jobs_own() -> None:
 
 def test_under_a_supervisor_the_script_starts_no_program_but_the_payload() -> None:
     """Every program costs as much as the rest of the script."""
-    script = job_script(SUBMISSION, ScriptSettings(mode=Mode.SUPERVISED, nodes=("n",), system="Debian"))
+    script = job_script(SUBMISSION, ScriptSettings(mode=ScriptMode.SUPERVISED, nodes=("n",), system="Debian"))
 
     assert "$(" not in script
     assert script.splitlines()[-1].startswith('exec "$@" ')
