@@ -1,4 +1,4 @@
-"""Composition root: a configuration in, a running service out. Only here are the parts wired together."""
+"""Composition root: creates the parts of the service from a configuration and connects them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ from lrms import load as load_backend
 log = logging.getLogger(__name__)
 
 _SNAPSHOT_S = 2.0
-#: When a job is first looked at after submission, where asking costs no command.
-_LOOK_LOCAL_S = 0.1
-_LOOK_REMOTE_S = 1.0
+#: Delay of the first poll after a submission, where a poll needs no command.
+_FIRST_POLL_LOCAL_S = 0.1
+_FIRST_POLL_REMOTE_S = 1.0
 _BATCH = 200
-_STRAYS_AGAIN_S = 60.0
-#: Time between looks at the cache. Source: ARC 6.17.
+_ORPHANS_RETRY_S = 60.0
+#: Interval of cache cleaning. Source: ARC 6.17.
 _CACHE_ROUND_S = 3600.0
-#: Between two questions to a batch system, whatever the reason.
+#: Minimum time between two queries to a batch system.
 _GAP_S = 2.0
 
 
@@ -79,14 +79,14 @@ class Service:
         layout = LAYOUTS[config.service.layout](config.arex.controldir)
         self._store = ControlDir(layout, durable=config.service.fsync)
         self._wakeups = ""
-        self._strays = 0
+        self._orphans = 0
 
     async def run(self) -> None:
         """
-        Serve until told to stop.
+        Run until ``stop`` is called.
 
         Raises:
-            AlreadyRunning, ControlDirError, ConfigError, ServiceError: it can't start here.
+            AlreadyRunning, ControlDirError, ConfigError, ServiceError: the service cannot start.
         """
         config = self._config
         store = self._store
@@ -97,7 +97,7 @@ class Service:
         await asyncio.to_thread(_session_roots, config)
         await asyncio.to_thread(self._lock.take)
         if swept := await asyncio.to_thread(store.sweep, self._lock.previous, self._clock.now()):
-            log.info("removed %d files that were never finished", swept, extra={"event": "recover.swept"})
+            log.info("removed %d unfinished temporary files", swept, extra={"event": "recover.swept"})
         fifo = Fifo(store.root)
         backends = dict(self._backends or _backends(config))
         try:
@@ -113,7 +113,7 @@ class Service:
             self._lock.release()
 
     def _note(self, job: JobId, text: str) -> None:
-        """A line about its files in a job's log; called in worker threads."""
+        """Add a line about file transfers to a job's log; called in worker threads."""
         self._store.note(job, f"{codec.iso_time(self._clock.now())} {text}")
 
     async def _serve(self, store: ControlDir, fifo: Fifo, backends: Mapping[str, Backend]) -> None:
@@ -135,7 +135,7 @@ class Service:
         manager: GridManager | None = None
 
         def look(job: JobId) -> None:
-            if manager is not None:  # until then, its first scan will find the job
+            if manager is not None:  # before that, its first scan will find the job
                 manager.look(job)
 
         watch = Watch(store.layout, look)
@@ -163,25 +163,25 @@ class Service:
                     tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
                     tasks.create_task(self._snapshots(store, manager, clients, started), name="status file"),
                     tasks.create_task(self._reloading(services, manager), name="reload"),
-                    tasks.create_task(self._finding_strays(store, manager, backends), name="strays"),
+                    tasks.create_task(self._finding_orphans(store, manager, backends), name="orphans"),
                     *(tasks.create_task(client.run(), name=f"batch system {name}") for name, client in clients.items()),
                 ]
                 fifo.listen(manager.heard, manager.rescan)
                 await asyncio.to_thread(daemon.write_pidfile, config.arex.pidfile, runtime_cfg(config))
                 self._handle_signals()
                 log.info(
-                    "serving %s; new jobs are noticed by %s", store.root, self._wakeups, extra={"event": "service.up"}
+                    "serving %s; new jobs are detected by %s", store.root, self._wakeups, extra={"event": "service.up"}
                 )
                 self._ready()
                 await self._stop.wait()
-                log.info("stopping; jobs in the batch system go on", extra={"event": "service.down"})
+                log.info("stopping; jobs in the batch system continue", extra={"event": "service.down"})
                 for task in running:
                     task.cancel()
         finally:
             await watch.stop()
 
     def stop(self) -> None:
-        """Finish the writes under way and end."""
+        """Finish the active writes and exit."""
         self._stop.set()
 
     # --- signals ------------------------------------------------------------------------------------------------
@@ -193,14 +193,15 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._reread.set)
 
     async def _reloading(self, services: Services, manager: GridManager) -> None:
-        """SIGHUP: limits, lifetimes, queues and the log level change at once, the rest with the next start."""
+        """On SIGHUP, limits, lifetimes, queues and the log level change at once, other options at the next start."""
         while True:
             await self._reread.wait()
             self._reread.clear()
             try:
                 config, warnings = await asyncio.to_thread(load, self._config.source, os.environ)
             except ConfigError as exc:
-                log.error("the configuration is not taken over: %s", exc, extra={"event": "config.refused"})  # noqa: TRY400
+                refused = {"event": "config.refused"}
+                log.error("the new configuration is invalid, keeping the old one: %s", exc, extra=refused)  # noqa: TRY400
                 continue
             for fault in warnings:
                 log.warning("%s", fault, extra={"event": "config.warning"})
@@ -208,13 +209,17 @@ class Service:
             try:
                 await asyncio.to_thread(daemon.write_pidfile, self._config.arex.pidfile, runtime_cfg(self._config))
             except ServiceError as exc:
-                log.warning("clients read the old configuration: %s", exc, extra={"event": "config.hidden"})
+                log.warning(
+                    "cannot write the runtime configuration, clients still use the old one: %s",
+                    exc,
+                    extra={"event": "config.hidden"},
+                )
             manager.rescan()
-            log.info("configuration read again", extra={"event": "config.reloaded"})
+            log.info("configuration reloaded", extra={"event": "config.reloaded"})
 
     def _take_over(self, config: Configuration, services: Services) -> None:
         for option in _fixed_differences(self._config, config):
-            log.warning("%s changes with the next start only", option, extra={"event": "config.later"})
+            log.warning("the change of %s needs a restart of the service", option, extra={"event": "config.later"})
         services.settings = _settings(config, services.settings.lrms)
         services.describe = _describer(config)
         services.limits.change(config.arex.maxjobs)
@@ -222,19 +227,19 @@ class Service:
         kept = replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile)
         self._config = replace(config, arex=kept)
 
-    async def _finding_strays(self, store: ControlDir, manager: GridManager, backends: Mapping[str, Backend]) -> None:
-        """Jobs of ours in a batch system that nobody here knows any more: a person has to decide about them."""
+    async def _finding_orphans(self, store: ControlDir, manager: GridManager, backends: Mapping[str, Backend]) -> None:
+        """Report orphans in the batch systems; an administrator has to decide what to do with them."""
         await manager.scanned.wait()
         for name, backend in backends.items():
             tagged = await self._tagged(name, backend)
             known = await asyncio.to_thread(
                 lambda jobs: {job for job in jobs if store.knows(job)}, set(tagged.values())
             )
-            strays = {localid: job for localid, job in tagged.items() if job not in known}
-            self._strays += len(strays)
-            for localid, job in strays.items():
+            orphans = {localid: job for localid, job in tagged.items() if job not in known}
+            self._orphans += len(orphans)
+            for localid, job in orphans.items():
                 log.warning(
-                    "%s job %s belongs to job %s, which is not in this control directory",
+                    "orphan: %s job %s is tagged for job %s, which is not in this control directory",
                     name, localid, job, extra={"event": "lrms.stray"},
                 )  # fmt: skip
 
@@ -243,17 +248,22 @@ class Service:
             try:
                 return await backend.tagged()
             except BatchUnavailable as exc:
-                log.info("%s is not asked for strays yet: %s", name, exc, extra={"event": "lrms.silent"})
-                await self._clock.sleep(_STRAYS_AGAIN_S)
+                log.info(
+                    "%s does not answer, the search for orphans will be retried: %s",
+                    name,
+                    exc,
+                    extra={"event": "lrms.silent"},
+                )
+                await self._clock.sleep(_ORPHANS_RETRY_S)
 
     async def _cleaning(self, store: ControlDir) -> None:
-        """The cache, every hour as ARC does it."""
+        """Clean the cache every hour, as ARC does."""
         cleaner = Cleaner(self._config, self._clock, is_live=store.is_live)
         while cleaner.roots:
             try:
                 cleaned = await cleaner.clean()
             except OSError as exc:
-                log.warning("the cache can't be cleaned: %s", exc, extra={"event": "cache.trouble"})
+                log.warning("cannot clean the cache: %s", exc, extra={"event": "cache.trouble"})
             else:
                 if cleaned.files:
                     what = {"event": "cache.cleaned"}
@@ -272,7 +282,7 @@ class Service:
             calls = {name: dict(client.backend.figures()) for name, client in clients.items()}
             unsure = {name: client.unsure for name, client in clients.items() if client.unsure}
             staging = dict(self._stager.figures())
-            facts = (states, health, manager.waiting_outside, calls, unsure, staging, self._strays)
+            facts = (states, health, manager.waiting_outside, calls, unsure, staging, self._orphans)
             if facts != last:
                 last = facts
                 snapshot = daemon.Snapshot(
@@ -288,7 +298,7 @@ class Service:
                     calls=calls,
                     unsure=unsure,
                     staging=staging,
-                    strays=self._strays,
+                    strays=self._orphans,
                 )
                 await asyncio.to_thread(_write_snapshot, store, snapshot)
             await self._clock.sleep(_SNAPSHOT_S)
@@ -297,12 +307,12 @@ class Service:
 def refuse_root(config: Configuration, *, allowed: bool) -> None:
     """
     Raises:
-        ServiceError: we are root and nobody said that we may be.
+        ServiceError: we are root, and neither an option nor the configuration allows it.
     """
     if os.geteuid() == 0 and not (allowed or config.service.allow_root):
         raise ServiceError(
-            "arex runs as an ordinary user: as root, every job would run as root too. "
-            "Start it as the user that shall own the jobs, or say --allow-root (or allow_root=yes in [arex/service])"
+            "arex does not run as root by default, because all jobs would run as root too. "
+            "Start it as the user that will own the jobs, or use --allow-root (or allow_root=yes in [arex/service])"
         )
 
 
@@ -311,27 +321,27 @@ def _session_roots(config: Configuration) -> None:
         try:
             entry.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as exc:
-            raise ServiceError(f"can't make the session directory root {entry.path}: {exc.strerror}") from exc
+            raise ServiceError(f"cannot create the session root {entry.path}: {exc.strerror}") from exc
 
 
 def _write_snapshot(store: ControlDir, snapshot: daemon.Snapshot) -> None:
     try:
         daemon.write_snapshot(store.root, snapshot)
     except OSError as exc:
-        log.warning("the status file can't be written: %s", exc, extra={"event": "status.failed"})
+        log.warning("cannot write the status file: %s", exc, extra={"event": "status.failed"})
 
 
 def _pace(config: Configuration, name: str, capacity: Capacity) -> PollingPolicy:
-    """A batch system on this host is asked without a command, and may be asked often."""
+    """The polling policy; a backend on this host needs no command, so it is polled more often."""
     service = config.service
     poll = (config.lrms.slurm_wakeupperiod if name == "slurm" else None) or service.scan_period
     batch = config.arex.maxjobs.scripts or _BATCH
     if not capacity.outlives_host:
-        return PollingPolicy(poll_s=poll.total_seconds(), first_look_s=_LOOK_LOCAL_S, batch=batch)
+        return PollingPolicy(poll_s=poll.total_seconds(), first_look_s=_FIRST_POLL_LOCAL_S, batch=batch)
     return PollingPolicy(
         poll_s=poll.total_seconds(),
         gap_s=min(_GAP_S, poll.total_seconds()),
-        first_look_s=None if capacity.reports_ends else _LOOK_REMOTE_S,
+        first_look_s=None if capacity.reports_ends else _FIRST_POLL_REMOTE_S,
         absence_s=service.record_wait.total_seconds(),
         batch=config.arex.maxjobs.scripts or (2 * service.array_most if capacity.gather else _BATCH),
         gather_s=service.array_wait / 1000 if capacity.gather else 0.0,
@@ -386,7 +396,7 @@ def _fixed_differences(old: Configuration, new: Configuration) -> list[str]:
 
 
 def run(config: Configuration, *, ready: Callable[[], None] = lambda: None) -> None:
-    """Serve in this process until a signal comes; logging is set up already."""
+    """Run the service in this process until a signal arrives; logging is already set up."""
     # the loop and the workers share the interpreter: short turns keep wake-ups prompt
     sys.setswitchinterval(0.001)
     os.umask(0o022)

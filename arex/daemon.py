@@ -28,7 +28,7 @@ STATUS: Final = "arex.status"
 
 
 class Lock:
-    """Held from start to end of a daemon."""
+    """The lock of the control directory, which a daemon holds while it runs."""
 
     def __init__(self, controldir: Path) -> None:
         self._path = controldir / LOCK
@@ -39,15 +39,15 @@ class Lock:
         """
         Raises:
             AlreadyRunning: a live process holds it; the message names it.
-            ControlDirError: there is something else in its place, or it can't be written.
+            ControlDirError: the path is not a regular file, or is not writable.
         """
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            raise ControlDirError(f"can't lock the control directory: {self._path}: {exc.strerror}") from exc
+            raise ControlDirError(f"cannot lock the control directory: {self._path}: {exc.strerror}") from exc
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise ControlDirError(f"can't lock the control directory: {self._path} is not a regular file")
+            raise ControlDirError(f"cannot lock the control directory: {self._path} is not a regular file")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
@@ -64,7 +64,7 @@ class Lock:
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         except OSError as exc:
             os.close(fd)
-            raise ControlDirError(f"can't write {self._path}: {exc.strerror}") from exc
+            raise ControlDirError(f"cannot write {self._path}: {exc.strerror}") from exc
         self._fd = fd
 
     def release(self) -> None:
@@ -74,7 +74,7 @@ class Lock:
 
 
 def holder(controldir: Path) -> int | None:
-    """Pid of the daemon that serves a control directory, None if there is none."""
+    """Pid of the daemon of a control directory, or None."""
     try:
         fd = os.open(controldir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def write_pidfile(path: Path, runtime_cfg: str) -> Path:
     The pid file and, beside it, the processed configuration that clients of ARC read; returns the latter's path.
 
     Raises:
-        ServiceError: the directory can't be written.
+        ServiceError: the directory is not writable.
     """
     cfg = cfg_path(path)
     try:
@@ -103,12 +103,12 @@ def write_pidfile(path: Path, runtime_cfg: str) -> Path:
         atomic.put(str(cfg), runtime_cfg.encode("utf-8", "surrogateescape"))
         atomic.put(str(path), f"{os.getpid()}\n".encode(), mode=0o644)
     except OSError as exc:
-        raise ServiceError(f"can't write the pid file {path}: {exc.strerror}") from exc
+        raise ServiceError(f"cannot write the pid file {path}: {exc.strerror}") from exc
     return cfg
 
 
 def remove_pidfile(path: Path) -> None:
-    """Only our own: a successor may have written its pid already."""
+    """Remove the pid file if it has our pid: a successor may already have written its own."""
     with contextlib.suppress(OSError, ValueError):
         if int(path.read_text(encoding="ascii")) == os.getpid():
             path.unlink()
@@ -116,13 +116,13 @@ def remove_pidfile(path: Path) -> None:
 
 def stop(controldir: Path, *, patience_s: float = 30.0) -> int | None:
     """
-    End the daemon of a control directory; its jobs go on.
+    Stop the daemon of a control directory; its jobs continue.
 
     Returns:
-        the pid that was ended, None if there was no daemon.
+        the pid of the stopped daemon, or None if there was none.
 
     Raises:
-        ServiceError: it may not be signalled, or does not end within ``patience_s`` seconds.
+        ServiceError: we are not allowed to signal it, or it does not exit within ``patience_s`` seconds.
     """
     pid = holder(controldir)
     if pid is None:
@@ -132,32 +132,32 @@ def stop(controldir: Path, *, patience_s: float = 30.0) -> int | None:
     except ProcessLookupError:
         return pid
     except PermissionError as exc:
-        raise ServiceError(f"pid {pid} belongs to another user and can't be stopped from here") from exc
+        raise ServiceError(f"cannot stop pid {pid}: it belongs to another user") from exc
     until = time.monotonic() + patience_s
     while holder(controldir) == pid:
         if time.monotonic() > until:
-            raise ServiceError(f"pid {pid} did not end within {patience_s:g} s; its log says what it waits for")
+            raise ServiceError(f"pid {pid} did not exit within {patience_s:g} s; see its log")
         time.sleep(0.02)  # noqa: TID251 - a command that waits, no event loop here
     return pid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a running daemon says of itself, every few seconds."""
+    """Status of a running daemon, written every few seconds if it has changed."""
 
     pid: int
     started: str
     updated: str
     version: str
     controldir: str
-    wakeups: str  #: how changes are noticed, and why that way
+    wakeups: str  #: how arex detects changes, and why it uses this method
     states: Mapping[str, int]
-    waiting: int  #: new jobs that maxjobs holds back
+    waiting: int  #: new jobs that wait because of maxjobs
     lrms: Mapping[str, str]  #: batch system to "ok" or "down since ...: why"
     calls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: commands run since the start
     unsure: Mapping[str, int] = field(default_factory=dict)  #: submissions that are being looked up
     staging: Mapping[str, int] = field(default_factory=dict)  #: counters of transfers since the start
-    strays: int = 0  #: jobs with tags of ours that this control directory did not know at start
+    strays: int = 0  #: jobs with our tags that belonged to no job in the control directory at start
 
 
 def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
@@ -167,7 +167,7 @@ def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
 
 
 def read_snapshot(controldir: Path) -> Snapshot | None:
-    """What the last daemon said; it may be gone by now. None if none ever ran here."""
+    """The status that the last daemon wrote; it may have exited since. None if no daemon ever ran here."""
     try:
         data = atomic.read(str(controldir / STATUS))
         if data is None:
@@ -175,15 +175,15 @@ def read_snapshot(controldir: Path) -> Snapshot | None:
         facts: dict[str, Any] = json.loads(data)
         return Snapshot(**{name: facts[name] for name in Snapshot.__slots__ if name in facts})
     except (ValueError, KeyError, TypeError, CorruptFile) as exc:
-        raise ServiceError(f"{controldir / STATUS} does not read: {exc}; it is rewritten by a running daemon") from exc
+        raise ServiceError(f"{controldir / STATUS} cannot be parsed: {exc}; a running daemon rewrites it") from exc
 
 
 def wait_ready(fd: int, patience_s: float) -> str:
     """
-    What the starting daemon writes: empty when it is ready, else why it is not.
+    The error message of the starting daemon; empty once it is ready.
 
     Raises:
-        ServiceError: neither came in time.
+        ServiceError: the daemon wrote neither in time.
     """
     text = b""
     until = time.monotonic() + patience_s
@@ -192,7 +192,9 @@ def wait_ready(fd: int, patience_s: float) -> str:
             break
         chunk = os.read(fd, 4096)
         if not chunk:
-            return "" if text == b"ready\n" else text.decode(errors="replace").strip() or "it ended without a word"
+            if text == b"ready\n":
+                return ""
+            return text.decode(errors="replace").strip() or "it exited without an error message"
         text += chunk
         if text == b"ready\n":
             return ""

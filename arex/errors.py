@@ -1,26 +1,26 @@
 """
-Everything that can go wrong, as a tree; the class says what to do.
+The exceptions of arex as a tree; the class decides what happens next.
 
 ArexError
-+ ConfigError                  the configuration; every fault at once, before start-up is over
-+ JobDescriptionError          line, column; the user's text
-+ JobRefused                   valid text, but not here: queue, limit, runtime environment
++ ConfigError                  the configuration is invalid; lists all faults, before the service starts
++ JobDescriptionError          the job description is invalid; has line and column
++ JobRefused                   valid, but cannot run here: queue, limit, runtime environment
 + ControlDirError              the control directory
-|  - NoSuchJob                 nobody knows this id (here)
-|  - NotYourJob                it belongs to another subject
-|  - CorruptFile               path, line; the job fails, the service lives
-|  - AlreadyRunning            another daemon holds this control directory
-|  - UnsafePath                a name that leads out of where it may go
+|  - NoSuchJob                 the id is unknown here
+|  - NotYourJob                the job belongs to another subject
+|  - CorruptFile               has path and line; the job fails, the service continues
+|  - AlreadyRunning            another daemon uses this control directory
+|  - UnsafePath                a name that leads out of its directory
 + BatchError                   the batch system
-|  - BatchUnavailable          no answer: wait, ask again, blame nobody
-|     - UnreadableOutput       argv, exit code, first kilobyte; ours to fix; counts as no answer
-|  - SubmitRejected            an answer: no; the text goes to the user
-|  - SubmitLimited             an answer: not now; certainly not taken, ask again later
+|  - BatchUnavailable          no answer: wait and retry; no job fails
+|     - UnreadableOutput       output that cannot be parsed, a bug of arex; counts as no answer
+|  - SubmitRejected            the batch system refuses the job; the owner gets the text
+|  - SubmitLimited             the batch system refuses the job for now; retry later
 + StagingError                 files of a job
-|  - CacheUnavailable          the file can still be fetched without
+|  - CacheUnavailable          the file can still be downloaded without the cache
 + CredentialError              expired or unreadable; the job can be renewed and restarted
 + ServiceError                 the daemon itself: start, stop, install
-+ IllegalMove                  a bug of ours
++ IllegalMove                  a bug of arex
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from typing import ClassVar
 
 
 def _one_line(text: str) -> str:
-    """A user's own words may hold line breaks and codes that a terminal acts on: they are shown, not sent."""
+    """Escape line breaks and control characters in a user's text, so that they cannot control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ArexError(Exception):
     """Base of all our errors; the message is one sentence fit for a user."""
 
-    #: what a command exits with; 1 is ARC's own habit for "it did not work"
+    #: exit code of a command; ARC's clients use 1 for any failure
     exit_code: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a configuration, and what would mend it."""
+    """One fault of a configuration, and how to correct it."""
 
     what: str
     file: Path | None = None
@@ -60,7 +60,7 @@ class Fault:
 
 
 class ConfigError(ArexError):
-    """The configuration can't be used; every fault is listed."""
+    """The configuration is invalid; lists all faults."""
 
     exit_code = 2
 
@@ -71,9 +71,9 @@ class ConfigError(ArexError):
 
 class JobDescriptionError(ArexError):
     """
-    The text of a job description does not read; line and column count from 1.
+    A job description cannot be parsed; line and column count from 1.
 
-    ``excerpt`` is the line in question, ``suggestion`` the name that the user meant, perhaps.
+    ``excerpt`` is the line with the error, ``suggestion`` a similar name that is valid.
     """
 
     #: Characters of a line that are shown; a line may be megabytes.
@@ -94,7 +94,7 @@ class JobDescriptionError(ArexError):
         super().__init__(_one_line(f"{self._where()}{what}{self._question('; ')}"))
 
     def explained(self) -> str:
-        """The same on several lines: the place in the text under a caret, and what was meant."""
+        """The same on several lines: the line with a caret under the error, and the suggestion."""
         lines = [_one_line(f"{self._where()}{self.what}")]
         if self.excerpt.strip():
             lines.extend(self._pointed())
@@ -122,14 +122,14 @@ class JobDescriptionError(ArexError):
 
 
 class JobRefused(ArexError):
-    """A valid description that can't run here; the message says why and keeps ARC's wording."""
+    """A valid description that cannot run here; the message has ARC's wording."""
 
     def __init__(self, why: str) -> None:
         super().__init__(_one_line(why))
 
 
 class ControlDirError(ArexError):
-    """The control directory can't be used as asked."""
+    """An operation on the control directory is not possible."""
 
 
 class NoSuchJob(ControlDirError):
@@ -137,11 +137,11 @@ class NoSuchJob(ControlDirError):
 
 
 class NotYourJob(ControlDirError):
-    """The job belongs to somebody else."""
+    """The job belongs to another user."""
 
 
 class CorruptFile(ControlDirError):
-    """A control file does not read; the job fails, the service lives."""
+    """A control file cannot be parsed; the job fails, the service continues."""
 
     def __init__(self, path: Path | str, what: str, line: int | None = None) -> None:
         self.path, self.what, self.line = Path(path), what, line
@@ -149,7 +149,7 @@ class CorruptFile(ControlDirError):
 
 
 class AlreadyRunning(ControlDirError):
-    """Another daemon holds this control directory."""
+    """Another daemon uses this control directory."""
 
 
 class UnsafePath(ControlDirError):
@@ -157,35 +157,35 @@ class UnsafePath(ControlDirError):
 
 
 class BatchError(ArexError):
-    """The batch system, in some way."""
+    """Base of all errors of the batch system."""
 
 
 class BatchUnavailable(BatchError):
-    """No answer from the batch system: nothing was learned, ask again."""
+    """No answer from the batch system: nothing is known, so retry."""
 
 
 class SubmitRejected(BatchError):
-    """The batch system answered, and the answer is no."""
+    """The batch system refuses the submission."""
 
 
 class SubmitLimited(BatchError):
-    """The batch system took nothing because a limit is reached; it will when there is room again."""
+    """The batch system refuses the submission because of a limit; a later retry can succeed."""
 
 
 class UnreadableOutput(BatchUnavailable):
-    """A batch command said something we can't read; treated as no answer."""
+    """The output of a batch command cannot be parsed; this counts as no answer."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str) -> None:
         self.argv, self.code, self.output = tuple(argv), code, output[:1024]
-        super().__init__(f"can't read the answer of {' '.join(argv[:1])} (exit code {code}): {self.output!r}")
+        super().__init__(f"cannot parse the output of {' '.join(argv[:1])} (exit code {code}): {self.output!r}")
 
 
 class StagingError(ArexError):
-    """Files of a job could not be brought where they belong."""
+    """Files of a job could not be transferred."""
 
 
 class CacheUnavailable(StagingError):
-    """No cache directory can be used; the file can still be fetched without."""
+    """No cache directory is usable; the file can still be downloaded without the cache."""
 
 
 class CredentialError(ArexError):
@@ -193,10 +193,10 @@ class CredentialError(ArexError):
 
 
 class ServiceError(ArexError):
-    """The daemon can't be started, stopped, reached or installed."""
+    """The daemon cannot be started, stopped, queried or installed."""
 
 
 class IllegalMove(ArexError):
-    """A move that the table of states does not have: a bug of ours."""
+    """A change of state that the table of states does not allow: a bug of arex."""
 
     exit_code = 70

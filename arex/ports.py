@@ -1,8 +1,8 @@
 """
-What the grid manager needs from the world outside. Read this page first.
+The ports of the grid manager: interfaces to batch systems and file transfers. Read this module first.
 
-Three rules hold for all of it. No answer is an exception, never an empty answer.
-Anything may be called twice after a crash. Many jobs travel in one call.
+Three rules apply to all methods. A missing answer is an exception, never an empty answer.
+Any method may be called twice after a crash. One call can be about many jobs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Submission:
     """
     One attempt to hand one job to a batch system.
 
-    The tag is on disk before the batch system is called. ``rundir`` belongs to this attempt alone
-    (``SESSION.lrms/TAG``, 0700) and is visible where the job runs: the script takes its exclusive mark
-    and leaves its completion record there.
+    The tag is on disk before the batch system is called. ``rundir`` is the run directory of this attempt
+    (``SESSION.lrms/TAG``, 0700). The node can see it: the job script creates its start marker and its
+    completion record there.
     """
 
     job: JobId
@@ -47,106 +47,106 @@ class Submission:
 
     @property
     def comment(self) -> Path:
-        """``SESSION.comment``: what the job script itself prints."""
+        """``SESSION.comment``: output of the job script itself."""
         return SessionPaths(self.grami.directory).comment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalJob:
-    """A job that is (or was) in the batch system: what status and cancel are asked about."""
+    """A job that is or was in the batch system, as an argument of ``status`` and ``cancel``."""
 
     job: JobId
     localid: LocalId
-    tag: Tag | None  #: None: submitted by somebody else, for example a real A-REX
+    tag: Tag | None  #: None: submitted by another service, for example a real A-REX
     session: Path
     rundir: Path | None  #: None as above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What a backend can hold, and for how long."""
+    """Properties of a backend that decide how the grid manager uses it."""
 
-    slots: int | None = None  #: None: it queues by itself and no limit is known
-    #: its jobs go on when this host restarts, so an attempt must be on disk before it is made
+    slots: int | None = None  #: None: the batch system has a queue, without a known limit
+    #: jobs continue when this host restarts, so an attempt must be on disk before the submission
     outlives_host: bool = True
-    reports_ends: bool = False  #: ``watch`` reports ends immediately: no early poll is needed
-    gather: bool = False  #: jobs that are submitted together cost less than one by one
+    reports_ends: bool = False  #: ``watch`` reports ends immediately; no early poll is needed
+    gather: bool = False  #: submitting jobs together is cheaper than one by one
 
 
 class Backend(Protocol):
-    """A batch system. Any method may raise BatchUnavailable: no answer, nothing learned."""
+    """A batch system. Any method may raise BatchUnavailable: no answer, so nothing is known."""
 
     #: X of submit-X-job: the ``lrms`` value in ``.local``
     name: str
 
     async def start(self) -> None:
-        """Make ready; called once, before anything else."""
+        """Prepare the backend; called once, before any other method."""
         ...
 
     async def close(self) -> None:
-        """Let go of what ``start`` took; jobs go on."""
+        """Release what ``start`` acquired; jobs continue."""
         ...
 
     def capacity(self) -> Capacity: ...
 
     def figures(self) -> Mapping[str, int]:
-        """Counters to publish: how often which command was run since the start."""
+        """Counters to publish: how often each command was run since the start."""
         ...
 
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
         """
-        Hand over many jobs; the answer is per job.
+        Submit many jobs; each has a separate answer.
 
-        A tag that is missing from the answer is unsure: it is looked up with ``find`` before anything
-        else happens to it. A backend may turn submissions of the same shape into one array job.
+        A tag that is missing from the answer is unsure: the grid manager calls ``find`` for it before
+        anything else. A backend may turn submissions of the same shape into one array job.
         """
         ...
 
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         """
-        The jobs that were taken under these tags, for when a crash or silence cost us the answer.
+        The jobs with these tags that the batch system accepted, after the answer was lost in a crash or a timeout.
 
-        A tag that is absent from the answer was not taken: it is safe to submit it.
+        A tag that is missing from the answer was not accepted: it is safe to submit it again.
         """
         ...
 
     async def tagged(self) -> Mapping[LocalId, JobId]:
-        """Jobs that have not ended and carry a tag of ours, as far as the batch system shows it; also strays."""
+        """Jobs with our tags that have not ended, including orphans, as far as the batch system shows tags."""
         ...
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        """The ends that need no question to the batch system: their completion record is clear. Cheap."""
+        """Ends of jobs with a clear completion record; needs no query to the batch system, so it is cheap."""
         ...
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         """
-        Ask about many jobs in one call.
+        Query the states of many jobs in one call.
 
-        An absent id is one that the batch system, having answered, does not know: nothing follows from that. The
-        backend itself decides when such a job is lost (after its waiting time, in more than one answer), and then
-        reports its end with ``EndCause.LOST``. No one else does.
+        An id is missing from the answer if the batch system answered but does not list it. That does not mean that
+        the job has ended. Only the backend decides that a job is lost (after its waiting time, in more than one
+        answer), and then reports its end with ``EndCause.LOST``.
         """
         ...
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         """
-        Ask for the end of many jobs; no error if it has come already.
+        Cancel many jobs; not an error for jobs that have already ended.
 
         Returns:
-            the refusals: id to reason. Ids that are absent were taken; ``status`` will tell.
+            the refusals: id to reason. Missing ids were accepted; ``status`` will report the end.
         """
         ...
 
     async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        """Keep jobs that wait in the batch system from starting; the refusals, as for ``cancel``."""
+        """Hold jobs that wait in the batch system; returns the refusals, as ``cancel`` does."""
         ...
 
     async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        """Let held jobs start again; the refusals, as for ``cancel``."""
+        """Release held jobs; returns the refusals, as ``cancel`` does."""
         ...
 
     async def watch(self, ended: Callable[[LocalId], None]) -> None:
-        """Call ``ended`` as soon as a job is known to have left; returns at once where nothing can tell."""
+        """Call ``ended`` as soon as an end of a job is noticed; returns at once if the backend has no end notices."""
         ...
 
 
@@ -157,49 +157,49 @@ class Staging:
     job: JobId
     session: Path
     files: tuple[FileEntry, ...]
-    owner: str = ""  #: identity whose permissions and share count
+    owner: str = ""  #: identity that determines permissions and share
     share: str = "_default"  #: ``transfershare`` of the job, without ``-download`` or ``-upload``
     priority: int = 50  #: 1 to 100
-    #: names (``pfn``) that the job may run or change: never a link to what others use
+    #: names (``pfn``) that the job may run or change, so they must not be links to shared files
     copied: frozenset[str] = frozenset()
     #: further sources of an input by its ``pfn``, in the order of the description
     replicas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def workdir(self) -> Path:
-        """``SESSION.staging``: files that are not whole yet, and the journal of what is."""
+        """``SESSION.staging``: incomplete files, and the journal of transfers."""
         return SessionPaths(self.session).staging
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """How far staging has come: all done, or what failed for good, or neither (still under way)."""
+    """Result of staging: complete, or permanently failed, or neither (still active)."""
 
     done: bool
     failure: str = ""  #: in ARC's wording
-    moved: tuple[FileEntry, ...] = ()  #: whole and at their place, also after a failure
-    waits: str = ""  #: neither: what somebody has to do first, for example renew a credential
+    moved: tuple[FileEntry, ...] = ()  #: complete and in place, also after a failure
+    waits: str = ""  #: if neither: what the owner has to do first, for example renew a credential
 
 
 class Stager(Protocol):
-    """Brings the remote files of a job in and out; called again and again until it is done or failed."""
+    """Transfers the remote files of a job; called repeatedly until the result is complete or failed."""
 
     async def stage_in(self, staging: Staging) -> Staged: ...
 
     async def stage_out(self, staging: Staging) -> Staged: ...
 
     async def cancel(self, job: JobId) -> None:
-        """Stop what is under way for this job; returns when nothing of it touches the session any more."""
+        """Stop the transfers of this job; returns when none of them accesses the session directory any more."""
         ...
 
     async def release(self, job: JobId) -> None:
-        """The job runs and stages no more: what was kept for it alone may go. May be called twice, or for nothing."""
+        """Remove what was kept only for this job, which has ended. May be called twice, or without effect."""
         ...
 
     async def run(self) -> None:
-        """Work that belongs to no job: cleaning, state files; until cancelled."""
+        """Work that belongs to no job, such as cleaning and state files; runs until cancelled."""
         ...
 
     def figures(self) -> Mapping[str, int]:
-        """Counters to publish: transfers waiting and under way, files and bytes moved, retries since the start."""
+        """Counters to publish: transfers waiting and active, files and bytes moved, retries since the start."""
         ...

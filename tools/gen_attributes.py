@@ -13,19 +13,19 @@ _HEAD: Final = """\
 <!-- Generated from the readers themselves: python tools/gen_attributes.py -->
 # Attributes
 
-All that a job description can say, in the three languages. How to use them is in
-[Job descriptions](job-descriptions.md).
+This page lists all attributes of job descriptions in xRSL, ADL and JDL. [Job descriptions](job-descriptions.md)
+explains how to use them.
 
-The column "goes to" says where a service finds it: names such as `joboption_count` are lines of `job.ID.grami`, which
-the batch system's part reads; `.input` and `.output` are the lists of files; others are lines of `job.ID.local`.
-"none" means that it is read, and without effect on this host.
+The column "Stored in" names the control file that holds the value. Names such as `joboption_count` are lines of
+`job.ID.grami`, which the backends read. `.input` and `.output` are the lists of files. Other names are lines of
+`job.ID.local`. "none" means that the attribute is accepted but has no effect.
 
-A name that is in none of these tables is ignored, with a warning that says which one was meant, perhaps.
+An attribute that is in none of these tables is ignored with a warning, which suggests a similar name if there is one.
 """
 _INTRO: Final = {
-    "xRSL": "Case and underscores do not matter in names. Periods without a unit are minutes.",
-    "ADL": "Names are exact. Those that belong to NorduGrid's extension are in its namespace. Periods are seconds.",
-    "JDL": "Case does not matter in names. Needs the ClassAd library: `pip install 'arex[jdl]'`.",
+    "xRSL": "Case and underscores in names are ignored. Periods without a unit are in minutes.",
+    "ADL": "Names are case-sensitive. Names of NorduGrid's extension are in its namespace. Periods are in seconds.",
+    "JDL": "Case in names is ignored. JDL needs the ClassAd library: `pip install 'arex[jdl]'`.",
 }
 
 
@@ -39,7 +39,7 @@ def reference() -> str:
 
 
 def _table(facts: Iterable[tuple[str, Fact]]) -> Iterator[str]:
-    yield "| Name | Meaning | Unit | Goes to | Notes |\n| --- | --- | --- | --- | --- |"
+    yield "| Name | Meaning | Unit | Stored in | Notes |\n| --- | --- | --- | --- | --- |"
     for name, fact in facts:
         yield f"| `{name}` | {' | '.join(map(_cell, fact))} |"
 

@@ -14,12 +14,11 @@ _HEAD: Final = """\
 <!-- Generated from the commands themselves: python tools/gen_commands.py -->
 # Commands
 
-Names, options and output are those of ARC's clients where ARC has them, so that fingers and scripts keep working.
-Everything here works on the control directory of this host.
+This page describes all commands of arex. Commands that ARC has too have the same names, options and output. All
+commands work on the control directory of this host.
 
-A command exits with 0 when it did all it was asked to, with 1 when some of it failed, and with 2 when it was asked
-wrongly or the configuration can't be used. Errors are one sentence on stderr. Every command explains itself with
-`--help`.
+The exit code is 0 after success, 1 if something failed, and 2 if the command line or the configuration is invalid.
+Error messages are one sentence on stderr. Every command has the option `--help`.
 """
 _KINDS: Final = {"integer": "NUMBER", "integer range": "NUMBER", "float": "NUMBER", "path": "PATH", "file": "PATH"}
 

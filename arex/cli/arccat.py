@@ -16,11 +16,13 @@ from plugins.local.view import Output
 
 
 @click.command(context_settings=options.CONTEXT)
-@click.option("-o", "--stdout", "what", flag_value="stdout", default="stdout", help="Standard output (default).")
-@click.option("-e", "--stderr", "what", flag_value="stderr", help="Standard error.")
-@click.option("-l", "--joblog", "what", flag_value="log", help="What the service noted about the job.")
-@click.option("-f", "--file", "file", help="A file of the session directory.")
-@click.option("-F", "--follow", "followed", is_flag=True, help="Go on as it grows, until the job has ended.")
+@click.option(
+    "-o", "--stdout", "what", flag_value="stdout", default="stdout", help="Print the standard output (default)."
+)
+@click.option("-e", "--stderr", "what", flag_value="stderr", help="Print the standard error.")
+@click.option("-l", "--joblog", "what", flag_value="log", help="Print the log of the service about the job.")
+@click.option("-f", "--file", "file", help="Print this file of the session directory.")
+@click.option("-F", "--follow", "followed", is_flag=True, help="Continue to print new output until the job has ended.")
 @options.selection
 @options.common
 def command(
@@ -35,7 +37,7 @@ def command(
     joblist: Path | None,
     **wanted: object,
 ) -> int:
-    """Print a file of jobs."""
+    """Print the output or another file of jobs."""
     del timeout
     site = Site(config, joblist, debug)
     jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""``arcclean``: removal of jobs that have ended."""
+"""``arcclean``: remove jobs that have ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plugins.local.status import JobStatus
 
 
 @click.command(context_settings=options.CONTEXT)
-@click.option("-f", "--force", is_flag=True, help="Also take jobs off the list that are not there any more.")
+@click.option("-f", "--force", is_flag=True, help="Also remove jobs that no longer exist from the list of jobs.")
 @options.selection
 @options.common
 def command(

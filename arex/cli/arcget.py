@@ -17,9 +17,15 @@ from plugins.local.status import JobStatus
 
 @click.command(context_settings=options.CONTEXT)
 @click.option("-k", "--keep", is_flag=True, help="Do not remove the jobs.")
-@click.option("-D", "--dir", "directory", type=click.Path(path_type=Path), help="Where the results go: DIR/JOBID.")
-@click.option("-J", "--usejobname", is_flag=True, help="DIR/JOBNAME in place of DIR/JOBID.")
-@click.option("-f", "--force", is_flag=True, help="Overwrite results that are there.")
+@click.option(
+    "-D",
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    help="Store the results in DIR/JOBID (default: ./JOBID).",
+)
+@click.option("-J", "--usejobname", is_flag=True, help="Store the results in DIR/JOBNAME instead of DIR/JOBID.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite existing results.")
 @options.selection
 @options.common
 def command(
@@ -47,7 +53,10 @@ def command(
         done = site.plugin.fetch(job.id, base / name, force=force)
         results.append(str(done.path))
         for skipped in done.skipped:
-            site.warn(f"{job.url}: {printable(skipped)} is not copied: no file, or a link that leads out")
+            site.warn(
+                f"{job.url}: {printable(skipped)} is not copied: not a regular file, or a link to outside the "
+                f"session directory"
+            )
         if not as_json:
             say(f"Results stored at: {done.path}")
 
@@ -61,12 +70,12 @@ def command(
 
 
 def clean(site: Site, jobs: Sequence[Chosen]) -> int:
-    """Remove what has been copied; how many."""
+    """Remove the copied jobs from the service; return their number."""
     tally = each(site, jobs, lambda job: site.plugin.clean(job.id))
     site.joblist.remove([job.url for job in tally.done])
     return len(tally.done)
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a job's name can be that of a directory right here."""
+    """Whether a job's name is usable as the name of a directory."""
     return name not in {"", ".", ".."} and not set(name) & {"/", "\0"}

@@ -1,4 +1,4 @@
-"""``archold`` and ``arcrelease``: jobs that shall not start, and those that may again."""
+"""``archold`` and ``arcrelease``: keep jobs from starting, and let them start again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command(
     joblist: Path | None,
     **wanted: object,
 ) -> int:
-    """Keep jobs that have not started from starting, here or in the batch system, until arcrelease."""
+    """Hold jobs that have not started, in arex and in the batch system. Use arcrelease to end the hold."""
     del timeout
     return _ask(Site(config, joblist, debug), JobSelection(**wanted), as_json=as_json, release=False)  # type: ignore[arg-type]
 
@@ -41,7 +41,7 @@ def release(
     joblist: Path | None,
     **wanted: object,
 ) -> int:
-    """Let jobs start again that archold has stopped."""
+    """Release jobs that archold holds, so that they can start."""
     del timeout
     return _ask(Site(config, joblist, debug), JobSelection(**wanted), as_json=as_json, release=True)  # type: ignore[arg-type]
 

@@ -38,8 +38,14 @@ class ServiceInfo:
 
 @click.command(context_settings=options.CONTEXT)
 @click.argument("hosts", nargs=-1, metavar="[HOST]...")
-@click.option("-l", "--long", is_flag=True, help="Everything that is published about queues.")
-@click.option("-L", "--list-configured-services", "listed", is_flag=True, help="Print the services: this one.")
+@click.option("-l", "--long", is_flag=True, help="Print all published information about queues.")
+@click.option(
+    "-L",
+    "--list-configured-services",
+    "listed",
+    is_flag=True,
+    help="Print the configured services; this host is the only one.",
+)
 @options.joblist
 @options.endpoint
 @options.common
@@ -90,7 +96,7 @@ def published(controldir: Path) -> ServiceInfo | None:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as exc:
-        raise ControlDirError(f"{controldir / 'info.xml'} does not read: {exc}") from exc
+        raise ControlDirError(f"{controldir / 'info.xml'} cannot be parsed: {exc}") from exc
     service = root.find(f".//{_GLUE}ComputingService")
     if service is None:
         raise ControlDirError(f"{controldir / 'info.xml'} describes no computing service")

@@ -26,7 +26,7 @@ def command(
     joblist: Path | None,
     **wanted: object,
 ) -> int:
-    """End jobs. Without -k they are also removed, once they have ended."""
+    """Cancel jobs. Without -k, their files are removed after they have ended."""
     del timeout
     site = Site(config, joblist, debug)
     jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]

@@ -20,8 +20,8 @@ _TYPES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "link": stat.S_IFLNK,
 
 @click.command(context_settings=options.CONTEXT)
 @click.argument("places", nargs=-1, required=True, metavar="JOB[/PATH]...", shell_complete=options.complete_job)
-@click.option("-l", "--long", is_flag=True, help="Mode, size and time too.")
-@click.option("-r", "--recursive", is_flag=True, help="Also what is below.")
+@click.option("-l", "--long", is_flag=True, help="Also print mode, size and time.")
+@click.option("-r", "--recursive", is_flag=True, help="List subdirectories recursively.")
 @options.joblist
 @options.common
 def command(

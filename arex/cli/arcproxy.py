@@ -1,4 +1,4 @@
-"""``arcproxy``: make a proxy from a certificate and its key, and tell what is in one."""
+"""``arcproxy``: create a proxy from a certificate and its key, and show the contents of a proxy."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _AUTHORITIES: Final = "/etc/grid-security/certificates"
 _PLACES: Final = (".arc/usercert.pem", ".globus/usercert.pem", ".arc/usercred.p12", ".globus/usercred.p12")
 _ELSEWHERE: Final = (
-    "attributes of a VO are not fetched here: make the proxy with 'voms-proxy-init -voms VO' (package voms-clients), "
-    "which arex and this command then read"
+    "arcproxy of arex cannot request VOMS attributes: create the proxy with 'voms-proxy-init -voms VO' (package "
+    "voms-clients); arex can use it"
 )
-_NO_MYPROXY: Final = "MyProxy servers are not asked here: use 'myproxy-logon' or ARC's own arcproxy"
+_NO_MYPROXY: Final = "arcproxy of arex does not support MyProxy servers: use 'myproxy-logon' or ARC's own arcproxy"
 _EPILOG: Final = """\b
 Constraints (-c NAME=VALUE): validityStart, validityEnd (2026-11-20T10:20:30Z), validityPeriod (43200, 12h),
-proxyPolicy, proxyPolicyFile, keybits (or inherit), signingAlgorithm (sha256 and so on, or inherit); and besides
+proxyPolicy, proxyPolicyFile, keybits (or inherit), signingAlgorithm (such as sha256, or inherit). In addition to
 those of ARC: policyLanguage (inheritAll, limited, independent, or a number), pathLength, curve (256, 384, 521).
 \b
 Items (-i NAME): subject, identity, issuer, ca, path, type, validityStart, validityEnd, validityPeriod,
@@ -38,29 +38,58 @@ vomsACvalidityLeft, proxyPolicy, keybits, signingAlgorithm.
 
 
 class Elsewhere(ArexError):
-    """Something of ARC's that another program does."""
+    """A function of ARC's arcproxy for which arex needs another program."""
 
 
 @click.command(context_settings=options.CONTEXT, epilog=_EPILOG)
-@click.option("-P", "--proxy", "path", type=click.Path(path_type=Path), help="The proxy file.")
-@click.option("-C", "--cert", type=click.Path(path_type=Path), help="The certificate: PEM, DER or PKCS#12.")
-@click.option("-K", "--key", type=click.Path(path_type=Path), help="Its private key, if it is in another file.")
-@click.option("-T", "--cadir", type=click.Path(path_type=Path), help="Directory of trusted authorities, for --check.")
-@click.option("-I", "--info", is_flag=True, help="Print all about the proxy.")
-@click.option("-i", "--infoitem", "items", multiple=True, metavar="NAME", help="Print one item about it; see below.")
-@click.option("-c", "--constraint", "constraints", multiple=True, metavar="NAME=VALUE", help="What it shall be like.")
+@click.option(
+    "-P",
+    "--proxy",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Proxy file (default: $X509_USER_PROXY, or /tmp/x509up_u<uid>).",
+)
+@click.option("-C", "--cert", type=click.Path(path_type=Path), help="Certificate file: PEM, DER or PKCS#12.")
+@click.option(
+    "-K", "--key", type=click.Path(path_type=Path), help="Private key file, if the key is not in the certificate file."
+)
+@click.option(
+    "-T",
+    "--cadir",
+    type=click.Path(path_type=Path),
+    help="Directory with the certificates of trusted authorities, for --check.",
+)
+@click.option("-I", "--info", is_flag=True, help="Print all information about the proxy.")
+@click.option(
+    "-i",
+    "--infoitem",
+    "items",
+    multiple=True,
+    metavar="NAME",
+    help="Print one item of information; see the list of items below.",
+)
+@click.option(
+    "-c",
+    "--constraint",
+    "constraints",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Constraint of the new proxy; see below.",
+)
 @click.option("-p", "--passwordsource", "sources", multiple=True, metavar="key=SOURCE",
-              help="Where its passphrase comes from: int (the terminal), stdin, file:NAME, stream:0.")  # fmt: skip
+              help="Source of the passphrase: int (the terminal), stdin, file:NAME, stream:0.")  # fmt: skip
 @click.option("-r", "--remove", is_flag=True, help="Remove the proxy.")
-@click.option("--check", is_flag=True, help="Say what is wrong with the proxy, up to its authority.")
-@click.option("-S", "--voms", multiple=True, help="Not here: see voms-proxy-init.")
+@click.option(
+    "--check", is_flag=True, help="Verify the proxy and its chain up to the authority, and print the problems."
+)
+@click.option("-S", "--voms", multiple=True, help="Not supported: use voms-proxy-init.")
 @click.option("-L", "--myproxysrv", hidden=True)
 @click.option("-M", "--myproxycmd", hidden=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 @click.option("-z", "--conffile", type=click.Path(), expose_value=False,
-              help="Taken for compatibility: no client file is needed.")  # fmt: skip
-@click.option("-t", "--timeout", type=int, expose_value=False, help="Taken for compatibility: nobody is asked.")
-@click.option("-d", "--debug", expose_value=False, help="Taken for compatibility.")
+              help="Ignored; accepted for compatibility with ARC.")  # fmt: skip
+@click.option("-t", "--timeout", type=int, expose_value=False, help="Ignored; accepted for compatibility with ARC.")
+@click.option("-d", "--debug", expose_value=False, help="Ignored; accepted for compatibility with ARC.")
 @click.version_option(None, "-v", "--version", package_name="arex", message="%(prog)s %(version)s")
 def command(
     *,
@@ -80,10 +109,10 @@ def command(
     as_json: bool,
 ) -> int:
     """
-    Make a proxy: a short-lived certificate that others may act with in your name.
+    Create a proxy: a short-lived certificate with which services can act in your name.
 
-    Without -C and -K the certificate is $X509_USER_CERT with $X509_USER_KEY, or the one in ~/.arc or ~/.globus. The
-    proxy goes to $X509_USER_PROXY, or /tmp/x509up_u<uid>.
+    Without -C and -K, arcproxy uses the certificate $X509_USER_CERT with $X509_USER_KEY, or the one in ~/.arc or
+    ~/.globus. It writes the proxy to $X509_USER_PROXY, or to /tmp/x509up_u<uid>.
     """
     from arex.credentials.file import proxy_path  # noqa: PLC0415 - help needs none of it
 
@@ -132,9 +161,9 @@ def _tell(
         for text in texts:
             say(text)
         for finding in findings:
-            say(f"Trouble: {printable(str(finding))}")
+            say(f"Problem: {printable(str(finding))}")
         if check and not findings:
-            say("Nothing is wrong with this proxy.")
+            say("No problems found with this proxy.")
     for item in unknown:
         remark(f"ERROR: Information item '{printable(item)}' is not known")
     return 1 if unknown or findings else 0
@@ -150,7 +179,7 @@ def _findings(path: Path, pem: bytes, cadir: Path | None, now: datetime) -> list
 
 
 def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path | None]:
-    """Certificate and key of this user, as named or where ARC looks."""
+    """Certificate and key of this user: the named ones, or those in ARC's default places."""
     if cert is not None:
         return cert, key
     if named := os.environ.get("X509_USER_CERT"):
@@ -161,9 +190,7 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path | None
         if (found := home / place).exists():
             beside = found.with_name("userkey.pem")
             return found, key or (beside if found.suffix == ".pem" and beside.exists() else None)
-    raise CredentialError(
-        f"there is no certificate in {home}/.arc or {home}/.globus: name it with -C and its key with -K"
-    )
+    raise CredentialError(f"no certificate found in {home}/.arc or {home}/.globus: name it with -C and its key with -K")
 
 
 def _make(
@@ -182,11 +209,11 @@ def _make(
     wish = parse(constraints, now)
     by = signer.read(*given, _Passphrase(sources))
     if by.certificate.not_valid_after_utc <= now:
-        raise CredentialError(f"the certificate {given[0]} ended at {local_time(by.certificate.not_valid_after_utc)}")
+        raise CredentialError(f"the certificate {given[0]} expired at {local_time(by.certificate.not_valid_after_utc)}")
     pem = proxy.make(by, wish)
     made = from_pem(path, pem)
     if wish.ends < now:
-        remark("WARNING: the end that you set has passed: nobody will take this proxy")
+        remark("WARNING: the end time that you set has passed: no service will accept this proxy")
     proxy.write(path, pem)
     if as_json:
         document({"identity": made.identity, "path": path, "subject": made.subject, "validityEnd": made.expires})
@@ -198,14 +225,14 @@ def _make(
 
 
 class _Passphrase:
-    """Asked for the passphrase of the key when there is need of it."""
+    """Returns the passphrase of the key when called, so that it is read only if needed."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._source = "int"
         for text in sources:
             to, _, source = text.partition("=")
             if to not in {"key", "all", "myproxy", "myproxynew"}:
-                raise click.UsageError(f"a password is for key or all, not for {to!r}")
+                raise click.UsageError(f"unknown password type {to!r}: expected key or all")
             if to in {"key", "all"}:
                 self._source = source
 
@@ -219,13 +246,14 @@ class _Passphrase:
             return Path(source.removeprefix("file:")).read_bytes().partition(b"\n")[0].rstrip(b"\r")
         if source.startswith('"'):
             raise CredentialError(
-                "a passphrase on a command line is seen by everybody here: use -p key=stdin or -p key=file:NAME"
+                "a passphrase on the command line is visible to all users of this host: use -p key=stdin or -p "
+                "key=file:NAME"
             )
-        raise click.UsageError(f"the password source {source!r} is none of int, stdin, file:NAME, stream:0")
+        raise click.UsageError(f"unknown password source {source!r}: expected int, stdin, file:NAME or stream:0")
 
     @staticmethod
     def _asked() -> bytes:
         if not sys.stdin.isatty():
-            raise CredentialError("the key has a passphrase and there is no terminal to ask at: use -p key=stdin")
+            raise CredentialError("the key has a passphrase, and there is no terminal to enter it: use -p key=stdin")
         answer: str = click.prompt("Enter pass phrase for private key", hide_input=True, err=True)
         return answer.encode()

@@ -1,4 +1,4 @@
-"""``arcrenew``: fresh credentials for jobs."""
+"""``arcrenew``: new credentials for jobs."""
 
 from __future__ import annotations
 

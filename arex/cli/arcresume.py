@@ -1,4 +1,4 @@
-"""``arcresume``: another attempt at failed jobs."""
+"""``arcresume``: rerun failed jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command(
     joblist: Path | None,
     **wanted: object,
 ) -> int:
-    """Let failed jobs go on from where they failed, as often as their rerun allows."""
+    """Rerun failed jobs from the state in which they failed, if they have reruns left."""
     del timeout
     site = Site(config, joblist, debug)
     jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]

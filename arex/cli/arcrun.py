@@ -1,4 +1,4 @@
-"""``arcrun``: a job like a command: wait for it, see its output, get its exit code."""
+"""``arcrun``: run a job like a command: wait for it, print its output, return its exit code."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ _MOST = 255
 
 @click.command(context_settings=options.CONTEXT)
 @click.argument("file", type=click.Path(), required=False)
-@click.option("-e", "--jobdescrstring", "string", help="A description, in place of a file.")
-@click.option("-q", "--queue", default="", help="Queue, if the description names none.")
+@click.option("-e", "--jobdescrstring", "string", help="Job description, in place of a file.")
+@click.option(
+    "-q", "--queue", default="", help="Queue, if the description does not name one (default: the default queue)."
+)
 @click.option(
     "-D", "--dir", "directory", type=click.Path(path_type=Path), default=Path(),
-    help="Copy the results to DIR/JOBID (DIR: here), then remove the job.",
+    help="Copy the results to DIR/JOBID (default: ./JOBID), then remove the job.",
 )  # fmt: skip
 @click.option("--no-fetch", is_flag=True, help="Leave the results in the session directory, and the job in the list.")
-@click.option("-k", "--keep", is_flag=True, help="Fetch, but do not remove the job.")
+@click.option("-k", "--keep", is_flag=True, help="Copy the results, but do not remove the job.")
 @options.joblist
 @options.common
 def command(
@@ -51,9 +53,9 @@ def command(
     debug: int,
 ) -> int:
     """
-    Run one job and wait for it: its output comes as it is written, its results are fetched, its exit code is ours.
+    Run one job and wait for it: print its output, fetch its results, and exit with its exit code.
 
-    Interrupt it (Ctrl-C) to end the job.
+    Press Ctrl-C to cancel the job.
     """
     site = Site(config, joblist, debug)
     try:
@@ -71,7 +73,7 @@ def command(
         _end(site, bare)
         raise
     if not status.state.final:
-        site.error(f"the job has not ended within {timeout} s; it goes on: {status.url}")
+        site.error(f"the job has not ended within {timeout} s; it continues: {status.url}")
         return _TIMED_OUT
     stored = "" if no_fetch else _fetch(site, bare, directory, keep=keep)
     if as_json:
@@ -83,16 +85,16 @@ def command(
 
 def _description(file: str | None, string: str | None) -> JobDescription:
     if (file is None) == (string is None):
-        raise click.UsageError("one description is wanted: FILE, - or -e")
+        raise click.UsageError("expected exactly one job description: FILE, - or -e")
     text = string if string is not None else sys.stdin.buffer.read() if file == "-" else Path(file or "").read_bytes()
     jobs = parse(text, DescriptionDialect.USER, source="-e" if file is None else file)
     if len(jobs) != 1:
-        raise JobRefused(f"arcrun runs one job, the description holds {len(jobs)}: use arcsub --wait")
+        raise JobRefused(f"the description contains {len(jobs)} jobs, but arcrun runs only one: use arcsub --wait")
     return with_streams(jobs[0])
 
 
 def with_streams(job: JobDescription) -> JobDescription:
-    """With names for standard output and error, since they are what is shown."""
+    """With names for standard output and error, since arcrun prints them."""
     return replace(
         job,
         stdout=job.stdout or "stdout.txt",
@@ -110,13 +112,13 @@ def _submit(site: Site, job: JobDescription, queue: str) -> str:
 
 
 def _attend(site: Site, job: str, timeout_s: int | None, *, quiet: bool) -> JobStatus:
-    """Show what the job writes until it has ended, and how it is meanwhile."""
+    """Print the output and the states of the job until it has ended."""
     tails = [] if quiet else _tails(site, job)
     pace = PollInterval()
     shown = ""
     try:
         while True:
-            # asked before reading: what was written before the end has been shown when we stop
+            # before reading the output, so that all output from before the end has been printed when we stop
             status = site.plugin.one(job)
             if not quiet and (now := describe(status)) != shown and not status.state.final:
                 remark(now)
@@ -146,13 +148,13 @@ def _tails(site: Site, job: str) -> list[tuple[Tail, IO[bytes]]]:
 
 
 def _end(site: Site, job: str) -> None:
-    """Interrupted: end the job; a second interrupt stops waiting for that."""
+    """After an interrupt: cancel the job; a second interrupt stops the wait for its end."""
     try:
         site.plugin.kill(job)
     except ArexError as exc:
         remark(f"arcrun: {exc}")
         return
-    remark("arcrun: interrupted; the job is being ended")
+    remark("arcrun: interrupted; the job is being canceled")
     for status in site.plugin.watch([job], timeout_s=30 if site.plugin.served else 0):
         remark(f"arcrun: {describe(status)}")
 
@@ -167,7 +169,7 @@ def _fetch(site: Site, job: str, directory: Path, *, keep: bool) -> str:
 
 
 def exit_code(status: JobStatus) -> int:
-    """The job's own; 128 and the signal that ended it; 1 if it failed without either."""
+    """That of the job; 128 plus the signal that ended it; 1 if it failed without either."""
     if status.exit_code is None:
         return 0 if status.state is ClientState.FINISHED else 1
     if status.exit_code < 0:

@@ -1,4 +1,4 @@
-"""``arcstat``: how jobs are."""
+"""``arcstat``: the status of jobs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 from plugins.local.status import JobStatus
 
-#: How the keys of the evidence are shown.
-_WITNESSES: Final = {
+#: Labels for the keys of the evidence.
+_EVIDENCE: Final = {
     "seen": "Evidence of",
     "phase": "In the batch system",
     "cause": "End cause",
@@ -32,15 +32,17 @@ ORDERS: Final = click.Choice(["jobid", "submissiontime", "jobname", ""])
 
 
 @click.command(context_settings=options.CONTEXT)
-@click.option("-l", "--long", is_flag=True, help="More about each job.")
+@click.option("-l", "--long", is_flag=True, help="Print more information about each job.")
 @click.option(
     "-S", "--sort", type=ORDERS, default="", show_default=False, help="Sort by jobid, submissiontime or jobname."
 )
-@click.option("-R", "--rsort", type=ORDERS, default="", show_default=False, help="The same, the other way round.")
-@click.option("-u", "--show-unavailable", is_flag=True, help="Also show jobs that nothing is known of.")
-@click.option("-p", "--print-jobids", is_flag=True, help="Print only the ids.")
-@click.option("-J", "as_json_too", is_flag=True, help="The same as --json.")
-@click.option("--evidence", is_flag=True, help="What the batch system and the job itself said about each job.")
+@click.option("-R", "--rsort", type=ORDERS, default="", show_default=False, help="Same as -S, in reverse order.")
+@click.option("-u", "--show-unavailable", is_flag=True, help="Also show jobs without any information.")
+@click.option("-p", "--print-jobids", is_flag=True, help="Print only the job ids.")
+@click.option("-J", "as_json_too", is_flag=True, help="Same as --json.")
+@click.option(
+    "--evidence", is_flag=True, help="Print what the batch system and the job script reported about each job."
+)
 @click.option("-w", "--wait", is_flag=True, help="Wait until the jobs have ended.")
 @options.selection
 @options.common
@@ -61,7 +63,7 @@ def command(
     joblist: Path | None,
     **wanted: object,
 ) -> int:
-    """Show how jobs are."""
+    """Show the status of jobs."""
     as_json = as_json or as_json_too
     site = Site(config, joblist, debug)
     jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
@@ -75,7 +77,7 @@ def command(
     told = [job for job in jobs if isinstance(job.status, JobStatus)]
     if as_json:
         shown = jobs if show_unavailable else told
-        document({"jobs": [as_value(job) | _testimony(site, job, wanted=evidence) for job in shown]})
+        document({"jobs": [as_value(job) | _evidence(site, job, wanted=evidence) for job in shown]})
     elif print_jobids:
         for job in jobs if show_unavailable else told:
             say(job.url)
@@ -95,7 +97,7 @@ def ordered(jobs: list[Chosen], key: str, *, reverse: bool) -> list[Chosen]:
     return sorted(jobs, key=keys[key], reverse=reverse) if key else jobs
 
 
-def _testimony(site: Site, job: Chosen, *, wanted: bool) -> dict[str, object]:
+def _evidence(site: Site, job: Chosen, *, wanted: bool) -> dict[str, object]:
     return {"evidence": dict(site.plugin.evidence(job.id))} if wanted and isinstance(job.status, JobStatus) else {}
 
 
@@ -119,8 +121,8 @@ def show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool, evide
             say(f"Job: {printable(job.url)}")
             for label, value in facts(job.name, job.status, long=long):
                 say(f" {label}: {printable(value)}")
-            for witness, said in site.plugin.evidence(job.id) if evidence else ():
-                say(f" {_WITNESSES.get(witness, witness)}: {printable(said)}")
+            for source, text in site.plugin.evidence(job.id) if evidence else ():
+                say(f" {_EVIDENCE.get(source, source)}: {printable(text)}")
             say()
         elif unavailable:
             say(f"Job: {printable(job.url)}")
@@ -132,7 +134,7 @@ def show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool, evide
 
 
 def facts(name: str, status: JobStatus, *, long: bool) -> Iterator[tuple[str, str]]:
-    """What is said of one job: labels as ARC has them."""
+    """Lines about one job, with the labels of ARC."""
     if name:
         yield "Name", name
     yield "State", str(status.state)

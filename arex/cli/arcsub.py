@@ -1,4 +1,4 @@
-"""``arcsub``: descriptions in, jobs out."""
+"""``arcsub``: submit jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DescriptionSource:
-    """A description and where it came from, for messages."""
+    """A job description and its origin, for messages."""
 
     label: str
     text: bytes | JobDescription
@@ -43,16 +43,27 @@ def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 @click.command(context_settings=options.CONTEXT)
 @click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
-@click.option("-e", "--jobdescrstring", "strings", multiple=True, help="A description.")
-@click.option("-f", "--jobdescrfile", "more_files", multiple=True, type=click.Path(), help="File with a description.")
-@click.option("-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job ids to it.")
-@click.option("-D", "--dryrun", is_flag=True, help="Let the service take the job in, but not run it.")
-@click.option("-x", "--dumpdescription", is_flag=True, help="Print what would be sent, and send nothing.")
+@click.option("-e", "--jobdescrstring", "strings", multiple=True, help="Job description as a string.")
+@click.option(
+    "-f", "--jobdescrfile", "more_files", multiple=True, type=click.Path(), help="File with a job description."
+)
+@click.option(
+    "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job ids to this file."
+)
+@click.option("-D", "--dryrun", is_flag=True, help="Submit the job without running it, as a test of the description.")
+@click.option(
+    "-x",
+    "--dumpdescription",
+    is_flag=True,
+    help="Print the description that would be submitted, without submitting it.",
+)
 @click.option(
     "--dump-format", "language", metavar="LANGUAGE", callback=_language,
-    help="Print the description in xrsl, adl or jdl, and send nothing.",
+    help="Print the description in xrsl, adl or jdl, without submitting it.",
 )  # fmt: skip
-@click.option("-q", "--queue", default="", help="Queue of jobs that name none.")
+@click.option(
+    "-q", "--queue", default="", help="Queue of jobs whose description does not name one (default: the default queue)."
+)
 @click.option("-w", "--wait", is_flag=True, help="Wait until the jobs have ended.")
 @credential_options
 @options.joblist
@@ -79,9 +90,9 @@ def command(
     **where: object,
 ) -> int:
     """
-    Submit jobs to this host: descriptions in xRSL, ADL or JDL, from files, - for standard input, or -e.
+    Submit jobs to this host. Descriptions are in xRSL, ADL or JDL, in files, on standard input (-) or after -e.
 
-    Exit code 0 if all were submitted; with --wait, if all of them also ended well.
+    The exit code is 0 if all jobs were submitted; with --wait, if all of them also finished successfully.
     """
     site = Site(config, joblist, debug)
     check_endpoint(site, where)
@@ -134,7 +145,7 @@ def _from_files(names: tuple[str, ...]) -> Iterator[DescriptionSource]:
 
 
 def dump(site: Site, sources: list[DescriptionSource], queue: str = "", language: Language | None = None) -> int:
-    """Print what would be sent; or the same jobs in another language, and what is lost on the way."""
+    """Print the descriptions that would be submitted, or convert them and warn about losses."""
     for source in sources:
         try:
             jobs = _parsed(site, source)
@@ -176,7 +187,7 @@ def tell(how: Callable[..., None], label: str, what: JobDescriptionError | Remar
 
 
 def mention_warnings(site: Site, label: str, jobs: Iterable[JobDescription]) -> None:
-    """What does not have the effect that was meant; once, though a text may make many jobs."""
+    """Print each warning once, although one description can describe many jobs."""
     for remark in dict.fromkeys(one for job in jobs for one in job.warnings):
         tell(site.warn, label, remark)
 
@@ -184,7 +195,7 @@ def mention_warnings(site: Site, label: str, jobs: Iterable[JobDescription]) -> 
 def submit(
     site: Site, sources: list[DescriptionSource], *, queue: str, dryrun: bool, id_file: Path | None, quiet: bool
 ) -> tuple[list[Submitted], list[tuple[str, ArexError]]]:
-    """Submit all, tell of each, and put into the list of jobs whatever became one, also when interrupted."""
+    """Submit all, print each result, and add the submitted jobs to the list of jobs, also after an interrupt."""
     jobs: list[Submitted] = []
     refused: list[tuple[str, ArexError]] = []
     told: set[tuple[int, Remark]] = set()

@@ -1,4 +1,4 @@
-"""``arcsync``: the list of jobs, made again from the control directory."""
+"""``arcsync``: rebuild the list of jobs from the control directory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from plugins.local.status import JobStatus
 
 
 @click.command(context_settings=options.CONTEXT)
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("-T", "--truncate", is_flag=True, help="Empty the list first, of jobs elsewhere too.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
+@click.option("-T", "--truncate", is_flag=True, help="Empty the list of jobs first, including jobs at other services.")
 @click.option("--convert", is_flag=True, hidden=True)
-@click.option("-C", "--computing-element", "elements", multiple=True, help="The host: this one.")
-@click.option("-c", "--cluster", multiple=True, help="The same, as ARC 5 spelled it.")
+@click.option("-C", "--computing-element", "elements", multiple=True, help="Target host; only this host is supported.")
+@click.option("-c", "--cluster", multiple=True, help="Same as -C, the spelling of ARC 5.")
 @options.joblist
 @options.common
 def command(
@@ -36,7 +36,7 @@ def command(
     timeout: int | None,
     debug: int,
 ) -> int:
-    """Put every job of this user on this host into the list of jobs."""
+    """Add all jobs of this user on this host to the list of jobs."""
     del timeout, convert
     site = Site(config, joblist, debug)
     options.require_local(site, types=(), info_types=(), elements=(*elements, *cluster), registries=False)
@@ -56,7 +56,7 @@ def command(
 
 
 def _rows(site: Site) -> Iterator[Row]:
-    """A row for every job here, the one in the list if there is one."""
+    """A row for every job on this host; the existing row if the job is already in the list."""
     known = {row["id"]: row for row in site.joblist.all()}
     for status in site.plugin.status(site.plugin.jobs()):
         if isinstance(status, ArexError) or status.sessiondir is None:
@@ -77,7 +77,7 @@ def _row(site: Site, status: JobStatus, session: Path) -> Row:
 
 
 def _description(site: Site, status: JobStatus) -> tuple[str, tuple[str, str, str]]:
-    """The description as xRSL, and the names of the standard streams; empty where it does not read."""
+    """The description as xRSL, and the names of the standard streams; empty if it cannot be parsed."""
     from arex.jobdesc import DescriptionDialect, parse  # noqa: PLC0415 - ADL needs an XML library
     from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415
 

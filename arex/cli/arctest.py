@@ -1,4 +1,4 @@
-"""``arctest``: jobs that need nothing, to see whether a service works; and what the user's credential says."""
+"""``arctest``: test jobs without any requirements, and information about the user's credential."""
 
 from __future__ import annotations
 
@@ -19,16 +19,31 @@ JOBS: Final = {1: _COUNT, 2: _LOOK}
 
 
 class NoSuchTest(ArexError):
-    """A number that no test job has."""
+    """There is no test job with this number."""
 
 
 @click.command(context_settings=options.CONTEXT)
-@click.option("-J", "--job", "number", type=int, help="1: count for a while. 2: print user, host, limits, environment.")
-@click.option("-r", "--runtime", type=click.IntRange(min=0), default=1, help="Minutes that job 1 runs.")
-@click.option("-E", "--certificate", is_flag=True, help="What the user's credential says; jobs need none.")
-@click.option("-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job id to it.")
-@click.option("-D", "--dryrun", is_flag=True, help="Let the service take the job in, but not run it.")
-@click.option("-x", "--dumpdescription", is_flag=True, help="Print what would be sent, and send nothing.")
+@click.option(
+    "-J",
+    "--job",
+    "number",
+    type=int,
+    help="Test job: 1 counts for some time, 2 prints user, host, limits and environment.",
+)
+@click.option(
+    "-r", "--runtime", type=click.IntRange(min=0), default=1, help="Run time of test job 1 in minutes (default: 1)."
+)
+@click.option("-E", "--certificate", is_flag=True, help="Print information about the user's credential.")
+@click.option(
+    "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job id to this file."
+)
+@click.option("-D", "--dryrun", is_flag=True, help="Submit the job without running it, as a test of the description.")
+@click.option(
+    "-x",
+    "--dumpdescription",
+    is_flag=True,
+    help="Print the description that would be submitted, without submitting it.",
+)
 @options.joblist
 @options.endpoint
 @options.common
@@ -53,7 +68,7 @@ def command(
     if certificate:
         return _credential(site, as_json=as_json)
     if number is None:
-        raise click.UsageError("Nothing to do: -J wants the number of a test job, -E shows the credential")
+        raise click.UsageError("Nothing to do: use -J with the number of a test job, or -E to print the credential")
     arcsub.check_endpoint(site, where)
     sources = [arcsub.DescriptionSource(f"test job {number}", description(number, runtime).encode())]
     if dumpdescription:
@@ -75,7 +90,7 @@ def description(number: int, runtime_min: int) -> str:
         NoSuchTest: there is none of this number.
     """
     if number not in JOBS:
-        raise NoSuchTest(f'No test job, with ID "{number}": there are {", ".join(map(str, JOBS))}')
+        raise NoSuchTest(f'No test job, with ID "{number}": existing test jobs are {", ".join(map(str, JOBS))}')
     script = JOBS[number].replace('"', '""')
     return (
         f'&(executable=/bin/sh)(arguments="-c" "{script}" test "{runtime_min * 60}")(jobname="arctest{number}")'

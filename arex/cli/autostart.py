@@ -18,7 +18,7 @@ _TIMEOUT_S: Final = 30.0
 
 
 def unit_text(argv: list[str]) -> str:
-    """The unit file; jobs outlive a stop of the service, so only its main process is ended."""
+    """The unit file. Only the main process is stopped with the service, so that jobs continue."""
     command = " ".join(_unit_quoted(word) for word in argv)
     return f"""[Unit]
 Description=arex computing element
@@ -57,7 +57,7 @@ def _mark(config: Configuration) -> str:
 
 async def install(config: Configuration, argv: list[str]) -> str:
     """
-    Install and check that it worked; returns what was done, for the user.
+    Install, verify, and return a description of what was done for the user.
 
     Raises:
         ServiceError: neither systemd nor cron can be used, or the check failed.
@@ -66,11 +66,11 @@ async def install(config: Configuration, argv: list[str]) -> str:
         return await _install_unit(argv)
     if shutil.which("crontab"):
         return await _install_cron(config, argv)
-    raise ServiceError("neither a systemd user manager nor crontab is here: start arex from your own login script")
+    raise ServiceError("neither a systemd user manager nor crontab is available: start arex from your login script")
 
 
 async def remove(config: Configuration) -> str:
-    """Take out whatever ``install`` put in."""
+    """Remove what ``install`` has installed."""
     done = []
     if _unit_path().exists():
         if await _systemd_works():
@@ -83,7 +83,7 @@ async def remove(config: Configuration) -> str:
         if kept != lines:
             await _write_crontab(kept)
             done.append("removed the @reboot line from your crontab")
-    return "; ".join(done) or "there was nothing to remove"
+    return "; ".join(done) or "nothing to remove"
 
 
 def _unit_path() -> Path:
@@ -111,8 +111,11 @@ async def _install_unit(argv: list[str]) -> str:
     await _checked(["systemctl", "--user", "is-active", _UNIT])
     linger = await _checked(["loginctl", "show-user", user, "--property=Linger"])
     if "Linger=yes" not in linger:
-        raise ServiceError("the unit runs, but lingering is not on: it would end with your last login; ask your admin")
-    return f"installed {path}: arex runs, survives your logout and starts at boot"
+        raise ServiceError(
+            "the unit runs, but lingering is disabled, so it would stop at your last logout: ask your administrator "
+            "for it"
+        )
+    return f"installed {path}: arex is running, continues after your logout and starts at boot"
 
 
 async def _install_cron(config: Configuration, argv: list[str]) -> str:
@@ -120,14 +123,14 @@ async def _install_cron(config: Configuration, argv: list[str]) -> str:
     kept = [old for old in await _crontab() if not old.endswith(_mark(config))]
     await _write_crontab([*kept, line])
     if line not in await _crontab():
-        raise ServiceError("the crontab was written but does not hold our line; see 'crontab -l'")
-    return "added an @reboot line to your crontab: arex starts at boot; for now start it with 'arex start'"
+        raise ServiceError("the crontab was written, but the new line is missing; see 'crontab -l'")
+    return "added an @reboot line to your crontab: arex starts at boot; start it now with 'arex start'"
 
 
 async def _crontab() -> list[str]:
     done = await process.run(["crontab", "-l"], timeout=_TIMEOUT_S)
     if done.code != 0 and "no crontab" not in done.err.lower():
-        raise ServiceError(f"your crontab can't be read: {done.err.strip()}")
+        raise ServiceError(f"cannot read your crontab: {done.err.strip()}")
     return done.out.splitlines() if done.code == 0 else []
 
 
@@ -136,7 +139,7 @@ async def _write_crontab(lines: list[str]) -> None:
         ["crontab", "-"], timeout=_TIMEOUT_S, stdin="".join(f"{line}\n" for line in lines).encode()
     )
     if done.code != 0:
-        raise ServiceError(f"your crontab can't be written: {done.err.strip()}")
+        raise ServiceError(f"cannot write your crontab: {done.err.strip()}")
 
 
 async def _checked(argv: list[str]) -> str:

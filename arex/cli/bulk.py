@@ -24,12 +24,12 @@ class Tally:
 
     @property
     def exit_code(self) -> int:
-        """0 if there was something to do and all of it was done."""
+        """0 if there was at least one job and none failed."""
         return 0 if self.done and not self.failed else 1
 
 
 def each(site: Site, jobs: Sequence[Chosen], act: Callable[[Chosen], None], *, gone_is_fine: bool = False) -> Tally:
-    """Do it for every job; a failure stops none of the others. ``gone_is_fine``: jobs that are not there count too."""
+    """Call ``act`` for every job, also after a failure. ``gone_is_fine``: jobs that no longer exist count as done."""
     tally = Tally()
     for job in jobs:
         try:

@@ -1,4 +1,4 @@
-"""``arex completion``: what a shell needs to complete all commands and the ids of jobs."""
+"""``arex completion``: shell completion for all commands and for job ids."""
 
 from __future__ import annotations
 

@@ -16,19 +16,19 @@ from arex.config.show import show as shown
 from arex.errors import ConfigError
 
 _file = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group("config", context_settings=CONTEXT)
 def group() -> None:
-    """Look at the configuration."""
+    """Check and show the configuration."""
 
 
 @group.command()
 @_file
 @_json
 def check(file: Path | None, *, as_json: bool) -> None:
-    """Read a configuration and name everything that is wrong with it."""
+    """Check a configuration and print all its errors."""
     try:
         config, warnings = load(file, os.environ)
     except ConfigError as exc:
@@ -46,10 +46,10 @@ def check(file: Path | None, *, as_json: bool) -> None:
 
 @group.command()
 @_file
-@click.option("--defaults", is_flag=True, help="Also show options that nobody has set.")
+@click.option("--defaults", is_flag=True, help="Also show options with default values.")
 @_json
 def show(file: Path | None, *, defaults: bool, as_json: bool) -> None:
-    """Print the configuration as it is used."""
+    """Print the effective configuration."""
     config, _ = load(file, os.environ)
     click.echo(json.dumps(as_dict(config)) if as_json else shown(config, defaults=defaults), nl=as_json)
 
@@ -57,5 +57,5 @@ def show(file: Path | None, *, defaults: bool, as_json: bool) -> None:
 @group.command()
 @click.argument("option")
 def explain(option: str) -> None:
-    """Say what an option means, as in: arex config explain maxjobs."""
+    """Explain an option, for example: arex config explain maxjobs."""
     click.echo(explaining.explain(option))

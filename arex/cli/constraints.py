@@ -1,4 +1,4 @@
-"""The constraints of ``arcproxy``: ``NAME=VALUE`` to what a proxy shall be like."""
+"""The constraints of ``arcproxy``: parses ``NAME=VALUE`` into the properties of a new proxy."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NAMES: Final = {
 
 
 class BadConstraint(ArexError):
-    """A constraint that does not read, or that nobody knows."""
+    """A constraint that is invalid or unknown."""
 
 
 def parse(texts: Iterable[str], now: datetime) -> Wish:
     """
-    What the constraints ask for; the default is what ARC's client makes: 12 hours, an RSA key of 2048 bits.
+    The requested properties; the defaults are those of ARC's client: 12 hours, an RSA key of 2048 bits.
 
     Raises:
         BadConstraint
@@ -45,14 +45,14 @@ def parse(texts: Iterable[str], now: datetime) -> Wish:
         name, equals, value = text.partition("=")
         known = _NAMES.get(name.strip().lower())
         if not equals or known is None:
-            raise BadConstraint(f"unknown constraint {text!r}; there are {', '.join(_NAMES.values())}")
+            raise BadConstraint(f"unknown constraint {text!r}; expected one of {', '.join(_NAMES.values())}")
         given[known] = value.strip()
     starts, ends = _span(given, now)
     bits = given.get("keybits", "2048")
     curve = given.get("curve")
     digest = given.get("signingAlgorithm", "inherit").lower()
     if digest not in {*DIGESTS, "inherit"}:
-        raise BadConstraint(f"the signing algorithm {digest!r} is none of {', '.join(DIGESTS)}, inherit")
+        raise BadConstraint(f"unknown signing algorithm {digest!r}; expected one of {', '.join(DIGESTS)}, inherit")
     return Wish(
         starts=starts,
         ends=ends,
@@ -112,6 +112,8 @@ def _info(given: Mapping[str, str]) -> Info:
     else:
         policy = _LANGUAGES.get(language.lower(), language)
         if re.fullmatch(r"[012](\.[0-9]{1,9}){1,20}", policy) is None:
-            raise BadConstraint(f"the policy language {language!r} is none of {', '.join(_LANGUAGES)}, and no number")
+            raise BadConstraint(
+                f"unknown policy language {language!r}; expected one of {', '.join(_LANGUAGES)}, or a number"
+            )
     length = given.get("pathLength")
     return Info(policy=policy, text=text, path_length=None if length is None else _number("pathLength", length))

@@ -1,4 +1,4 @@
-"""A credential that the user names for jobs, in place of the one that is found."""
+"""Options that name the credential for jobs, in place of the default one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def credential_options(function: _F) -> _F:
-    """``--proxy`` and ``--token``: files, as what is in them must not be seen on a command line."""
+    """``--proxy`` and ``--token``: files, since their contents must not appear on a command line."""
     for option in reversed((
-        click.option("--proxy", type=click.Path(path_type=Path), help="Proxy, with its key, that the jobs get."),
-        click.option("--token", type=click.Path(path_type=Path), help="File with a token that the jobs get."),
+        click.option("--proxy", type=click.Path(path_type=Path), help="Proxy file with its key, used as the "
+            "credential of the jobs."),
+        click.option("--token", type=click.Path(path_type=Path), help="File with a token, used as the credential of "
+            "the jobs."),
     )):  # fmt: skip
         function = option(function)
     return function
@@ -26,13 +28,13 @@ def credential_options(function: _F) -> _F:
 
 def use(site: Site, proxy: Path | None, token: Path | None) -> None:
     """
-    Let a command work with the credential that was named, if one was.
+    Use the named credential for this command, if there is one.
 
     Raises:
-        CredentialError: it can't be used, or is of the other kind.
+        CredentialError: the credential is unusable, or is not of the named kind.
     """
     if proxy is not None and token is not None:
-        raise click.UsageError("--proxy and --token can't be used together: a job gets one credential")
+        raise click.UsageError("--proxy and --token cannot be used together: a job has only one credential")
     if proxy is not None:
         from arex.credentials import read  # noqa: PLC0415 - most jobs get none
 

@@ -1,4 +1,4 @@
-"""``arexctl``: what an admin does to runtime environments, caches and session directories."""
+"""``arexctl``: administration of runtime environments, caches and session directories."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arex.cli.lazy import LazyGroup
 
 #: As for ``arex``.
 SUBCOMMANDS: Final[Mapping[str, tuple[str, str]]] = {
-    "rte": ("arex.cli.ctl_rte:group", "List, enable and set up runtime environments."),
+    "rte": ("arex.cli.ctl_rte:group", "List, enable and configure runtime environments."),
     "cache": ("arex.cli.ctl_cache:group", "List, clean and measure the cache of input files."),
     "session": ("arex.cli.ctl_session:group", "Measure and clean session directories."),
 }
@@ -20,4 +20,4 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 @click.command(cls=LazyGroup, subcommands=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="arex", message="%(prog)s %(version)s")
 def command() -> None:
-    """Look after a computing element: runtime environments, cache, session directories."""
+    """Administer a computing element: runtime environments, cache, session directories."""

@@ -19,20 +19,24 @@ from arex.staging.disk.cache import cached_files
 from arex.staging.disk.cleaning import Cleaned, Cleaner
 
 _config = click.option(
-    "--config", "-c", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="arc.conf or YAML to use."
+    "--config",
+    "-c",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group("cache", context_settings=CONTEXT)
 def group() -> None:
-    """Look after the cache of input files."""
+    """Show and clean the cache of input files."""
 
 
 def _cleaner(config_file: Path | None) -> Cleaner:
     config = read_config(config_file)
     if not config.cache.cachedir:
-        raise ServiceError("there is no cache: set cachedir in [arex/cache], see 'arex config explain cachedir'")
+        raise ServiceError("no cache is configured: set cachedir in [arex/cache], see 'arex config explain cachedir'")
     store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
     return Cleaner(config, SystemClock(), is_live=store.is_live)
 
@@ -48,7 +52,12 @@ def size_words(size: float) -> str:
 
 @group.command("list")
 @_config
-@click.option("--used-before", metavar="DAYS", type=click.FloatRange(min=0), help="Only files not used for so long.")
+@click.option(
+    "--used-before",
+    metavar="DAYS",
+    type=click.FloatRange(min=0),
+    help="List only files that were not used for DAYS days.",
+)
 @click.argument("pattern", default="")
 @_json
 def list_(config_file: Path | None, *, used_before: float | None, pattern: str, as_json: bool) -> None:
@@ -75,7 +84,7 @@ def list_(config_file: Path | None, *, used_before: float | None, pattern: str, 
 @_config
 @_json
 def stats(config_file: Path | None, *, as_json: bool) -> None:
-    """Say how full each cache directory is."""
+    """Print the fill level of each cache directory."""
     cleaner = _cleaner(config_file)
     fills = [cleaner.fill(root) for root in cleaner.roots if root.is_dir()]
     if as_json:
@@ -84,20 +93,20 @@ def stats(config_file: Path | None, *, as_json: bool) -> None:
     for fill in fills:
         say(
             f"{fill.root}: {fill.files} files, {size_words(fill.size)}, {fill.linked} in use; "
-            f"{size_words(fill.used)} of {size_words(fill.total)} count ({fill.percent:.1f} %)"
+            f"{size_words(fill.used)} of {size_words(fill.total)} used ({fill.percent:.1f} %)"
         )
     for root in cleaner.roots:
         if not root.is_dir():
-            say(f"{root}: is made when the first file goes in")
+            say(f"{root}: does not exist yet; it is created with the first cached file")
 
 
 @group.command()
 @_config
-@click.option("--dry-run", "-n", is_flag=True, help="Only say what would go.")
-@click.option("--all", "everything", is_flag=True, help="Remove every file that no job uses, whatever the fill level.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only print what would be removed.")
+@click.option("--all", "everything", is_flag=True, help="Remove all files that no job uses, at any fill level.")
 @_json
 def clean(config_file: Path | None, *, dry_run: bool, everything: bool, as_json: bool) -> None:
-    """Remove what cachesize and cachelifetime call for; what a live job is linked to stays."""
+    """Remove files according to cachesize and cachelifetime; files that unfinished jobs use are kept."""
     cleaned = asyncio.run(_cleaner(config_file).clean(dry_run=dry_run, everything=everything))
     if as_json:
         document({**plain(cleaned), "size": cleaned.size, "dry_run": dry_run})
@@ -106,14 +115,14 @@ def clean(config_file: Path | None, *, dry_run: bool, everything: bool, as_json:
         say(f"{size_words(file.size):>8}  {printable(file.url)}")
     say(_summary(cleaned, "would be removed" if dry_run else "removed"))
     if not cleaned.in_time:
-        remark("cachecleantimeout ended the round before everything was done; call it again")
+        remark("stopped by cachecleantimeout before everything was cleaned; run the command again")
 
 
 def _summary(cleaned: Cleaned, what: str) -> str:
     more = [
         f"{len(found)} {name}"
         for found, name in (
-            (cleaned.parts, "parts of given-up transfers"),
+            (cleaned.parts, "parts of abandoned transfers"),
             (cleaned.joblinks, "directories of job links"),
         )
         if found

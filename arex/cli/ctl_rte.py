@@ -1,4 +1,4 @@
-"""``arexctl rte``: which runtime environments jobs can ask for, which all of them get, and their parameters."""
+"""``arexctl rte``: which runtime environments jobs can ask for, which of them all jobs get, and their parameters."""
 
 from __future__ import annotations
 
@@ -25,21 +25,25 @@ if TYPE_CHECKING:
 #: Scripts that come with arex.
 SYSTEM: Final = Path(lrms.__file__).resolve().parent / "rte"
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 _force = click.option("-f", "--force", is_flag=True, help="Replace a link to another script.")
 
 
 @click.group("rte", context_settings=CONTEXT)
 @click.option(
-    "-c", "--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="arc.conf or YAML to use."
+    "-c",
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
 def group(config_file: Path | None) -> None:
-    """Runtime environments."""
+    """Enable, disable and configure runtime environments."""
     del config_file  # each command finds it in the context
 
 
 def _config(ctx: click.Context) -> Configuration:
-    """By the nearest ``--config`` that was said, of this group or of the program above it."""
+    """From the innermost ``--config`` option: that of this group, or of the program."""
     above: click.Context | None = ctx
     while above is not None:
         if file := above.params.get("config_file") or above.params.get("config"):
@@ -109,11 +113,11 @@ _one = click.argument("rte", shell_complete=_completing(_all))
 @group.command()
 @click.argument("rtes", nargs=-1, required=True, metavar="RTE...", shell_complete=_completing(_names_without(ENABLED)))
 @_force
-@click.option("-d", "--dummy", is_flag=True, help="Publish names without a script.")
+@click.option("-d", "--dummy", is_flag=True, help="Publish names that have no script.")
 @_json
 @click.pass_context
 def enable(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, dummy: bool, as_json: bool) -> None:
-    """Let jobs ask for environments: names, patterns, or paths of scripts."""
+    """Allow jobs to request runtime environments. RTE is a name, a pattern, or the path of a script."""
     _link(_catalog(ctx), rtes, ENABLED, force=force, dummy=dummy, as_json=as_json)
 
 
@@ -123,12 +127,12 @@ def enable(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, dummy: boo
 @_json
 @click.pass_context
 def default(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, as_json: bool) -> None:
-    """Use environments for every job, whether or not it asks for them."""
+    """Use runtime environments for every job, even if it does not request them."""
     _link(_catalog(ctx), rtes, DEFAULT, force=force, dummy=False, as_json=as_json)
 
 
 def _link(catalog: Catalog, wanted: tuple[str, ...], place: str, *, force: bool, dummy: bool, as_json: bool) -> None:
-    """All names are found before the first link is made: a misspelt one changes nothing."""
+    """All names are looked up before the first link is created, so a misspelt name changes nothing."""
     available = catalog.available()
     chosen: Mapping[str, Path] = (
         dict.fromkeys(wanted, DUMMY)
@@ -138,7 +142,7 @@ def _link(catalog: Catalog, wanted: tuple[str, ...], place: str, *, force: bool,
     done = {name: catalog.link(name, target, place, force=force) for name, target in chosen.items()}
     for name, new in done.items():
         if not new:
-            remark(f"{printable(name)} is {place} already")
+            remark(f"{printable(name)} is already {place}")
     if as_json:
         document([{"name": name, "path": chosen[name], "changed": new} for name, new in done.items()])
 
@@ -148,7 +152,7 @@ def _link(catalog: Catalog, wanted: tuple[str, ...], place: str, *, force: bool,
 @_json
 @click.pass_context
 def disable(ctx: click.Context, rtes: tuple[str, ...], *, as_json: bool) -> None:
-    """Let jobs no longer ask for environments."""
+    """No longer allow jobs to request runtime environments."""
     _unlink(_catalog(ctx), rtes, ENABLED, as_json=as_json)
 
 
@@ -157,7 +161,7 @@ def disable(ctx: click.Context, rtes: tuple[str, ...], *, as_json: bool) -> None
 @_json
 @click.pass_context
 def undefault(ctx: click.Context, rtes: tuple[str, ...], *, as_json: bool) -> None:
-    """No longer use environments for every job."""
+    """No longer use runtime environments for every job."""
     _unlink(_catalog(ctx), rtes, DEFAULT, as_json=as_json)
 
 
@@ -184,17 +188,17 @@ def _linked_names(catalog: Catalog, wanted: str, linked: Mapping[str, Linked], p
 
 
 @group.command("list")
-@click.option("-l", "--long", "is_long", is_flag=True, help="With descriptions and paths.")
-@click.option("-e", "--enabled", "which", flag_value="enabled", help="Those that are enabled.")
-@click.option("-d", "--default", "which", flag_value="default", help="Those that every job gets.")
-@click.option("-a", "--available", "which", flag_value="available", help="Those that can be enabled.")
-@click.option("-s", "--system", "which", flag_value="system", help="Those that come with arex.")
-@click.option("-u", "--user", "which", flag_value="user", help="Those of the site's own directories.")
-@click.option("-n", "--dummy", "which", flag_value="dummy", help="Those that are enabled without a script.")
+@click.option("-l", "--long", "is_long", is_flag=True, help="Also print descriptions and paths.")
+@click.option("-e", "--enabled", "which", flag_value="enabled", help="List enabled runtime environments.")
+@click.option("-d", "--default", "which", flag_value="default", help="List those that every job gets.")
+@click.option("-a", "--available", "which", flag_value="available", help="List those that can be enabled.")
+@click.option("-s", "--system", "which", flag_value="system", help="List those that come with arex.")
+@click.option("-u", "--user", "which", flag_value="user", help="List those in the directories of the site.")
+@click.option("-n", "--dummy", "which", flag_value="dummy", help="List those that are enabled without a script.")
 @_json
 @click.pass_context
 def show(ctx: click.Context, which: str | None, *, is_long: bool, as_json: bool) -> None:
-    """List environments: what there is, and how it is used."""
+    """List runtime environments and how they are used."""
     catalog = _catalog(ctx)
     if as_json:
         document([row for row in rows(catalog) if which is None or which in row.kinds])
@@ -232,7 +236,7 @@ def _links(catalog: Catalog, name: str) -> dict[str, Linked]:
 
 
 def _show_long(catalog: Catalog) -> None:
-    user_dirs = ", ".join(map(str, catalog.user_dirs)) or "none: [arex] runtimedir"
+    user_dirs = ", ".join(map(str, catalog.user_dirs)) or "no directory (set runtimedir in [arex])"
     for head, found in (
         (f"Environments of arex in {catalog.system_dir}", catalog.system()),
         (f"Environments of the site in {user_dirs}", catalog.user()),
@@ -253,23 +257,23 @@ def _show_long(catalog: Catalog) -> None:
 @_one
 @click.pass_context
 def cat(ctx: click.Context, rte: str) -> None:
-    """Print a script as jobs get it: its parameters, then itself."""
+    """Print a script as jobs get it, with its parameters at the top."""
     catalog = _catalog(ctx)
     click.echo(catalog.params_text(rte) + catalog.text(rte), nl=False)
 
 
 @group.group(context_settings=CONTEXT)
 def params() -> None:
-    """Parameters of an environment."""
+    """Show and set parameters of a runtime environment."""
 
 
 @click.command("get")
 @_one
-@click.option("-l", "--long", "is_long", is_flag=True, help="With defaults, allowed values and descriptions.")
+@click.option("-l", "--long", "is_long", is_flag=True, help="Also print defaults, allowed values and descriptions.")
 @_json
 @click.pass_context
 def get(ctx: click.Context, rte: str, *, is_long: bool, as_json: bool) -> None:
-    """Print the parameters of an environment."""
+    """Print the parameters of a runtime environment."""
     catalog = _catalog(ctx)
     values = catalog.values(rte)
     found = [(one, values.get(one.name, one.default)) for one in catalog.params(rte)]
@@ -302,7 +306,7 @@ def _shown(one: Param, value: str) -> str:
 @click.argument("value", shell_complete=_complete_value)
 @click.pass_context
 def put(ctx: click.Context, rte: str, parameter: str, value: str) -> None:
-    """Set a parameter of an environment."""
+    """Set a parameter of a runtime environment."""
     _catalog(ctx).set_value(rte, parameter, value)
 
 
@@ -311,7 +315,7 @@ def put(ctx: click.Context, rte: str, parameter: str, value: str) -> None:
 @click.argument("parameter", shell_complete=_complete_param)
 @click.pass_context
 def unset(ctx: click.Context, rte: str, parameter: str) -> None:
-    """Give a parameter its default again."""
+    """Reset a parameter of a runtime environment to its default."""
     _catalog(ctx).set_value(rte, parameter, None)
 
 

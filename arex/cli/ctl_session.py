@@ -24,10 +24,14 @@ from arex.errors import CorruptFile
 from arex.model.ids import JobId
 
 _config = click.option(
-    "--config", "-c", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="arc.conf or YAML to use."
+    "--config",
+    "-c",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-#: A session directory without a job may belong to a submission that is just being written.
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+#: A younger session directory without a job may belong to a submission in progress.
 _YOUNG_S = 3600.0
 
 
@@ -37,14 +41,14 @@ class Session:
 
     job: JobId
     root: Path
-    state: str  #: empty: the control directory knows no such job
+    state: str  #: empty: there is no such job in the control directory
     owner: str
     taken: Taken
 
 
 @click.group("session", context_settings=CONTEXT)
 def group() -> None:
-    """Look after session directories."""
+    """Show and clean session directories."""
 
 
 def _store(config: Configuration) -> ControlDir:
@@ -72,10 +76,10 @@ def _owner(store: ControlDir, job: JobId) -> str:
 
 @group.command()
 @_config
-@click.option("--by-owner", is_flag=True, help="One line for each owner.")
+@click.option("--by-owner", is_flag=True, help="Print one line for each owner.")
 @_json
 def usage(config_file: Path | None, *, by_owner: bool, as_json: bool) -> None:
-    """Say what each job takes, the largest last, and what is left."""
+    """Print the disk usage of each job, the largest last, and the free space."""
     config = read_config(config_file)
     found = sorted(_sessions(config), key=lambda session: session.taken.size)
     if by_owner:
@@ -102,16 +106,21 @@ def _by_owner(found: list[Session], *, as_json: bool) -> None:
         document({owner: plain(taken) for owner, taken in total.items()})
         return
     for owner, taken in sorted(total.items(), key=lambda pair: pair[1].size):
-        say(f"{size_words(taken.size):>8}  {taken.inodes:>8} files  {printable(owner) or 'nobody that is known'}")
+        say(f"{size_words(taken.size):>8}  {taken.inodes:>8} files  {printable(owner) or 'unknown owner'}")
 
 
 @group.command()
 @_config
-@click.option("--dry-run", "-n", is_flag=True, help="Only say what would go.")
-@click.option("--finished", metavar="DAYS", type=click.FloatRange(min=0), help="Also of jobs that ended so long ago.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only print what would be removed.")
+@click.option(
+    "--finished",
+    metavar="DAYS",
+    type=click.FloatRange(min=0),
+    help="Also remove those of jobs that ended more than DAYS ago.",
+)
 @_json
 def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as_json: bool) -> None:
-    """Remove session directories that belong to no job any more, at clean_rate."""
+    """Remove session directories without a job, not faster than clean_rate."""
     config = read_config(config_file)
     store = _store(config)
     removed = []
@@ -133,7 +142,7 @@ def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as
 
 
 def _is_over(store: ControlDir, session: Session, finished_days: float | None) -> bool:
-    """Nothing that runs, that somebody is just writing, or that is no directory of ours."""
+    """Whether a session directory can be removed: no active job, no submission in progress, a directory of arex."""
     path = session.root / session.job
     if SessionFiles(path).objection(session.job):
         return False

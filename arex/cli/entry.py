@@ -1,7 +1,7 @@
 """
 The commands as programs: each imports its own module and nothing else, so that ``arcsub`` starts quickly.
 
-The edge of the program: whatever a command raises becomes one sentence on stderr and an exit code here.
+The edge of the program: every exception of a command becomes one sentence on stderr and an exit code here.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _of_click(name: str, exc: Exception) -> int:
         return exc.exit_code
     if os.environ.get("AREX_TRACEBACK"):
         raise exc
-    what = f"internal error, please report: {type(exc).__name__}: {exc} (AREX_TRACEBACK=1 shows where)"
+    what = f"internal error, please report: {type(exc).__name__}: {exc} (set AREX_TRACEBACK=1 to see the traceback)"
     return _tell(name, what, INTERNAL)
 
 
@@ -93,7 +93,7 @@ def _tell(name: str, what: str, code: int) -> int:
 
 
 def _pipe_closed() -> int:
-    """Whoever read our output has gone; Python's own flush at exit must not complain."""
+    """The reader of our output has closed the pipe; prevent an error when Python flushes stdout at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE

@@ -1,4 +1,4 @@
-"""Groups of commands, each imported when it is called: help for all must not import all."""
+"""Groups that import a command on its first use, so that the help of the group imports none of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from arex.suggest import closest
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by name only."""
+    """A group that knows only the names of its commands."""
 
     def __init__(self, *args: Any, subcommands: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:  # noqa: ANN401
-        """``subcommands``: name to ``module:command`` and what the overview says about it."""
+        """``subcommands``: name to ``module:command`` and its description in the overview."""
         super().__init__(*args, **kwargs)
         self._subcommands = subcommands
 

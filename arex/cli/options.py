@@ -1,4 +1,4 @@
-"""The options that ARC's clients share, with their letters and meaning; all endpoints here are this host."""
+"""The options that ARC's clients share, with their letters and meaning; this host is the only endpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEVELS: Final = ("FATAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG")
 
 
 class EndpointElsewhere(ArexError):
-    """A service on another host, or of another kind, was asked for."""
+    """The options select a service on another host, or of another kind."""
 
 
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
@@ -33,7 +33,7 @@ def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
         return _LEVELS.index(text)
     if text.isdigit() and int(text) < len(_LEVELS):
         return int(text)
-    raise click.BadParameter(f"{value!r} is none of {', '.join(_LEVELS)}", ctx, param)
+    raise click.BadParameter(f"{value!r} is not one of {', '.join(_LEVELS)}", ctx, param)
 
 
 def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -50,18 +50,20 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def common(function: _F) -> _F:
-    """``-z -t -d -P -v`` as every client of ARC has them, and ``--config`` and ``--json``."""
+    """Options ``-z -t -d -P -v`` as in all clients of ARC, and ``--config`` and ``--json``."""
     for option in reversed((
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
         click.option(
-            "--config", type=click.Path(path_type=Path), help="The service's configuration; otherwise it is searched."
+            "--config", type=click.Path(path_type=Path), help="Configuration file of the service (default: search "
+                "the usual places)."
         ),
         click.option(
             "-z", "--conffile", type=click.Path(), expose_value=False,
-            help="Taken for compatibility: no client file is needed.",
+            help="Ignored; accepted for compatibility with ARC.",
         ),
-        click.option("-t", "--timeout", type=click.IntRange(min=1), help="Longest time to wait, in seconds."),
-        click.option("-d", "--debug", callback=_level, default="WARNING", help=f"{', '.join(_LEVELS)}, or 0 to 5."),
+        click.option("-t", "--timeout", type=click.IntRange(min=1), help="Maximum waiting time in seconds."),
+        click.option("-d", "--debug", callback=_level, default="WARNING", help=f"Log level: {', '.join(_LEVELS)}, or "
+            f"0 to 5 (default: WARNING)."),
         click.option(
             "-P", "--listplugins", is_flag=True, is_eager=True, expose_value=False, callback=_list_plugins,
             help="List the available plugins.",
@@ -81,21 +83,24 @@ def _list_plugins(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 def joblist(function: _F) -> _F:
     return click.option(
-        "-j", "--joblist", type=click.Path(path_type=Path), help="File with the list of jobs (~/.arc/jobs.dat)."
+        "-j",
+        "--joblist",
+        type=click.Path(path_type=Path),
+        help="File with the list of jobs (default: ~/.arc/jobs.dat).",
     )(function)
 
 
 def selection(function: _F) -> _F:
-    """Which jobs: named, from a file, all; by state, by place."""
+    """Options that select jobs: by name, from a file, all; by state, by resource."""
     for option in reversed((
         click.argument("jobs", nargs=-1, shell_complete=complete_job, metavar="[JOB]..."),
-        click.option("-a", "--all", "everything", is_flag=True, help="All jobs of the list."),
-        click.option("-c", "--cluster", multiple=True, help="Only jobs of this resource."),
-        click.option("-s", "--status", "states", multiple=True, help="Only jobs in this state."),
-        click.option("-r", "--rejectmanagement", "rejected", multiple=True, help="No jobs of this resource."),
+        click.option("-a", "--all", "everything", is_flag=True, help="Select all jobs in the list of jobs."),
+        click.option("-c", "--cluster", multiple=True, help="Select only jobs of this resource."),
+        click.option("-s", "--status", "states", multiple=True, help="Select only jobs in this state."),
+        click.option("-r", "--rejectmanagement", "rejected", multiple=True, help="Exclude jobs of this resource."),
         click.option(
             "-i", "--jobids-from-file", "id_files", multiple=True, type=click.Path(path_type=Path),
-            help="File with a list of jobs.",
+            help="File with job ids, one on each line.",
         ),
     )):  # fmt: skip
         function = option(function)
@@ -103,21 +108,23 @@ def selection(function: _F) -> _F:
 
 
 def endpoint(function: _F) -> _F:
-    """Where to; ARC's options, of which one answer is possible here."""
+    """ARC's options for the target service; this host is the only possible target."""
     for option in reversed((
-        click.option("-C", "--computing-element", "elements", multiple=True, help="The host: this one."),
-        click.option("-c", "--cluster", multiple=True, help="The same, as ARC 5 spelled it."),
+        click.option("-C", "--computing-element", "elements", multiple=True, help="Target host; only this host is "
+            "supported."),
+        click.option("-c", "--cluster", multiple=True, help="Same as -C, the spelling of ARC 5."),
         click.option(
             "-T", "-S", "--submission-endpoint-type", "--submissioninterface", "types", multiple=True,
-            help=f"Interface: {', '.join(LOCAL_NAMES)}.",
+            help=f"Interface for submission: {', '.join(LOCAL_NAMES)}.",
         ),
-        click.option("-Q", "--info-endpoint-type", "info_types", multiple=True, help="NONE, or as -T; no matter."),
+        click.option("-Q", "--info-endpoint-type", "info_types", multiple=True, help="Ignored; accepted for "
+            "compatibility with ARC."),
         click.option("-I", "--infointerface", "info_interfaces", multiple=True, hidden=True),
         click.option("-Y", "--registry", multiple=True, hidden=True),
         click.option("-g", "--index", multiple=True, hidden=True),
         click.option("-b", "--broker", hidden=True),
         click.option("-R", "--rejectdiscovery", multiple=True, hidden=True),
-        click.option("--direct", is_flag=True, help="No brokering, which there is none of."),
+        click.option("--direct", is_flag=True, help="Ignored; arex does no brokering."),
     )):  # fmt: skip
         function = option(function)
     return function
@@ -128,7 +135,7 @@ def require_local(
 ) -> None:
     """
     Raises:
-        EndpointElsewhere: the options ask for what only ARC's own clients reach.
+        EndpointElsewhere: the options select a service that only ARC's own clients support.
     """
     wanted = [*types, *(one for one in info_types if one.upper() != "NONE")]
     for one in wanted:
@@ -144,8 +151,8 @@ def require_local(
 
 def _elsewhere(what: str, site: Site) -> str:
     return (
-        f"this command talks to the control directory of this host only ({site.config.arex.controldir}), not to "
-        f"{what}; use ARC's own client for that, usually {Path('/usr/bin') / site.program}"
+        f"{what}: this command only supports the control directory of this host ({site.config.arex.controldir}); "
+        f"use ARC's own client, usually {Path('/usr/bin') / site.program}"
     )
 
 

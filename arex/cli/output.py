@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, Final
 
-#: Whatever a terminal would act on, but for the tabulator.
+#: Characters that control a terminal, except the tabulator.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -26,7 +26,7 @@ def say(text: str = "") -> None:
 
 
 def remark(text: str) -> None:
-    """One line on stderr: not part of what was asked for."""
+    """One line on stderr, which is not part of the result."""
     sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
@@ -64,5 +64,5 @@ def moment(value: datetime) -> str:
 
 
 def local_time(value: datetime) -> str:
-    """As people read it: in the machine's time zone."""
+    """In the local time zone, for people."""
     return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")

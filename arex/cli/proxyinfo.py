@@ -1,4 +1,4 @@
-"""What ``arcproxy`` tells about a proxy: all of it, or items by their names in ARC."""
+"""What ``arcproxy`` prints about a proxy: everything, or items by their names in ARC."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A proxy as it is told about."""
+    """A proxy and everything that ``arcproxy`` prints about it."""
 
     credential: Credential
     certificates: tuple[x509.Certificate, ...]
@@ -40,19 +40,19 @@ class Shown:
 def load(path: Path, data: bytes) -> Shown:
     """
     Raises:
-        CredentialError: this is no proxy that reads.
+        CredentialError: the file cannot be parsed as a proxy.
     """
     found = tuple(x509.load_pem_x509_certificates(data)) if b"-----BEGIN CERTIFICATE-----" in data else ()
     credential = from_pem(path, data)
     try:
         attributes = tuple(voms.in_chain(in_pem(data)))
     except (ValueError, IndexError, StopIteration) as exc:
-        raise CredentialError(f"the VOMS attributes in {path} do not read: {exc}") from exc
+        raise CredentialError(f"the VOMS attributes in {path} cannot be parsed: {exc}") from exc
     return Shown(credential, found, proxy.info_of(found[0]), attributes)
 
 
 def lines(shown: Shown, now: datetime) -> Iterator[str]:
-    """As ARC's ``arcproxy -I`` has them; what a VO says is told, and that nobody has verified it."""
+    """Lines as in ARC's ``arcproxy -I``; VOMS attributes are marked as not verified."""
     item = {name: read(shown, now) for name, read in ITEMS.items()}
     yield f"Subject: {item['subject']}"
     yield f"Issuer: {item['issuer']}"

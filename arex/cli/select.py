@@ -1,4 +1,4 @@
-"""Which jobs a command is about: names, files, filters to values."""
+"""Select the jobs of a command from names, files and filters."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from plugins.local.status import JobStatus, read_local
 
 
 class NoJobs(ArexError):
-    """Nothing to do: no job was named, or none of those is known."""
+    """Nothing to do: no job is named, or all named jobs are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobSelection:
-    """What the options of a command say about the jobs that it is for."""
+    """The options of a command that select jobs."""
 
     jobs: Sequence[str] = ()
     everything: bool = False
@@ -32,7 +32,7 @@ class JobSelection:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A job that was asked for: how it is, or why nobody knows."""
+    """A selected job: its status, or why the status is unknown."""
 
     id: str
     url: str
@@ -43,10 +43,10 @@ class Chosen:
 
 def choose(site: Site, wanted: JobSelection) -> list[Chosen]:
     """
-    The jobs, in the order of the list or of the arguments; what is not found is told on stderr.
+    The jobs, in the order of the list or of the arguments; a warning on stderr names each job that is not found.
 
     Raises:
-        NoJobs: none was named, or none of them is known.
+        NoJobs: no job is named, or all named jobs are unknown.
     """
     names = [*wanted.jobs, *_from_files(wanted.id_files)]
     if not names and not wanted.everything and not wanted.cluster:
@@ -79,7 +79,7 @@ def _all(site: Site) -> dict[str, Mapping[str, str]]:
     rows = site.joblist.all()
     ours = {row["idfromendpoint"]: row for row in rows if _is_local(row)}
     if len(ours) < len(rows):
-        site.warn(f"{len(rows) - len(ours)} jobs of other services are left out: ARC's own clients reach them")
+        site.warn(f"{len(rows) - len(ours)} jobs of other services are ignored: use ARC's own clients for them")
     return ours
 
 
@@ -88,7 +88,7 @@ def _is_local(row: Mapping[str, str]) -> bool:
 
 
 def _known(site: Site, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
-    """Rows of the list, and jobs that are not listed but there."""
+    """Rows of the list of jobs, and existing jobs that are not in the list."""
     rows = site.joblist.find(names)
     found: dict[str, Mapping[str, str]] = {}
     for name in dict.fromkeys(names):
@@ -98,7 +98,7 @@ def _known(site: Site, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
         if ours:
             found |= ours
         elif listed:
-            site.warn(f"Job {name} is not on this host: ARC's own clients reach it")
+            site.warn(f"Job {name} is not on this host: use ARC's own clients for it")
         elif (name == bare or name.startswith("file:")) and is_job_id(bare) and _exists(site, bare):
             found.setdefault(bare, {})
         elif same := _named(site, name):
@@ -113,7 +113,7 @@ def _exists(site: Site, job: str) -> bool:
 
 
 def _named(site: Site, name: str) -> list[str]:
-    """Jobs of the control directory with this name: for a user without, or with another, list."""
+    """Jobs in the control directory with this name, for users whose list of jobs lacks them."""
     store = site.plugin.store
     return [job for job in site.plugin.jobs() if read_local(store, job).jobname == name]
 

@@ -19,14 +19,20 @@ from arex.config.load import load
 from arex.config.model import Configuration
 from arex.errors import ArexError, ServiceError
 
-#: What ``status`` exits with when no daemon runs; init scripts know it.
+#: Exit code of ``status`` when no daemon runs, as init scripts expect it.
 _NOT_RUNNING: Final = 3
 _READY_S: Final = 60.0
 
 _config_option = click.option(
-    "--config", "-c", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="arc.conf or YAML to use."
+    "--config",
+    "-c",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
-_root_option = click.option("--allow-root", is_flag=True, help="Run as root although every job then does too.")
+_root_option = click.option(
+    "--allow-root", is_flag=True, help="Allow the service to run as root. All jobs then run as root too."
+)
 
 
 def read_config(file: Path | None, *, quiet: bool = False) -> Configuration:
@@ -39,7 +45,7 @@ def read_config(file: Path | None, *, quiet: bool = False) -> Configuration:
 
 
 def command_line(config: Configuration, word: str, *more: str) -> list[str]:
-    """How to start ourselves, isolated from the caller's directory and PYTHON variables."""
+    """The command that starts this program, isolated from the caller's directory and PYTHON variables."""
     program = Path(__file__).resolve().parent.parent / "__main__.py"
     source = ["--config", str(config.source.resolve())] if config.source else []
     return [sys.executable, "-I", str(program), word, *source, *more]
@@ -48,9 +54,9 @@ def command_line(config: Configuration, word: str, *more: str) -> list[str]:
 @click.command(context_settings=CONTEXT)
 @_config_option
 @_root_option
-@click.option("--foreground", is_flag=True, help="Do not detach: the same as 'arex run'.")
+@click.option("--foreground", is_flag=True, help="Run in the foreground, as 'arex run' does.")
 def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> None:
-    """Start the daemon and return when it serves."""
+    """Start the daemon and return once it is ready."""
     config = read_config(config_file)
     if foreground:
         serve(config, allow_root=allow_root, ready_fd=None, log_file=None)
@@ -59,14 +65,14 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
 
     refuse_root(config, allowed=allow_root)
     if (pid := daemon.holder(config.arex.controldir)) is not None:
-        click.echo(f"arex is running already (pid {pid}) on {config.arex.controldir}")
+        click.echo(f"arex is already running (pid {pid}) on {config.arex.controldir}")
         return
     reading, writing = os.pipe()
     more = ["--ready-fd", str(writing), *(["--allow-root"] if allow_root else [])]
     try:
         pid = process.detach(command_line(config, "run", *more), output=config.arex.logfile, keep=writing)
     except OSError as exc:
-        raise ServiceError(f"can't start: {exc.strerror}: {exc.filename}") from exc
+        raise ServiceError(f"cannot start the daemon: {exc.strerror}: {exc.filename}") from exc
     finally:
         os.close(writing)
     problem = daemon.wait_ready(reading, _READY_S)
@@ -80,13 +86,13 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
 @_root_option
 @click.option("--ready-fd", type=int, hidden=True)
 def run(config_file: Path | None, *, allow_root: bool, ready_fd: int | None) -> None:
-    """Serve in the foreground until SIGTERM or Ctrl-C."""
+    """Run the service in the foreground until SIGTERM or Ctrl-C."""
     config = read_config(config_file, quiet=ready_fd is not None)
     serve(config, allow_root=allow_root, ready_fd=ready_fd, log_file=config.arex.logfile if ready_fd else None)
 
 
 def serve(config: Configuration, *, allow_root: bool, ready_fd: int | None, log_file: Path | None) -> None:
-    """Run the service in this process; a starter that waits on ``ready_fd`` is told how it went."""
+    """Run the service in this process; write ``ready`` or an error message to ``ready_fd`` for ``arex start``."""
     from arex.app import refuse_root  # noqa: PLC0415 - as above
     from arex.app import run as run_service  # noqa: PLC0415
 
@@ -121,17 +127,17 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 @click.command(context_settings=CONTEXT)
 @_config_option
 def stop(config_file: Path | None) -> None:
-    """Stop the daemon; jobs in the batch system go on."""
+    """Stop the daemon; jobs in the batch system continue."""
     config = read_config(config_file, quiet=True)
     pid = daemon.stop(config.arex.controldir)
-    click.echo("arex was not running" if pid is None else f"arex (pid {pid}) has stopped; its jobs go on")
+    click.echo("arex was not running" if pid is None else f"arex (pid {pid}) has stopped; its jobs continue")
 
 
 @click.command(context_settings=CONTEXT)
 @_config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(config_file: Path | None, *, as_json: bool) -> None:
-    """Show whether the daemon runs, how many jobs it has, and whether the batch system answers."""
+    """Show whether the daemon is running, how many jobs it has, and whether the batch system answers."""
     config = read_config(config_file, quiet=True)
     controldir = config.arex.controldir
     pid = daemon.holder(controldir) if controldir.is_dir() else None
@@ -140,7 +146,7 @@ def status(config_file: Path | None, *, as_json: bool) -> None:
         facts = {} if snapshot is None else {name: getattr(snapshot, name) for name in daemon.Snapshot.__slots__}
         click.echo(json.dumps({**facts, "running": pid is not None, "pid": pid, "controldir": str(controldir)}))
     elif pid is None:
-        click.echo(f"arex does not run on {controldir}; start it with 'arex start'. Jobs wait meanwhile.")
+        click.echo(f"arex is not running on {controldir}; start it with 'arex start'. Until then, jobs wait.")
     else:
         click.echo(_shown(config, pid, snapshot))
     if pid is None:
@@ -154,17 +160,19 @@ def _shown(config: Configuration, pid: int, snapshot: daemon.Snapshot | None) ->
         lines += [f"  since     {snapshot.started}, version {snapshot.version}", f"  wake-ups  {snapshot.wakeups}"]
         lines += [f"  jobs      {jobs}"]
         if snapshot.waiting:
-            lines.append(f"  waiting   {snapshot.waiting} new jobs, held back by maxjobs")
+            lines.append(f"  waiting   {snapshot.waiting} new jobs, waiting because of maxjobs")
         for name, health in snapshot.lrms.items():
             lines.append(f"  {name:<9} {health}")
             if unsure := snapshot.unsure.get(name):
-                lines.append(f"  unsure    {unsure} submissions without an answer, being looked up")
+                lines.append(f"  unsure    {unsure} submissions without an answer; arex is looking them up")
             if calls := snapshot.calls.get(name):
                 lines.append(f"  commands  {', '.join(f'{count} {command}' for command, count in calls.items())}")
         if moved := [f"{count} {what.replace('_', ' ')}" for what, count in snapshot.staging.items() if count]:
             lines.append(f"  staging   {', '.join(moved)}")
         if snapshot.strays:
-            lines.append(f"  strays    {snapshot.strays} jobs in the batch system that belong to no job here")
+            lines.append(
+                f"  orphans   {snapshot.strays} jobs in the batch system that belong to no job in the control directory"
+            )
     return "\n".join(lines)
 
 
@@ -175,12 +183,12 @@ def init(file: Path | None, *, force: bool) -> None:
     """Write a commented configuration file: all options with their defaults."""
     target = file or places(os.environ).config / "arex" / "arc.conf"
     if target.exists() and not force:
-        raise ServiceError(f"{target} exists; say --force to replace it")
+        raise ServiceError(f"{target} already exists; use --force to replace it")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.write_text(commented_file(), encoding="utf-8")
     except OSError as exc:
-        raise ServiceError(f"can't write {target}: {exc.strerror}") from exc
+        raise ServiceError(f"cannot write {target}: {exc.strerror}") from exc
     config = read_config(target)
     click.echo(f"wrote {target}")
     click.echo(f"  control directory  {config.arex.controldir}")
@@ -190,9 +198,9 @@ def init(file: Path | None, *, force: bool) -> None:
 
 @click.command("install-service", context_settings=CONTEXT)
 @_config_option
-@click.option("--remove", is_flag=True, help="Take the service out again.")
+@click.option("--remove", is_flag=True, help="Remove the service.")
 def install_service(config_file: Path | None, *, remove: bool) -> None:
-    """Have arex started at boot: a systemd user unit with linger, else cron's @reboot, whichever this host has."""
+    """Start arex at boot: with a systemd user unit and lingering, or with @reboot of cron without systemd."""
     from arex.cli import autostart  # noqa: PLC0415 - only this command needs it
 
     config = read_config(config_file)

@@ -1,4 +1,4 @@
-"""What a client command works with: configuration, plugin, list of jobs; each made when first asked for."""
+"""What a client command works with: configuration, plugin, list of jobs; each created on first use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ERROR, _INFO = 1, 3
 
 
 class Site:
-    """The surroundings of one command."""
+    """The objects that one command works with."""
 
     def __init__(self, config: Path | None = None, joblist: Path | None = None, debug: int = 2) -> None:
         self._path = config
@@ -61,7 +61,7 @@ class Site:
             remark("\n".join((f"WARNING: {printable(text)}", *map(printable, more))))
 
     def mention_daemon(self) -> None:
-        """Say that nobody works on the jobs here, if so."""
+        """Warn if no service is running, since jobs wait then."""
         if not self.plugin.served:
             self.warn(
                 f"no service is running for {self.config.arex.controldir}: jobs wait until it is started ('arex start')"

@@ -79,16 +79,16 @@ def parse(text: str, file: Path) -> tuple[list[Section], list[Fault]]:
     for at, line in _lines(text):
         name, _, value = (part.strip() for part in line.partition("="))
         if unprintable(line):
-            faults.append(Fault("not readable as text (UTF-8)", file, at))
+            faults.append(Fault("the line is not valid UTF-8 text", file, at))
         elif line.startswith("["):
             if header := _header(line):
                 sections.append(Section(*header, at, []))
             else:
-                faults.append(Fault("not a block", file, at, cure="write [keyword] or [keyword:name]"))
+                faults.append(Fault("invalid block header", file, at, cure="write [keyword] or [keyword:name]"))
         elif not is_name(name):
-            faults.append(Fault("neither a block nor an option", file, at, cure="write option = value"))
+            faults.append(Fault("the line is neither a block nor an option", file, at, cure="write option = value"))
         elif not sections:
-            faults.append(Fault("stands before the first block", file, at, name, "put it under its [block]"))
+            faults.append(Fault("option before the first block", file, at, name, "put it under its [block]"))
         else:
             sections[-1].entries.append(Entry(name, value, at))
     return sections, faults

@@ -1,4 +1,4 @@
-"""From blocks of text to the checked configuration: every fault is collected, none stops the reading."""
+"""From blocks of text to the checked configuration: all faults are collected, so that one run reports them all."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from arex.config.record import Option
 from arex.config.values import Pairs
 from arex.errors import Fault
 
-_NO_EFFECT: Final = "known to ARC, without effect in arex"
-_UNUSED: Final = "arex does not use this block of ARC"
-_RULES_UNUSED: Final = "read, not acted on: every job runs as the user of the service"
+_NO_EFFECT: Final = "this option of ARC has no effect in arex"
+_UNUSED: Final = "this block of ARC has no effect in arex"
+_RULES_UNUSED: Final = "these rules have no effect in arex: every job runs as the user of the service"
 
 
 class Builder:
     """
-    Collects one file's blocks; afterwards ``faults`` must be empty and ``warnings`` are for a person to read.
+    Collect the blocks of one file; the configuration is usable if ``faults`` is empty afterwards.
 
     ``given`` holds the (block, option) pairs that the file names.
     """
@@ -59,18 +59,20 @@ class Builder:
         self.warnings.append(Fault(what, self._file, line, option, cure))
 
     def _acceptable(self, section: Section) -> bool:
-        """Whether the block may be there at all: known, named as it must be, for the first time."""
+        """Whether the block is known, correctly named and not a duplicate."""
         label = f"[{section.header}]"
         if section.kind not in kinds():
             self._fault("unknown block", section.line, label, suggest_block(section.kind))
         elif section.name is None and section.kind in NAMED:
-            self._fault("a name is missing", section.line, label, f"write [{section.kind}:NAME]")
+            self._fault("the block has no name", section.line, label, f"write [{section.kind}:NAME]")
         elif section.name is not None and section.kind not in NAMED:
-            self._fault("this block has no name", section.line, label, f"write [{section.kind}]")
+            self._fault("this block takes no name", section.line, label, f"write [{section.kind}]")
         elif section.header in self._lines:
-            self._fault(f"given twice, first on line {self._lines[section.header]}", section.line, label)
+            self._fault(f"duplicate block, first defined on line {self._lines[section.header]}", section.line, label)
         elif section.name is not None and (not section.name or any(c.isspace() or c in "[]/:" for c in section.name)):
-            self._fault("a name has no blanks, brackets, slashes or colons", section.line, label)
+            self._fault(
+                "blanks, brackets, slashes and colons are not allowed in the name of a block", section.line, label
+            )
         else:
             return True
         return False
@@ -99,7 +101,7 @@ class Builder:
             self._blocks["mapping"] = block
 
     def _pairs(self, section: Section) -> Pairs:
-        """Options that stay text, their names checked; a rule may carry signs in front."""
+        """Options that remain text; their names are checked. A rule may have signs in front."""
         signs = "+-!" if section.kind in RULES else ""
         for entry in section.entries:
             name = entry.name.lstrip(signs)
@@ -111,7 +113,7 @@ class Builder:
         self._fault("unknown option", entry.line, _label(section, entry), suggest_option(section.kind, name))
 
     def _values(self, section: Section) -> dict[str, Any]:
-        """Fields of a block's record: what reads; a fault for each that does not."""
+        """The valid fields of a block's record; each invalid one becomes a fault."""
         values: dict[str, Any] = {}
         other: list[tuple[str, str]] = []
         for entry in section.entries:
@@ -129,7 +131,7 @@ class Builder:
         first_time = (section.header, entry.name) not in self.given
         self.given.add((section.header, entry.name))
         if not first_time and not about.repeats:
-            self._fault("given twice", entry.line, label, "delete one of the lines")
+            self._fault("duplicate option", entry.line, label, "delete one of the lines")
             return
         try:
             value = codec.read(about, self._at_home(about, entry.value))
@@ -152,7 +154,7 @@ class Builder:
 
     def _checked_queues(self) -> tuple[QueueBlock, ...]:
         """
-        The queues; limits they don't have come from the cluster.
+        The queues; limits that a queue does not set come from the cluster.
 
         Without a block there is one queue: the default queue of ``[lrms]``, or ``fork`` for that backend.
         """
@@ -160,11 +162,18 @@ class Builder:
         choice, line = block.lrms, self._lines.get("lrms")
         if not self._queues:
             if choice.queue is None and choice.name != "fork":
-                self._fault(f"no queue for {choice.name}", line, "[queue:NAME]", "add a block for each queue")
+                self._fault(
+                    f"{choice.name} needs at least one queue", line, "[queue:NAME]", "add a block for each queue"
+                )
             return (QueueBlock(name=choice.queue or "fork"),)
         known = [queue.name for queue in self._queues]
         if choice.queue is not None and choice.queue not in known:
-            self._fault(f"there is no [queue:{choice.queue}]", line, "[lrms] lrms", f"queues are {', '.join(known)}")
+            self._fault(
+                f"block [queue:{choice.queue}] does not exist",
+                line,
+                "[lrms] lrms",
+                f"existing queues: {', '.join(known)}",
+            )
         return tuple(self._limited(queue) for queue in self._queues)
 
     def _limited(self, queue: QueueBlock) -> QueueBlock:
@@ -181,9 +190,9 @@ def _label(section: Section, entry: Entry) -> str:
 
 
 def _oddity(text: str) -> str:
-    """What is probably meant otherwise in a value, for ARC 6 takes it literally."""
+    """A warning about a value that ARC 6 takes literally but that probably means something else."""
     if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0]:
         return "the quotes are part of the value"
     if " #" in text:
-        return "a comment needs its own line: the # is part of the value"
+        return "a comment needs a separate line: the # is part of the value"
     return ""

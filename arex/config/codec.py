@@ -1,5 +1,5 @@
 """
-Text of one option to its value and back; a reader raises ValueError with a sentence.
+Text of one option to its value and back; a reader raises ValueError with a message for the user.
 
 Readers are found by the annotation of the field, see ``Option.item``.
 """
@@ -89,7 +89,7 @@ def maxjobs(text: str) -> MaxJobs:
     if len(numbers) != 5:
         raise ValueError(f"expected five numbers, -1 for no limit, not {len(numbers)}")
     if min(numbers) < -1:
-        raise ValueError(f"{min(numbers)} is not a limit; -1 is none")
+        raise ValueError(f"{min(numbers)} is not a valid limit; -1 means no limit")
     limits = [None if each == -1 else each for each in numbers]
     return MaxJobs(tracked=limits[0], running=limits[1], per_owner=limits[2], total=limits[3], scripts=limits[4])
 
@@ -104,7 +104,7 @@ def defaultttl(text: str) -> DefaultTtl:
 def sessiondir(text: str) -> SessionDir:
     root, *rest = text.split()
     if rest not in ([], ["drain"]):
-        raise ValueError(f"after the path only the word drain may follow, not {shown(' '.join(rest))}")
+        raise ValueError(f"only the word drain is allowed after the path, not {shown(' '.join(rest))}")
     return SessionDir(path=path(root), drain=bool(rest))
 
 
@@ -138,7 +138,7 @@ def statecallout(text: str) -> StateCallout:
 def cachedir(text: str) -> CacheDir:
     root, *rest = text.split()
     if len(rest) > 1:
-        raise ValueError("after the path only one of a link path, drain and readonly may follow")
+        raise ValueError("expected at most one word after the path: a link path, drain or readonly")
     word = rest[0] if rest else ""
     if word in {"drain", "readonly"}:
         return CacheDir(path=path(root), drain=word == "drain", readonly=word == "readonly")
@@ -163,7 +163,7 @@ def cachesize(text: str) -> CacheSize:
         raise ValueError(f"expected one or two percentages, not {len(values)}")
     size = CacheSize(high=values[0], low=values[-1])
     if size.low > size.high:
-        raise ValueError("the second percentage is where cleaning ends: it can't be above the first")
+        raise ValueError("the second percentage, where cleaning stops, must not be larger than the first")
     return size
 
 
@@ -174,14 +174,14 @@ def period(text: str) -> timedelta:
     """A number with ``s``, ``m``, ``h`` or ``d``; of seconds without a letter."""
     unit = text[-1:].lower() if text[-1:].isalpha() else ""
     if unit not in _PERIODS:
-        raise ValueError(f"{shown(text)} is not a number with one of s, m, h and d")
+        raise ValueError(f"{shown(text)} is not a number followed by s, m, h or d")
     return seconds(str(number(text[: len(text) - len(unit)]) * _PERIODS[unit]))
 
 
 def speedcontrol(text: str) -> SpeedControl:
     numbers = [number(word) for word in text.split()]
     if len(numbers) != 4 or min(numbers) < 0:
-        raise ValueError("expected four numbers: least speed, its time, least average speed, longest inactivity")
+        raise ValueError("expected four numbers: minimum speed, its time, minimum average speed, longest inactivity")
     return SpeedControl(min_speed=numbers[0], min_time=numbers[1], min_average=numbers[2], max_inactivity=numbers[3])
 
 
@@ -195,7 +195,7 @@ def sharepriority(text: str) -> SharePriority:
 def copyurl(text: str) -> CopyUrl:
     words = text.split()
     if len(words) not in {2, 3}:
-        raise ValueError("expected the beginning of a URL, what replaces it, and for links the path on worker nodes")
+        raise ValueError("expected a URL prefix, its replacement, and for links the path on worker nodes")
     return CopyUrl(url=words[0], replacement=words[1], node_path=words[2] if len(words) == 3 else "")
 
 
@@ -216,12 +216,14 @@ def near(scheme: str) -> bool:
 def storage_url(text: str) -> StorageUrl:
     match = _STORAGE.fullmatch(text)
     if match is None or "::" in text or ".." in (match[3] or "").split("/"):
-        raise ValueError(f"expected a scheme, or the beginning of a URL with a host, not {shown(text)}")
+        raise ValueError(f"expected a scheme, or a URL prefix with a host, not {shown(text)}")
     scheme, authority, path = match[1].lower(), match[2] or "", match[3] or "/"
     if near(scheme):
-        raise ValueError(f"{scheme}: could lead to files of this host")
+        raise ValueError(f"the scheme {scheme} is not allowed: it could give access to files of this host")
     if "@" in authority:
-        raise ValueError("who connects, or to which account, is for fsspec_options")
+        raise ValueError(
+            "user names and passwords are not allowed in the URL: write them into the file of fsspec_options"
+        )
     return StorageUrl(scheme=scheme, authority=authority, path=path)
 
 
@@ -272,11 +274,11 @@ def read(option: Option, text: str) -> object:
     if not text and option.optional:
         return None
     if not text and option.item != "str":
-        raise ValueError("the value is missing")
+        raise ValueError("missing value")
     value = _READERS[option.item](text)
     size = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(size, int | float) and size < option.least:
-        raise ValueError(f"{shown(text)} is too small; the least is {option.least}")
+        raise ValueError(f"{shown(text)} is too small; the minimum is {option.least}")
     return value
 
 

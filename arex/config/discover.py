@@ -101,9 +101,9 @@ def read(file: Path) -> bytes:
             data = stream.read(_LARGEST + 1)
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-        raise ConfigError([Fault(f"can't be read: {why}", file)]) from exc
+        raise ConfigError([Fault(f"cannot read the file: {why}", file)]) from exc
     if len(data) > _LARGEST:
-        raise ConfigError([Fault(f"is larger than {_LARGEST} bytes: not a configuration", file)])
+        raise ConfigError([Fault(f"the file is larger than {_LARGEST} bytes and cannot be a configuration", file)])
     if b"\0" in data:
-        raise ConfigError([Fault("is not text", file)])
+        raise ConfigError([Fault("the file is not text", file)])
     return data

@@ -28,11 +28,11 @@ from arex.config.model import BLOCKS
 from arex.config.record import Option
 from arex.errors import ConfigError, Fault
 
-_NO_EFFECT: Final = "Read and checked, without effect in arex."
-_KNOWN: Final = "Known to ARC 6.17, without effect in arex; ARC's own tools still see it."
-_RULES: Final = "Rules are read and kept in order; every job runs as the user of the service."
+_NO_EFFECT: Final = "arex checks this option, but it has no effect."
+_KNOWN: Final = "Option of ARC 6.17 without effect in arex. ARC's own tools can still read it."
+_RULES: Final = "arex reads the rules but does not apply them: every job runs as the user of the service."
 
-#: What holds for a user who is not root, where the default is a directory of the system.
+#: Defaults for users other than root, where the general default is a system directory.
 _AT_HOME: Final = {
     "controldir": "~/.local/share/arex/jobstatus",
     "sessiondir": "~/.local/share/arex/sessiondir",
@@ -45,31 +45,31 @@ _HEAD: Final = """\
 <!-- Generated from the model of the configuration: python -m arex.config.explain -->
 # Configuration reference
 
-The first of these files that is there is read, and no other: the one given on the command line, `$ARC_CONFIG`,
+arex reads only the first of these files that exists: the file named on the command line, `$ARC_CONFIG`,
 `$ARC_LOCATION/etc/arc.conf`, `~/.config/arex/arc.conf`, `~/.config/arex/arc.yaml`, `~/.config/arex/arex.yaml`,
-`/etc/arc.conf`. Without any, defaults hold and jobs run on this machine.
+`/etc/arc.conf`. If none exists, all options have their defaults and jobs run on this machine.
 
-`arc.conf` is the file of ARC 6: `[block]` or `[block:name]`, then one `option = value` a line; `#` starts a comment
-line; quotes are part of a value. In YAML a block is a top-level key (`arex/ws/jobs:`, `queue:long:` or a mapping
-under `queues:`) and an option that may be repeated takes a list.
+`arc.conf` has the format of ARC 6: `[block]` or `[block:name]`, followed by one `option = value` on each line. A line
+that starts with `#` is a comment. Quotes are part of the value. In YAML, a block is a top-level key (`arex/ws/jobs:`,
+`queue:long:` or a mapping under `queues:`), and an option that can be repeated takes a list.
 
-A name that neither ARC 6.17 nor arex knows is an error. What ARC knows and arex does not act on is a warning.
+A name that neither ARC 6.17 nor arex knows is an error. An option of ARC that has no effect in arex causes a warning.
 
-Paths are absolute or start with `~/`. Where two defaults are given, the second holds for users other than root and
-for everybody who has no configuration file; `XDG_DATA_HOME` and `XDG_STATE_HOME` move it.
+Paths are absolute or start with `~/`. If an option has two defaults, the second one applies to users other than root,
+and to all users without a configuration file. `XDG_DATA_HOME` and `XDG_STATE_HOME` change its directory.
 """
 
 
 def explain(name: str) -> str:
     """
-    What there is to say about ``arex.maxjobs``, ``[arex] maxjobs``, ``maxjobs`` (in every block) or ``[arex]``.
+    Explain ``arex.maxjobs``, ``[arex] maxjobs``, ``maxjobs`` (in every block) or ``[arex]``.
 
     Raises:
-        ConfigError: nobody knows the name; the fault carries what was probably meant.
+        ConfigError: the name is unknown; the fault suggests a similar one.
     """
     kind, option = _split(name)
     if not kind and not option:
-        raise ConfigError([Fault("no option was named", cure="for example: arex.maxjobs")])
+        raise ConfigError([Fault("no option named", cure="for example: arex.maxjobs")])
     if kind and kind not in kinds():
         raise ConfigError([Fault("unknown block", option=f"[{kind}]", cure=suggest_block(kind))])
     if not option:
@@ -83,7 +83,7 @@ def explain(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Block and option, either may be empty; a block's own name after a colon plays no part."""
+    """Block and option; either may be empty. The name of a block after its colon is ignored."""
     text = name.strip()
     if text.startswith("["):
         kind, _, option = text[1:].partition("]")
@@ -116,7 +116,7 @@ def _option_text(kind: str, option: str) -> Iterator[str]:
     if about.unit:
         yield f"  Unit: {about.unit}"
     if about.repeats:
-        yield "  May be given several times."
+        yield "  Can be repeated."
     if not about.honoured:
         yield f"  {_NO_EFFECT}"
 
@@ -145,7 +145,7 @@ def reference_markdown() -> str:
     for kind in BLOCKS:
         parts += _block_markdown(kind)
     parts.append("## Known, without effect\n")
-    parts.append("Blocks of ARC 6.17 that are accepted and handed on to ARC's own tools as they are.\n")
+    parts.append("arex accepts these blocks of ARC 6.17 and does not use them. ARC's own tools can still read them.\n")
     parts.append("| Block | Options |\n| --- | --- |")
     parts += [f"| `{_header(kind)}` | {_ticked(NAMES[kind])} |" for kind in NAMES if kind not in BLOCKS]
     return "\n".join(parts) + "\n"
@@ -176,7 +176,7 @@ def _facts(kind: str, about: Option) -> str:
     if about.unit:
         facts.append(f"Unit: {about.unit}")
     if about.repeats:
-        facts.append("May be repeated")
+        facts.append("Can be repeated")
     if not about.honoured:
         facts.append("**Without effect**")
     return ". ".join(facts) + "."
@@ -200,7 +200,7 @@ def _comment(text: str) -> list[str]:
 
 
 def _sample(kind: str, about: Option) -> str:
-    """A value that may stand there: the default of an ordinary user, or the example."""
+    """A valid value: the default of an ordinary user, or the example."""
     at_home = _AT_HOME.get(about.name, "") if kind == "arex" else ""
     return at_home or about.example or " ".join(write_all(about.default))
 

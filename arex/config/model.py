@@ -2,8 +2,8 @@
 The configuration as values: one frozen record per block of ``arc.conf``, one field per option.
 
 A field is spelled as its option. Options that ARC knows and arex has no field for stay as text in ``other``,
-blocks without a record in ``Configuration.foreign``: nothing of a site's file is lost on the way to real ARC tools.
-Source: facts on names and defaults, ARC 6.17.
+blocks without a record in ``Configuration.foreign``, so that real ARC tools still get everything in a site's file.
+Source: names and defaults of ``arc.conf.reference``, ARC 6.17.
 """
 
 from __future__ import annotations
@@ -32,25 +32,30 @@ from arex.config.values import (
 
 @record
 class CommonBlock(Record):
-    """What every component shares."""
+    """Options that all components share."""
 
     hostname: str = option(
         default="localhost",
-        doc="Name of this machine in job records and published information; without it, what the kernel calls itself.",
+        doc="Name of this machine in job records and published information. Without it, arex uses the host name that "
+        "the "
+        "kernel reports.",
         example="ce.example.org",
     )
     x509_cert_dir: Path = option(
         default=Path("/etc/grid-security/certificates"),
-        doc="Certificates of the authorities that servers and proxies are checked against; without this directory, "
-        "those of the system.",
+        doc="Directory with the certificates of the trusted authorities, used to verify servers and proxies. If it "
+        "does not "
+        "exist, arex uses the authorities of the operating system.",
     )
-    http_proxy: str = option(default="", doc="Proxy for transfers over http.", example="http://squid.example.org:3128")
+    http_proxy: str = option(
+        default="", doc="HTTP proxy server for transfers over http.", example="http://squid.example.org:3128"
+    )
     other: Pairs = ()
 
 
 @record
 class RuleBlock(Record):
-    """Ordered rules of ``[mapping]`` or of one ``[authgroup:NAME]``; the sign stays in front of the rule's name."""
+    """Ordered rules of ``[mapping]`` or of one ``[authgroup:NAME]``; a rule's name keeps its sign."""
 
     name: str = ""  #: of the group
     rules: Pairs = ()
@@ -62,83 +67,91 @@ class LrmsBlock(Record):
 
     lrms: LrmsChoice = option(
         default=LrmsChoice(name="fork"),
-        doc="Name of the batch system, then the queue of jobs that ask for none; without the second word, the first "
-        "queue block.",
+        doc="Name of the batch system, and optionally the default queue, for jobs that request none. Without the "
+        "second "
+        "word, the first `[queue:NAME]` block is the default queue.",
     )
     benchmark: str = option(
-        default="HEPSPEC:1.0", doc="Benchmark written to usage records when the job brings none of its own."
+        default="HEPSPEC:1.0", doc="Benchmark written to usage records of jobs that do not report one."
     )
     defaultmemory: int | None = option(
         default=None,
-        doc="Memory request of jobs that ask for none; a queue may say otherwise.",
+        doc="Memory request of jobs that do not request any. A `[queue:NAME]` block can override it.",
         unit="MB",
         example="2000",
         least=1,
     )
     nodename: str | None = option(
         default=None,
-        doc="Command that prints a worker node's name, where the batch system does not tell.",
+        doc="Command that prints the name of a worker node, used if the batch system does not report it.",
         example="hostname -f",
     )
     gnu_time: str = option(
         default="/usr/bin/time",
-        doc="GNU time on the worker nodes, for job scripts of ARC; those of arex measure without it.",
+        doc="Path of GNU time on the worker nodes. Job scripts of ARC need it; those of arex do not.",
         honoured=False,
     )
     movetool: str = option(
         default="mv",
-        doc="Command that moves files between session directory and scratch, on worker nodes; it gets sources and a "
-        "target.",
+        doc="Command that moves files between the session directory and the scratch directory on worker nodes. Its "
+        "arguments are the sources and the target.",
     )
     slurm_bin_path: Path | None = option(
-        default=None, doc="Directory of SLURM's commands, where they are not on PATH.", example="/opt/slurm/bin"
+        default=None, doc="Directory of SLURM's commands, if they are not on PATH.", example="/opt/slurm/bin"
     )
     slurm_wakeupperiod: timedelta | None = option(
-        default=None, doc="Time between questions to SLURM, in place of `scan_period`.", unit="s", example="30", least=1
+        default=None, doc="Time between polls of SLURM; overrides `scan_period`.", unit="s", example="30", least=1
     )
     slurm_use_sacct: bool = option(
         default=True,
-        doc="Whether `sacct` is asked about jobs that left the queue without a word; it takes a slurmdbd.",
+        doc="Whether arex queries `sacct` about jobs that left the queue without a completion record. This needs "
+        "slurmdbd.",
     )
     slurm_requirements: str = option(
         default="",
-        doc="Options of sbatch for every job, as on its command line or as `#SBATCH` lines' text.",
+        doc="Options of sbatch for every job, written as on its command line or as in `#SBATCH` lines.",
         example="-C haswell --qos=grid",
     )
     slurm_query_retries: int = option(
-        default=1, doc="How often ARC's scripts ask sacct again.", unit="times", honoured=False
+        default=1, doc="Number of times that ARC's scripts retry sacct.", unit="times", honoured=False
     )
     sge_bin_path: Path | None = option(
         default=None,
-        doc="Directory of Grid Engine's commands, where they are not on PATH.",
+        doc="Directory of Grid Engine's commands, if they are not on PATH.",
         example="/opt/sge/bin/lx-amd64",
     )
     sge_root: Path | None = option(
-        default=None, doc="SGE_ROOT, where the environment does not say.", example="/opt/sge"
+        default=None, doc="Value of SGE_ROOT, if the environment of the service does not set it.", example="/opt/sge"
     )
-    sge_cell: str | None = option(default=None, doc="SGE_CELL, where the environment does not say.", example="default")
+    sge_cell: str | None = option(
+        default=None, doc="Value of SGE_CELL, if the environment of the service does not set it.", example="default"
+    )
     sge_qmaster_port: int | None = option(
-        default=None, doc="SGE_QMASTER_PORT, if it is not the usual one.", example="6444"
+        default=None, doc="Value of SGE_QMASTER_PORT, if it is not the default port.", example="6444"
     )
-    sge_execd_port: int | None = option(default=None, doc="SGE_EXECD_PORT, if it is not the usual one.", example="6445")
+    sge_execd_port: int | None = option(
+        default=None, doc="Value of SGE_EXECD_PORT, if it is not the default port.", example="6445"
+    )
     sge_jobopts: str = option(default="", doc="Options of qsub for every job.", example="-P atlas -r yes")
     condor_bin_path: Path | None = option(
-        default=None, doc="Directory of HTCondor's commands, where they are not on PATH.", example="/opt/condor/bin"
+        default=None, doc="Directory of HTCondor's commands, if they are not on PATH.", example="/opt/condor/bin"
     )
     condor_config: Path | None = option(
-        default=None, doc="CONDOR_CONFIG, where the environment does not say.", example="/etc/condor/condor_config"
+        default=None,
+        doc="Value of CONDOR_CONFIG, if the environment of the service does not set it.",
+        example="/etc/condor/condor_config",
     )
     condor_rank: str = option(default="", doc="Rank of every job, a ClassAd expression.", example="KFlops")
     condor_requirements: str = option(
         default="", doc="Requirements of every job, a ClassAd expression.", example='OpSys == "LINUX"'
     )
     pbs_bin_path: Path | None = option(
-        default=None, doc="Directory of PBS's commands, where they are not on PATH.", example="/opt/pbs/bin"
+        default=None, doc="Directory of PBS's commands, if they are not on PATH.", example="/opt/pbs/bin"
     )
     lsf_bin_path: Path | None = option(
-        default=None, doc="Directory of LSF's commands, where they are not on PATH.", example="/opt/lsf/bin"
+        default=None, doc="Directory of LSF's commands, if they are not on PATH.", example="/opt/lsf/bin"
     )
-    lsf_architecture: str = option(default="", doc="CPU type that every job asks for.", example="X86_64")
+    lsf_architecture: str = option(default="", doc="CPU type that every job requests.", example="X86_64")
     other: Pairs = ()
 
 
@@ -148,93 +161,109 @@ class ArexBlock(Record):
 
     controldir: Path = option(
         default=Path("/var/spool/arc/jobstatus"),
-        doc="Control directory: one small set of files for each job. Local disk, not needed on worker nodes.",
+        doc="Control directory. It holds a few small files for each job. Use a local disk; worker nodes do not need "
+        "it.",
     )
     sessiondir: tuple[SessionDir, ...] = option(
         default=(SessionDir(path=Path("/var/spool/arc/sessiondir")),),
-        doc="Root of the jobs' working directories, visible on the worker nodes under the same path. Several lines "
-        "spread the jobs; a second word `drain` keeps new jobs out; `*` means `~/.jobs`.",
+        doc="Session root: the directory that contains the session directories of jobs. Worker nodes must see it "
+        "under the "
+        "same path. With several lines, new jobs are spread over the session roots. Add the word `drain` to stop new "
+        "jobs "
+        "in one of them. `*` means `~/.jobs`.",
     )
     defaultttl: DefaultTtl = option(
         default=DefaultTtl(ttl=timedelta(days=7), ttr=timedelta(days=30)),
-        doc="How long a finished job keeps its session directory, and how long it is remembered after that; the second "
-        "number may be left out.",
+        doc="How long a finished job keeps its session directory, and how long its control files are kept after "
+        "that. The "
+        "second number is optional.",
         unit="s s",
     )
     maxjobs: MaxJobs = option(
         default=MaxJobs(),
-        doc="Five limits, -1 for none: jobs not yet finished; jobs in SUBMIT and INLRMS; jobs of one owner; jobs in "
-        "the control directory; submissions and cancellations under way.",
+        doc="Five limits; -1 means no limit: unfinished jobs; jobs in SUBMIT and INLRMS; jobs of one owner; jobs in "
+        "the "
+        "control directory; submissions and cancellations at the same time.",
         unit="jobs",
     )
-    maxrerun: int = option(default=5, doc="Upper bound on the reruns that a job may ask for.", unit="times")
+    maxrerun: int = option(default=5, doc="Largest number of reruns that a job can request.", unit="times")
     wakeupperiod: timedelta = option(
         default=timedelta(seconds=180),
-        doc="Time between full passes over all jobs; events show most changes at once, the pass catches the rest.",
+        doc="Time between full scans of all jobs. Events report most changes at once; the scan finds the rest.",
         unit="s",
         least=1,
     )
     loglevel: LogLevel = option(
-        default=LogLevel.INFO, doc="0 FATAL, 1 ERROR, 2 WARNING, 3 INFO, 4 VERBOSE, 5 DEBUG; the number or the word."
+        default=LogLevel.INFO,
+        doc="Log level, as a number or a word: 0 FATAL, 1 ERROR, 2 WARNING, 3 INFO, 4 VERBOSE, 5 DEBUG.",
     )
-    logfile: Path = option(default=Path("/var/log/arc/arex.log"), doc="Log of the service.")
+    logfile: Path = option(default=Path("/var/log/arc/arex.log"), doc="Log file of the service.")
     joblog: Path | None = option(
         default=Path("/var/log/arc/arex-jobs.log"),
-        doc="One line for each start and end of a job; an empty value writes none.",
+        doc="Log file with one line for each start and each end of a job. An empty value disables it.",
     )
     pidfile: Path = option(
         default=Path("/run/arched-arex.pid"),
-        doc="Process id of the running service. Clients of ARC look for it, and read the file of the same name that "
-        "ends in `.cfg` beside it.",
+        doc="File with the process id of the running service. ARC's clients read it, and the file beside it with the "
+        "same "
+        "name and the suffix `.cfg`.",
     )
-    tmpdir: Path = option(default=Path("/tmp"), doc="Directory for temporary files, also of runtime environments.")  # noqa: S108  (ARC's default)
+    tmpdir: Path = option(
+        default=Path("/tmp"),  # noqa: S108  (ARC's default)
+        doc="Directory for temporary files, including those of runtime environments.",
+    )
     fixdirectories: FixDirectories = option(
         default=FixDirectories.YES,
-        doc="At start-up: `yes` creates directories and corrects modes, `missing` only creates, `no` does neither.",
+        doc="What the service does with its directories at start-up: `yes` creates them and corrects their modes, "
+        "`missing` "
+        "only creates them, `no` does neither.",
     )
     shared_filesystem: bool = option(
         default=True,
-        doc="Whether worker nodes see the session directories under the same path; `no` takes a batch system that "
+        doc="Whether worker nodes see the session directories under the same path. `no` needs a batch system that "
         "transfers files.",
     )
     scratchdir: Path | None = option(
         default=None,
-        doc="Directory of a worker node's own disk: jobs run there, and their files move there and back.",
+        doc="Scratch directory: a directory on the local disk of each worker node. Jobs run there; their files are "
+        "moved "
+        "there before the run and back after it.",
         example="/scratch",
     )
     shared_scratch: Path | None = option(
         default=None,
-        doc="Where the front end sees the scratch directories of worker nodes, if it does.",
+        doc="Path under which the front end sees the scratch directories of the worker nodes, if it can see them.",
         example="/mnt/scratch",
     )
     runtimedir: tuple[Path, ...] = option(
         default=(),
-        doc="Directory of the site's runtime environments, beside those of arex; `arexctl rte` enables them.",
+        doc="Directory of the site's runtime environments, in addition to those that come with arex. Enable them with "
+        "`arexctl rte`.",
         example="/opt/rte",
     )
     delegationdb: DelegationDb = option(
-        default=DelegationDb.SQLITE, doc="Storage of delegated credentials; only `sqlite` is there.", honoured=False
+        default=DelegationDb.SQLITE, doc="Database of delegated credentials. arex always uses `sqlite`.", honoured=False
     )
     statecallout: tuple[StateCallout, ...] = option(
-        default=(), doc="A program to run as a job enters a state: `STATE options command`.", honoured=False
+        default=(), doc="Program to run when a job enters a state: `STATE options command`.", honoured=False
     )
     other: Pairs = ()
 
 
 @record
 class WsJobsBlock(Record):
-    """Which jobs are let in. Local clients read these two as well."""
+    """Which jobs the service accepts. Local clients also read these options."""
 
     allownew: bool = option(
-        default=True, doc="Whether new jobs are taken; `no` closes the service for them and finishes the rest."
+        default=True, doc="Whether the service accepts new jobs. With `no`, it only finishes the jobs that it has."
     )
-    maxjobdesc: int = option(default=5242880, doc="Largest job description; 0 is no limit.", unit="bytes")
+    maxjobdesc: int = option(default=5242880, doc="Largest size of a job description; 0 means no limit.", unit="bytes")
     other: Pairs = ()
 
 
 @record
 class Glue2Block(Record):
-    """Published information, as GLUE2 wants it."""
+    """Information that is published in GLUE2."""
 
     admindomain_name: str = option(default="UNDEFINEDVALUE", doc="Name of the administrative domain (the site).")
     other: Pairs = ()
@@ -242,65 +271,79 @@ class Glue2Block(Record):
 
 @record
 class ClusterBlock(Record):
-    """The worker nodes, as published; `adotf` means: look at this machine."""
+    """The worker nodes, as published. `adotf` stands for the value of this machine."""
 
     architecture: str = option(default="adotf", doc="Hardware platform of the nodes.")
-    opsys: tuple[str, ...] = option(
-        default=("adotf",), doc="Operating system of the nodes, `name-version`; may be repeated."
-    )
+    opsys: tuple[str, ...] = option(default=("adotf",), doc="Operating system of the nodes, as `name-version`.")
     nodecpu: str = option(default="adotf", doc="Processor model of the nodes.")
     nodememory: int | None = option(
-        default=None, doc="Memory that a job can count on, on one node.", unit="MB", example="64000", least=1
+        default=None, doc="Memory of a node that jobs can use.", unit="MB", example="64000", least=1
     )
     maxcputime: timedelta | None = option(
-        default=None, doc="Longest CPU time of a job, for queues that say nothing.", unit="s", example="864000", least=1
+        default=None,
+        doc="Longest CPU time of a job, for queues that do not set it.",
+        unit="s",
+        example="864000",
+        least=1,
     )
     maxwalltime: timedelta | None = option(
-        default=None, doc="Longest run time of a job, for queues that say nothing.", unit="s", example="604800", least=1
+        default=None,
+        doc="Longest run time of a job, for queues that do not set it.",
+        unit="s",
+        example="604800",
+        least=1,
     )
     other: Pairs = ()
 
 
 @record
 class QueueBlock(Record):
-    """A queue of the batch system; the name follows the colon. The first one is the default."""
+    """A queue of the batch system; its name follows the colon. The first queue is the default if `lrms` names none."""
 
     name: str
-    comment: str = option(default="", doc="A sentence about the queue, published.", example="for short jobs")
+    comment: str = option(default="", doc="Description of the queue, which is published.", example="for short jobs")
     defaultmemory: int | None = option(
         default=None,
-        doc="Memory request of jobs that ask for none.",
+        doc="Memory request of jobs in this queue that do not request any. Default: that of `[lrms]`.",
         unit="MB",
         example="1000",
         least=1,
     )
     maxcputime: timedelta | None = option(
-        default=None, doc="Longest CPU time of a job; without it, the cluster's.", unit="s", example="86400", least=1
+        default=None,
+        doc="Longest CPU time of a job. Default: that of `[infosys/cluster]`.",
+        unit="s",
+        example="86400",
+        least=1,
     )
     maxwalltime: timedelta | None = option(
-        default=None, doc="Longest run time of a job; without it, the cluster's.", unit="s", example="86400", least=1
+        default=None,
+        doc="Longest run time of a job. Default: that of `[infosys/cluster]`.",
+        unit="s",
+        example="86400",
+        least=1,
     )
     maxslotsperjob: int | None = option(
-        default=None, doc="Most slots that one job may take.", unit="slots", example="64", least=1
+        default=None, doc="Largest number of slots for one job.", unit="slots", example="64", least=1
     )
     slurm_requirements: str = option(
-        default="", doc="Options of sbatch for jobs of this queue, after those of `[lrms]`.", example="--qos=long"
+        default="", doc="Options of sbatch for jobs of this queue, added after those of `[lrms]`.", example="--qos=long"
     )
     sge_jobopts: str = option(
-        default="", doc="Options of qsub for jobs of this queue, after those of `[lrms]`.", example="-l fast"
+        default="", doc="Options of qsub for jobs of this queue, added after those of `[lrms]`.", example="-l fast"
     )
     condor_requirements: str = option(
         default="", doc="Requirements of jobs of this queue, a ClassAd expression.", example='Pool == "grid"'
     )
     pbs_queue_node: str = option(
-        default="", doc="Node property that jobs of this queue ask for.", example="gridlong_nodes"
+        default="", doc="Node property that jobs of this queue request.", example="gridlong_nodes"
     )
     other: Pairs = ()
 
 
 @record
 class ForeignBlock(Record):
-    """A block of ARC that arex does not use, as it was."""
+    """A block of ARC that arex does not use, unchanged."""
 
     header: str
     options: Pairs = ()
@@ -309,9 +352,9 @@ class ForeignBlock(Record):
 @record
 class Configuration(Record):
     """
-    Everything a site said, checked, with defaults for the rest; made by ``arex.config.load``.
+    The checked options of a site, with defaults for the others; created by ``arex.config.load``.
 
-    ``headers`` and ``source`` say where it came from and play no part in comparison.
+    Comparisons ignore ``headers`` and ``source``, which record the origin.
     """
 
     common: CommonBlock = CommonBlock()
@@ -333,7 +376,7 @@ class Configuration(Record):
 
     @property
     def default_queue(self) -> QueueBlock:
-        """The queue of jobs that name none."""
+        """The queue of jobs that do not name one."""
         wanted = self.lrms.lrms.queue
         return next((queue for queue in self.queues if queue.name == wanted), self.queues[0])
 

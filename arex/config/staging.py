@@ -1,4 +1,7 @@
-"""Blocks of ``arc.conf`` about files of jobs: transfers and cache. Source: facts on names and defaults, ARC 6.17."""
+"""Blocks of ``arc.conf`` about files of jobs: transfers and cache.
+
+Source: names and defaults of ``arc.conf.reference``, ARC 6.17.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,15 @@ from arex.config.values import (
 
 @record
 class CacheBlock(Record):
-    """Files that jobs fetched, kept for the next job; without a directory there is no cache."""
+    """The cache keeps downloaded input files for later jobs. Without a directory, there is no cache."""
 
     cachedir: tuple[CacheDir, ...] = option(
         default=(),
-        doc="Cache directory, then the path under which worker nodes see it if that differs (`.` has files copied "
-        "instead of linked), or `drain` to fill it no more, or `readonly` to only read it. Several lines spread the "
-        "files.",
+        doc="Cache directory. A second word is optional: the path under which worker nodes see it, if that differs; "
+        "`.` to "
+        "copy files instead of linking them; `drain` to add no new files; `readonly` to write nothing. With several "
+        "lines, "
+        "files are spread over the directories.",
         example="/data/cache",
     )
     other: Pairs = ()
@@ -34,22 +39,25 @@ class CacheBlock(Record):
 
 @record
 class CacheCleanerBlock(Record):
-    """When the cache is cleaned; what a live job uses always stays."""
+    """When the cache is cleaned. Files that unfinished jobs use are never removed."""
 
     cachesize: CacheSize = option(
         default=CacheSize(),
-        doc="Fill levels at which cleaning begins, and to which it cleans; the files not used for longest go first.",
+        doc="Fill levels at which cleaning starts and stops. Least recently used files are removed first.",
         unit="% %",
     )
     calculatesize: SpaceMethod = option(
         default=SpaceMethod.FILESYSTEM,
-        doc="What the percentages count: the use of the whole `filesystem`, or of `cachedir` alone.",
+        doc="What the percentages of `cachesize` measure: the use of the whole `filesystem`, or of `cachedir` alone.",
     )
     cachelifetime: Period | None = option(
-        default=None, doc="Files not used for so long go, whatever the fill level.", unit="s", example="30d"
+        default=None,
+        doc="Files that were not used for this time are removed at any fill level.",
+        unit="s",
+        example="30d",
     )
     cachecleantimeout: timedelta = option(
-        default=timedelta(hours=1), doc="How long one round of cleaning may take.", unit="s", least=1
+        default=timedelta(hours=1), doc="Time limit for one round of cleaning.", unit="s", least=1
     )
     other: Pairs = ()
 
@@ -70,65 +78,78 @@ class StorageUrl(Record):
 class DataStagingBlock(Record):
     """Transfers of input and output files."""
 
-    maxdelivery: int = option(default=10, doc="Most files on their way at one time.", unit="files", least=1)
+    maxdelivery: int = option(default=10, doc="Largest number of simultaneous transfers.", unit="files", least=1)
     maxprocessor: int = option(
-        default=10, doc="Most files being looked up, checked or linked at one time.", unit="files", least=1
+        default=10,
+        doc="Largest number of files that are looked up, checked or linked at the same time.",
+        unit="files",
+        least=1,
     )
-    maxemergency: int = option(default=1, doc="Further transfers for shares that have none under way.", unit="files")
+    maxemergency: int = option(
+        default=1, doc="Additional transfers for shares that have no active transfer.", unit="files"
+    )
     maxprepared: int = option(
-        default=200, doc="Most files of one share that are ready or on their way.", unit="files", least=1
+        default=200, doc="Largest number of files of one share that are ready or in transfer.", unit="files", least=1
     )
     maxtransfertries: int = option(
-        default=10, doc="How often a transfer is tried that fails for a reason that may pass.", unit="times", least=1
+        default=10, doc="Number of attempts for a transfer that fails with a temporary error.", unit="times", least=1
     )
     speedcontrol: SpeedControl = option(
         default=SpeedControl(),
-        doc="Transfers that are too slow are broken off and tried again: least speed, the time over which it counts, "
-        "least average speed, longest time without a byte. 0 is no limit.",
+        doc="Limits below which a transfer is too slow; it is then stopped and retried. Minimum speed, the time over "
+        "which "
+        "it is measured, minimum average speed, longest time without data. 0 means no limit.",
         unit="bytes/s s bytes/s s",
     )
     sharepolicy: str = option(
         default="",
-        doc="What makes a share: `dn` gives each owner one; nothing puts all jobs into `_default`.",
+        doc="How jobs are grouped into shares. `dn`: one share for each owner. Without a value, all jobs are in the "
+        "share "
+        "`_default`.",
         example="dn",
     )
     sharepriority: tuple[SharePriority, ...] = option(
-        default=(), doc="A share and its priority from 1 to 100; others have 50.", example="_default 80"
+        default=(),
+        doc="Name of a share and its priority from 1 to 100. Other shares have priority 50.",
+        example="_default 80",
     )
     preferredpattern: str = option(
         default="",
-        doc="Order of a file's replicas: parts of host names, the best first, `|` between them.",
+        doc="Preferred order of the replicas of a file: parts of host names, best first, separated by `|`.",
         example="example.org|.eu$",
     )
     copyurl: tuple[CopyUrl, ...] = option(
         default=(),
-        doc="URLs that begin with the first word are fetched from the second in its place.",
+        doc="URL prefix and its replacement. arex downloads URLs with this prefix from the replacement.",
         example="https://se.example.org/ file:/mnt/se/",
     )
     linkurl: tuple[CopyUrl, ...] = option(
         default=(),
-        doc="URLs that begin with the first word become symbolic links to the second, a local path, or to the third "
-        "on worker nodes.",
+        doc="URL prefix, local path, and optionally the path on worker nodes. Inputs with this prefix are not "
+        "downloaded but "
+        "become symbolic links to the path.",
         example="https://se.example.org/ /mnt/se/ /net/se/",
     )
     fsspec: tuple[StorageUrl, ...] = option(
         default=(),
-        doc="What is reached by fsspec: the beginning of URLs with host and directory, or a scheme alone for any host. "
-        "Credentials are the service's, so every job can read and write there.",
+        doc="URLs to access through fsspec: a URL prefix with host and directory, or a scheme alone for any host. "
+        "arex uses "
+        "the credentials of the service, so every job can read and write there.",
         example="ftp://ftp.example.org/pub/",
     )
     fsspec_options: Path | None = option(
         default=None,
-        doc="What fsspec is given for each line of `fsspec` that has a host, passwords among it: JSON, for the eyes of "
-        "the service only.",
+        doc="JSON file with the parameters, such as passwords, for each line of `fsspec` that has a host. Only the "
+        "service "
+        "may be able to read it.",
         example="/etc/arex/fsspec.json",
     )
     httpgetpartial: bool = option(
-        default=False, doc="Whether large files come over http in ranges of 32 MB and not in one piece."
+        default=False, doc="Whether large files are downloaded over http in ranges of 32 MB instead of in one request."
     )
     statefile: Path | None = option(
         default=None,
-        doc="List of all transfers and their state; without it, `dtr.state` in the control directory.",
+        doc="File with the list of all transfers and their state. Default: `dtr.state` in the control directory.",
         example="/var/spool/arc/jobstatus/dtr.state",
     )
     other: Pairs = ()

@@ -30,9 +30,9 @@ def parse(text: str, file: Path) -> tuple[list[Section], list[Fault]]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
-        return [], [Fault(f"not YAML: {exc.problem or exc.context}", file, mark.line + 1 if mark else None)]
+        return [], [Fault(f"invalid YAML: {exc.problem or exc.context}", file, mark.line + 1 if mark else None)]
     except (yaml.YAMLError, RecursionError, ValueError) as exc:
-        return [], [Fault(f"not YAML: {' '.join(str(exc).split())}", file)]
+        return [], [Fault(f"invalid YAML: {' '.join(str(exc).split())}", file)]
     reading = _Reading(file, faults)
     return ([] if root is None else list(reading.sections(root))), faults
 
@@ -83,7 +83,7 @@ class _Reading:
             return []
         text = str(node.value).strip()
         if unprintable(text) or "\n" in text:
-            self._faults.append(Fault("a value is one line of text", self._file, _line(node), label))
+            self._faults.append(Fault("a value must be one line of text", self._file, _line(node), label))
             return []
         return [_BOOLEANS.get(text, text) if str(node.tag).endswith(":bool") else text]
 
@@ -97,9 +97,9 @@ class _Reading:
         for key, value in node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
             if not name or unprintable(name) or "\n" in name:
-                self._faults.append(Fault(f"{label} has a key that is no name", self._file, _line(key)))
+                self._faults.append(Fault(f"{label} has a key that is not a name", self._file, _line(key)))
             elif name in seen:
-                self._faults.append(Fault("given twice", self._file, _line(key), f"{label} {name}"))
+                self._faults.append(Fault("duplicate key", self._file, _line(key), f"{label} {name}"))
             else:
                 seen.add(name)
                 yield name, key, value

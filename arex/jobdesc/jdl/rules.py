@@ -1,4 +1,4 @@
-"""What each attribute of JDL means here. Source: the JDL guides of gLite's WMS and of CREAM."""
+"""The effect of each attribute of JDL. Source: the JDL guides of gLite's WMS and of CREAM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Read = Callable[[Reading, AdAttribute], None]
 
 
 class JdlRule(NamedTuple):
-    """How to read an attribute, and what the reference says of it: meaning, unit, where it ends up, more."""
+    """How to read an attribute, and its reference text: meaning, unit, target and notes."""
 
     name: str
     read: _Read
@@ -40,13 +40,13 @@ def _arguments(job: Reading, a: AdAttribute) -> None:
 
 
 def _words(job: Reading, a: AdAttribute) -> tuple[str, ...]:
-    """One string that is split as a shell does; or a list, one argument each."""
+    """The words of a string, split as in a shell; or the items of a list."""
     if isinstance(a.value, tuple):
         return tuple(job.strings(a))
     try:
         return tuple(shellwords.split(job.string(a)))
     except ValueError as exc:
-        job.fail(f"{a.name}: a quote is not closed: {exc}", a)
+        job.fail(f"{a.name}: unterminated quote: {exc}", a)
 
 
 def _environment(job: Reading, a: AdAttribute) -> None:
@@ -72,7 +72,7 @@ def _program(field: str) -> _Read:
 
 
 def _beside(main: str) -> _Read:
-    """Read where the main attribute is."""
+    """For attributes that are read together with the main attribute."""
 
     def read(job: Reading, a: AdAttribute) -> None:
         if main.lower() not in job.attributes:
@@ -96,7 +96,7 @@ def _user_tags(job: Reading, a: AdAttribute) -> None:
     if name is not None and not {"jobname", "nodename"}.intersection(job.attributes):
         _name(job, name)
     if name is None or len(tags) > 1:
-        job.keep(a, "UserTags are kept, without effect here; only a jobname among them is used")
+        job.keep(a, "UserTags have no effect, except jobname")
 
 
 def _queue(job: Reading, a: AdAttribute) -> None:
@@ -111,8 +111,8 @@ def _retries(job: Reading, a: AdAttribute) -> None:
     job.fields["rerun"] = max(0, *counts)
     if name == "shallowretrycount" and max(counts) > 0:
         job.remark(
-            "There is one counter of attempts: the larger of RetryCount and ShallowRetryCount, for those who resume "
-            "the job (arcresume)",
+            "There is only one retry counter: the larger of RetryCount and ShallowRetryCount. Use arcresume to rerun "
+            "the job",
             a,
         )
 
@@ -120,7 +120,7 @@ def _retries(job: Reading, a: AdAttribute) -> None:
 def _slots(job: Reading, a: AdAttribute) -> None:
     names = [one.name for name in ("cpunumber", "nodenumber") if (one := job.attributes.get(name)) is not None]
     if len(names) > 1:
-        job.fail("CPUNumber and NodeNumber say the same: give one of them", a)
+        job.fail("CPUNumber and NodeNumber mean the same: use only one of them", a)
     job.resources["slots"] = job.number(a, 1)
 
 
@@ -132,7 +132,7 @@ def _given(job: Reading, *names: str) -> int | None:
 def _per_host(job: Reading, a: AdAttribute) -> None:
     number = job.number(a, 1)
     if "hostnumber" in job.attributes and not _whole_nodes(job):
-        job.fail("SMPGranularity and HostNumber can be given together only if WholeNodes is true", a)
+        job.fail("SMPGranularity and HostNumber can be used together only if WholeNodes is true", a)
     slots = _given(job, "cpunumber", "nodenumber")
     job.resources["slots_per_host"] = number
     if slots is None:
@@ -154,7 +154,7 @@ def _hosts(job: Reading, a: AdAttribute) -> None:
             job.fail("HostNumber needs CPUNumber, unless WholeNodes is true", a)
         slots = hosts
     if slots % hosts:
-        job.fail(f"CPUNumber, {slots}, is not a multiple of HostNumber, {hosts}", a)
+        job.fail(f"CPUNumber ({slots}) is not a multiple of HostNumber ({hosts})", a)
     job.resources["slots"], job.resources["slots_per_host"] = slots, slots // hosts
 
 
@@ -175,12 +175,12 @@ def _requirements(job: Reading, a: AdAttribute) -> None:
         return
     job.fields["requirements"] = wishes.rest
     if wishes.rest:
-        job.remark(f"Of Requirements this is kept, without effect here: {wishes.rest[:200]}", a)
+        job.remark(f"This part of Requirements has no effect: {wishes.rest[:200]}", a)
 
 
 def _rank(job: Reading, a: AdAttribute) -> None:
     job.fields["rank"] = a.text
-    job.remark("Rank is kept, without effect here: there is one service to choose from", a)
+    job.remark("Rank has no effect: there is only one service to choose from", a)
 
 
 def _expiry(job: Reading, a: AdAttribute) -> None:
@@ -188,14 +188,14 @@ def _expiry(job: Reading, a: AdAttribute) -> None:
     try:
         job.fields["expiration"] = datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
-        job.fail("ExpiryTime is no time: seconds since 1970 are wanted", a)
-    job.remark("ExpiryTime is passed on, but no service here gives up a job for it", a)
+        job.fail("ExpiryTime is invalid: expected seconds since 1970", a)
+    job.remark("ExpiryTime has no effect: this service does not cancel jobs because of it", a)
 
 
 def _job_type(job: Reading, a: AdAttribute) -> None:
     kinds = {kind.lower() for kind in job.strings(a)}
     if unknown := kinds - _TYPES.keys():
-        job.fail(f"JobType: {min(unknown)[:80]!r} is none of Normal, Parametric and MPICH", a)
+        job.fail(f"JobType: {min(unknown)[:80]!r} is unknown; expected Normal, Parametric or MPICH", a)
     for kind in sorted(kinds):
         if _TYPES[kind]:
             job.keep(a, _TYPES[kind])
@@ -204,20 +204,20 @@ def _job_type(job: Reading, a: AdAttribute) -> None:
 _TYPES: Final = {
     "normal": "",
     "parametric": "",
-    "mpich": "JobType MPICH gives the job its slots; it has to start mpirun itself",
-    "mpi": "JobType MPI gives the job its slots; it has to start mpirun itself",
-    "interactive": "JobType Interactive runs as a normal job: look at its output with arccat, or run it with arcrun",
+    "mpich": "JobType MPICH only reserves slots; the job must start mpirun itself",
+    "mpi": "JobType MPI only reserves slots; the job must start mpirun itself",
+    "interactive": "JobType Interactive runs as a normal job: print its output with arccat, or run it with arcrun",
     "checkpointable": "JobType Checkpointable runs as a normal job",
     "partitionable": "JobType Partitionable runs as one normal job",
 }
 
 
 def _kept(job: Reading, a: AdAttribute) -> None:
-    job.keep(a, f"{a.name} is kept, without effect here: {RULES[a.name.lower()].note}")
+    job.keep(a, f"{a.name} has no effect: {RULES[a.name.lower()].note}")
 
 
 def _nothing(_: Reading, __: AdAttribute) -> None:
-    """Said elsewhere."""
+    """For attributes that are read elsewhere."""
 
 
 def _unused(name: str, meaning: str, note: str) -> JdlRule:
@@ -225,88 +225,95 @@ def _unused(name: str, meaning: str, note: str) -> JdlRule:
 
 
 _SANDBOX: Final = "`.input`; the client uploads local files"
-_ONE: Final = "there is one service to choose from"
-_BROKER: Final = "no broker looks for data"
-_PEEK: Final = "look at the output of a running job with arccat"
+_ONE: Final = "there is only one service to choose from"
+_BROKER: Final = "there is no broker that selects a service by its data"
+_PEEK: Final = "use arccat to print the output of a running job"
 _ONLINE: Final = "jobs are not interactive"
 
 _ALL: Final = (
-    JdlRule("Executable", _text("executable"), "program: absolute path on the node, or a file of the sandbox", "",
+    JdlRule("Executable", _text("executable"), "program: absolute path on the node, or a file in the sandbox", "",
          "`joboption_arg_0`"),
-    JdlRule("Arguments", _arguments, "arguments in one string, split as a shell does; or a list of them", "",
-         "`joboption_arg_N`", "quotes and backslashes group words; nothing is expanded by the client"),
+    JdlRule("Arguments", _arguments, "arguments, as one string that is split as in a shell, or as a list", "",
+         "`joboption_arg_N`", "quotes and backslashes group words; the client expands no variables or wildcards"),
     JdlRule("StdInput", _text("stdin"), "file that is the standard input", "", "`joboption_stdin`"),
     JdlRule("StdOutput", _text("stdout"), "file for the standard output", "", "`joboption_stdout`"),
     JdlRule("StdError", _text("stderr"), "file for the standard error", "", "`joboption_stderr`"),
     JdlRule("Environment", _environment, 'variables, as `"NAME=VALUE"`', "", "`joboption_env_N`"),
     JdlRule("Prologue", _program("before"), "program to run before the job", "", "a script around the job",
-         "if it fails, the job is not started and has failed"),
-    JdlRule("PrologueArguments", _beside("Prologue"), "its arguments"),
-    JdlRule("Epilogue", _program("after"), "program to run after the job, however that ended", "",
-         "a script around the job", "if it fails, the job has failed"),
-    JdlRule("EpilogueArguments", _beside("Epilogue"), "its arguments"),
+         "if it fails, the job fails without being started"),
+    JdlRule("PrologueArguments", _beside("Prologue"), "arguments of the program in Prologue"),
+    JdlRule("Epilogue", _program("after"), "program to run after the job, also if the job failed", "",
+         "a script around the job", "if it fails, the job fails"),
+    JdlRule("EpilogueArguments", _beside("Epilogue"), "arguments of the program in Epilogue"),
     JdlRule("InputSandbox", input_sandbox, "input files: local paths, with wildcards, or URLs", "", _SANDBOX,
-         "each gets the last part of its name"),
-    JdlRule("InputSandboxBaseURI", _beside("InputSandbox"), "URL before relative names in InputSandbox", "",
+         "each file is stored under the last part of its path"),
+    JdlRule("InputSandboxBaseURI", _beside("InputSandbox"), "base URL of relative names in InputSandbox", "",
             "`.input`"),
     JdlRule("OutputSandbox", output_sandbox, "output files", "", "`.output`",
          "a wildcard keeps the whole session directory"),
-    JdlRule("OutputSandboxDestURI", _beside("OutputSandbox"), "where each of them goes", "", "`.output`",
-         "as many as files; `gsiftp://localhost` keeps a file for the client"),
-    JdlRule("OutputSandboxBaseDestURI", _beside("OutputSandbox"), "URL of a directory where all of them go", "",
+    JdlRule("OutputSandboxDestURI", _beside("OutputSandbox"), "target URL of each file in "
+        "OutputSandbox", "", "`.output`",
+         "one URL for each file; `gsiftp://localhost` keeps a file for the client"),
+    JdlRule("OutputSandboxBaseDestURI", _beside("OutputSandbox"), "URL of the target directory of all files in "
+        "OutputSandbox", "",
          "`.output`"),
-    JdlRule("JobName", _name, "name of the job", "", "`jobname`", "not in gLite"),
+    JdlRule("JobName", _name, "name of the job", "", "`jobname`", "not part of gLite's JDL"),
     JdlRule("NodeName", _node_name, "name of a job in a collection", "", "`jobname`"),
-    JdlRule("UserTags", _user_tags, '`[ jobname = "..." ]` names the job', "", "`jobname`", "other tags are kept"),
-    JdlRule("QueueName", _queue, "queue", "", "`queue`"),
-    JdlRule("RetryCount", _retries, "attempts more after a failure", "", "`rerun`"),
-    JdlRule("ShallowRetryCount", _retries, "attempts more if the job had not started", "", "`rerun`",
-         "one counter for both: the larger"),
-    JdlRule("CPUNumber", _slots, "processor cores", "", "`joboption_count`"),
-    JdlRule("NodeNumber", _slots, "the same, in older texts", "", "`joboption_count`"),
-    JdlRule("SMPGranularity", _per_host, "cores on each host", "", "`joboption_countpernode`"),
-    JdlRule("HostNumber", _hosts, "hosts to spread the cores over", "", "`joboption_countpernode`"),
-    JdlRule("WholeNodes", _exclusive, "no other job on the same hosts", "", "`joboption_exclusivenode`"),
-    JdlRule("Requirements", _requirements, "what a service must offer", "minutes, megabytes",
+    JdlRule("UserTags", _user_tags, '`[ jobname = "..." ]` names the '
+                                    'job', "", "`jobname`", "other tags have no effect"),
+    JdlRule("QueueName", _queue, "queue of the job", "", "`queue`"),
+    JdlRule("RetryCount", _retries, "number of reruns after a failure", "", "`rerun`"),
+    JdlRule("ShallowRetryCount", _retries, "number of reruns if the job has not started", "", "`rerun`",
+         "there is only one counter: the larger of both numbers"),
+    JdlRule("CPUNumber", _slots, "number of processor cores", "", "`joboption_count`"),
+    JdlRule("NodeNumber", _slots, "same as CPUNumber, in older descriptions", "", "`joboption_count`"),
+    JdlRule("SMPGranularity", _per_host, "number of cores on each host", "", "`joboption_countpernode`"),
+    JdlRule("HostNumber", _hosts, "number of hosts over which the cores are "
+                                  "distributed", "", "`joboption_countpernode`"),
+    JdlRule("WholeNodes", _exclusive, "run no other job on the same hosts", "", "`joboption_exclusivenode`"),
+    JdlRule("Requirements", _requirements, "requirements on the service", "minutes, megabytes",
          "`joboption_walltime`, `joboption_cputime`, `joboption_memory`, `joboption_runtime_N`",
-         "conditions that `&&` joins; the rest is kept"),
-    JdlRule("Rank", _rank, "which service is the best", "", "none", "kept"),
-    JdlRule("ExpiryTime", _expiry, "until when to try", "seconds since 1970", "ADL `ExpirationTime`",
-         "no service here looks at it"),
+         "conditions joined by `&&`; other parts have no effect"),
+    JdlRule("Rank", _rank, "expression that selects the best service", "", "none", "there is only one service to "
+        "choose from"),
+    JdlRule("ExpiryTime", _expiry, "time after which the job is not started any "
+                                   "more", "seconds since 1970", "ADL `ExpirationTime`",
+         "has no effect"),
     JdlRule("JobType", _job_type, "Normal or Parametric; MPICH and others run as normal jobs"),
     JdlRule("Type", _nothing, "Job or Collection", "", "one job or many", "DAG is refused"),
-    JdlRule("Nodes", _nothing, "the jobs of a collection", "", "many jobs", "each has what the collection has, too"),
-    JdlRule("Parameters", _nothing, "values of `_PARAM_`: a list, or the end of a count, which is not reached", "",
+    JdlRule("Nodes", _nothing, "the jobs of a collection", "", "many jobs", "each job inherits the attributes of the "
+        "collection"),
+    JdlRule("Parameters", _nothing, "values of `_PARAM_`: a list, or the exclusive upper bound of a range", "",
          "many jobs"),
-    JdlRule("ParameterStart", _nothing, "where the count begins: 0", "", "many jobs"),
-    JdlRule("ParameterStep", _nothing, "its step: 1", "", "many jobs"),
-    _unused("BatchSystem", "kind of batch system", "this host has one"),
-    _unused("CERequirements", "conditions for the batch system", "ask with other attributes"),
+    JdlRule("ParameterStart", _nothing, "start of the range (default: 0)", "", "many jobs"),
+    JdlRule("ParameterStep", _nothing, "step of the range (default: 1)", "", "many jobs"),
+    _unused("BatchSystem", "type of the batch system", "the service has only one batch system"),
+    _unused("CERequirements", "conditions for the batch system", "use the other attributes"),
     _unused("SubmitTo", "service to use", _ONE),
     _unused("CEId", "service to use", _ONE),
     _unused("FuzzyRank", "choose at random among good services", _ONE),
-    _unused("EnableWMSFeedback", "leave a queue that is slow", _ONE),
-    _unused("VirtualOrganisation", "organisation of the user", "the credential says it"),
+    _unused("EnableWMSFeedback", "resubmit jobs from a slow queue", _ONE),
+    _unused("VirtualOrganisation", "virtual organisation of the user", "the credential names it"),
     _unused("MyProxyServer", "server that renews the proxy", "renew it with arcrenew"),
-    _unused("DelegationId", "credential at the service", "the client brings the credential"),
-    _unused("HLRLocation", "accounting server", "accounting is the service's own"),
-    _unused("JobProvenance", "server for the history of jobs", "nobody writes to it"),
-    _unused("LBAddress", "server for logging and bookkeeping", "ask arcstat"),
+    _unused("DelegationId", "credential at the service", "the client submits the credential"),
+    _unused("HLRLocation", "accounting server", "the service configures its accounting"),
+    _unused("JobProvenance", "server for the history of jobs", "arex does not support it"),
+    _unused("LBAddress", "server for logging and bookkeeping", "use arcstat"),
     _unused("AllowZippedISB", "pack the sandbox", "files are copied, not packed"),
     _unused("ZippedISB", "name of the packed sandbox", "files are copied, not packed"),
     _unused("PerusalFileEnable", "copy output while the job runs", _PEEK),
-    _unused("PerusalTimeInterval", "how often, in seconds", _PEEK),
-    _unused("PerusalFilesDestURI", "where to", _PEEK),
-    _unused("PerusalListFileURI", "what to copy", _PEEK),
-    _unused("InputData", "files that the job reads by itself", _BROKER),
-    _unused("DataRequirements", "files that the job reads by itself", _BROKER),
-    _unused("DataAccessProtocol", "how it reads them", _BROKER),
+    _unused("PerusalTimeInterval", "interval of the copies in seconds", _PEEK),
+    _unused("PerusalFilesDestURI", "target of the copies", _PEEK),
+    _unused("PerusalListFileURI", "list of the files to copy", _PEEK),
+    _unused("InputData", "files that the job itself reads", _BROKER),
+    _unused("DataRequirements", "files that the job itself reads", _BROKER),
+    _unused("DataAccessProtocol", "protocols with which the job reads them", _BROKER),
     _unused("StorageIndex", "catalogue of files", _BROKER),
     _unused("DataCatalog", "catalogue of files", _BROKER),
     _unused("OutputSE", "storage near the service", _BROKER),
     _unused("OutputData", "files to store and register", "use OutputSandboxDestURI"),
-    _unused("MaxOutputSandboxSize", "limit of the output, in bytes", "outputs have no limit of their own"),
-    _unused("ShortDeadlineJob", "start at once or fail", "the queue decides"),
+    _unused("MaxOutputSandboxSize", "limit of the output, in bytes", "there is no separate limit for output files"),
+    _unused("ShortDeadlineJob", "start immediately or fail", "the queue decides"),
     _unused("LocalRequirements", "conditions for a part of the job", _ONE),
     _unused("NodesCollocation", "run all jobs at one service", _ONE),
     _unused("ListenerHost", "host of the user's console", _ONLINE),
@@ -317,7 +324,7 @@ _ALL: Final = (
     _unused("CurrentStep", "step to begin with", "jobs are not checkpointed"),
     _unused("JobState", "state to begin from", "jobs are not checkpointed"),
     _unused("WMProxyEndPoints", "services to submit to", _ONE),
-    _unused("CertificateSubject", "who submits", "the credential says it"),
+    _unused("CertificateSubject", "subject of the submitter", "the credential names it"),
 )  # fmt: skip
 #: By name in lower case.
 RULES: Final = {rule.name.lower(): rule for rule in _ALL}

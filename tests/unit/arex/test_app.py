@@ -184,7 +184,7 @@ async def test_a_control_directory_that_is_a_file_is_an_error_with_its_name(site
 async def test_a_session_root_that_can_not_be_made_is_an_error_with_its_name(site: Site) -> None:
     (site.root / "session").write_text("", encoding="ascii")
 
-    with pytest.raises(ServiceError, match=f"session directory root {site.root}/session"):
+    with pytest.raises(ServiceError, match=f"session root {site.root}/session"):
         async with site.serving():
             pass
     assert daemon.holder(site.store.root) is None
@@ -267,7 +267,7 @@ async def test_hangup_says_what_has_to_wait_for_the_next_start(site: Site, caplo
         await until(lambda: "config.later" in events(caplog))
 
         await site.end(await site.submit())
-    assert "[arex] controldir changes with the next start only" in caplog.messages
+    assert "the change of [arex] controldir needs a restart of the service" in caplog.messages
     assert not (site.root / "elsewhere").exists()
 
 
@@ -322,11 +322,11 @@ async def _is_inlrms(site: Site, job: JobId) -> bool:
 # --- who we are -------------------------------------------------------------------------------------------------------
 
 
-def test_root_is_refused_until_somebody_says_that_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_is_refused_unless_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     plain = Configuration()
 
-    with pytest.raises(ServiceError, match="as an ordinary user"):
+    with pytest.raises(ServiceError, match="does not run as root by default"):
         refuse_root(plain, allowed=False)
     refuse_root(plain, allowed=True)
     refuse_root(replace(plain, service=replace(ServiceBlock(), allow_root=True)), allowed=False)

@@ -121,7 +121,7 @@ def test_only_our_own_pid_file_is_removed(tmp_path: Path) -> None:
 def test_a_pid_file_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
 
-    with pytest.raises(ServiceError, match="can't write the pid file"):
+    with pytest.raises(ServiceError, match="cannot write the pid file"):
         daemon.write_pidfile(tmp_path / "run" / "arex.pid", "")
 
 
@@ -145,7 +145,7 @@ def test_a_daemon_that_does_not_end_is_named(tmp_path: Path) -> None:
     patient.stdout.readline()
     (tmp_path / daemon.LOCK).write_text(f"{patient.pid}\n")
     try:
-        with pytest.raises(ServiceError, match=f"pid {patient.pid} did not end within 0.1 s"):
+        with pytest.raises(ServiceError, match=f"pid {patient.pid} did not exit within 0.1 s"):
             daemon.stop(tmp_path, patience_s=0.1)
     finally:
         patient.kill()
@@ -164,23 +164,23 @@ def test_a_snapshot_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"", b"{}", b"[]", b"\xff\xfe", b"null", b'{"pid": 1}'])
-def test_a_snapshot_that_does_not_read_says_so(tmp_path: Path, junk: bytes) -> None:
+def test_a_snapshot_that_cannot_be_parsed_is_an_error(tmp_path: Path, junk: bytes) -> None:
     (tmp_path / daemon.STATUS).write_bytes(junk)
 
-    with pytest.raises(ServiceError, match="does not read"):
+    with pytest.raises(ServiceError, match="cannot be parsed"):
         daemon.read_snapshot(tmp_path)
 
 
 def test_a_link_in_the_place_of_a_snapshot_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / daemon.STATUS).symlink_to("/etc/passwd")
 
-    with pytest.raises(ServiceError, match="does not read"):
+    with pytest.raises(ServiceError, match="cannot be parsed"):
         daemon.read_snapshot(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("written", "answer"),
-    [(b"ready\n", ""), (b"no such directory\n", "no such directory"), (b"", "it ended without a word")],
+    [(b"ready\n", ""), (b"no such directory\n", "no such directory"), (b"", "it exited without an error message")],
 )
 def test_a_start_tells_how_it_went(written: bytes, answer: str) -> None:
     reading, writing = os.pipe()

@@ -98,10 +98,10 @@ def test_a_passphrase_is_taken_from_standard_input_or_a_file(owner: User) -> Non
     (owner.home / "proxy").unlink()
     for argv, why in (
         (["-p", "key=stdin"], "wrong passphrase"),
-        ([], "no terminal to ask at"),
-        (["-p", 'key="open sesame"'], "command line is seen"),
-        (["-p", "key=telepathy"], "none of int, stdin"),
-        (["-p", "shoe=stdin"], "password is for key"),
+        ([], "no terminal to enter it"),
+        (["-p", 'key="open sesame"'], "command line is visible"),
+        (["-p", "key=telepathy"], "expected int, stdin"),
+        (["-p", "shoe=stdin"], "expected key or all"),
     ):
         said = owner.run("arcproxy", *argv, stdin=b"wrong\n")
         assert 0 != said.code
@@ -146,7 +146,7 @@ def test_a_terminal_is_asked_without_an_echo(owner: User) -> None:
         (["-c", "keybits=many"], "keybits constraint is wrong: many"),
         (["-c", "validityPeriod=soon"], "The period that you set: soon can't be recognized."),
         (["-c", "validityEnd=2020-01-01T00:00:00Z"], "is before start time"),
-        (["-c", "signingAlgorithm=md5"], "none of sha1"),
+        (["-c", "signingAlgorithm=md5"], "expected one of sha1"),
         (["-S", "atlas"], "voms-proxy-init -voms VO"),
         (["-L", "myproxy.example.org"], "myproxy-logon"),
         (["-r"], "Cannot remove proxy file at"),
@@ -164,7 +164,7 @@ def test_what_can_not_be_is_one_sentence_and_exit_code_1(owner: User, argv: list
 def test_a_user_without_a_certificate_is_told_where_one_belongs(owner: User) -> None:
     (owner.home / ".globus/usercert.pem").unlink()
 
-    assert "there is no certificate in" in owner.run("arcproxy").err
+    assert "no certificate found in" in owner.run("arcproxy").err
 
 
 def test_without_the_package_the_cure_is_named(owner: User) -> None:
@@ -228,7 +228,7 @@ def test_a_check_says_what_is_wrong(owner: User, authority: Authority, tmp_path:
     good = owner.run("arcproxy", "--check", "-T", authority.trusted)
     bad = owner.run("arcproxy", "--check", "-T", tmp_path / "none", "--json")
 
-    assert (0, "Nothing is wrong with this proxy.\n") == (good.code, good.out)
+    assert (0, "No problems found with this proxy.\n") == (good.code, good.out)
     assert 1 == bad.code
     assert ["no trusted authority issued it" in each["what"] for each in bad.json["findings"]] == [True]
 
@@ -281,7 +281,7 @@ def test_arcsub_gives_a_named_token_and_shows_it_to_nobody(owner: User) -> None:
     [
         (["--proxy", "t"], "holds no certificate"),
         (["--token", "proxy"], "holds no token"),
-        (["--token", "t", "--proxy", "proxy"], "can't be used together"),
+        (["--token", "t", "--proxy", "proxy"], "cannot be used together"),
         (["--proxy", "nowhere"], "can't be read: No such file"),
     ],
 )

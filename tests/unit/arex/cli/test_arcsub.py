@@ -192,7 +192,7 @@ def test_other_services_are_refused_with_the_client_that_reaches_them(user: User
     [
         ([], "No job description input specified"),
         (["nosuch"], "Can not open job description file: nosuch"),
-        (["-d", "LOUD", "-e", HELLO], "'LOUD' is none of FATAL"),
+        (["-d", "LOUD", "-e", HELLO], "'LOUD' is not one of FATAL"),
     ],
 )
 def test_mistakes_are_one_sentence(user: User, arguments: list[str], what: str) -> None:

@@ -117,7 +117,7 @@ def test_what_is_done_already_is_said_and_is_no_error(run: Run) -> None:
 
     again = run("enable", "ENV/RTE")
 
-    assert (again.exit_code, again.stdout, again.stderr) == (0, "", "ENV/RTE is enabled already\n")
+    assert (again.exit_code, again.stdout, again.stderr) == (0, "", "ENV/RTE is already enabled\n")
 
 
 def test_what_is_not_enabled_can_not_be_disabled(run: Run) -> None:

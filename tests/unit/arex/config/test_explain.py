@@ -61,7 +61,7 @@ def test_every_name_can_be_explained() -> None:
 
 
 def test_options_without_effect_say_so() -> None:
-    assert "without effect" in explain("arex.delegationdb")
+    assert "it has no effect" in explain("arex.delegationdb")
     assert "without effect" in explain("arex.helper")
     assert "user of the service" in explain("mapping.map_to_user")
 

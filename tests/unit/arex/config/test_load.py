@@ -107,7 +107,10 @@ def test_an_ordinary_user_gets_home_directories_for_what_the_file_leaves_out_and
     assert config.arex.logfile == Path("/l")
     assert config.arex.pidfile == Path("/home/u/.local/state/arex/arex.pid")
     assert [str(fault) for fault in warnings] == [
-        f"{conf}: [arex]: not given, so for an ordinary user controldir is /home/u/.local/share/arex/jobstatus"
+        (
+            f"{conf}: [arex]: options not set, using the defaults of an ordinary user: "
+            "controldir is /home/u/.local/share/arex/jobstatus"
+        )
     ]
 
 
@@ -129,13 +132,13 @@ def test_all_faults_are_reported_at_once_in_the_order_of_the_file(conf: Path) ->
         "[arex] maxrerun: 'x' is not a whole number",
         "[arex] controldirr: unknown option (did you mean controldir?)",
         "[arex] hostname: unknown option (it belongs in [common])",
-        "neither a block nor an option (write option = value)",
-        "[arex] tmpdir: given twice (delete one of the lines)",
-        "[queue]: a name is missing (write [queue:NAME])",
-        "[arex:x]: this block has no name (write [arex])",
-        "[arex]: given twice, first on line 2",
-        "[queue:a] defaultmemory: '0' is too small; the least is 1",
-        "[lrms] lrms: there is no [queue:b] (queues are a)",
+        "the line is neither a block nor an option (write option = value)",
+        "[arex] tmpdir: duplicate option (delete one of the lines)",
+        "[queue]: the block has no name (write [queue:NAME])",
+        "[arex:x]: this block takes no name (write [arex])",
+        "[arex]: duplicate block, first defined on line 2",
+        "[queue:a] defaultmemory: '0' is too small; the minimum is 1",
+        "[lrms] lrms: block [queue:b] does not exist (existing queues: a)",
     ]
 
 
@@ -149,7 +152,10 @@ def test_a_fault_names_file_and_line(conf: Path) -> None:
 def test_quotes_and_trailing_comments_are_pointed_out(conf: Path) -> None:
     assert faults(conf, '[arex]\nlogfile="/l"\nmaxrerun=1 # once\n') == [
         "[arex] logfile: '\"/l\"' is not an absolute path (the quotes are part of the value)",
-        "[arex] maxrerun: '1 # once' is not a whole number (a comment needs its own line: the # is part of the value)",
+        (
+            "[arex] maxrerun: '1 # once' is not a whole number "
+            "(a comment needs a separate line: the # is part of the value)"
+        ),
     ]
     _, warnings = loaded(conf, "[queue:q]\ncomment='x'\n")
     assert [fault.what for fault in warnings] == ["the quotes are part of the value"]
@@ -182,7 +188,9 @@ def test_limits_of_a_queue_come_from_the_cluster_where_it_has_none() -> None:
 
 
 def test_a_batch_system_needs_a_queue(conf: Path) -> None:
-    assert faults(conf, "[lrms]\nlrms=slurm\n") == ["[queue:NAME]: no queue for slurm (add a block for each queue)"]
+    assert faults(conf, "[lrms]\nlrms=slurm\n") == [
+        "[queue:NAME]: slurm needs at least one queue (add a block for each queue)"
+    ]
     assert loaded(conf, "[lrms]\nlrms=slurm long\n")[0].queues == (QueueBlock(name="long"),)
 
 
@@ -190,8 +198,8 @@ def test_what_arc_knows_and_we_do_not_use_is_never_silent(conf: Path) -> None:
     config, warnings = loaded(conf, "[arex]\nhelper=. /bin/x\n[gridftpd]\nport=1\n")
 
     assert [str(fault) for fault in warnings] == [
-        f"{conf}:2: [arex] helper: known to ARC, without effect in arex",
-        f"{conf}:3: [gridftpd]: arex does not use this block of ARC",
+        f"{conf}:2: [arex] helper: this option of ARC has no effect in arex",
+        f"{conf}:3: [gridftpd]: this block of ARC has no effect in arex",
     ]
     assert config.arex.other == (("helper", ". /bin/x"),)
     assert config.foreign[0].options == (("port", "1"),)
@@ -228,10 +236,10 @@ def test_faults_in_yaml_have_lines(tmp_path: Path) -> None:
         "[arex] maxjobs: expected five numbers, -1 for no limit, not 2",
         "[arex] controldr: unknown option (did you mean controldir?)",
         "[arex] tmpdir: expected a value or a list of values",
-        "[arex] tmpdir: given twice",
+        "[arex] tmpdir: duplicate key",
         "[lrms] must be a mapping",
-        "[queue:a] comment: a value is one line of text",
-        "the document has a key that is no name",
+        "[queue:a] comment: a value must be one line of text",
+        "the document has a key that is not a name",
     ]
 
 

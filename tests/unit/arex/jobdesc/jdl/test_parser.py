@@ -212,7 +212,7 @@ def test_a_number_without_quotes_may_be_the_parameter() -> None:
         ("[ A = " + "1+" * 5000 + "1 ]", (1, 2008), "More than 1000 operators"),
         ("[ Executable = test; ]", (1, 3), "must be a string, in quotes"),
         ('[ Executable = strcat("a", "b"); ]', (1, 3), "must be a string, in quotes"),
-        ('[ Arguments = "a \'b"; ]', (1, 3), "a quote is not closed"),
+        ('[ Arguments = "a \'b"; ]', (1, 3), "unterminated quote"),
         ('[ Environment = {"A"}; ]', (1, 3), "not NAME=VALUE"),
         ('[ Type = "dag"; ]', (1, 3), "wait for each other"),
         ("[ Dependencies = {}; ]", (1, 3), "wait for each other"),
