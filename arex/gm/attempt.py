@@ -1,8 +1,8 @@
 """
-``.lrms_job``: one attempt to hand a job to its batch system, on disk before the batch system hears of it.
+``.lrms_job``: the record of one attempt, which is on disk before the batch system gets the job.
 
-The file holds ``key=value`` lines: ``tag``, ``lrms`` and, once known, ``localid``. It goes away when the job is
-FINISHED, so that a rerun is a new attempt with a new tag. A real A-REX ignores and removes it likewise.
+The file holds ``key=value`` lines: ``tag``, ``lrms`` and, once known, ``localid``. It is removed when the job
+is FINISHED, so that a rerun is a new attempt with a new tag. A real A-REX ignores it and removes it too.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from arex.controldir.store import ControlDir
 from arex.model.ids import JobId, LocalId, Tag, new_tag
 from arex.ports import LocalJob
 
-#: A job id and what ``new_tag`` adds: it becomes the name of a directory.
+#: A job id and the suffix of ``new_tag``; it is used as the name of a directory.
 _TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,128}")
 
 
-#: The states that a job passes in one go get their status file at the end, after the run directory.
+#: States that a job passes in one turn get their status file at the end, after the run directory.
 _SAME_MOVE_S: Final = 60.0
 
 
@@ -35,11 +35,11 @@ class Attempt:
 
 
 def read(store: ControlDir, job: JobId) -> Attempt | None:
-    """The attempt on record; a record that does not read counts as none, so that ``find`` never trusts it."""
+    """The recorded attempt, or None; an invalid record counts as none, so that ``find`` never uses it."""
     data = store.read(job, "lrms_job")
     if data is None:
         return None
-    # a line without its end was being written when something ended the daemon or filled the disk
+    # a last line without a line break is incomplete: the daemon was killed or the disk was full
     facts = dict(line.partition("=")[::2] for line in codec.decode(data).split("\n")[:-1])
     tag, lrms = facts.get("tag", ""), facts.get("lrms", "")
     if not tag.startswith(f"{job}-") or not _TAG.fullmatch(tag) or not lrms:
@@ -51,7 +51,7 @@ def left_behind(session: SessionFiles, since: datetime) -> Tag | None:
     """
     The tag of an attempt whose record was lost, from its run directory.
 
-    One that has not changed since the job came into its state belongs to a run before a restart by a real A-REX.
+    A run directory that is older than the job's state belongs to an attempt before a restart by a real A-REX.
     """
     earliest = since.timestamp() - _SAME_MOVE_S
     try:
@@ -63,14 +63,14 @@ def left_behind(session: SessionFiles, since: datetime) -> Tag | None:
 
 
 def adopt(store: ControlDir, job: JobId, tag: Tag, lrms: str) -> Attempt:
-    """An attempt that may have been made goes on record again."""
+    """Record an attempt again whose record was lost."""
     attempt = Attempt(tag, lrms)
     store.put(job, "lrms_job", codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n"), durable=True)
     return attempt
 
 
 def begin(store: ControlDir, job: JobId, lrms: str, *, durable: bool) -> Attempt:
-    """A new attempt, on disk when this returns (``durable``: past a power cut too): the batch system may be asked."""
+    """Record a new attempt; it is on disk when this returns (``durable``: also after a power failure)."""
     attempt = Attempt(new_tag(job), lrms)
     data = codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n")
     if not store.create(job, "lrms_job", data, durable=durable):
@@ -84,7 +84,7 @@ def taken(store: ControlDir, job: JobId, localid: LocalId) -> None:
 
 
 def local_job(store: ControlDir, job: JobId, session: SessionFiles, localid: LocalId) -> LocalJob:
-    """What the batch system is asked about; without a record of ours, somebody else submitted it."""
+    """The job for requests to the batch system; without a record of arex, another daemon submitted it."""
     attempt = read(store, job)
     if attempt is None or attempt.localid not in {None, localid}:
         return LocalJob(job=job, localid=localid, tag=None, session=session.path, rundir=None)

@@ -1,8 +1,8 @@
 """
-Lifetimes of what is FINISHED or DELETED.
+Lifetimes of FINISHED and DELETED jobs.
 
-Jobs that finish while we run are known; those found on disk are read little by little, so that a hundred thousand
-of them cost a start nothing. Source: spec, section on lifetimes.
+Jobs that finish while the service runs are known. Those on disk are read in small parts, so that a hundred thousand
+of them do not delay the start.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WALK_AGAIN: Final = timedelta(hours=6)
 
 
 class Lifetimes:
-    """Wakes a finished job when its time has come."""
+    """Wakes a finished job at the end of its lifetime."""
 
     def __init__(self, services: Services, look: Callable[[JobId], None]) -> None:
         self._services = services
@@ -38,10 +38,10 @@ class Lifetimes:
         self._known: set[JobId] = set()
 
     def note(self, job: JobId, state: State, local: JobLocal) -> None:
-        """The job is FINISHED or DELETED; when it is time to look at it again."""
+        """Remember when a FINISHED or DELETED job needs its next turn."""
         self._known.add(job)
         if local.cleanuptime is None and state is State.FINISHED:
-            return  # it has no end
+            return  # it is kept without a limit
         due = local.cleanuptime or self._services.clock.now()
         if state is State.DELETED:
             due += self._services.settings.ttr
@@ -49,11 +49,11 @@ class Lifetimes:
 
     @property
     def known(self) -> int:
-        """Jobs whose time is known."""
+        """Number of jobs whose lifetime is known."""
         return len(self._known)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             names = await asyncio.to_thread(self._names)
             self._known &= set(names)
@@ -89,7 +89,9 @@ class Lifetimes:
                 status, local = self._services.store.read_status(job), self._services.store.read_local(job)
             except (CorruptFile, OSError) as exc:
                 log.warning(
-                    "a finished job does not read and stays: %s", exc, extra={"event": "cleanup.unreadable", "job": job}
+                    "cannot parse a finished job, it is kept: %s",
+                    exc,
+                    extra={"event": "cleanup.unreadable", "job": job},
                 )
                 continue
             if status is not None and status.status is not None and local is not None:

@@ -1,9 +1,9 @@
 """
-What a state handler sees and what it may say.
+The job context, which a state handler receives.
 
-A handler looks at one ``JobContext``, decides, and returns one ``Step``. It may make a job's working files ready
-(lists, grami, the run directory) but never writes what the state machine owns: status, ``.local``, ``.errors``,
-``.failed``. Handlers run in a worker thread, one job at a time, and must bear being run twice.
+A handler examines one ``JobContext`` and returns one ``Step``. It may write a job's working files (lists, grami,
+the run directory), but never the files of the state machine: status, ``.local``, ``.errors``, ``.failed``. Handlers
+run in a worker thread, one job at a time, and may run twice for the same decision.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as read from disk or as left by its last move."""
+    """A job as read from disk or as of its last turn."""
 
     id: JobId
     status: Status
-    place: Place | None  #: where its status file lies
+    place: Place | None  #: directory of its status file
     local: JobLocal
     changed: datetime  #: when the status file last changed
-    on_disk: Status | None = None  #: what the status file says
+    on_disk: Status | None = None  #: state in the status file
 
     @property
     def state(self) -> State:
         return self.status.state
 
 
-# --- the surroundings -----------------------------------------------------------------------------------------------
+# --- services -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The part of the configuration that decides about jobs."""
+    """The part of the configuration that state handlers need."""
 
     sessiondirs: tuple[Path, ...]
     lrms: str
@@ -76,33 +76,33 @@ class Settings:
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """What all cases share."""
+    """What all job contexts share."""
 
     store: ControlDir
     settings: Settings
     limits: Limits
     clock: Clock
     describe: Callable[[bytes], JobDescription]
-    fragile: frozenset[str] = frozenset()  #: batch systems, in lower case, whose jobs die with this host
-    room: Callable[[Path, str], str] = lambda _root, _owner: ""  #: why a session root takes no job of an owner now
+    fragile: frozenset[str] = frozenset()  #: batch systems, in lower case, whose jobs end when this host stops
+    room: Callable[[Path, str], str] = lambda _root, _owner: ""  #: why a session root accepts no job of an owner now
 
 
 @dataclass(slots=True, kw_only=True)
 class JobContext:
-    """One look at one job."""
+    """One turn of one job."""
 
     job: Job
     services: Services
     answer: Answer | None = None
-    phase: str = ""  #: letter of the job's state inside its batch system
-    room: bool = True  #: off: as many jobs as ``maxjobs`` allows are active, so a new one stays where it is
+    phase: str = ""  #: letter of the job's phase in its batch system
+    room: bool = True  #: False: a new job stays in ``accepting/`` because of ``maxjobs``
     _description: JobDescription | None = None
     _session: SessionFiles | None = None
     _look: Look | None = None
 
     @property
     def store(self) -> Look:
-        """The control directory, which forgets nothing during this look."""
+        """The control directory; files that were read during this turn are not read again."""
         if self._look is None:
             self._look = Look(self.services.store, self.job.id)
         return self._look
@@ -114,10 +114,10 @@ class JobContext:
     @property
     def description(self) -> JobDescription:
         """
-        The job's description, read once per look.
+        The job's description, read once in a turn.
 
         Raises:
-            JobDescriptionError, JobRefused, CorruptFile: it is missing, does not read, or can't run here.
+            JobDescriptionError, JobRefused, CorruptFile: it is missing, cannot be parsed, or cannot run here.
         """
         if self._description is None:
             data = self.store.read(self.job.id, "description", limit=self.settings.max_description)
@@ -127,10 +127,10 @@ class JobContext:
     @property
     def session(self) -> SessionFiles:
         """
-        Where the job works; looked at once per look, for what happens there follows no link anyway.
+        The session directory, checked once in a turn; later operations in it follow no links.
 
         Raises:
-            CorruptFile: ``.local`` names a directory that can't be this job's, so nothing may happen to it.
+            CorruptFile: ``.local`` names a directory that cannot belong to this job, so it must not be changed.
         """
         path = self.job.local.sessiondir or self.settings.sessiondirs[0] / self.job.id
         if self._session is not None and self._session.path == path:
@@ -144,7 +144,7 @@ class JobContext:
         return session
 
     def staging(self, files: Sequence[FileEntry]) -> Staging:
-        """What a stager has to know to move these files of the job."""
+        """The arguments of a stager to transfer these files of the job."""
         local = self.job.local
         return Staging(
             job=self.job.id,
@@ -158,13 +158,13 @@ class JobContext:
         )
 
     def remove_session(self) -> None:
-        """Remove the session directory and what lies beside it; what can't be the job's own stays, with a warning."""
-        self._session = None  # what is removed for good is looked at again
+        """Remove the session directory and its siblings; log a warning if the directory cannot belong to the job."""
+        self._session = None  # check the directory again before it is removed
         if (session := self._own_session()) is not None:
             session.remove()
 
     def remove_staging(self) -> None:
-        """Remove what staging had beside the session directory; most jobs had nothing."""
+        """Remove the staging directory beside the session directory, which most jobs do not have."""
         if (session := self._own_session()) is not None and os.path.lexists(session.staging):
             confined_fs.remove_tree(session.staging)
 
@@ -172,7 +172,7 @@ class JobContext:
         try:
             return self.session
         except CorruptFile as exc:
-            log.warning("the session directory is left alone: %s", exc, extra={"event": "session.strange"})
+            log.warning("not removing the session directory: %s", exc, extra={"event": "session.strange"})
             return None
 
     @property

@@ -1,7 +1,7 @@
 """
-Credentials of jobs while they are here: copies follow a renewal, owners are warned in time, nobody fails for it.
+Credentials of active jobs: copies are updated after a renewal, and owners are warned before the end.
 
-A job whose credential has ended is held where it needs it, and goes on when it has been renewed.
+A job whose credential has expired waits where it needs the credential, and continues after a renewal.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from arex.model.state import State
 
 log = logging.getLogger(__name__)
 
-#: A renewal rings; this is for one that nobody announces.
+#: A client announces a renewal; this interval is for renewals without an announcement.
 _LOOK_AGAIN_S: Final = 60.0
 _ROUND_S: Final = 30.0
 _TIDY: Final = timedelta(minutes=2)
-#: Ways on which no certificate is shown.
+#: Schemes whose transfers use no certificate.
 _PLAIN: Final = frozenset({"http", "ftp", "file"})
 _BEFORE_THE_END: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMIT, State.INLRMS})
 
@@ -44,10 +44,10 @@ _BEFORE_THE_END: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMI
 
 def refreshed(context: JobContext) -> JobLocal:
     """
-    Bring the job's copies of its credential up to date; ``.local`` as the store has it now.
+    Update the job's copies of its credential; returns ``.local`` with the present time of expiry.
 
     Raises:
-        OSError: a copy could not be written; try again later.
+        OSError: a copy is not writable; retry later.
     """
     local = context.job.local
     path = _path(context.services, context.job)
@@ -63,7 +63,7 @@ def _path(services: Services, job: Job) -> Path | None:
     try:
         return credential_path(services.settings.delegations, job.local.delegationid or "")
     except CredentialError:
-        return None  # it has none, or what a description invented
+        return None  # no credential, or an invalid id from a description
 
 
 def _older(path: str, known: Kept) -> bool:
@@ -80,12 +80,12 @@ def _hand_out(context: JobContext, path: Path) -> None:
 
 
 def hold_transfers(context: JobContext, entries: Iterable[FileEntry]) -> Wait | None:
-    """Why these files can't be moved now: the credential that they need has ended."""
+    """A wait if the credential for these files has expired, otherwise None."""
     return _held(context, [end for entry in entries if (end := _end_of(entry, context)) is not None])
 
 
 def _end_of(entry: FileEntry, context: JobContext) -> datetime | None:
-    """When a remote file's credential ended, if it has, and if it is of any use there."""
+    """When the credential for a remote file expired; None if it is valid or not needed."""
     known = look(entry.credential) if entry.remote and entry.credential else None
     if known is None or known.expires > context.services.clock.now():
         return None
@@ -94,7 +94,7 @@ def _end_of(entry: FileEntry, context: JobContext) -> datetime | None:
 
 
 def hold_start(context: JobContext) -> Wait | None:
-    """Why the job can't be started now: it has asked for a credential, which has ended."""
+    """A wait if the job needs a credential that has expired, otherwise None."""
     path = _path(context.services, context.job) if context.job.local.delegationid else None
     known = None if path is None else look(str(path))
     if known is None or known.expires > context.services.clock.now() or not wants_proxy(context):
@@ -105,7 +105,7 @@ def hold_start(context: JobContext) -> Wait | None:
 def wants_proxy(context: JobContext) -> bool:
     """
     Raises:
-        JobDescriptionError, JobRefused, CorruptFile: the description does not read.
+        JobDescriptionError, JobRefused, CorruptFile: the description is invalid.
     """
     return any(runtime.full_name == WITH_PROXY for runtime in context.description.resources.runtimes)
 
@@ -121,10 +121,10 @@ def _held(context: JobContext, ends: Sequence[datetime]) -> Wait | None:
 
 
 class Credentials:
-    """Looks after the store from time to time; costs a ``stat`` for each credential that an active job holds."""
+    """Checks the store periodically, with one ``stat`` for each credential of an active job."""
 
     def __init__(self, services: Services, warning: timedelta) -> None:
-        """``warning``: how long before the end of a credential the owners of its jobs are told."""
+        """``warning``: how long before the end of a credential its jobs get a warning in their logs."""
         self._services = services
         self._warning = warning
         self._versions: dict[Path, tuple[int, int]] = {}
@@ -133,13 +133,13 @@ class Credentials:
         self._tidied: datetime | None = None
 
     async def run(self, jobs: Callable[[], Iterable[Job]], wake: Callable[[JobId], None]) -> None:
-        """Until cancelled; ``jobs`` gives all jobs that have not ended."""
+        """Run until cancelled; ``jobs`` returns all jobs that have not ended."""
         while True:
             await self.round(jobs(), wake)
             await self._services.clock.sleep(_ROUND_S)
 
     async def round(self, jobs: Iterable[Job], wake: Callable[[JobId], None]) -> None:
-        """One look; jobs whose credential has changed are woken."""
+        """One check; wakes jobs whose credential has changed."""
         active = list(jobs)
         holders: dict[Path, list[Job]] = defaultdict(list)
         for job in active:
@@ -166,7 +166,7 @@ class Credentials:
             self._versions[path] = known.version
             for job in jobs:
                 self._renewed(job, path, known)
-            # who saw the old one may be on the way to its wait: after a change everybody is looked at
+            # a job that saw the old one may be about to wait: after a change, wake all of them
             woken = [job.id for job in jobs if before is not None or job.status.pending]
         if known.expires - self._services.clock.now() <= self._warning:
             for job in jobs:
@@ -174,33 +174,39 @@ class Credentials:
         return woken
 
     def _renewed(self, job: Job, path: Path, known: Kept) -> None:
-        """Bring a job's copies up to date."""
+        """Update the copies of one job."""
         try:
             if known.certificate:
                 _hand_out(JobContext(job=job, services=self._services), path)
         except (CorruptFile, OSError) as exc:
             log.warning(
-                "its copy stays as it was: %s", exc, extra={"event": "delegation.copy", "job": job.id}
-            )  # its next move tries again
+                "cannot update the copy of the credential, the old one stays: %s",
+                exc,
+                extra={"event": "delegation.copy", "job": job.id},
+            )  # retried in its next turn
 
     # --- warnings ------------------------------------------------------------------------------------------------
 
     def _warn(self, job: Job, end: datetime) -> None:
-        """Once a job and end; the log itself remembers, over restarts."""
+        """Warn once for each job and time of expiry; the line in the log prevents a second one after a restart."""
         if self._warned.get(job.id) == end:
             return
         self._warned[job.id] = end
         now, store = self._services.clock.now(), self._services.store
         at = f"at {codec.iso_time(end)}; renew it with arcrenew {job.id}"
         try:
-            told = f"The credential of this job ends {at}".encode() in (store.read(job.id, "errors") or b"")
-            if not told and end > now and self._needs(job):
+            warned = f"The credential of this job ends {at}".encode() in (store.read(job.id, "errors") or b"")
+            if not warned and end > now and self._needs(job):
                 store.note(job.id, f"{codec.iso_time(now)} The credential of this job ends {at}")
         except (ArexError, OSError) as exc:
-            log.warning("the owner can't be warned: %s", exc, extra={"event": "delegation.warning", "job": job.id})
+            log.warning(
+                "cannot write the warning to the job's log: %s",
+                exc,
+                extra={"event": "delegation.warning", "job": job.id},
+            )
 
     def _needs(self, job: Job) -> bool:
-        """Whether the credential is of any use to the job from now on."""
+        """Whether the job still needs the credential."""
         lists = ("input", "output") if job.state in _BEFORE_THE_END else ("output",)
         if any(entry.remote for name in lists for entry in self._services.store.read_entries(job.id, name) or []):
             return True
@@ -210,12 +216,12 @@ class Credentials:
 
     def _tidy(self, active: frozenset[JobId]) -> None:
         """
-        Release what jobs held that are cleaned or DELETED, and drop what nobody has used for a day.
+        Release credentials of jobs that are cleaned or DELETED, and remove credentials unused for a day.
 
-        A client may take its lock before there is a status file: a job that has as much as a description, but no
-        status, is gone only when it is found so a second time.
+        A client may lock a credential before it writes the status file. So a job with a description but without a
+        status counts as removed only when it is found in this state twice.
         """
-        from arex.credentials.store import Store  # noqa: PLC0415 - it needs sqlite3, of no use elsewhere here
+        from arex.credentials.store import Store  # noqa: PLC0415 - it needs sqlite3, which is not used elsewhere here
 
         store = Store(self._services.settings.delegations)
         try:
@@ -230,17 +236,24 @@ class Credentials:
             self._suspects = absent
             done = store.tidy(gone, self._services.clock.now())
         except (CredentialError, OSError) as exc:
-            log.info("the store waits for another time: %s", exc, extra={"event": "delegation.busy"})
+            log.info(
+                "cannot clean the store of credentials, it will be retried: %s", exc, extra={"event": "delegation.busy"}
+            )
             return
         if done.locks or done.credentials:
             what = {"event": "delegation.tidied"}
-            log.info("released for %d jobs, removed %d that nobody used", done.locks, done.credentials, extra=what)
+            log.info(
+                "released credentials of %d jobs, removed %d unused credentials",
+                done.locks,
+                done.credentials,
+                extra=what,
+            )
 
     def _may_come(self, job: JobId) -> bool:
         return is_job_id(job) and self._services.store.exists(job, "description")
 
     def _state(self, job: JobId) -> State | None:
-        """None for a job without a status file; one that does not read is no end."""
+        """The state; None without a status file. A status file that cannot be parsed counts as active."""
         if not is_job_id(job):
             return None
         found = self._services.store.read_status(job)

@@ -1,8 +1,8 @@
 """
-Who may go on: ``maxjobs`` and the slots of a backend that does not queue by itself.
+Limits: ``maxjobs``, and the slots of a backend without a queue.
 
-Used from the event loop and from worker threads alike. A job that waits keeps its turn: higher priority first,
-then first come, first served; a large job at the head is not overtaken, or it would never run.
+The classes can be used from the event loop and from worker threads. Waiting jobs are ordered by priority, then by
+arrival. No job overtakes a large job at the head of the queue, because otherwise it would never run.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Final
 from arex.config.values import MaxJobs
 from arex.model.ids import JobId
 
-#: Jobs of one line that are sent off together.
+#: Most jobs of one queue that are woken together.
 _AT_ONCE: Final = 16
 
 
 class Gate:
-    """A number of slots, and the jobs that wait for some."""
+    """A number of slots, and the jobs that wait for them."""
 
     def __init__(self, slots: int | None, *, weighs: bool = True) -> None:
         self.slots = slots
-        self.taken: Final[dict[JobId, int]] = {}  #: jobs and the slots they said they need
+        self.taken: Final[dict[JobId, int]] = {}  #: jobs and the slots that they need
         self.used = 0
-        self._weighs = weighs  #: a job counts for the slots it needs, not for one
+        self._weighs = weighs  #: a job counts with the number of its slots, not as one
         self._waiting: Final[dict[JobId, tuple[int, int, int]]] = {}  #: priority, turn, slots
         self._queue: list[tuple[int, int, JobId]] = []
         self._serial: Final = itertools.count()
 
     def enter(self, job: JobId, need: int, priority: int) -> bool:
-        """Take slots, or stand in line; a job that is in already stays in."""
+        """Take slots, or wait for them; a job that already has slots keeps them."""
         if job in self.taken:
             return True
         if job not in self._waiting:
@@ -45,34 +45,34 @@ class Gate:
         return True
 
     def waits(self, job: JobId) -> bool:
-        """Whether it stands in line, and not so far ahead that it may enter."""
+        """Whether the job waits, and is not among the next to enter."""
         return job in self._waiting and job not in self.heads()
 
     def force(self, job: JobId, need: int) -> None:
-        """A job found running takes its slots, limit or not."""
+        """Take slots for a running job, even above the limit."""
         self._leave_line(job)
         if job not in self.taken:
             self.taken[job] = need
             self.used += self._weight(need)
 
     def leave(self, job: JobId) -> None:
-        """Give slots or the place in the line back."""
+        """Release the slots, or stop waiting."""
         self._leave_line(job)
         if (need := self.taken.pop(job, None)) is not None:
             self.used -= self._weight(need)
 
     def change(self, slots: int | None, *, weighs: bool = True) -> None:
-        """Another number, or another way to count; who is in stays in."""
+        """Change the number of slots or the way to count; jobs keep their slots."""
         self.slots, self._weighs = slots, weighs
         self.used = sum(map(self._weight, self.taken.values()))
 
     def heads(self, most: int = _AT_ONCE) -> list[JobId]:
-        """The first in line, as many as there is room for: they shall look again, in any order."""
+        """The first waiting jobs for which there are slots."""
         found: list[tuple[int, int, JobId]] = []
         used = self.used
         while len(found) < most and (entry := self._first()) is not None:
             weight = self._weight(self._waiting[entry[2]][2])
-            # a job larger than all there is runs alone: refusing it is the batch system's or the queue's business
+            # a job that needs more than all slots runs alone; refusing it is up to the batch system or the queue
             if self.slots is not None and used + weight > self.slots and used > 0:
                 break
             used += weight
@@ -92,7 +92,7 @@ class Gate:
         self._waiting.pop(job, None)
 
     def _first(self) -> tuple[int, int, JobId] | None:
-        """The head of the line; who has left it is passed over."""
+        """The head of the queue; jobs that have left it are skipped."""
         while self._queue and self._waiting.get(self._queue[0][2], ())[:2] != self._queue[0][:2]:
             heapq.heappop(self._queue)
         return self._queue[0] if self._queue else None
@@ -110,7 +110,7 @@ class Limits:
         self._lock = threading.Lock()
 
     def change(self, maxjobs: MaxJobs) -> None:
-        """Other numbers, from now on; jobs that are in stay in."""
+        """Change the limits; jobs keep their slots."""
         with self._lock:
             self.maxjobs = maxjobs
             self._count_running()
@@ -118,32 +118,32 @@ class Limits:
                 gate.change(maxjobs.per_owner)
 
     def _count_running(self) -> None:
-        """n2 counts jobs; without it, what the backend has counts, and that is slots."""
+        """The second limit of ``maxjobs`` counts jobs; without it, the slots of the backend count."""
         limit = self.maxjobs.running
         self._running.change(self._slots if limit is None else limit, weighs=limit is None)
 
     def may_run(self, job: JobId, slots: int, priority: int) -> bool:
-        """Whether the job may go to the batch system now; if not, it is woken when its turn comes."""
+        """Whether the job can be submitted now; if not, it is woken when it is next."""
         with self._lock:
             return self._running.enter(job, slots, priority)
 
     def waits_to_run(self, job: JobId) -> bool:
-        """Whether the job stands in line for the batch system, and its turn has not come."""
+        """Whether the job waits to be submitted and is not among the next."""
         with self._lock:
             return self._running.waits(job)
 
     def runs(self, job: JobId, slots: int) -> None:
-        """The job was found in SUBMIT or INLRMS."""
+        """Count a job that was found in SUBMIT or INLRMS."""
         with self._lock:
             self._running.force(job, slots)
 
     def may_start(self, job: JobId, owner: str, priority: int) -> bool:
-        """Whether the owner has room for one more job between PREPARING and FINISHING."""
-        with self._lock:  # counted without a limit too: one may be set while we run
+        """Whether the limit of the owner allows one more job between PREPARING and FINISHING."""
+        with self._lock:  # also count without a limit, because one may be set later
             return self._gate_of(owner).enter(job, 1, priority)
 
     def started(self, job: JobId, owner: str) -> None:
-        """The job is past ACCEPTED, whether or not there was room."""
+        """Count a job after ACCEPTED, even above the limit."""
         with self._lock:
             self._gate_of(owner).force(job, 1)
 
@@ -164,17 +164,17 @@ class Limits:
 
     def next(self, owner: str) -> list[JobId]:
         """
-        Who may go on now.
+        Jobs that can continue now.
 
         Args:
-            owner: whose limit may have changed.
+            owner: the owner whose number of jobs has changed.
         """
         with self._lock:
             gates = (self._running, self._owners.get(owner))
             return [job for gate in gates if gate is not None for job in gate.heads()]
 
     def heads(self) -> list[JobId]:
-        """Who may go on now under any limit: for when the limits themselves have changed."""
+        """Jobs that can continue now under any limit, after a change of the limits."""
         with self._lock:
             return [job for gate in (self._running, *self._owners.values()) for job in gate.heads()]
 
@@ -184,7 +184,7 @@ class Limits:
 
     @property
     def owners(self) -> int:
-        """Owners of whose jobs something is remembered."""
+        """Number of owners with counted or waiting jobs."""
         return len(self._owners)
 
     def _gate_of(self, owner: str) -> Gate:

@@ -1,8 +1,8 @@
 """
-The state machine: a handler per state decides, ``advance`` carries it out, and nothing else changes a state.
+The state machine: one handler for each state decides, and only ``advance`` changes a state.
 
-The order of writes is the same for every move: facts, then the line for the owner, then, when the job comes to
-rest, the status file. A crash in between repeats work and never skips any.
+The order of writes is the same for every change: facts, then the line for the owner, then, when the job
+waits, the status file. After a crash in between, work is repeated but never skipped.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ HANDLERS: Final[Mapping[State, Handler]] = {
     State.DELETED: finished.decide_deleted,
 }
 
-#: States in which a renewed credential is of use: it is taken note of before anything is decided.
+#: States in which a job needs its credential: a renewed one is copied before the handler decides.
 _WITH_CREDENTIAL: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMIT, State.FINISHING})
 
-#: A job passes at most this many states in one go; more is a loop of ours.
+#: Most states that a job can pass in one turn; more would be an endless loop, a bug of arex.
 _MOST_MOVES: Final = 24
 
 Resting = Wait | Forget | AskSubmit | AskStatus | AskCancel | AskHold | AskStage
@@ -66,16 +66,16 @@ Resting = Wait | Forget | AskSubmit | AskStatus | AskCancel | AskHold | AskStage
 
 def drive(context: JobContext) -> Resting:
     """
-    Take a job as far as it goes without waiting; blocks on the file system.
+    Move a job from state to state until it has to wait; blocks on the file system.
 
     Raises:
-        OSError: the control directory could not be written; nothing is lost, try again later.
-        IllegalMove: a bug of ours.
+        OSError: the control directory is not writable; nothing is lost, retry later.
+        IllegalMove: a bug of arex.
     """
     try:
         rest = _drive(context)
     except Exception:
-        context.store.settle()  # the owner sees how far it came
+        context.store.settle()  # the owner sees the states so far
         raise
     context.store.settle()
     return rest
@@ -90,7 +90,9 @@ def _drive(context: JobContext) -> Resting:
             if not isinstance(step, Forget):
                 save(context)
             return step
-    raise IllegalMove(f"{context.job.id}: still moving after {_MOST_MOVES} states, now {context.job.status}")
+    raise IllegalMove(
+        f"{context.job.id}: still changing its state after {_MOST_MOVES} states, now {context.job.status}"
+    )
 
 
 def _decide(context: JobContext) -> Step:
@@ -105,7 +107,7 @@ def _decide(context: JobContext) -> Step:
 
 
 def _as_it_is(context: JobContext, exc: Exception) -> Wait:
-    """What is over can't fail any more: a restart that is not possible is refused, anything else stays as it is."""
+    """An ended job cannot fail any more: refuse the restart, and change nothing else."""
     context.store.drop_mark(context.job.id, Mark.RESTART)
     return Wait(notes=(f"The job can not be restarted or cleaned up: {exc}",))
 
@@ -123,16 +125,16 @@ def _unreadable(why: str) -> Wreck:
 
 
 def _cancel_request(context: JobContext) -> Stop | None:
-    """A cancel mark is acted on where something can still be stopped; elsewhere it waits for the next state."""
+    """A cancel mark has an effect in states that can be cancelled; otherwise it waits for the next state."""
     if context.job.state in CANCELABLE and context.store.has_mark(context.job.id, Mark.CANCEL):
         if context.job.state is not State.FINISHING or context.job.local.failedcause != "client":
             return Stop()
-        context.store.drop_mark(context.job.id, Mark.CANCEL)  # a crash fell between the move and this
+        context.store.drop_mark(context.job.id, Mark.CANCEL)  # left by a crash between the change of state and this
     return None
 
 
 def advance(context: JobContext, step: Step) -> None:
-    """Carry out what a handler decided: first what it has to say, then the step itself."""
+    """Carry out the decision of a handler: first its facts and notes, then the step itself."""
     _write_facts(context, step)
     match step:
         case Move():
@@ -140,7 +142,7 @@ def advance(context: JobContext, step: Step) -> None:
         case Wait(why=why):
             _mark_pending(context, why)
         case AskStage():
-            _mark_pending(context, "")  # what it was held for may be over
+            _mark_pending(context, "")  # the reason for waiting may be over
         case Fail():
             _fail(context, step)
         case Wreck():
@@ -156,7 +158,7 @@ def advance(context: JobContext, step: Step) -> None:
 def _write_facts(context: JobContext, step: Step) -> None:
     for note in step.notes:
         context.store.note(context.job.id, note)
-    if not isinstance(step, Move):  # a move writes it together with what it changes itself
+    if not isinstance(step, Move):  # a move writes it together with its other changes
         _put_local(context, step.local)
 
 
@@ -187,7 +189,7 @@ def _mark_pending(context: JobContext, why: str) -> None:
 def _change(context: JobContext, to: Status, why: str, local: JobLocal | None) -> None:
     job = context.job
     if job.state is State.UNDEFINED and to.state in {State.FINISHED, State.DELETED} and to == job.on_disk:
-        _enter(context, to)  # a finished job is looked at, not adopted: nothing happens to it
+        _enter(context, to)  # a finished job is not adopted: nothing changes
         save(context)
         return
     now = context.services.clock.now()
@@ -209,7 +211,7 @@ def _change(context: JobContext, to: Status, why: str, local: JobLocal | None) -
         restart.complete(context)
 
 
-#: What 6.17 adds to the log when a restart skips what is done.
+#: Lines that ARC 6.17 adds to the log when a restart skips completed states.
 _SKIPS: Final = {
     State.ACCEPTED: "Skip job to PREPARING immediately",
     State.PREPARING: "Skip job to next state immediately",
@@ -228,12 +230,12 @@ def _lines(now: datetime, old: Status, to: Status, why: str) -> list[str]:
 
 def _enter(context: JobContext, to: Status) -> None:
     job = context.job
-    # adopted as it lies, the time of its last change stays
+    # an adopted job keeps the time of its last change
     context.job = replace(job, status=to, changed=job.changed if to == job.on_disk else context.services.clock.now())
 
 
 def save(context: JobContext) -> None:
-    """Bring the status file up to date; states that were passed through in one go leave their lines in ``.errors``."""
+    """Write the status file; states that a job passed within one turn only have lines in ``.errors``."""
     job = context.job
     if job.state is State.UNDEFINED or (job.status == job.on_disk and job.place is PLACE_OF[job.state]):
         return
@@ -252,7 +254,7 @@ def _entering_finished(context: JobContext) -> None:
 
 
 def _entered_final(context: JobContext, to: Status, line: str) -> None:
-    """What a final state removes; begun before a crash, it is finished with the next look."""
+    """Remove the files that a final state does not keep; after a crash, the next turn completes this."""
     job = context.job.id
     if to.state is State.FINISHED:
         context.store.remove(job, AT_FINISHED)
@@ -266,7 +268,7 @@ def _entered_final(context: JobContext, to: Status, line: str) -> None:
 
 
 def _add_failure(context: JobContext, why: str) -> None:
-    """A reason that stands there already was written before a crash."""
+    """Add a reason of failure, unless it was already written before a crash."""
     line = why.replace("\n", " ").strip() + "\n"
     if line not in context.store.failure(context.job.id).splitlines(keepends=True):
         context.store.append(context.job.id, "failed", line)
@@ -306,27 +308,27 @@ def _wreck(context: JobContext, step: Wreck) -> None:
 
 
 def _stop(context: JobContext) -> None:
-    """Source of the sequences: spec, section on cancel."""
+    """Cancel the job. ``docs/developers/control-directory.md`` lists the sequences of states."""
     job = context.job
     _add_failure(context, CANCELLED)
     adopted = job.state is not State.UNDEFINED
     local = replace(_blamed(job.local, job.state, "client", blame=adopted), failedcause="client")
     to = {State.INLRMS: State.CANCELING, State.FINISHING: State.FINISHED}.get(job.state, State.FINISHING)
     if job.state is State.INLRMS and job.status.pending:
-        to = State.FINISHING  # a restart of the stage-out: nothing is in the batch system
+        to = State.FINISHING  # a restart in FINISHING: the job is not in the batch system
     if to is State.FINISHED:
         local = replace(local, uploads=0)
     else:
-        # a description that does not read leaves .output as it is: the owner gave the job up anyway
+        # if the description cannot be parsed, .output stays unchanged; the owner cancels the job anyway
         with contextlib.suppress(JobDescriptionError, JobRefused, CorruptFile):
             local = outputs.rewrite(context, local, outputs.Ending.CANCEL)
     _change(context, Status(to), _why_stopped(context, to), local)
-    save(context)  # the mark may go only when the state that it brought about is on disk
+    save(context)  # remove the mark only after the new state is on disk
     context.store.drop_mark(job.id, Mark.CANCEL)
 
 
 def _why_stopped(context: JobContext, to: State) -> str:
-    """6.17 words it as a failure where transfers had to be broken off."""
+    """ARC 6.17 reports a failure here if transfers had to be stopped."""
     inputs = context.store.read_entries(context.job.id, "input") if context.job.state is State.PREPARING else None
     broken_off = to is State.FINISHED or any(entry.remote for entry in inputs or [])
     return "Job failure detected" if broken_off else "Request to cancel job"

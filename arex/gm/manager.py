@@ -1,8 +1,8 @@
 """
-Whose turn it is: wake-ups, timers, limits, and the answers of batch systems and staging.
+The grid manager: it drives jobs after wake-ups, timers, and answers of batch systems and staging.
 
-A wake-up is a job id. A job is driven by one worker at a time, in a thread; woken meanwhile, it is driven again.
-Everything in this class runs on the event loop but ``take_turns``.
+A wake-up is a job id. One worker at a time drives a job, in a thread; a job that is woken meanwhile is driven again.
+Everything in this class runs on the event loop, except ``take_turns``.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from arex.ports import Staged, Stager
 log = logging.getLogger(__name__)
 
 _WORKERS: Final = 4
-#: States whose jobs are not polled for.
+#: States that jobs leave only after a wake-up, without polling.
 _EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
-#: Jobs that one worker drives in one go, at most.
+#: Most jobs that one worker drives in one trip to a thread.
 _TOGETHER: Final = 16
-#: Unknown jobs in line, beyond which the scan is the better way to find what is true.
+#: Unknown jobs in the queue, beyond which a scan is cheaper than looking at each.
 _MOST_UNKNOWN: Final = 5000
-#: Pauses before a job whose turn ended with an exception is driven again, seconds.
+#: Seconds until a job whose turn ended with an exception is driven again.
 _RETRY_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
-#: Before staging that has neither ended nor failed is asked for again.
+#: Seconds until staging that is neither complete nor failed is requested again.
 _STAGE_AGAIN_S: Final = 1.0
 
 
@@ -50,8 +50,8 @@ _STAGE_AGAIN_S: Final = 1.0
 class ScanIntervals:
     """Seconds between the scans of the control directory."""
 
-    wakeup_s: float = 180.0  #: the scan that is the truth, and the heartbeat
-    accepting_s: float | None = None  #: a scan of ``accepting/`` alone, where no events arrive
+    wakeup_s: float = 180.0  #: full scan, with the heartbeat
+    accepting_s: float | None = None  #: scan of ``accepting/`` only, where no events arrive
 
 
 class GridManager:
@@ -65,33 +65,33 @@ class GridManager:
         self._clients = clients
         self._stager = stager
         self._intervals = intervals
-        self.tracking = Tracking()  #: to look at; only the manager and its publisher change it
+        self.tracking = Tracking()  #: read-only for others; only the manager and its publisher change it
         self._ready: asyncio.PriorityQueue[tuple[bool, int, JobId]] = asyncio.PriorityQueue()
         self._serial = itertools.count()
-        self._ended: asyncio.Queue[JobId] = asyncio.Queue()  #: the stager may let go of what it keeps for them
+        self._ended: asyncio.Queue[JobId] = asyncio.Queue()  #: the stager can remove what it keeps for these jobs
         self._publisher = Publisher(services, self.tracking, self._released)
         self._lifetimes = Lifetimes(services, self.look)
         self._tasks: asyncio.TaskGroup | None = None
         self._rescan = WakeUp(services.clock)
-        self.scanned = asyncio.Event()  #: every job on disk at start has been taken up
+        self.scanned = asyncio.Event()  #: set when every job on disk at start is known
 
     # --- wake-ups -----------------------------------------------------------------------------------------------
 
     def look(self, job: JobId) -> None:
-        """Something may have happened to this job."""
+        """Drive this job soon, because something may have changed."""
         self._wake(self.tracking.of(job))
 
     def _wake(self, record: Tracked) -> None:
         if record.busy or record.publishing:
             record.again = True
-        elif not record.queued and not record.awaits_answer:  # a mark waits for the next state
+        elif not record.queued and not record.awaits_answer:  # a mark is handled in the next state
             record.queued = True
             self.tracking.queued += 1
-            # those under way come before newcomers: a slot that is free should not wait for a thousand adoptions
+            # active jobs come before new ones: a free slot should not wait for a thousand adoptions
             self._ready.put_nowait((record.job is None, next(self._serial), record.id))
 
     def _arrived(self, job: JobId) -> None:
-        """A job on disk that may be new: admit it, or let it wait for ``maxjobs``."""
+        """A job on disk that may be new: admit it, or let it wait because of ``maxjobs``."""
         record = self.tracking.of(job)
         if record.busy:
             self._wake(record)
@@ -102,24 +102,24 @@ class GridManager:
             self.tracking.wait(record)
 
     def heard(self, job: JobId) -> None:
-        """A client says that something happened to this job; a flood of unknown ids costs a scan, not memory."""
+        """A client reports a change of this job; many unknown ids cause one scan instead of using memory."""
         if self.tracking.get(job) is not None or max(self.tracking.queued, self.tracking.waiting) < _MOST_UNKNOWN:
             self.look(job)
         else:
             self.rescan()
 
     def rescan(self) -> None:
-        """Look at everything now, not at the next period."""
+        """Start a full scan now, without waiting for the next period."""
         self._rescan.set()
 
     def answer(self, job: JobId, answer: Answer) -> None:
-        """What a batch system or the stager was asked has been answered."""
+        """A batch system or the stager has answered a request."""
         record = self.tracking.of(job)
         record.asked, record.answer = None, answer
         self._wake(record)
 
     def reported(self, job: JobId, report: Report) -> None:
-        """Queued, running, held, or something strange: what the owner sees of a job inside its batch system."""
+        """The batch system reports the phase of a job, which the owner can see."""
         record = self.tracking.get(job)
         if record is not None and record.job is not None:
             self._publisher.note(record, report)
@@ -135,7 +135,7 @@ class GridManager:
 
     @property
     def jobs(self) -> list[Job]:
-        """All jobs that have not ended, as they were left by their last move."""
+        """All jobs that have not ended, as of their last turn."""
         return [job for _, job in self.tracking.adopted()]
 
     @property
@@ -150,7 +150,7 @@ class GridManager:
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Until cancelled; moves that have begun are finished first."""
+        """Run until cancelled; turns that have begun are finished first."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             for number in range(_WORKERS):
@@ -165,7 +165,8 @@ class GridManager:
     async def _worker(self) -> None:
         while True:
             jobs = [(await self._ready.get())[-1]]
-            # one trip to a thread for several jobs when there are many: after a start, in a burst, at the end of arrays
+            # several jobs share one trip to a thread when there are many: after a start, in a burst, at the end of
+            # arrays
             while len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
                 jobs.append(self._ready.get_nowait()[-1])
             await settled(self._turns(jobs))
@@ -204,7 +205,7 @@ class GridManager:
         self._released(record)
 
     def _released(self, record: Tracked) -> None:
-        """Nothing works on the job any more: what came up meanwhile has its turn."""
+        """The job is idle again: handle wake-ups that arrived meanwhile."""
         if record.again:
             record.again = False
             self._wake(record)
@@ -213,7 +214,7 @@ class GridManager:
         self.tracking.release(record)
 
     def _retry(self, record: Tracked, context: JobContext, exc: Exception) -> None:
-        """Nothing is lost: what is on disk holds, and the job is driven again."""
+        """Drive the job again later; the state on disk is still valid."""
         self.tracking.keep(record, context.job)
         if context.answer is not None and record.answer is None:
             record.answer = context.answer
@@ -222,14 +223,16 @@ class GridManager:
         self._after(record, pause_s)
         if isinstance(exc, OSError | ControlDirError):
             facts = {"event": "job.trouble", "job": record.id}
-            log.warning("job waits, its files can't be handled: %s", exc, extra=facts)
+            log.warning("cannot access the files of the job, it will be retried: %s", exc, extra=facts)
         else:
-            log.error("job waits, this is a fault of arex", exc_info=exc, extra={"event": "job.bug", "job": record.id})
+            log.error(
+                "internal error, the job will be retried", exc_info=exc, extra={"event": "job.bug", "job": record.id}
+            )
 
     # --- after a turn -------------------------------------------------------------------------------------------
 
     def _rest(self, record: Tracked, job: Job, rest: Resting) -> None:
-        """The job has come to rest: see to whatever wakes it again."""
+        """The job waits: arrange what wakes it again."""
         if not isinstance(rest, AskStage):
             self._stop_staging(record)  # the job was cancelled, or has moved on
         if isinstance(rest, Forget) or job.state not in ACTIVE:
@@ -239,12 +242,12 @@ class GridManager:
         self.tracking.keep(record, job)
         if job.state not in RUNNING and not (job.state is State.PREPARING and job.status.pending):
             self._services.limits.left_batch(job.id)
-        if job.state is State.FINISHING:  # out of the line of its owner, if it was cancelled there
+        if job.state is State.FINISHING:  # it leaves the queue of its owner if it was cancelled there
             self._services.limits.started(job.id, job.local.subject or "")
         self._wait_for(record, rest)
 
     def _after_the_end(self, record: Tracked, job: Job, rest: Resting) -> None:
-        """What is FINISHED, DELETED, or not adopted may still have to be looked at."""
+        """A job that is FINISHED, DELETED or not adopted may still need later turns."""
         if isinstance(rest, Forget):
             return
         if isinstance(rest, Wait) and rest.seconds is not None:
@@ -263,12 +266,16 @@ class GridManager:
             case AskStage():
                 self._stage(record, rest)
             case _:
-                pass  # an event wakes it
+                pass  # an event will wake it
 
     def _ask_client(self, record: Tracked, ask: AskSubmit | AskCancel | AskHold | AskStatus) -> None:
         client = self._client(ask.lrms)
         if client is None:
-            log.warning("no batch system %r is configured: the job waits", ask.lrms, extra={"event": "lrms.unknown"})
+            log.warning(
+                "the batch system %r of the job is not configured, the job waits",
+                ask.lrms,
+                extra={"event": "lrms.unknown"},
+            )
             self._after(record, _RETRY_S[-1])
             return
         match ask:
@@ -353,11 +360,11 @@ class GridManager:
                 await self._scan()
                 self.scanned.set()
             except OSError as exc:
-                log.warning("the control directory can't be scanned: %s", exc, extra={"event": "scan.failed"})
+                log.warning("cannot scan the control directory: %s", exc, extra={"event": "scan.failed"})
             await self._rescan.wait(self._intervals.wakeup_s)
 
     async def _scan(self) -> None:
-        """The truth: whatever is on disk and not in memory is taken up, whatever is gone from disk is dropped."""
+        """Compare memory with the disk: adopt jobs that are only on disk, drop jobs that are only in memory."""
         waiting = list(self.tracking.line)
         found = await asyncio.to_thread(scan.everything, self._store)
         on_disk = set(found.jobs)
@@ -375,7 +382,7 @@ class GridManager:
         self._admit_waiting()
 
     def _resting(self) -> list[JobId]:
-        """Jobs that only a wake-up moves: should one ever be lost, this costs a period and not the job."""
+        """Jobs that depend on a wake-up; if one is lost, the next scan moves them."""
         return [
             record.id
             for record, job in self.tracking.adopted()
@@ -383,10 +390,10 @@ class GridManager:
         ]
 
     def _vanished(self, record: Tracked) -> None:
-        """The status file was removed: the job does not exist any more; but a move may be on its way."""
+        """The status file was removed, so the job no longer exists; unless a turn is about to move it."""
         if record.job is not None and not record.busy and not record.queued:
             facts = {"event": "job.vanished", "job": record.id}
-            log.warning("its status file was removed by somebody: the job is given up", extra=facts)
+            log.warning("another process removed the status file: dropping the job", extra=facts)
             self._drop(record, record.job)
             self.tracking.release(record)
 

@@ -1,4 +1,4 @@
-"""File lists of a job through its life, and what they say about ``.local``; the log directory of its owner."""
+"""File lists of a job, their counts in ``.local``, and the log directory for the owner (``gmlog``)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-#: Control files that ``gmlog`` shows. Nothing with a credential in it, and no ``.grami``.
+#: Control files that are copied to the directory ``gmlog``: none with a credential, and not ``.grami``.
 _LOGS: Final = (
     "description",
     "local",
@@ -43,12 +43,12 @@ _LOGS: Final = (
     "input_status",
     "output_status",
 )
-#: A dynamic list is the payload's; a larger one is refused, it would hold up other jobs.
+#: Largest list of outputs that a payload may write; a larger one would delay other jobs.
 _MOST_LIST: Final = 2 * 1024 * 1024
 
 
 def _credential(context: JobContext, delegationid: str) -> str:
-    """Path of the credential of a transfer: delegated, cut as ARC's store does it, else the job's own proxy."""
+    """Path of the credential for a transfer: the delegated one, otherwise the job's proxy."""
     try:
         id_ = delegationid or context.job.local.delegationid or ""
         return str(credential_path(context.settings.delegations, id_))
@@ -58,9 +58,9 @@ def _credential(context: JobContext, delegationid: str) -> str:
 
 def from_description(context: JobContext) -> tuple[JobLocal, list[FileEntry], list[FileEntry]]:
     """
-    ``.local`` completed, and the lists of inputs and outputs, as the description has them.
+    The complete ``.local``, and the lists of inputs and outputs.
 
-    What the submitting client decided stays; what it left out comes from the description and the configuration.
+    Values from the submitting client are kept; the others come from the description and the configuration.
     """
     description, settings = context.description, context.settings
     known = context.job.local
@@ -91,20 +91,20 @@ def _remote(entries: Sequence[FileEntry]) -> int:
 
 def rewrite(context: JobContext, local: JobLocal, ending: Ending) -> JobLocal:
     """
-    Put the outputs that this end of the job calls for into ``.output``.
+    Write the outputs for this kind of end into ``.output``.
 
     Raises:
-        JobDescriptionError, JobRefused, CorruptFile: the description does not read.
+        JobDescriptionError, JobRefused, CorruptFile: the description is invalid.
     """
     entries = output_entries(context.description, ending, lambda delegationid: _credential(context, delegationid))
     if ending is Ending.FAILURE and local.rerun:
-        entries += kept_inputs(context.description)  # a rerun needs what the client had uploaded
+        entries += kept_inputs(context.description)  # a rerun needs the files that the client uploaded
     context.store.put_entries(context.job.id, "output", entries)
     return replace(local, uploads=_remote(entries))
 
 
 def for_restart(context: JobContext) -> None:
-    """Lists for another try: without the inputs that are here and the outputs that are delivered."""
+    """Write the lists for a rerun, without existing inputs and uploaded outputs."""
     _, inputs, made = from_description(context)
     here = [
         entry for entry in inputs if entry.pfn == "/" or confined_fs.size_of(context.session.path, entry.pfn) is None
@@ -116,13 +116,13 @@ def for_restart(context: JobContext) -> None:
 
 
 def missing_downloads(context: JobContext) -> bool:
-    """Whether a restart has to fetch something again."""
+    """Whether a rerun has to download inputs again."""
     return any(entry.remote for entry in context.store.read_entries(context.job.id, "input") or [])
 
 
 def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
     """
-    Outputs with the lists that the job wrote itself (``/@name``) read, and directories to upload walked.
+    The outputs, including those in lists that the job wrote (``/@name``), and the files in directories.
 
     Raises:
         UnsafePath: a name that leads out of the session directory.
@@ -143,7 +143,7 @@ def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
 
 
 def delivered(context: JobContext, listed: Sequence[FileEntry], sent: Sequence[FileEntry]) -> None:
-    """What was sent moves from ``.output`` to ``.output_status``; twice is as good as once."""
+    """Move uploaded files from ``.output`` to ``.output_status``; may be called twice."""
     before = context.store.read_entries(context.job.id, "output_status") or []
     fresh = [entry for entry in sent if entry not in before]
     context.store.put_entries(context.job.id, "output_status", [*before, *fresh])
@@ -151,13 +151,13 @@ def delivered(context: JobContext, listed: Sequence[FileEntry], sent: Sequence[F
 
 
 def is_tree(entry: FileEntry) -> bool:
-    """Whether all files below a directory are meant; ``/`` is everything."""
+    """Whether the entry is a directory with everything in it; ``/`` is the whole session directory."""
     return entry.pfn.endswith("/")
 
 
 def keep(session: Path, entries: Sequence[FileEntry]) -> None:
     """
-    Remove everything but these from a session directory.
+    Remove everything except these entries from a session directory.
 
     Raises:
         UnsafePath: a name that leads out of it.
@@ -172,7 +172,7 @@ def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
         with os.fdopen(confined_fs.open_file(session, entry.pfn[2:]), "rb") as stream:
             data = stream.read(_MOST_LIST + 1)
         if len(data) > _MOST_LIST:
-            raise UnsafePath(f"{entry.pfn[1:]}: a list of outputs may have {_MOST_LIST} bytes at most")
+            raise UnsafePath(f"{entry.pfn[1:]}: the list of outputs is larger than {_MOST_LIST} bytes")
         listed = codec.parse_entries(data)
         return [
             FileEntry(one.pfn if one.pfn.startswith("/") else f"/{one.pfn}", one.lfn, entry.credential)
@@ -183,7 +183,7 @@ def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
 
 
 def _walk(session: Path, entry: FileEntry) -> list[FileEntry]:
-    """All regular files below a directory, each to the same name below the target."""
+    """All regular files below a directory, with the same names below the target."""
     top = session if entry.pfn == "/" else session.joinpath(*confined_fs.parts_of(entry.pfn))
     target = entry.lfn.rstrip("/")
     found = []
@@ -198,9 +198,9 @@ def _walk(session: Path, entry: FileEntry) -> list[FileEntry]:
 
 def copy_logs(context: JobContext) -> None:
     """
-    Show the job's control files in the directory that its owner asked for with ``gmlog``.
+    Copy the job's control files to the directory that the description names with ``gmlog``.
 
-    Never a reason to fail the job: what stands in the way is noted.
+    An error does not fail the job; it becomes a line in the job's log.
     """
     name = context.job.local.gmlog
     if not name:
@@ -212,4 +212,4 @@ def copy_logs(context: JobContext) -> None:
             }
             context.session.copy_logs(name, logs)
     except (UnsafePath, CorruptFile, OSError) as exc:
-        context.store.note(context.job.id, f"The log directory can't be written: {exc}")
+        context.store.note(context.job.id, f"Cannot write the log directory: {exc}")

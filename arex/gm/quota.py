@@ -1,7 +1,7 @@
 """
-Quotas of session directories: new jobs wait where there is no room, a job that takes too much is ended.
+Quotas of session directories: without room, new jobs wait; a job that uses too much is cancelled.
 
-Nothing is measured at a site that sets no limit.
+Without a limit in the configuration, nothing is measured.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _OwnerUsage:
-    """What one session directory takes, and whose it is."""
+    """The usage of one session directory, and its owner."""
 
     owner: str
     taken: Taken
@@ -36,9 +36,9 @@ class _OwnerUsage:
 
 class Quotas:
     """
-    Measures session directories from time to time and remembers what they took.
+    Measures session directories periodically.
 
-    ``room`` is asked in worker threads: it reads what the last round left, and the file system's own figures.
+    Worker threads call ``room``: it uses the results of the last round and the free space of the file system.
     """
 
     def __init__(self, limits: ServiceBlock, roots: Sequence[Path], store: ControlDir, clock: Clock) -> None:
@@ -48,28 +48,28 @@ class Quotas:
         self._clock = clock
         self._by_owner: Mapping[str, Taken] = {}
         self._by_root: Mapping[Path, Taken] = {}
-        self._settled: dict[JobId, _OwnerUsage] = {}  #: of jobs that are over: they do not change any more
+        self._settled: dict[JobId, _OwnerUsage] = {}  #: of ended jobs, which do not change any more
         self._ended: set[JobId] = set()
 
     @property
     def measures(self) -> bool:
-        """Whether any limit needs directories to be walked."""
+        """Whether a limit needs the sizes of directories."""
         limits = self._limits
         return bool(limits.session_quota or limits.session_inodes or limits.owner_quota or limits.root_quota)
 
     def room(self, root: Path, owner: str) -> str:
-        """Why a new job of this owner has to wait before it goes into this session root; empty if it need not."""
+        """Why a new job of this owner has to wait for room in this session root; empty if it does not have to."""
         full = crowded(owner, self._by_owner.get(owner, Taken()), root, self._by_root.get(root, Taken()), self._limits)
         return full or shortage(root, self._limits)
 
     async def run(self, jobs: Callable[[], Iterable[Job]], look: Callable[[JobId], None]) -> None:
-        """Measure and act until cancelled; ``jobs`` gives all jobs that have not ended."""
+        """Run until cancelled; ``jobs`` returns all jobs that have not ended."""
         while self.measures:
             await self.round(jobs(), look)
             await self._clock.sleep(self._limits.quota_period.total_seconds())
 
     async def round(self, jobs: Iterable[Job], look: Callable[[JobId], None]) -> None:
-        """One look at all session directories; jobs that take too much are ended."""
+        """Measure all session directories; cancel jobs that use too much."""
         active = {job.id: job for job in jobs}
         by_owner: dict[str, Taken] = defaultdict(Taken)
         by_root: dict[Path, Taken] = defaultdict(Taken)
@@ -89,7 +89,7 @@ class Quotas:
 
     def _share(self, root: Path, job: JobId, active: Job | None) -> _OwnerUsage:
         if active is not None:
-            self._settled.pop(job, None)  # a restart brought it back
+            self._settled.pop(job, None)  # active again after a restart
             return _OwnerUsage(active.local.subject or "", taken_by(root, job))
         if job not in self._settled:
             self._settled[job] = _OwnerUsage(self._owner(job), taken_by(root, job))
@@ -99,11 +99,11 @@ class Quotas:
         try:
             local = self._store.read_local(job)
         except (CorruptFile, OSError):
-            return ""  # whoever it was, the space counts for the root
+            return ""  # unknown owner: the space only counts for the session root
         return "" if local is None else local.subject or ""
 
     def _end(self, job: Job, why: str) -> None:
-        """Ask for the end of a job in the way that survives a crash: by its mark, with the reason on disk before it."""
+        """Cancel a job with a mark, which survives a crash; the reason is on disk before it."""
         if job.state not in ACTIVE or job.id in self._ended:
             return
         line = f"{why}\n"
@@ -111,7 +111,7 @@ class Quotas:
             self._store.append(job.id, "failed", line)
         self._store.set_mark(job.id, Mark.CANCEL)
         self._ended.add(job.id)
-        log.info("job is ended: %s", why, extra={"event": "quota.over", "job": job.id})
+        log.info("cancelling the job: %s", why, extra={"event": "quota.over", "job": job.id})
 
 
 def _names(root: Path) -> list[JobId]:

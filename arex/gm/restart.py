@@ -1,9 +1,9 @@
 """
-A failed job starts again where it failed, as often as ``rerun`` allows.
+Reruns: a failed job starts again in the state where it failed, as often as ``rerun`` allows.
 
-First everything that can be done twice, then the new state, then the failure is taken back, then the mark goes:
-a crash in between finds the mark, and adoption does what is left.
-Source: spec, section on restart. Unlike 6.17 a job that failed in the batch system is submitted anew.
+The order of writes: first everything that can be repeated, then the new state, then the removal of the failure, then
+the removal of the mark. After a crash in between, the mark still exists and adoption completes the rerun.
+Source: ARC 6.17. Unlike ARC 6.17, arex submits a job again that failed in the batch system.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from arex.model.state import State
 
 log = logging.getLogger(__name__)
 
-#: Where a restart leads and what 6.17 says about it.
+#: By the failed state: the state after a rerun, and the reason as ARC 6.17 words it.
 _PATHS: Final = {
     State.PREPARING: (State.ACCEPTED, "Request to restart job failed in PREPARING"),
     State.SUBMIT: (State.PREPARING, "Request to restart job failed in INLRMS (no input files are missing)"),
@@ -31,7 +31,7 @@ _MISSING: Final = (State.ACCEPTED, "Request to restart job failed in INLRMS (som
 
 
 def decide(context: JobContext) -> Step | None:
-    """The move that a restart mark asks for; None and no mark any more if it can't be granted."""
+    """The move for a restart mark; if it is not possible, None, and the mark is removed."""
     job, local = context.job, context.job.local
     path = _PATHS.get(local.failedstate) if local.failedstate else None
     if path is None or not local.rerun or local.rerun <= 0:
@@ -49,7 +49,7 @@ def decide(context: JobContext) -> Step | None:
 
 
 def is_unfinished(context: JobContext, state: State) -> bool:
-    """Whether a daemon died between the new state of a restart and the removal of its mark."""
+    """Whether a daemon was killed between the new state of a rerun and the removal of the mark."""
     return (
         state in {State.ACCEPTED, State.PREPARING, State.INLRMS}
         and context.store.has_mark(context.job.id, Mark.RESTART)
@@ -58,7 +58,7 @@ def is_unfinished(context: JobContext, state: State) -> bool:
 
 
 def complete(context: JobContext) -> None:
-    """Take the failure back and drop the mark; the job is on disk in its new state."""
+    """Remove the failure and the mark; the new state of the job is already on disk."""
     job, local = context.job, context.job.local
     if local.failedstate is not None:
         local = replace(

@@ -1,4 +1,4 @@
-"""What lies in the control directory: for the scan that is the truth, whatever events were lost."""
+"""Scans of the control directory, which find everything that events have missed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from arex.model.ids import JobId
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """Jobs by their status files, in the order in which they shall be taken up, and jobs with a mark."""
+    """Jobs with a status file, in the order in which they are adopted, and jobs with a mark."""
 
     jobs: list[JobId]
     marked: list[JobId]
 
 
 def everything(store: ControlDir) -> ScanResult:
-    """All active jobs: those under way first, then the new ones by age; tells the world that we live."""
+    """All active jobs, then the new ones by age; also writes the heartbeat."""
     new = sorted(store.scan(Place.ACCEPTING), key=lambda found: found[1].st_ctime_ns)
     old = [job for place in (Place.PROCESSING, Place.RESTARTING) for job in store.scan_names(place)]
     marked = [job for job, _ in store.scan_marks()]
@@ -28,7 +28,7 @@ def everything(store: ControlDir) -> ScanResult:
 
 
 def accepting(store: ControlDir) -> ScanResult:
-    """New jobs and marks alone: cheap enough for every few seconds where no events arrive."""
+    """Only new jobs and marks; cheap enough for every few seconds where no events arrive."""
     return ScanResult(list(store.scan_names(Place.ACCEPTING)), [job for job, _ in store.scan_marks()])
 
 

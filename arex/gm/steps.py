@@ -1,7 +1,7 @@
 """
-What a state handler may say (a step), and what the outside of the grid manager has answered.
+Steps, which state handlers return, and answers of batch systems and staging.
 
-``machine.advance`` carries steps out; nothing in this module acts.
+This module only has data; ``machine.advance`` carries the steps out.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ class SubmitTaken:
 
 @dataclass(frozen=True, slots=True)
 class SubmitRefused:
-    """The batch system said no to the submission."""
+    """The batch system refused the submission."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The job left the batch system; the report says how."""
+    """The job left the batch system, as described in the report."""
 
     report: Report
 
 
 @dataclass(frozen=True, slots=True)
 class CancelTaken:
-    """The batch system took the request to cancel, or refused it with a reason."""
+    """The batch system accepted the request to cancel, or refused it with a reason."""
 
     refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldTaken:
-    """The batch system took the request to hold or release, or refused it with a reason."""
+    """The batch system accepted the request to hold or release, or refused it with a reason."""
 
     release: bool
     refusal: str = ""
@@ -58,7 +58,7 @@ Answer = SubmitTaken | SubmitRefused | Ended | CancelTaken | HoldTaken | Staged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Decision:
-    """What every step may carry; the state machine writes it before it carries the step out."""
+    """Fields of every step, which the state machine writes before it carries the step out."""
 
     local: JobLocal | None = None  #: replaces ``.local``
     notes: tuple[str, ...] = ()  #: for the owner, at the end of ``.errors``
@@ -73,23 +73,23 @@ class Move(_Decision):
 
 @dataclass(frozen=True, slots=True)
 class Wait(_Decision):
-    """Nothing to do before the job is woken: by an event, or after some seconds."""
+    """Wait until the job is woken by an event, or after some seconds."""
 
     seconds: float | None = None
-    why: str = ""  #: with a reason the status reads PENDING
+    why: str = ""  #: with a reason, the status is PENDING
 
 
 @dataclass(frozen=True, slots=True)
 class Fail(_Decision):
-    """The job has failed here; its outputs for this case are still delivered."""
+    """The job has failed; outputs for a failed job are still uploaded."""
 
-    why: str  #: ARC's wording first, then what else we know
+    why: str  #: ARC's wording first, then details
     blame: bool = True  #: record this state as ``failedstate``, which makes a restart possible
 
 
 @dataclass(frozen=True, slots=True)
 class Wreck(_Decision):
-    """The job can't even fail in order: straight to FINISHED, its session untouched."""
+    """The job cannot be processed at all: it goes to FINISHED, without changes in its session directory."""
 
     why: tuple[str, ...]
     reason: str = "Job processing failed"
@@ -97,17 +97,17 @@ class Wreck(_Decision):
 
 @dataclass(frozen=True, slots=True)
 class Stop(_Decision):
-    """The owner asked for the end."""
+    """The owner cancels the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forget(_Decision):
-    """Every trace of the job goes."""
+    """Remove all files of the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskSubmit(_Decision):
-    """Hand the job to its batch system. ``sure`` is off when an earlier attempt may have arrived."""
+    """Submit the job to its batch system. ``sure`` is False if the batch system may already have this attempt."""
 
     lrms: str
     submission: Submission
@@ -116,7 +116,7 @@ class AskSubmit(_Decision):
 
 @dataclass(frozen=True, slots=True)
 class AskStatus(_Decision):
-    """Wait for the batch system to say that the job has ended."""
+    """Wait until the batch system reports the end of the job."""
 
     lrms: str
     job: LocalJob
@@ -130,7 +130,7 @@ class AskCancel(_Decision):
 
 @dataclass(frozen=True, slots=True)
 class AskHold(_Decision):
-    """Keep a job that waits in its batch system from starting; or, with ``release``, let it start again."""
+    """Hold a queued job in its batch system, or release it."""
 
     lrms: str
     job: LocalJob
@@ -139,7 +139,7 @@ class AskHold(_Decision):
 
 @dataclass(frozen=True, slots=True)
 class AskStage(_Decision):
-    """Bring remote files in or out."""
+    """Download the inputs, or upload the outputs."""
 
     staging: Staging
     out: bool

@@ -1,4 +1,4 @@
-"""What the grid manager knows of its jobs: one record a job, in one dict, made and removed in one place."""
+"""The jobs in the memory of the grid manager: one record for each job, in one dict."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from arex.model.state import State
 
 @dataclass(slots=True)
 class Tracked:
-    """Everything about one job that is not on disk."""
+    """The facts about one job that are not on disk."""
 
     id: JobId
-    job: Job | None = None  #: as its last move left it; None: not adopted
+    job: Job | None = None  #: as of its last turn; None: not adopted
     queued: bool = False  #: waits for a worker
     busy: bool = False  #: a worker drives it
-    publishing: bool = False  #: its document is being written
+    publishing: bool = False  #: its ``.xml`` is being written
     again: bool = False  #: woken while it was busy or being published
-    admitted: bool = False  #: counted under n1 of ``maxjobs``, and not driven yet
-    waiting: bool = False  #: kept in ``accepting/`` by n1 of ``maxjobs``
-    unpublished: bool = False  #: its document does not show the latest phase yet
+    admitted: bool = False  #: counts in the first limit of ``maxjobs``, but has not had a turn yet
+    waiting: bool = False  #: stays in ``accepting/`` because of the first limit of ``maxjobs``
+    unpublished: bool = False  #: its ``.xml`` does not have the latest phase yet
     answer: Answer | None = None  #: for its next turn
-    asked: AskSubmit | AskCancel | AskStage | None = None  #: the answer is on its way
+    asked: AskSubmit | AskCancel | AskStage | None = None  #: request without an answer so far
     timer: Timer | None = None  #: wakes it
     failures: int = 0  #: turns in a row that ended with an exception
-    phase: str = ""  #: letter of its state inside the batch system
+    phase: str = ""  #: letter of its phase in the batch system
     report: Report | None = None  #: of the batch system, not on disk yet
     staging: asyncio.Task[None] | None = None
 
     @property
     def awaits_answer(self) -> bool:
-        """Whether an answer of the batch system is on its way: it wakes the job, nothing else has to."""
+        """Whether the job waits for an answer of the batch system, which will wake it."""
         return isinstance(self.asked, AskSubmit | AskCancel) and self.answer is None
 
     @property
     def needed(self) -> bool:
-        """Whether anything of this record would be missed."""
+        """Whether the record holds anything."""
         return bool(
             self.job or self.queued or self.busy or self.publishing or self.again or self.admitted or self.waiting
             or self.answer or self.timer or self.staging
@@ -56,8 +56,8 @@ class Tracking:
 
     def __init__(self) -> None:
         self._records: dict[JobId, Tracked] = {}
-        self._line: dict[JobId, None] = {}  #: those that wait, in their order
-        self._unpublished: dict[JobId, None] = {}  #: those to publish, in their order
+        self._line: dict[JobId, None] = {}  #: waiting jobs in order
+        self._unpublished: dict[JobId, None] = {}  #: jobs to publish in order
         self._admitted = 0
         self.queued = 0  #: jobs that wait for a worker
         self.counts: Counter[State] = Counter()  #: adopted jobs
@@ -66,36 +66,36 @@ class Tracking:
         return self._records.get(job)
 
     def of(self, job: JobId) -> Tracked:
-        """The record of a job; an empty one if there was none: ``release`` it when nothing comes of it."""
+        """The record of a job, created if necessary; call ``release`` if it remains empty."""
         if (record := self._records.get(job)) is None:
             record = self._records[job] = Tracked(job)
         return record
 
     def release(self, record: Tracked) -> None:
-        """Drop the record if nothing of it is needed any more. No other place removes one."""
+        """Remove the record if it is not needed any more. Only this method removes records."""
         if not record.needed:
             self._records.pop(record.id, None)
 
     def adopted(self) -> Iterator[tuple[Tracked, Job]]:
-        """The jobs that have not ended, as their last moves left them."""
+        """The jobs that have not ended, as of their last turns."""
         return ((record, record.job) for record in self._records.values() if record.job is not None)
 
     @property
     def active(self) -> int:
-        """Jobs that count against n1 of ``maxjobs``."""
+        """Number of jobs for the first limit of ``maxjobs``."""
         return self.counts.total() - self.counts[State.CANCELING] + self._admitted
 
-    # --- a job comes and goes ---
+    # --- adopted jobs ---
 
     def keep(self, record: Tracked, job: Job) -> None:
-        """The job as its latest move left it."""
+        """Store the job as of its latest turn."""
         if record.job is not None:
             self.counts[record.job.state] -= 1
         self.counts[job.state] += 1
         record.job = job
 
     def drop(self, record: Tracked) -> bool:
-        """The job has ended or is gone: forget what belongs to it. Whether it had been adopted."""
+        """The job has ended or was removed: clear its facts. Returns whether it had been adopted."""
         adopted = record.job is not None
         if record.job is not None:
             self.counts[record.job.state] -= 1
@@ -104,7 +104,7 @@ class Tracking:
         record.phase, record.report, record.asked, record.failures = "", None, None, 0
         return adopted
 
-    # --- n1 of maxjobs ---
+    # --- the first limit of maxjobs ---
 
     def admit(self, record: Tracked) -> None:
         if not record.admitted:
@@ -112,13 +112,13 @@ class Tracking:
             self._admitted += 1
 
     def driven(self, record: Tracked) -> None:
-        """It has had its turn: from now on it counts as what it has become."""
+        """The job has had its turn: from now on, it counts by its state."""
         if record.admitted:
             record.admitted = False
             self._admitted -= 1
 
     def wait(self, record: Tracked) -> None:
-        """At the end of the line, unless it stands there already."""
+        """Append the job to the waiting jobs, unless it already waits."""
         record.waiting = True
         self._line.setdefault(record.id)
 
@@ -128,7 +128,7 @@ class Tracking:
 
     @property
     def line(self) -> Iterable[JobId]:
-        """New jobs that ``maxjobs`` keeps out, in their order."""
+        """New jobs that wait because of ``maxjobs``, in order."""
         return self._line.keys()
 
     @property
@@ -146,6 +146,6 @@ class Tracking:
         self._unpublished.pop(record.id, None)
 
     def publishable(self, most: int) -> list[Tracked]:
-        """The next jobs to publish; those that are in the middle of something come after it."""
+        """The next jobs to publish, without busy and queued ones, which are published after their turn."""
         records = (self._records[job] for job in self._unpublished)
         return list(itertools.islice((each for each in records if not (each.busy or each.queued)), most))

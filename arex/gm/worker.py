@@ -1,4 +1,4 @@
-"""One turn of a job, in a worker thread: drive it, show it, and let no fault of it harm another."""
+"""One turn of a job in a worker thread: drive it and publish its state; an exception affects only this job."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ log = logging.getLogger(__name__)
 
 
 def unknown(job: JobId) -> Job:
-    """A job of which nothing is known but its id: its first turn reads the rest."""
+    """A job of which only the id is known; its first turn reads the rest."""
     long_ago = datetime.fromtimestamp(0, UTC)
     return Job(id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=long_ago)
 
 
 def take_turns(contexts: list[JobContext]) -> list[Resting | Exception]:
-    """Drive each job; what went wrong with one takes the place of its rest. What must survive is on disk then."""
+    """Drive each job, and flush durable files to disk. An exception takes the place of the resting step."""
     rests = [_take_turn(context) for context in contexts]
     return [_forced(context, rest) for context, rest in zip(contexts, rests, strict=True)]
 
 
 def _forced(context: JobContext, rest: Resting | Exception) -> Resting | Exception:
-    """The rest, once the tag of an attempt has reached the disk: no batch system is asked before."""
+    """Flush the tag of an attempt to disk, since the batch system must not get the job before that."""
     try:
         context.store.force()
     except OSError as exc:
@@ -44,9 +44,9 @@ def _take_turn(context: JobContext) -> Resting | Exception:
     try:
         rest = drive(context)
         if context.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
-            # a job on its way into the batch system shows there within a second, by its phase
+            # a job that is being submitted is published within a second anyway, with its phase
             activity.publish(context)
-    except Exception as exc:  # noqa: BLE001 - around one job, so that it can't harm another; it is logged and retried
+    except Exception as exc:  # noqa: BLE001 - an exception of one job must not affect others; it is logged and retried
         return exc
     finally:
         job_context.reset(token)

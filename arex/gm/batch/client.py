@@ -1,8 +1,8 @@
 """
-One batch system: what it is asked, in bulk, and what becomes of its answers.
+The client of one batch system: it sends requests and polls in bulk, and passes the answers on.
 
-Nothing here guesses. A job that is missing from an answer is asked about again: its backend decides when it is lost.
-The time that an answer takes decides how soon the next is wanted.
+A job that is missing from an answer is polled again; only the backend decides that a job is lost.
+The time that an answer takes determines when the next poll follows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from arex.model.ids import JobId, LocalId
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, LocalJob
 
-#: Between polls while a cancelled job is still there.
+#: Seconds between polls while a cancelled job has not left.
 _LEAVING_S: Final = 1.0
 #: End notices for jobs that are not watched yet; the oldest are dropped, the next poll finds those jobs.
 _MOST_EARLY: Final = 10_000
@@ -42,15 +42,15 @@ _MOST_EARLY: Final = 10_000
 
 @dataclass(slots=True)
 class _Watched:
-    """A job inside the batch system."""
+    """A job in the batch system."""
 
     job: LocalJob
-    report: Report | None = None  #: the last one that was passed on
-    leaving: bool = False  #: cancelled, and polled for until it has gone
+    report: Report | None = None  #: the last report that was passed on
+    leaving: bool = False  #: cancelled; polled until it has left
 
 
 class BatchClient:
-    """Talks to one backend for all its jobs."""
+    """Calls one backend for all its jobs."""
 
     def __init__(
         self,
@@ -71,23 +71,23 @@ class BatchClient:
         self._holds = BulkRequests(backend.hold, self._held, clock, self.health, policy.batch)
         self._releases = BulkRequests(backend.release, self._released, clock, self.health, policy.batch)
         self._inside: dict[LocalId, _Watched] = {}
-        self._claims: dict[JobId, float] = {}  #: jobs whose local id another job has, and since when
+        self._claims: dict[JobId, float] = {}  #: jobs whose local id belongs to another job, and since when
         self._early: dict[LocalId, None] = {}  #: end notices of jobs that are not watched (yet)
-        self._urgent: set[LocalId] = set()  #: to be settled by their completion records now
-        self._unsettled: set[LocalId] = set()  #: the batch system itself has to be asked about these
+        self._urgent: set[LocalId] = set()  #: jobs whose completion records are read next
+        self._unsettled: set[LocalId] = set()  #: jobs without a completion record, to be polled
         self._settle_now = WakeUp(clock)
         self._ask_now = WakeUp(clock)
-        self._asked = float("-inf")  #: when the batch system was last asked about jobs, monotonic seconds
-        self._due = 0.0  #: when all jobs are polled for next
+        self._asked = float("-inf")  #: time of the last poll, monotonic seconds
+        self._due = 0.0  #: time of the next poll of all jobs
         self._failures = 0
 
-    # --- what the grid manager asks ---
+    # --- requests of the grid manager ---
 
     def submit(self, ask: AskSubmit) -> None:
         self._submitter.put(ask)
 
     def watch(self, ask: AskStatus) -> None:
-        """Report when this job has ended; asked again, it changes nothing."""
+        """Report when this job has ended; a repeated call has no effect."""
         localid = ask.job.localid
         if (known := self._inside.get(localid)) is not None:
             if known.job.job != ask.job.job:
@@ -102,7 +102,7 @@ class BatchClient:
             self._clock.call_later(self._policy.first_look_s, self._look_at, localid)
 
     def _taken_twice(self, known: LocalJob, ask: AskStatus) -> None:
-        """A batch system may give an id again as soon as its job has left; any other second owner is mistaken."""
+        """A batch system can reuse an id after its job has left; if the first job stays, the second one is lost."""
         since = self._claims.setdefault(ask.job.job, self._clock.monotonic())
         if self._clock.monotonic() - since >= self._policy.absence_s:
             del self._claims[ask.job.job]
@@ -121,11 +121,11 @@ class BatchClient:
         self._cancels.put(ask.job)
 
     def hold(self, ask: AskHold) -> None:
-        """Keep a queued job from starting, or let it start again."""
+        """Hold a queued job, or release it."""
         (self._releases if ask.release else self._holds).put(ask.job)
 
     def forget(self, localid: LocalId, job: JobId) -> None:
-        """The job is not asked about any more."""
+        """Stop polling this job."""
         self._claims.pop(job, None)
         if (known := self._inside.get(localid)) is not None and known.job.job == job:
             del self._inside[localid]
@@ -140,17 +140,17 @@ class BatchClient:
 
     @property
     def unsure(self) -> int:
-        """Submissions that may have arrived: they are being looked up."""
+        """Number of unsure submissions, which are being looked up."""
         return len(self._submitter.unsure)
 
     def summary(self) -> str:
         """``ok``, or what is wrong with this batch system and since when."""
         return self.health.summary()
 
-    # --- its life ---
+    # --- tasks ---
 
     async def run(self) -> None:
-        """Until cancelled; the backend has been started."""
+        """Run until cancelled; the backend must have been started."""
         async with asyncio.TaskGroup() as tasks:
             name = self.backend.name
             tasks.create_task(self._submitter.run(), name=f"{name}: submit")
@@ -166,7 +166,7 @@ class BatchClient:
         self._settle_now.set()
 
     def _ended(self, localid: LocalId) -> None:
-        """A short job may have ended before its move to INLRMS is on disk."""
+        """Handle an end notice; a short job may have ended before its state INLRMS is on disk."""
         if localid in self._inside:
             self._look_at(localid)
         else:
@@ -194,7 +194,7 @@ class BatchClient:
     # --- polling ---
 
     async def _settling(self) -> None:
-        """Ends that have a completion record are seen at once, also while the batch system is slow to answer."""
+        """Report ends with a completion record at once, also while the batch system answers slowly."""
         while True:
             await self._settle_now.wait()
             jobs = self._jobs(self._urgent)
@@ -223,26 +223,26 @@ class BatchClient:
                 await self._ask(jobs, everything=everything)
 
     def _settle(self, jobs: list[LocalJob], ends: Mapping[LocalId, Report]) -> list[LocalJob]:
-        """Those that completion records do not settle."""
+        """Report ends with a completion record; returns the other jobs."""
         for job in jobs:
             if (report := ends.get(job.localid)) is not None:
                 self._reported(job, report)
         return [job for job in jobs if job.localid not in ends]
 
     async def _ask(self, jobs: list[LocalJob], *, everything: bool) -> None:
-        """Ask now, or about all jobs as soon as another question may be asked."""
+        """Poll now, or poll all jobs as soon as the policy allows another query."""
         wait = self._asked + self._policy.gap_s - self._clock.monotonic()
         if not everything and wait > 0:
             self._due = min(self._due, self._clock.monotonic() + wait)
             return
-        if not everything and self._policy.gap_s:  # one question about all costs the same
+        if not everything and self._policy.gap_s:  # a query about all jobs costs the same
             jobs = self._jobs(self._inside)
         self._asked = self._clock.monotonic()
         await self._poll(jobs)
         self._due = self._next_poll(self._clock.monotonic() - self._asked)
 
     def _next_poll(self, took_s: float) -> float:
-        """When to ask about all jobs again, after an answer that took this long."""
+        """Time of the next poll of all jobs, after an answer that took this long."""
         now, due = self._clock.monotonic(), self._due
         if self._policy.gap_s:
             due = now + max(self._policy.poll_s, took_s * self._policy.patience)
@@ -277,5 +277,5 @@ class BatchClient:
 
 
 def _visible(report: Report | None) -> tuple[object, ...] | None:
-    """What is worth a line on disk: times and usage move on with every answer."""
+    """The part of a report that is written to disk; times and usage change with every answer."""
     return None if report is None else (report.phase, report.doubt, report.message)

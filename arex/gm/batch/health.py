@@ -1,4 +1,4 @@
-"""Whether a batch system answers, and which of its queues are parked: what ``arex status`` shows of it."""
+"""Whether a batch system answers, and which queues are parked, as shown by ``arex status``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Parked:
-    """A queue that a limit of the batch system has closed for a while."""
+    """A queue into which arex submits nothing for some time, because of a limit of the batch system."""
 
     since: str  #: ISO time
     why: str
@@ -24,7 +24,7 @@ class Parked:
 
 
 class Health:
-    """One batch system, as it has answered so far."""
+    """The health of one batch system."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.down_since: str | None = None  #: ISO time and reason, while the batch system does not answer
@@ -43,7 +43,7 @@ class Health:
             self.down_since = None
 
     def park(self, queue: str, why: str) -> None:
-        """Nothing is submitted in this queue for a while, longer each time in a row."""
+        """Stop submissions to this queue for some time, which grows with every repetition."""
         known = self.parked.get(queue)
         if known is None:
             known = self.parked[queue] = Parked(self._stamp(), why, 0.0)
@@ -57,7 +57,7 @@ class Health:
             log.warning("queue %r is open again", queue, extra={"event": "lane.open"})
 
     def closed_s(self, queue: str) -> float:
-        """How long nothing is to be submitted in this queue."""
+        """Seconds until the next submission to this queue is allowed."""
         known = self.parked.get(queue)
         return 0.0 if known is None else max(0.0, known.until - self._clock.monotonic())
 

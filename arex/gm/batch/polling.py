@@ -1,4 +1,4 @@
-"""How often and how much a batch system is asked."""
+"""The polling policy of a batch system."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollingPolicy:
-    """Seconds, and jobs in one call."""
+    """How often to query a batch system, in seconds, and how many jobs one call has."""
 
-    poll_s: float = 10.0  #: between questions about all jobs
-    gap_s: float = 0.0  #: smallest time between two questions, whatever the reason
-    first_look_s: float | None = 1.0  #: after submission, to tell running from queued; None: the next poll will
-    absence_s: float = 15.0  #: how long another job may have the local id of a job, before that one is lost
+    poll_s: float = 10.0  #: between polls of all jobs
+    gap_s: float = 0.0  #: minimum time between two queries
+    first_look_s: float | None = 1.0  #: first poll after a submission; None: the next regular poll
+    absence_s: float = 15.0  #: how long two jobs may have the same local id before the newer one is lost
     batch: int = 200  #: jobs in one call to submit or cancel
-    gather_s: float = 0.0  #: how long a burst of submissions is gathered at most
-    #: the time that an answer takes, times this, passes before the next question: a slow controller is asked less often
+    gather_s: float = 0.0  #: longest time to wait for more submissions in a burst
+    #: the pause before the next query is at least the duration of the last one times this number
     patience: float = 20.0

@@ -1,4 +1,4 @@
-"""Requests about jobs in a batch system: cancel, hold, release. In bulk, and again until there is an answer."""
+"""Bulk requests to a batch system (cancel, hold, release), repeated until there is an answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arex.ports import LocalJob
 
 
 class BulkRequests:
-    """One kind of request to one backend; each is answered with a refusal, empty if it was granted."""
+    """One kind of request to one backend. The answer for each job is a refusal, which is empty if it was accepted."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class BulkRequests:
         self._news = WakeUp(clock)
 
     def put(self, job: LocalJob) -> None:
-        """Line up; asked again, it changes nothing."""
+        """Add a request; a repeated call has no effect."""
         self._jobs[job.localid] = job
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         failures = 0
         while True:
             await self._news.wait()

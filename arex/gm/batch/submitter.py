@@ -1,9 +1,9 @@
 """
-Submits jobs to one batch system: gathered, each once, and a full queue holds up no other.
+Submits jobs to one batch system in bulk, and each only once; a full queue does not delay others.
 
-A call without an answer makes its jobs unsure, and an unsure job is looked up by its tag before it is submitted
-again. A limit parks the queue that met it. Jobs that come in a burst wait a moment for each other, so that a batch
-system with arrays gets few and large ones; a job that comes alone goes at once.
+A call without an answer makes its jobs unsure. An unsure job is looked up by its tag before it is submitted again.
+A limit parks the queue. Jobs in a burst wait a moment for each other, so that a batch system with arrays gets few
+large arrays; a job that arrives alone is submitted at once.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from arex.ports import Backend, Submission
 
 log = logging.getLogger(__name__)
 
-#: A burst is over when nothing has come for so long.
+#: A burst is over when no job has arrived for this time.
 _QUIET_S: Final = 0.2
-#: The same after a call with many jobs: a busy machine makes pauses.
+#: The same after a call with many jobs, because a busy machine makes longer pauses.
 _LONG_BURST: Final = 20
 _LONG_QUIET_S: Final = 0.6
-#: How often ``gather_s`` a job waits at most.
+#: A job waits at most ``gather_s`` times this number.
 _PATIENCE: Final = 6
 _Taken = LocalId | SubmitRejected | SubmitLimited
 
 
 class Submitter:
-    """Talks to one backend about all its newcomers."""
+    """Submits all new jobs of one backend."""
 
     def __init__(
         self,
@@ -53,18 +53,18 @@ class Submitter:
         self._health = health
         self._answered = answered
         self._asks: dict[Tag, AskSubmit] = {}
-        self._again: dict[Tag, tuple[int, float]] = {}  #: of the unsure: failures so far, and when to look it up
+        self._again: dict[Tag, tuple[int, float]] = {}  #: unsure attempts: failures so far, and time of the next lookup
         self._news = WakeUp(clock)
         self._last_size = 0
         self._newest = self._oldest = self._last_call = float("-inf")  #: monotonic seconds
 
     @property
     def unsure(self) -> frozenset[JobId]:
-        """Jobs that may have been taken: a lost answer hides it until they are looked up."""
+        """Jobs that the batch system may have accepted without an answer to arex."""
         return frozenset(ask.submission.job for ask in self._asks.values() if not ask.sure)
 
     def put(self, ask: AskSubmit) -> None:
-        """Line up; asked again, it changes nothing."""
+        """Add a submission; a repeated call has no effect."""
         if ask.submission.tag in self._asks:
             return
         self._newest = self._clock.monotonic()
@@ -74,7 +74,7 @@ class Submitter:
         self._news.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         failures = 0
         while True:
             if not self._next():
@@ -87,10 +87,10 @@ class Submitter:
                 await self._clock.sleep(backoff_s(failures))
                 failures += 1
 
-    # --- who is next ---
+    # --- selection ---
 
     def _next(self) -> list[AskSubmit]:
-        """Those of open queues, in turns: a queue with ten thousand jobs lets one with ten through."""
+        """The next submissions, one from each open queue in turn, so that a large queue does not delay a small one."""
         queues: dict[str, list[AskSubmit]] = {}
         now = self._clock.monotonic()
         for tag, ask in self._asks.items():
@@ -109,7 +109,7 @@ class Submitter:
         return min(waits, default=3600.0)
 
     async def _gathered(self) -> None:
-        """Wait for the end of a burst, unless this job came alone or there are plenty."""
+        """Wait for the end of a burst, unless the job arrived alone or there are enough jobs."""
         if len(self._asks) == 1 and self._clock.monotonic() - self._last_call > self._policy.gather_s:
             return
         while self._policy.gather_s and len(self._asks) < self._policy.batch:
@@ -120,10 +120,10 @@ class Submitter:
 
     def _until_gathered(self, now: float) -> float:
         """
-        Seconds until the burst may go as it is.
+        Seconds until the gathered jobs are submitted.
 
-        A long burst goes in ever larger pieces: twice as many as the last time after ``gather_s``, fewer only when
-        nothing comes any more or the first of them has waited for long.
+        A long burst is submitted in growing parts: after ``gather_s`` if there are twice as many jobs as the last time,
+        otherwise when no more jobs arrive or the first of them has waited for too long.
         """
         soon = self._oldest + self._policy.gather_s
         if len(self._asks) >= 2 * self._last_size:
@@ -134,7 +134,7 @@ class Submitter:
     # --- one round ---
 
     async def _settle(self, batch: list[AskSubmit]) -> bool:
-        """Whether the batch system answered at all. Those about which nothing was learned are unsure now."""
+        """Submit; returns whether the batch system answered. Jobs without an answer become unsure."""
         self._last_call = self._oldest = self._clock.monotonic()
         self._last_size = len(batch)
         try:
@@ -153,17 +153,17 @@ class Submitter:
         return True
 
     def _doubt(self, ask: AskSubmit) -> None:
-        """One answer is missing: this one is looked up in a while, and holds up nobody else."""
+        """Look this job up later, since its answer is missing; it does not delay other jobs."""
         tag = ask.submission.tag
         failures = self._again.get(tag, (0, 0.0))[0]
         self._again[tag] = (failures + 1, self._clock.monotonic() + backoff_s(failures))
         self._asks[tag] = replace(ask, sure=False)
         if ask.sure:
             facts = {"event": "submit.unsure", "job": ask.submission.job}
-            log.warning("whether the batch system took the job is not known: it is looked up", extra=facts)
+            log.warning("unknown whether the batch system accepted the job, looking it up", extra=facts)
 
     async def _hand_over(self, batch: list[AskSubmit]) -> dict[Tag, _Taken]:
-        """Submit what is not there yet."""
+        """Look up unsure attempts, and submit those that the batch system does not have."""
         doubtful = [ask.submission for ask in batch if not ask.sure]
         known: dict[Tag, _Taken] = {**(await self._backend.find(doubtful) if doubtful else {})}
         fresh = [ask.submission for ask in batch if ask.submission.tag not in known]
@@ -174,7 +174,7 @@ class Submitter:
         except BatchUnavailable as exc:
             if not known:
                 raise
-            self._health.no_answer(exc)  # what was found by its tag is certain all the same
+            self._health.no_answer(exc)  # jobs that were found by their tags are certain nevertheless
             return known
 
     def _pass_on(self, ask: AskSubmit, answer: _Taken) -> None:
@@ -193,6 +193,6 @@ class Submitter:
             self._answered(submission.job, SubmitTaken(answer))
 
     def _limited(self, submission: Submission, why: str) -> None:
-        """Once a round: the jobs of a queue meet the same limit together."""
+        """Park the queue once in a round, since all its jobs reach the same limit."""
         if not self._health.closed_s(submission.queue):
             self._health.park(submission.queue, why)

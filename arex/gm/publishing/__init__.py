@@ -1,1 +1,1 @@
-"""What owners see of their jobs: the GLUE2 document, the evidence of an end, the job log."""
+"""Information for the owners of jobs: the GLUE2 document, the evidence of an end, the job log."""

@@ -1,7 +1,7 @@
 """
 ``.xml``: the job as a GLUE2 ComputingActivity, rewritten whenever its state changes.
 
-Source: spec of the control directory (ARC 6.17), section on ``.xml`` and the tables of states.
+Source: ARC 6.17; ``docs/developers/control-directory.md`` lists the states.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _REST_INLRMS: Final = {
     "E": "EXITINGLRMS",
     "EXECUTED": "EXITINGLRMS",
 }
-#: Attributes by the letter of the batch system's phase, once it is not queued any more.
+#: Attributes by the letter of the phase in the batch system, after queued.
 _EMIES_INLRMS: Final = {"R": ("app-running",), "S": ("batch-suspend",)}
 _EMIES: Final = {
     State.ACCEPTED: ("accepted", ("client-stagein-possible",)),
@@ -72,7 +72,7 @@ def publish(context: JobContext) -> None:
 
 
 def shows(context: JobContext) -> bool:
-    """Whether the document on disk says already that the job is in this phase of its batch system."""
+    """Whether the document on disk already has this phase of the job."""
     return f"<State>nordugrid:INLRMS:{context.phase}</State>".encode() in _read(context, "xml")
 
 
@@ -125,7 +125,7 @@ def _elements(context: JobContext) -> Iterator[tuple[str, str]]:
 
 
 def _read(context: JobContext, suffix: str) -> bytes:
-    """A file that may be missing, or be what somebody made of it: the document then says less."""
+    """Content of a control file; empty if it is missing or invalid, so that the document has less information."""
     try:
         return context.store.read(context.job.id, suffix) or b""
     except CorruptFile:

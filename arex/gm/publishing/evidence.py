@@ -1,9 +1,9 @@
 """
-``SESSION.lrms/evidence``: what the witnesses of a job said last, for ``arcstat --evidence``.
+``SESSION.lrms/evidence``: the latest evidence about the end of a job, for ``arcstat --evidence``.
 
-One ``key=value`` a line: ``seen`` (ISO time, UTC), ``phase``, ``cause``, ``doubt`` (a sentence, while witnesses
-disagree or one is waited for), then a line for each witness: ``record=...``, ``scan=...``. It decides nothing and may
-be lost. It lies beside the session and not in the control directory, which a real A-REX could not clean of it.
+Each line is ``key=value``: ``seen`` (ISO time, UTC), ``phase``, ``cause``, ``doubt`` (a sentence, while the evidence is
+contradictory or incomplete), then one line for each source: ``record=...``, ``scan=...``. No decision depends on the
+file. It is beside the session directory, because a real A-REX would not remove it from the control directory.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from arex.model.report import Report
 
 log = logging.getLogger(__name__)
 
-#: Longest text of one witness, characters.
+#: Longest text of one source, characters.
 _MOST = 500
 
 
 def write(session: SessionFiles, report: Report, now: datetime) -> None:
-    """Whatever a job has put in the place of the directory: its evidence is lost then, and nothing else happens."""
+    """Write the file; if the job has replaced the directory by something else, the evidence is lost."""
     data = codec.encode("".join(f"{key}={value}\n" for key, value in _lines(report, now)))
     try:
         try:
@@ -35,7 +35,7 @@ def write(session: SessionFiles, report: Report, now: datetime) -> None:
         if stat.S_ISDIR(mode):
             atomic.put(str(session.evidence), data)
     except OSError as exc:
-        log.info("the evidence is not kept: %s", exc, extra={"event": "evidence.lost"})
+        log.info("cannot write the evidence: %s", exc, extra={"event": "evidence.lost"})
 
 
 def _lines(report: Report, now: datetime) -> Iterator[tuple[str, str]]:

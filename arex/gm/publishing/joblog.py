@@ -1,7 +1,7 @@
 """
 ``joblog``: a line when a job starts and a line when it is finished, in local time.
 
-Source: spec of the control directory (ARC 6.17), other service files.
+Source: the format of ``joblog`` in ARC 6.17.
 """
 
 from __future__ import annotations

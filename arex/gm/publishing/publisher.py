@@ -1,4 +1,4 @@
-"""Writes what the batch system says of jobs where their owners see it: the evidence, and the document ``.xml``."""
+"""Writes reports of the batch system for the owners of jobs: the evidence, and the document ``.xml``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from arex.model.report import Report
 
 log = logging.getLogger(__name__)
 
-#: Documents written in one go: thousands may be due after a start.
+#: Most documents in one trip to a thread; thousands may be due after a start.
 _TOGETHER: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """What one job has to show."""
+    """The facts to publish about one job."""
 
     job: Job
     phase: str
@@ -31,7 +31,7 @@ class _Due:
 
 
 class Publisher:
-    """Publishes phases of jobs inside the batch system; moves of the state machine publish themselves."""
+    """Publishes phases of jobs in the batch system; the worker publishes changes of state."""
 
     def __init__(self, services: Services, tracking: Tracking, released: Callable[[Tracked], None]) -> None:
         self._services = services
@@ -40,17 +40,17 @@ class Publisher:
         self._wake = WakeUp(services.clock)
 
     def note(self, record: Tracked, report: Report) -> None:
-        """The batch system reports something new about a job that it still has."""
+        """The batch system reports a change of a job that it still has."""
         record.phase, record.report = str(report.phase), report
         self._tracking.to_publish(record)
         self._wake.set()
 
     def wake(self) -> None:
-        """A job that was busy, and has something to show, is free again."""
+        """A job with facts to publish is no longer busy."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await self._wake.wait()
             while records := self._tracking.publishable(_TOGETHER):
@@ -61,7 +61,7 @@ class Publisher:
         for record in records:
             self._tracking.published(record)
             record.report = None
-            record.publishing = True  # no turn meanwhile: an older document must not follow a newer one
+            record.publishing = True  # no turn meanwhile, so that an older document does not replace a newer one
         try:
             await asyncio.to_thread(self._write, due)
         finally:

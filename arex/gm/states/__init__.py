@@ -1,1 +1,1 @@
-"""One module for each state: it looks at a job and decides what comes next."""
+"""One module for each state, with the handler that decides the next step of a job."""

@@ -1,4 +1,4 @@
-"""ACCEPTED: read the description, make the lists, wait for the start time and for room for its owner."""
+"""ACCEPTED: parse the description, write the file lists, wait for the start time and the limit of the owner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from arex.gm.steps import Fail, Move, Step, Wait
 from arex.model.local import JobLocal
 from arex.model.state import State
 
-#: A start time is looked at again at least this often: clocks are set.
+#: A start time is checked at least this often, because the clock may be changed.
 _LOOK_AGAIN_S = 60.0
 
 
@@ -30,14 +30,14 @@ def decide(context: JobContext) -> Step:
 
 def _accept(context: JobContext) -> JobLocal:
     """
-    Lists from the description, and ``.local`` with what the client left out.
+    Write the file lists; returns ``.local`` with the values that the client left out.
 
     Raises:
-        JobDescriptionError, JobRefused, CorruptFile: the description can't be used.
+        JobDescriptionError, JobRefused, CorruptFile: the description is invalid.
     """
     job = context.job
     if job.status.pending and context.store.exists(job.id, "output"):
-        return job.local  # a restart has made the lists already, without what is done
+        return job.local  # a restart has already written the lists, without completed files
     local, inputs, made = outputs.from_description(context)
     context.store.put_entries(job.id, "input", inputs)
     context.store.put_entries(job.id, "output", made)

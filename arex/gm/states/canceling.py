@@ -1,4 +1,4 @@
-"""CANCELING: the batch system was asked to end the job; it leaves when ``lrms_done`` appears."""
+"""CANCELING: cancel the job in the batch system, and wait until it has left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from arex.gm.steps import (
 )
 from arex.model.state import State
 
-#: How long the batch system may take to end a job. Source: spec, timing constants.
+#: How long the batch system may take to end a job. Source: ARC 6.17.
 _PATIENCE: Final = timedelta(hours=1)
 _ASK_AGAIN_S: Final = 30.0
 

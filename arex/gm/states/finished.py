@@ -1,4 +1,4 @@
-"""FINISHED and DELETED: kept for the owner, until a mark or the lifetime says otherwise."""
+"""FINISHED and DELETED: the job is kept until a mark or the end of its lifetime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def decide(context: JobContext) -> Step:
     job = context.job
     if context.store.has_mark(job.id, Mark.CLEAN):
         return Forget()
-    context.store.remove(job.id, AT_FINISHED)  # a crash may have left them
+    context.store.remove(job.id, AT_FINISHED)  # they may remain after a crash
     if context.store.has_mark(job.id, Mark.CANCEL):
         context.store.drop_mark(job.id, Mark.CANCEL)  # too late to cancel
     if context.store.has_mark(job.id, Mark.RESTART):
@@ -35,7 +35,7 @@ def decide_deleted(context: JobContext) -> Step:
     until = job.local.cleanuptime
     if until is None or until + context.settings.ttr <= context.services.clock.now():
         return Forget()
-    if context.session.exists():  # a crash fell between the state and what it removes
+    if context.session.exists():  # after a crash between the state and the removal
         context.remove_session()
         context.store.remove(job.id, AT_DELETED)
     return Wait()

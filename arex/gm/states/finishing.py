@@ -1,4 +1,4 @@
-"""FINISHING: outputs go where they belong, and only what the description lists stays."""
+"""FINISHING: upload the outputs, and keep only the files that the description lists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def decide(context: JobContext) -> Step:
                 outputs.delivered(context, listed, moved)
             if not context.answer.done:
                 return unfinished(context.answer)
-        # a directory that was sent stays as well, as with 6.17: its line never leaves the list
+        # an uploaded directory is kept too, as in ARC 6.17: its line stays in the list
         outputs.keep(
             context.session.path, [each for each in (*entries, *listed) if not each.remote or outputs.is_tree(each)]
         )

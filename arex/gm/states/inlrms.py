@@ -1,4 +1,4 @@
-"""INLRMS: in the batch system until ``lrms_done`` says that it has left."""
+"""INLRMS: wait until the job has left the batch system."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from arex.model.state import State
 
 
 def decide(context: JobContext) -> Step:
-    if context.job.status.pending:  # a restart of a job that had failed in FINISHING
+    if context.job.status.pending:  # a rerun of a job that failed in FINISHING
         return Move(State.FINISHING, "Job finished executing in LRMS")
     done = read_done(context)
     if done is None:
@@ -37,12 +37,12 @@ def decide(context: JobContext) -> Step:
 
 
 def _hold_request(context: JobContext) -> Step | None:
-    """A mark asks to hold or to release the job; it goes once the batch system has answered, and no other with it."""
+    """Handle a mark to hold or release the job; only this mark is removed after the batch system has answered."""
     if isinstance(context.answer, HoldTaken):
         return _hold_taken(context, context.answer)
     release = context.store.has_mark(context.job.id, Mark.RELEASE)
     if release:
-        context.store.drop_mark(context.job.id, Mark.HOLD)  # it came before
+        context.store.drop_mark(context.job.id, Mark.HOLD)  # the hold is older
     elif not context.store.has_mark(context.job.id, Mark.HOLD):
         return None
     status = ask_status(context)
@@ -60,7 +60,7 @@ def _hold_taken(context: JobContext, answer: HoldTaken) -> Step | None:
 
 
 class LeftBatch(NamedTuple):
-    """How the job left its batch system; the notes are for its owner."""
+    """How the job left its batch system, with notes for its owner."""
 
     code: int
     message: str
@@ -69,12 +69,12 @@ class LeftBatch(NamedTuple):
 
 def read_done(context: JobContext) -> LeftBatch | None:
     """
-    How the job left, from ``lrms_done`` or from the batch system's report.
+    How the job left, from ``lrms_done`` or from the report of the batch system; None if it has not left.
 
-    A report makes no ``lrms_done`` of its own: the batch system, asked again after a crash, says the same.
+    A report is not saved as ``lrms_done``: after a crash, the batch system reports the same again.
     """
     data = context.store.read(context.job.id, "lrms_done")
-    if data:  # scan scripts of ARC make the file before they fill it
+    if data:  # scan scripts of ARC create the file before they write it
         return LeftBatch(*codec.parse_lrms_done(data))
     if isinstance(context.answer, Ended):
         evidence.write(context.session, context.answer.report, context.services.clock.now())
@@ -86,18 +86,18 @@ def read_done(context: JobContext) -> LeftBatch | None:
 def ask_status(context: JobContext) -> Step:
     localid = context.job.local.localid
     if localid is None and (known := attempt.read(context.store, context.job.id)) is not None:
-        localid = known.localid  # the other record of it was lost
+        localid = known.localid  # the id in .local was lost
     if localid is None:
         return Fail("LRMS error: (-1) Job died unexpectedly: no local id is on record")
     return AskStatus(context.lrms, attempt.local_job(context.store, context.job.id, context.session, localid))
 
 
 def _printed(context: JobContext) -> tuple[str, ...]:
-    """What the job script printed, for the job's log."""
+    """The output of the job script, for the job's log."""
     try:
         data = atomic.read(str(context.session.comment))
     except CorruptFile as exc:
-        return (f"The output of the job wrapper script can't be shown: {exc.what}",)
+        return (f"Cannot read the output of the job wrapper script: {exc.what}",)
     if not data:
         return ()
     first = "---------- Output of the job wrapper script -----------\n"
@@ -106,13 +106,13 @@ def _printed(context: JobContext) -> tuple[str, ...]:
 
 
 def collect_diag(context: JobContext) -> None:
-    """Move ``SESSION.diag`` over ``job.ID.diag``; done before, it changes nothing."""
+    """Replace ``job.ID.diag`` with ``SESSION.diag``; a repeated call has no effect."""
     data = _add_usage(context, context.answer.report.usage) if isinstance(context.answer, Ended) else None
     context.store.take(context.job.id, "diag", context.session.diag, data)
 
 
 def _add_usage(context: JobContext, usage: Usage) -> bytes | None:
-    """What the job used, in ARC's keys, where its script did not measure by itself; returns what the file says then."""
+    """Add the usage of the job with ARC's keys if the job script has not measured it; returns the new content."""
     amounts = (
         ("UserTime", usage.user_s, "s"),
         ("KernelTime", usage.system_s, "s"),
@@ -126,5 +126,5 @@ def _add_usage(context: JobContext, usage: Usage) -> bytes | None:
         more = codec.encode(f"\n{lines}")
         atomic.append(str(context.session.diag), more)
     except CorruptFile:
-        return None  # the job has put something else there
+        return None  # the job has replaced the file
     return before + more

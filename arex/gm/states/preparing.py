@@ -1,4 +1,4 @@
-"""PREPARING: remote inputs are fetched, the client's uploads awaited, then a slot."""
+"""PREPARING: download remote inputs, wait for the client's uploads, then for a slot."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from arex.model.files import FileEntry
 from arex.model.state import State
 from arex.ports import Staged
 
-#: Clients ring after each upload; this is for those that only write files.
+#: Clients announce each upload; this interval is for clients that only write files.
 _UPLOAD_LOOK_S = 2.0
-#: Nobody tells when a disk has room again.
+#: Interval for checking free disk space, which no event reports.
 _ROOM_LOOK_S = 30.0
 #: ``SIZE``, ``SIZE.CRC`` or ``.CRC``, decimal; empty for a file without either.
 _ANNOUNCED: Final = re.compile(r"(?:[0-9]{1,18})?(?:\.[0-9]{1,10})?")
@@ -36,7 +36,7 @@ _NO_SLOT: Final = Wait(why="Limit of RUNNING jobs is reached")
 
 def decide(context: JobContext) -> Step:
     if context.job.status.pending and context.services.limits.waits_to_run(context.job.id) and not _is_held(context):
-        return _NO_SLOT  # all is here; everything is looked at again when its turn comes
+        return _NO_SLOT  # all files are complete; they are checked again when the job is next
     if not context.session.exists():
         return Fail("Failed to clean up session dir before downloading inputs")
     if why := context.services.room(context.session.path.parent, context.job.local.subject or ""):
@@ -47,7 +47,7 @@ def decide(context: JobContext) -> Step:
         if not isinstance(answer, Staged):
             remote = [entry for entry in inputs if entry.remote]
             return credentials.hold_transfers(context, remote) or AskStage(context.staging(remote), out=False)
-        # what is here is not fetched again, whatever became of the rest
+        # completed files are not downloaded again, even if others failed
         inputs = [entry for entry in inputs if not (entry.remote and (answer.done or entry in answer.moved))]
         context.store.put_entries(context.job.id, "input", inputs)
         if not answer.done:
@@ -56,7 +56,7 @@ def decide(context: JobContext) -> Step:
 
 
 def _uploads(context: JobContext, inputs: list[FileEntry]) -> Step | None:
-    """What the client still owes; None when everything is here."""
+    """Wait for missing uploads of the client, or fail; None if all files are complete."""
     data = context.store.read(context.job.id, "input_status")
     confirmed = None if data is None else set(codec.parse_input_status(data))
     missing: list[FileEntry] = []
@@ -78,7 +78,7 @@ def _uploads(context: JobContext, inputs: list[FileEntry]) -> Step | None:
 
 
 def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None) -> bool | str:
-    """True, False for not yet, or what is wrong with the file for good."""
+    """True if the file is complete, False if not yet, or the error message."""
     if entry.lfn == "*.*" or (confirmed is not None and entry.pfn in confirmed and not entry.lfn):
         return True
     if confirmed is not None and entry.pfn not in confirmed:
@@ -87,7 +87,7 @@ def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None
     if size is None:
         return False
     if not _ANNOUNCED.fullmatch(entry.lfn):
-        return f"Size and checksum do not read: {entry.lfn[:80]}"
+        return f"Invalid size or checksum in the file list: {entry.lfn[:80]}"
     wanted, _, crc = entry.lfn.partition(".")
     if wanted and size > int(wanted):
         return "Delivered file is bigger than specified."
@@ -102,9 +102,9 @@ def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None
 
 
 def _is_held(context: JobContext) -> bool:
-    """What its owner holds is not even submitted, and stands in nobody's way."""
+    """Whether the owner holds the job; a held job is not submitted and takes no slots."""
     if context.store.has_mark(context.job.id, Mark.RELEASE):
-        for mark in (Mark.HOLD, Mark.RELEASE):  # a hold that comes now is a new one
+        for mark in (Mark.HOLD, Mark.RELEASE):  # a later hold is a new request
             context.store.drop_mark(context.job.id, mark)
     if not context.store.has_mark(context.job.id, Mark.HOLD):
         return False

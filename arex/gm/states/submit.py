@@ -1,8 +1,8 @@
 """
-SUBMIT: hand the job to the batch system, once.
+SUBMIT: submit the job to the batch system exactly once.
 
-First pass: the run directory, ``.grami`` and a tag of this attempt are on disk, then the batch system is asked.
-After a crash or a lost answer the tag is looked up before anything is submitted again.
+The run directory, ``.grami`` and the tag of this attempt are on disk before the submission. After a crash or a lost
+answer, the batch system is searched for the tag before the job is submitted again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _submit(context: JobContext) -> Step:
 
 
 def _made(directory: Path) -> bool:
-    """Make a directory; False if it was there."""
+    """Create a directory; False if it already exists."""
     try:
         directory.mkdir(mode=0o700)
     except FileExistsError:
@@ -74,19 +74,19 @@ def _made(directory: Path) -> bool:
 
 
 def _noted_localid(context: JobContext) -> LocalId | None:
-    """Another daemon, or a submit script of ARC, has left ``joboption_jobid`` and our record does not say so yet."""
+    """The ``joboption_jobid`` that another daemon or a submit script of ARC wrote into ``.grami``."""
     data = context.store.read(context.job.id, "grami")
     return None if data is None or b"joboption_jobid=" not in data else parse_grami(data).localid
 
 
 def _make_ready(context: JobContext) -> Grami:
-    """Everything the job script needs; harmless if done before."""
+    """Write the files that the job script needs; may be repeated."""
     job, session = context.job, context.session
     grami = build_grami(
         context.description, job.local, jobid=job.id, session=session.path, controldir=context.store.root
     )
     data = dump_grami(grami)
-    if context.store.read(job.id, "grami") != data:  # clients write the same
+    if context.store.read(job.id, "grami") != data:  # a client may have written the same
         context.store.put(job.id, "grami", data)
     for name in _executables(context.description):
         confined_fs.make_executable(session.path, name)
@@ -96,18 +96,18 @@ def _make_ready(context: JobContext) -> Grami:
 
 
 def _executables(description: JobDescription) -> list[str]:
-    """Files in the session that need their x bit: the executable itself, and inputs that say so."""
+    """Files in the session directory to make executable: the program, and marked inputs."""
     own = [] if description.executable.startswith(("/", "$")) else [description.executable]
     return [*own, *(file.name for file in description.inputs if file.executable)]
 
 
 def _submitted(context: JobContext, localid: LocalId) -> Step:
-    """The id goes where every reader looks: our record, then ``.grami`` once."""
+    """Write the local id into the record of the attempt, then once into ``.grami``."""
     known = attempt.read(context.store, context.job.id)
     new = False
     if known is not None and known.localid is None:
         attempt.taken(context.store, context.job.id, localid)
-        # nothing is submitted while .grami has an id, and our record gets it first: no need to look
+        # arex submits nothing while .grami has an id, and writes its record first: no need to check .grami
         new = isinstance(context.answer, SubmitTaken)
     if new or _noted_localid(context) is None:
         context.store.append(context.job.id, "grami", f"joboption_jobid={localid}\n")

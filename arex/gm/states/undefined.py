@@ -1,4 +1,4 @@
-"""UNDEFINED: a status file was found, the job is not adopted yet."""
+"""UNDEFINED: a status file exists, but the job is not adopted yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from arex.model.state import ACTIVE, RUNNING, State, Status
 
 ADOPTED: Final = "(Re)Accepting new job"
 
-#: The time that a client gets for the last touch; one that died in between must not hold up its job.
+#: Time for a client to complete its submission; a client that died meanwhile must not delay its job longer.
 _MAKING_S: Final = 1.0
 _MOMENT_S: Final = 0.02
 
@@ -29,19 +29,19 @@ _MOMENT_S: Final = 0.02
 def decide(context: JobContext) -> Step:
     found = context.store.read_status(context.job.id)
     if found is None:
-        for mark in Mark:  # a request about a job that is no more
+        for mark in Mark:  # requests for a job that no longer exists
             context.store.drop_mark(context.job.id, mark)
-        return Wait()  # gone again: whoever removed it had its reason, the loop drops the job
+        return Wait()  # the status file was removed: the manager drops the job
     if not context.room and found.place is not Place.FINISHED:
         context.job = replace(context.job, place=found.place)
-        return Wait()  # the loop calls it when there is room
+        return Wait()  # the manager wakes it when maxjobs allows it
     if _in_the_making(context, found):
         return Wait(_MOMENT_S)
     context.job = replace(context.job, place=found.place, changed=found.changed, on_disk=found.status)
     try:
         local = context.store.read_local(context.job.id)
     except BlockingIOError:
-        return Wait(0.2)  # a client or another daemon holds the lock of .local; it is a matter of milliseconds
+        return Wait(0.2)  # a client or another daemon holds the lock of .local for some milliseconds
     if local is None:
         return Wreck(("Internal error",), "Internal failure")
     context.job = replace(context.job, local=local)
@@ -49,14 +49,16 @@ def decide(context: JobContext) -> Step:
         return Fail("Failed reading status of the job", blame=False)
     context.store.drop_stray_status(context.job.id, found.place)
     if found.status == Status(State.ACCEPTED) and context.store.has_mark(context.job.id, Mark.CANCEL):
-        return Stop()  # given up before anything was made of it
+        return Stop()  # cancelled before it was adopted
     return _adopt(context, found.status.state, pending=found.status.pending)
 
 
 def _in_the_making(context: JobContext, found: Found) -> bool:
     """
-    A client of ARC puts the status file in place and then takes its read permission for others away. If the file
-    has moved on by then, the client takes the submission for failed and wipes the job, which runs already.
+    Whether an ARC client is still creating the job.
+
+    The client renames the status file into place and then removes the read permission of others. If arex has moved
+    the file meanwhile, the client considers the submission failed and removes the job, although it runs.
     """
     age_s = (context.services.clock.now() - found.changed).total_seconds()
     return found.shown and found.place is Place.ACCEPTING and 0 <= age_s < _MAKING_S

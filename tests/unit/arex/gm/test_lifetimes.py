@@ -140,7 +140,7 @@ async def test_a_job_that_was_cleaned_meanwhile_is_forgotten_by_the_next_walk(mo
     assert 0 == morgue.lifetimes.known
 
 
-async def test_a_job_that_does_not_read_stays_and_holds_up_no_other(
+async def test_a_job_that_cannot_be_parsed_is_kept_and_does_not_delay_others(
     morgue: Morgue, caplog: pytest.LogCaptureFixture
 ) -> None:
     await asyncio.to_thread(morgue.bury, "bad", timedelta(), State.FINISHED)
@@ -152,7 +152,7 @@ async def test_a_job_that_does_not_read_stays_and_holds_up_no_other(
     await morgue.pass_by(timedelta(hours=7), steps=30)
 
     assert "bad" not in morgue.woken
-    assert "a finished job does not read and stays" in caplog.text
+    assert "cannot parse a finished job, it is kept" in caplog.text
 
 
 async def test_many_old_jobs_are_read_a_few_at_a_time(morgue: Morgue) -> None:

@@ -355,14 +355,14 @@ async def test_an_upload_that_never_comes_ends_the_wait(service: GridService) ->
 
 
 @pytest.mark.parametrize("announced", ["12x", "x", "1.y", ".", "9" * 40, "-1"])
-async def test_a_size_that_does_not_read_fails_the_job(service: GridService, announced: str) -> None:
+async def test_an_invalid_size_fails_the_job(service: GridService, announced: str) -> None:
     job = await _preparing(service)
     (service.sessions / job / "later").write_text("x")
     service.store.put_entries(job, "input", [FileEntry("/later", announced)])
     service.manager.look(job)
     await service.reaches(job, "FINISHED", "INLRMS")
 
-    assert announced == "." or "do not read" in service.store.failure(job)
+    assert announced == "." or "Invalid size or checksum" in service.store.failure(job)
 
 
 async def test_a_job_without_an_executable_goes_to_its_end(service: GridService) -> None:
@@ -387,7 +387,7 @@ async def test_a_file_that_can_not_be_written_makes_the_job_wait(
     obstacle.unlink()
     (obstacle / "x").mkdir(parents=True)
     service.end(job, 3)
-    await until(lambda: "job waits, its files can't be handled" in caplog.text)
+    await until(lambda: "cannot access the files of the job, it will be retried" in caplog.text)
     (obstacle / "x").rmdir()
     obstacle.rmdir()
     service.clock.advance(timedelta(minutes=1))

@@ -232,7 +232,7 @@ def test_a_log_directory_that_can_not_be_is_noted_and_no_reason_to_fail(context:
 
     outputs.copy_logs(context)
 
-    assert b"The log directory can't be written" in (context.store.read(JOB, "errors") or b"")
+    assert b"Cannot write the log directory" in (context.store.read(JOB, "errors") or b"")
     assert "a file of the job" == (session / "logs").read_text()
 
 
