@@ -38,7 +38,7 @@ async def in_thread(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.
 
 
 def settle(future: asyncio.Future[None], error: Exception | None) -> None:
-    """Let whoever waits for the future go on, unless nobody waits any more."""
+    """Wake the tasks that wait for the future, unless it is already done."""
     if future.done():
         return
     if error is None:

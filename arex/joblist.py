@@ -2,7 +2,7 @@
 ``~/.arc/jobs.dat``: the list of a user's jobs, shared with the clients of ARC.
 
 Rows of other services are kept and handed through. Several clients may write at once. Everything blocks.
-Source: spec of the control directory (ARC 6.17), section on the client job database.
+Source: the job database of ARC's clients, 6.17.
 """
 
 from __future__ import annotations

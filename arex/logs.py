@@ -63,7 +63,7 @@ class _Json(logging.Formatter):
 
 
 class _File(logging.handlers.WatchedFileHandler):
-    """Makes the file again after somebody rotated it, for our own eyes still."""
+    """Reopens the file after log rotation, with a mode that hides it from other users."""
 
     def _open(self) -> TextIOWrapper:
         raw = open(self.baseFilename, "ab", opener=_private)  # noqa: SIM115 - the handler closes it

@@ -1,4 +1,4 @@
-"""The only place that starts a program: argv, a time limit, a session of its own, capped output."""
+"""Starts programs, with a time limit, a separate session and a limit for the output. No other module does."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ async def run(
             start_new_session=True,
         )
     except OSError as exc:
-        raise CommandFailed(f"{argv[0]} does not start: {exc.strerror or exc}") from exc
+        raise CommandFailed(f"{argv[0]} could not be started: {exc.strerror or exc}") from exc
     try:
         async with asyncio.timeout(timeout):
             out, err = await _talk(process, stdin)
             code = await process.wait()
     except TimeoutError as exc:
         await _kill_session(process)
-        raise CommandFailed(f"{argv[0]} did not end within {timeout:g} s") from exc
+        raise CommandFailed(f"{argv[0]} did not exit within {timeout:g} s") from exc
     except _TooMuch as exc:
         await _kill_session(process)
         raise CommandFailed(f"{argv[0]} printed more than {MAX_OUTPUT} bytes") from exc
@@ -120,7 +120,7 @@ async def _kill_session(process: asyncio.subprocess.Process) -> None:
     """Also what outlived its leader and holds our pipes: its process group keeps the number."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    # asyncio waits for the end of pipes that nobody empties any more, or that somebody else holds
+    # asyncio waits for the end of pipes that are not read any more, or that another process holds
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
     await process.wait()
 

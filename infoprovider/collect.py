@@ -83,7 +83,7 @@ def _cpu_model() -> str:
 
 
 def _free_gb(roots: list[Path]) -> int | None:
-    # Path.is_dir raises PermissionError below a directory of somebody else
+    # Path.is_dir raises PermissionError below a directory of another user
     free = [shutil.disk_usage(root).free for root in roots if os.path.isdir(root)]  # noqa: PTH112
     return min(free) // 10**9 if free else None
 

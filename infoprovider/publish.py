@@ -31,7 +31,7 @@ class InfoPublisher:
             try:
                 await asyncio.to_thread(self.write, dict(counts()), controldir)
             except OSError as exc:
-                log.warning("info.xml can't be written: %s", exc, extra={"event": "info.failed"})
+                log.warning("cannot write info.xml: %s", exc, extra={"event": "info.failed"})
             await self._clock.sleep(_PERIOD_S)
 
     def write(self, states: Mapping[str, int], controldir: Path) -> None:

@@ -1,7 +1,7 @@
 """
 An ``Element`` as the GLUE2 document that clients of ARC read, ``info.xml``.
 
-Source: GLUE 2.0 XML rendering; spec of the control directory (ARC 6.17), section on info.xml, for what a broker needs.
+Source: GLUE 2.0 XML rendering; ARC 6.17, info.xml, for what a broker needs.
 """
 
 from __future__ import annotations

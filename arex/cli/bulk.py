@@ -1,4 +1,4 @@
-"""One request for many jobs: each is tried, the failures are told, the numbers summed up."""
+"""One request for many jobs: each is tried, failures are reported, and the results are counted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 Names: what ARC 6.17 knows and arex has no field for, with its defaults; and what to say of a misspelt name.
 
-Source: facts on names and defaults, ARC 6.17.
+Source: names and defaults of ``arc.conf.reference``, ARC 6.17.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from arex.suggest import closest
 
 #: Blocks that need a name after a colon; all others must have none.
 NAMED: Final = frozenset({"authgroup", "queue", "userlist", "custom", "arex/jura/sgas", "arex/jura/apel"})
-#: Blocks with options of somebody else's choice.
+#: Blocks whose options ARC does not define.
 UNCHECKED: Final = frozenset({"custom", "arex/jura/archiving"})
 #: Blocks of ordered rules.
 RULES: Final = frozenset({"mapping", "authgroup"})

@@ -21,7 +21,7 @@ from arex.config.discover import SYSTEM, Places, find, own_paths, places, read
 from arex.config.model import Configuration
 from arex.errors import ConfigError, Fault
 
-#: Where jobs live: an ordinary user is told where that is when a file of ARC does not say.
+#: Directories of jobs: an ordinary user gets a warning if a file of ARC does not set them.
 _TOLD: Final = ("controldir", "sessiondir")
 
 

@@ -1,7 +1,7 @@
 """
 What ARC's own programs read of us: the pre-processed ``.cfg`` beside the pidfile, and a small arc.conf.
 
-Source: spec of the control directory (ARC 6.17), what a foreign A-REX must provide; clients read ``[arex]``,
+Source: ARC 6.17; clients read ``[arex]``,
 ``[lrms]``, ``[queue:*]`` and ``[arex/ws/jobs]``, the scripts of a batch system ``[common]``, ``[arex]``, ``[lrms]``
 and ``[queue:*]``. No blanks around the equals sign, no macros, all defaults spelled out.
 """

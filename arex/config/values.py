@@ -9,7 +9,7 @@ from pathlib import Path
 from arex.config.record import Record, record
 from arex.model.state import State
 
-#: Options without a type of their own, as written and in order.
+#: Options without a type, as written and in order.
 Pairs = tuple[tuple[str, str], ...]
 #: A timedelta whose text has a unit: ``30d``.
 Period = timedelta

@@ -15,7 +15,7 @@ from typing import Final
 
 from arex.errors import CorruptFile
 
-# a pipe in the place of a file would hold a thread for ever; this way it is an error
+# a pipe in place of a file would block a thread; with this flag it is an error
 _O_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _O_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _serial: Final = itertools.count()
@@ -52,7 +52,7 @@ def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> 
 
 def create(path: str, data: bytes, *, mode: int = 0o600) -> None:
     """
-    Make a file that nobody reads before something else says that it is there: no detour over another name.
+    Create a file directly under its name; no process reads it before another file announces it.
 
     A crash may leave it empty, so whoever makes it looks at what is there when it does so again.
 
@@ -96,7 +96,7 @@ def rewrite(path: str, data: bytes) -> None:
     the way of ``put``.
 
     Raises:
-        BlockingIOError: somebody holds the lock; try again later.
+        BlockingIOError: another process holds the lock; retry later.
     """
     if len(data) > _PAGE:
         put(path, data)
@@ -123,7 +123,7 @@ def put_line(path: str, data: bytes, *, final: bool = False) -> None:
 
     The new line goes over the old one in one write, so that no reader sees a mixture and no file is made; the rest of
     a longer old line is cut off after a line break has set it apart, and a shorter one gets line breaks before.
-    A longer line that is ``final`` replaces the file, which a file system orders before the renames that follow: nobody
+    A longer line that is ``final`` replaces the file, which a file system orders before the renames that follow: no one
     would mend that one after a power cut.
     """
     try:
@@ -174,7 +174,7 @@ def read(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
 
     Raises:
         CorruptFile: not a regular file (a symbolic link is none), or larger than ``limit``.
-        OSError: it is there and does not read.
+        OSError: it exists and cannot be read.
     """
     fd = _open(path)
     if fd is None:
@@ -192,7 +192,7 @@ def _open(path: str) -> int | None:
         return None
     except OSError as exc:
         if os.path.islink(path):
-            raise CorruptFile(path, "a symbolic link where a control file belongs") from exc
+            raise CorruptFile(path, "a symbolic link in place of a control file") from exc
         raise
 
 
@@ -221,7 +221,7 @@ def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
     As ``read``, but not while a real A-REX or client rewrites the file in place under its lock.
 
     Raises:
-        BlockingIOError: somebody holds the write lock; try again later.
+        BlockingIOError: another process holds the write lock; retry later.
     """
     fd = _open(path)
     if fd is None:

@@ -2,7 +2,7 @@
 Each control file's text to and from its value; pure, and whatever we do not know survives.
 
 Text is UTF-8 with undecodable bytes kept as surrogates, so that every file goes back byte for byte.
-Source: spec of the control directory (ARC 6.17), sections on ``.local``, file lists, ``lrms_done`` and status.
+Source: ``docs/developers/control-directory.md``.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def parse_args(text: str) -> tuple[str, ...]:
     while at < len(text):
         match = _ARGUMENT.match(text, at)
         if match is None:
-            raise ValueError("a lone backslash ends the arguments")
+            raise ValueError("the arguments end with a single backslash")
         args.append(re.sub(r"\\(.)", r"\1", match.group(1), flags=re.DOTALL))
         at = match.end()
     return tuple(args)
@@ -168,7 +168,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def parse_local(data: bytes) -> JobLocal:
-    """Read a ``.local`` file; nothing is refused, what does not read is kept as it is."""
+    """Parse a ``.local`` file; values that cannot be parsed are kept unchanged."""
     known: dict[str, Any] = {}
     odd: list[tuple[str, str]] = []
     extra: list[tuple[str, str]] = []

@@ -1,7 +1,7 @@
 """
-``gm.fifo``: clients ring here with "look at job ID".
+``gm.fifo``: clients send the ids of jobs that have changed.
 
-A message is the id and a NUL, a lone NUL means "rescan". Source: spec of the control directory (ARC 6.17).
+A message is the id and a NUL, a lone NUL requests a scan. Source: ``docs/developers/control-directory.md``.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Fifo:
         except OSError as exc:
             if exc.errno == errno.ENXIO:
                 return
-            raise ControlDirError(f"can't open {self._path}: {exc.strerror}") from exc
+            raise ControlDirError(f"cannot open {self._path}: {exc.strerror}") from exc
         os.close(other)
         raise AlreadyRunning(f"another daemon reads {self._path}: stop it first")
 

@@ -1,7 +1,7 @@
 """
 ARC's lock file: ``PID@HOST``, made by a hard link so that one of several wins, taken over from the dead.
 
-Source: spec of the control directory (ARC 6.17), sections on how files are written and on the cache.
+Source: locks of the cache in ARC 6.17.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def refresh(name: str) -> None:
 
 
 def release(name: str) -> None:
-    """Let go; fine if somebody took the lock for stale and removed it."""
+    """Release the lock; not an error if another process removed it as stale."""
     atomic.remove(name)
 
 

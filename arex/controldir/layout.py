@@ -2,7 +2,7 @@
 Where each control file lies: flat as in A-REX 6, nested as in A-REX 7.
 
 The codec, the store and everything above are the same for both.
-Source: spec of the control directory (ARC 6.17), sections on layout and on what ARC 7 changed.
+Source: ``docs/developers/control-directory.md``.
 """
 
 from __future__ import annotations

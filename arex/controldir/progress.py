@@ -60,7 +60,7 @@ def read(workdir: Path) -> Progress | None:
     How far a staging is; None if none is under way, or it has only begun.
 
     Raises:
-        CorruptFile: it does not read.
+        CorruptFile: it cannot be parsed.
     """
     path = workdir / NAME
     data = atomic.read(str(path), limit=_LARGEST)

@@ -24,7 +24,7 @@ class SessionFiles(SessionPaths):
         with contextlib.suppress(FileExistsError):
             self.path.mkdir(mode=0o700)
         if self.path.is_symlink() or not self.path.is_dir():
-            raise CorruptFile(self.path, "a link or a file where the session directory belongs")
+            raise CorruptFile(self.path, "a link or a file in place of the session directory")
 
     def exists(self) -> bool:
         try:

@@ -29,12 +29,12 @@ from arex.model.state import ACTIVE, Status
 _ABANDONED_S: Final = 60.0
 #: In the year 8970.
 _LAST_MOMENT_S: Final = 220_900_000_000.0
-#: What entering FINISHED removes. Source: spec of the control directory, removal groups; so are the next two.
+#: Files removed when a job becomes FINISHED; the next two are for DELETED and clean. Source: ARC 6.17.
 AT_FINISHED: Final = ("proxy.tmp", "lrms_done", "lrms_job")
 AT_DELETED: Final = (
     *AT_FINISHED, "proxy", "errors", "input", "output", "input_status", "output_status", "statistics", "grami_log",
 )  # fmt: skip
-#: ``acl`` stays behind in ARC 6.17; nobody reads it any more, so here it goes.
+#: ARC 6.17 does not remove ``acl``; arex removes it, since no program reads it any more.
 AT_CLEAN: Final = (*AT_DELETED, "local", "grami", "failed", "diag", "description", "xml", "acl")
 
 
@@ -70,7 +70,7 @@ class ControlDir:
             correct: set the modes of what is there.
 
         Raises:
-            ControlDirError: it can't be made or used, or belongs to somebody else.
+            ControlDirError: it cannot be created or used, or belongs to another user.
         """
         names = (*Place, "logs", "accounting", f"delegations.{user}" if self._uid else "delegations")
         try:
@@ -86,7 +86,7 @@ class ControlDir:
             owner = self.root.stat().st_uid
         except OSError as exc:
             where = exc.filename or self.root
-            raise ControlDirError(f"can't prepare the control directory {where}: {exc.strerror}") from exc
+            raise ControlDirError(f"cannot prepare the control directory {where}: {exc.strerror}") from exc
         if owner != self._uid:
             raise ControlDirError(f"the control directory {self.root} belongs to another user")
 
@@ -156,7 +156,7 @@ class ControlDir:
         return self._look_for_status(job) or self._look_for_status(job)
 
     def is_live(self, job: JobId) -> bool:
-        """Whether a job still stages or runs, or might: a status that does not read is no end."""
+        """Whether a job may still stage or run; a status that cannot be parsed counts as active."""
         found = self.read_status(job)
         return found is not None and (found.status is None or found.status.state in ACTIVE)
 
@@ -192,7 +192,7 @@ class ControlDir:
             os.rename(self.layout.status_file(at, job), self.layout.status_file(to, job))
         return to
 
-    def drop_stray_status(self, job: JobId, place: Place) -> None:
+    def drop_old_status(self, job: JobId, place: Place) -> None:
         """Another daemon may have died between writing a new status file and removing the old one."""
         for other in LOOKUP:
             if other is not place:
@@ -271,14 +271,14 @@ class ControlDir:
         Facts of a job; None if the file is missing.
 
         Raises:
-            CorruptFile: it does not read.
+            CorruptFile: it cannot be parsed.
             BlockingIOError: a writer holds its lock.
         """
         data = atomic.read_locked(self.layout.job_file(job, "local"), limit=1024 * 1024)
         return None if data is None else codec.parse_local(data)
 
     def put_local(self, job: JobId, local: JobLocal) -> None:
-        """Raises BlockingIOError while somebody holds the lock of the file."""
+        """Raises BlockingIOError while another process holds the lock of the file."""
         atomic.rewrite(self.layout.job_file(job, "local"), codec.dump_local(local))
 
     def read_entries(self, job: JobId, suffix: str) -> list[FileEntry] | None:

@@ -111,14 +111,14 @@ def _files(directory: Path | None, pattern: re.Pattern[str]) -> list[Path]:
     try:
         return sorted(path for path in directory.iterdir() if pattern.fullmatch(path.name))
     except OSError as exc:
-        raise CredentialError(f"the directory of authorities {directory} can't be read: {exc.strerror}") from exc
+        raise CredentialError(f"cannot read the directory of authorities {directory}: {exc.strerror}") from exc
 
 
 def _readable(path: Path) -> Sequence[x509.Certificate]:
     try:
         return certificates(path.read_bytes(), path)
     except (CredentialError, OSError):
-        return ()  # one of many authorities: whoever needs it is told that there is none
+        return ()  # one of many authorities: a certificate that needs it is reported as not trusted
 
 
 # --- one by one -----------------------------------------------------------------------------------------------------
@@ -127,9 +127,9 @@ def _readable(path: Path) -> Sequence[x509.Certificate]:
 def _key(leaf: _Level, data: bytes) -> Iterator[Finding]:
     key = own_key(data)
     if key is None:
-        yield Finding(leaf.name, "there is no private key with it that could be used without a passphrase")
+        yield Finding(leaf.name, "it has no private key that is usable without a passphrase")
     elif not belongs(key, leaf.certificate):
-        yield Finding(leaf.name, "the private key with it belongs to another certificate")
+        yield Finding(leaf.name, "its private key belongs to another certificate")
 
 
 def _root(last: _Level, trusted: Sequence[x509.Certificate]) -> Iterator[Finding]:
@@ -147,7 +147,7 @@ def _validity(certificate: x509.Certificate, now: datetime) -> Iterator[str]:
 def _link(below: _Level, above: _Level) -> Iterator[Finding]:
     """What one certificate has to be that another may stand on it."""
     if not _signed(below.certificate, above.certificate):
-        yield Finding(below.name, f"its signature is not that of {above.name}")
+        yield Finding(below.name, f"it is not signed by {above.name}")
     if below.info is None:
         yield from _issued_by_authority(below, above)
         return
@@ -156,14 +156,14 @@ def _link(below: _Level, above: _Level) -> Iterator[Finding]:
 
 def _issued_by_authority(below: _Level, above: _Level) -> Iterator[Finding]:
     if above.info is not None:
-        yield Finding(below.name, "it is no proxy, but was issued by one")
+        yield Finding(below.name, "it was issued by a proxy, but is not a proxy")
         return
     constraints = _extension(above.certificate, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
         yield Finding(below.name, f"it is no proxy, and {above.name} is no authority")
     usage = _extension(above.certificate, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
-        yield Finding(above.name, "it may not sign certificates")
+        yield Finding(above.name, "it is not allowed to sign certificates")
 
 
 def _proxy(below: _Level, above: _Level) -> Iterator[Finding]:
@@ -175,16 +175,16 @@ def _proxy(below: _Level, above: _Level) -> Iterator[Finding]:
     elif next(iter(added[0])).oid != NameOID.COMMON_NAME:
         yield Finding(below.name, "the name of a proxy ends in a CN")
     if not _critical(below.certificate):
-        yield Finding(below.name, "that it is a proxy is not marked as critical")
+        yield Finding(below.name, "its proxy extension is not marked as critical")
     for kind in (x509.SubjectAlternativeName, x509.IssuerAlternativeName):
         if _extension(below.certificate, kind) is not None:
-            yield Finding(below.name, "a proxy may have no alternative name")
+            yield Finding(below.name, "a proxy must not have an alternative name")
     constraints = _extension(below.certificate, x509.BasicConstraints)
     if constraints is not None and constraints.ca:
-        yield Finding(below.name, "a proxy may be no authority")
+        yield Finding(below.name, "a proxy must not be an authority")
     usage = _extension(above.certificate, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
-        yield Finding(above.name, "it may not sign anything, and so no proxy")
+        yield Finding(above.name, "it is not allowed to sign anything, so also no proxy")
     if above.info is not None and above.info.limited and not (below.info.limited or below.info.policy == INDEPENDENT):
         yield Finding(below.name, "it is not limited, but its issuer is")
 
@@ -235,7 +235,7 @@ def _by_list(below: _Level, above: _Level, listed: x509.CertificateRevocationLis
     except (TypeError, UnsupportedAlgorithm):
         valid = False
     if not valid:
-        yield Finding(above.name, "its revocation list has another's signature")
+        yield Finding(above.name, "its revocation list is not signed by its authority")
         return
     if listed.next_update_utc is not None and listed.next_update_utc < now:
         yield Finding(
@@ -252,4 +252,4 @@ def _lists(directory: Path | None) -> Iterator[x509.CertificateRevocationList]:
             load = x509.load_pem_x509_crl if b"-----BEGIN" in data else x509.load_der_x509_crl
             yield load(data)
         except (ValueError, OSError) as exc:
-            raise CredentialError(f"the revocation list {path} does not read: {exc}") from exc
+            raise CredentialError(f"the revocation list {path} cannot be parsed: {exc}") from exc

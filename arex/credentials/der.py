@@ -44,7 +44,7 @@ def items(data: bytes) -> Iterator[tuple[int, bytes]]:
             width = size & 0x7F
             size, at = int.from_bytes(data[at : at + width]), at + width
         if at + size > len(data):
-            raise ValueError("a certificate that ends too early")
+            raise ValueError("incomplete certificate")
         yield tag, data[at : at + size]
         at += size
 

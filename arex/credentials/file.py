@@ -58,14 +58,14 @@ def content(path: Path, what: str = "credential") -> bytes:
     The bytes of a user's credential file.
 
     Raises:
-        CredentialError: it can't be read, or belongs to somebody else.
+        CredentialError: it cannot be read, or belongs to another user.
     """
     try:
         if path.stat().st_uid not in {os.geteuid(), 0}:
             raise CredentialError(f"the {what} {path} belongs to another user")
         return atomic.read(str(path.resolve()), limit=LARGEST) or b""
     except (OSError, ControlDirError) as exc:
-        raise CredentialError(f"the {what} {path} can't be read: {getattr(exc, 'strerror', None) or exc}") from exc
+        raise CredentialError(f"cannot read the {what} {path}: {getattr(exc, 'strerror', None) or exc}") from exc
 
 
 def read(path: Path) -> Credential:
@@ -73,7 +73,7 @@ def read(path: Path) -> Credential:
     Read a credential file.
 
     Raises:
-        CredentialError: it can't be read, belongs to somebody else, or holds no certificate.
+        CredentialError: it cannot be read, belongs to another user, or contains no certificate.
     """
     return from_pem(path, content(path))
 
@@ -88,9 +88,9 @@ def from_pem(path: Path, data: bytes) -> Credential:
     try:
         chain = [parse(der) for der in in_pem(data)]
     except (ValueError, IndexError) as exc:
-        raise CredentialError(f"the credential {path} does not read: {exc}") from exc
+        raise CredentialError(f"the credential {path} cannot be parsed: {exc}") from exc
     if not chain:
-        raise CredentialError(f"the credential {path} holds no certificate")
+        raise CredentialError(f"the credential {path} contains no certificate")
     return Credential(
         path=path,
         subject=chain[0].subject,

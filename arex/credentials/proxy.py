@@ -1,5 +1,5 @@
 """
-Proxies: short-lived certificates that a user, or another proxy, signs for a key of their own.
+Proxies: short-lived certificates with a separate key, signed by a user certificate or another proxy.
 
 Source: RFC 3820; the shape of the file and the names of the policies are those of Globus and ARC.
 """
@@ -77,7 +77,7 @@ def info_of(certificate: x509.Certificate) -> Info | None:
     What a certificate says of being a proxy; None if it is none.
 
     Raises:
-        CredentialError: it is one, and does not read.
+        CredentialError: it is a proxy, but cannot be parsed.
     """
     try:
         for extension in certificate.extensions:
@@ -85,7 +85,9 @@ def info_of(certificate: x509.Certificate) -> Info | None:
                 assert isinstance(extension.value, x509.UnrecognizedExtension)
                 return _info(extension.value.value)
     except (ValueError, IndexError, x509.DuplicateExtension) as exc:
-        raise CredentialError(f"the extensions of {certificate.subject.rfc4514_string()} do not read: {exc}") from exc
+        raise CredentialError(
+            f"the extensions of {certificate.subject.rfc4514_string()} cannot be parsed: {exc}"
+        ) from exc
     return None
 
 
@@ -99,7 +101,7 @@ def _info(value: bytes) -> Info:
             (_, number), *rest = der.items(part)
             policy = der.oid(number)
             text = rest[0][1] if rest else b""
-        else:  # the draft has the length behind, in a context of its own
+        else:  # the draft has the path length at the end, with a separate context tag
             length = int.from_bytes(next(der.items(part))[1], signed=True)
     return Info(policy=policy, text=text, path_length=length)
 
@@ -113,11 +115,11 @@ def make(signer: Signer, wish: Wish) -> bytes:
     """
     parent = info_of(signer.certificate)
     if parent is not None and parent.path_length is not None and parent.path_length <= 0:
-        raise CredentialError("the proxy that should sign allows no further proxy: its path length is used up")
+        raise CredentialError("the signing proxy allows no further proxy: its path length is exhausted")
     if parent is not None and parent.limited and wish.info.policy != LIMITED:
-        raise CredentialError("a limited proxy can sign limited proxies only")
+        raise CredentialError("a limited proxy can only sign limited proxies")
     if wish.ends <= wish.starts:
-        raise CredentialError("a proxy has to end after it has begun")
+        raise CredentialError("the end of a proxy must be after its start")
     key = _new_key(signer, wish)
     certificate = _certificate(signer, wish, key)
     text = serialization.PrivateFormat.TraditionalOpenSSL
@@ -133,9 +135,7 @@ def _certificate(signer: Signer, wish: Wish, key: PrivateKeyTypes) -> x509.Certi
     above = signer.certificate
     starts, ends = max(wish.starts, above.not_valid_before_utc), min(wish.ends, above.not_valid_after_utc)
     if ends <= starts:
-        raise CredentialError(
-            f"the certificate that should sign ended at {above.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
-        )
+        raise CredentialError(f"the signing certificate expired at {above.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}")
     serial = secrets.randbelow(2**31 - 1) + 1
     subject = x509.Name([
         *above.subject.rdns,
@@ -154,13 +154,15 @@ def _certificate(signer: Signer, wish: Wish, key: PrivateKeyTypes) -> x509.Certi
     try:
         return builder.sign(signer.key, _digest(signer, wish))  # type: ignore[arg-type]
     except (ValueError, TypeError) as exc:
-        raise CredentialError(f"the proxy can't be signed: {exc}") from exc
+        raise CredentialError(f"cannot sign the proxy: {exc}") from exc
 
 
 def _digest(signer: Signer, wish: Wish) -> hashes.HashAlgorithm | None:
     if wish.digest != "inherit":
         if wish.digest not in _DIGESTS:
-            raise CredentialError(f"no signing algorithm {wish.digest!r}; there are {', '.join(_DIGESTS)}, inherit")
+            raise CredentialError(
+                f"unknown signing algorithm {wish.digest!r}; expected one of {', '.join(_DIGESTS)}, inherit"
+            )
         return _DIGESTS[wish.digest]()
     inherited = signer.certificate.signature_hash_algorithm
     return hashes.SHA256() if inherited is None and isinstance(signer.key, rsa.RSAPrivateKey) else inherited
@@ -169,7 +171,9 @@ def _digest(signer: Signer, wish: Wish) -> hashes.HashAlgorithm | None:
 def _new_key(signer: Signer, wish: Wish) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
     if wish.curve is not None:
         if wish.curve not in _CURVES:
-            raise CredentialError(f"no elliptic curve of {wish.curve} bits; there are {', '.join(map(str, _CURVES))}")
+            raise CredentialError(
+                f"no elliptic curve has {wish.curve} bits; expected one of {', '.join(map(str, _CURVES))}"
+            )
         return ec.generate_private_key(_CURVES[wish.curve]())
     bits = wish.bits
     if bits is None:
@@ -177,7 +181,9 @@ def _new_key(signer: Signer, wish: Wish) -> rsa.RSAPrivateKey | ec.EllipticCurve
             return ec.generate_private_key(signer.key.curve)
         bits = getattr(signer.key, "key_size", 2048)
     if bits not in KEY_BITS:
-        raise CredentialError(f"a key of {bits} bits can't be made; {KEY_BITS.start} to {KEY_BITS.stop - 1} can")
+        raise CredentialError(
+            f"a key of {bits} bits is not supported; expected {KEY_BITS.start} to {KEY_BITS.stop - 1}"
+        )
     return rsa.generate_private_key(65537, bits)
 
 
@@ -193,4 +199,4 @@ def write(path: Path, pem: bytes) -> None:
             raise CredentialError(f"the proxy file {path} belongs to another user")
         atomic.put(str(path), pem)
     except OSError as exc:
-        raise CredentialError(f"the proxy file {path} can't be written: {exc.strerror}") from exc
+        raise CredentialError(f"cannot write the proxy file {path}: {exc.strerror}") from exc

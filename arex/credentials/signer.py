@@ -54,18 +54,18 @@ def certificates(data: bytes, path: Path) -> tuple[x509.Certificate, ...]:
     All certificates of a file, in their order.
 
     Raises:
-        CredentialError: there is none, or one does not read.
+        CredentialError: one is missing or cannot be parsed.
     """
     try:
         if b"-----BEGIN" not in data:
             return (x509.load_der_x509_certificate(data),)
         return tuple(x509.load_pem_x509_certificates(data))
     except ValueError as exc:
-        raise CredentialError(f"the certificate {path} does not read: {exc}") from exc
+        raise CredentialError(f"the certificate {path} cannot be parsed: {exc}") from exc
 
 
 def own_key(data: bytes) -> PrivateKeyTypes | None:
-    """The key in a proxy file; None if there is none, or one that wants a passphrase or does not read."""
+    """The key in a proxy file; None if there is none, or if it has a passphrase or cannot be parsed."""
     try:
         return serialization.load_pem_private_key(data[max(0, _key_at(data)) :], None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -89,7 +89,7 @@ def _is_der(data: bytes) -> bool:
 def _refuse_open(path: Path) -> None:
     mode = stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116 - it has been read a moment ago
     if mode & 0o077:
-        raise CredentialError(f"the key {path} is readable for others (mode {mode:04o}): chmod 600 {path}")
+        raise CredentialError(f"the key {path} is readable by other users (mode {mode:04o}): run chmod 600 {path}")
 
 
 def _key_at(data: bytes) -> int:
@@ -101,7 +101,7 @@ def _key_at(data: bytes) -> int:
 def _key(data: bytes, path: Path, passphrase: Passphrase) -> PrivateKeyTypes:
     at = _key_at(data)
     if at < 0 and b"-----BEGIN" in data:
-        raise CredentialError(f"the file {path} holds no private key")
+        raise CredentialError(f"the file {path} contains no private key")
     block = data[at:] if at >= 0 else data
     load = serialization.load_pem_private_key if at >= 0 else serialization.load_der_private_key
     try:
@@ -109,14 +109,16 @@ def _key(data: bytes, path: Path, passphrase: Passphrase) -> PrivateKeyTypes:
             return load(block, passphrase())
         return load(block, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-        raise CredentialError(f"the key {path} can't be read: wrong passphrase, or no key") from exc
+        raise CredentialError(f"cannot read the key {path}: wrong passphrase, or not a key") from exc
 
 
 def _bundle(data: bytes, path: Path, passphrase: Passphrase) -> Signer:
     try:
         found = pkcs12.load_pkcs12(data, passphrase())
     except (ValueError, UnsupportedAlgorithm) as exc:
-        raise CredentialError(f"{path} is no certificate in PEM, DER or PKCS#12, or has another passphrase") from exc
+        raise CredentialError(
+            f"{path} is not a certificate in PEM, DER or PKCS#12, or the passphrase is wrong"
+        ) from exc
     if found.cert is None or found.key is None:
-        raise CredentialError(f"{path} holds no certificate with its key")
+        raise CredentialError(f"{path} contains no certificate with its key")
     return Signer((found.cert.certificate, *(each.certificate for each in found.additional_certs)), found.key)

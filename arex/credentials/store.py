@@ -1,9 +1,9 @@
 """
 The credentials that jobs act with: ``delegations[.<user>]/`` of the control directory, as ARC keeps it.
 
-A list in SQLite and a file for each credential. Many jobs share one: each has a row that locks it. What nobody
+A list in SQLite and a file for each credential. Many jobs share one: each has a row that locks it. What no job
 locks goes a day after it was used last. Calls block, also while another process writes: use a worker thread.
-Source: spec of the control directory (ARC 6.17), section on the credential store.
+Source: ARC 6.17.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Store:
         try:
             return atomic.read(str(self.path(id_)), limit=LARGEST)
         except (CorruptFile, OSError) as exc:
-            raise CredentialError(f"the credential {id_} can't be read: {exc}") from exc
+            raise CredentialError(f"cannot read the credential {id_}: {exc}") from exc
 
     # --- for those who submit ------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class Store:
             path = self.path(uid)
             return path.stat().st_size == len(data) and self.read(uid) == data
         except (CredentialError, OSError):
-            return False  # somebody else's record, or one whose file is gone: not this one in any case
+            return False  # the record of another owner, or one without a file: in any case a different one
 
     def renew(self, id_: str, owner: str, data: bytes, job: JobId) -> list[JobId]:
         """
@@ -143,7 +143,7 @@ class Store:
         return found
 
     def tidy(self, gone: Collection[JobId], now: datetime) -> Tidied:
-        """Release what jobs that are gone held, and remove credentials that nobody has used for a day."""
+        """Release credentials of removed jobs, and remove credentials that were not used for a day."""
         if not (self.directory / "list").exists():
             return Tidied()
         with self._changing() as db:
@@ -201,7 +201,7 @@ class Store:
                 self._make_tables(db)
                 yield db
         except (sqlite3.Error, CorruptFile) as exc:
-            raise CredentialError(f"the credential store {self.directory} can't be used: {exc}") from exc
+            raise CredentialError(f"cannot use the credential store {self.directory}: {exc}") from exc
 
     @staticmethod
     def _make_tables(db: sqlite3.Connection) -> None:

@@ -1,7 +1,7 @@
 """
 Tokens: what a user may do at servers that ask for ``Authorization: Bearer``. Only their end is read here.
 
-A token is a secret as a key is: it is kept in files of mode 0600 and shown to nobody but the server it is for.
+A token is a secret as a key is: it is kept in files of mode 0600 and sent only to the server that needs it.
 Source: RFC 7519 (JWT), WLCG Bearer Token Discovery 1.0.
 """
 
@@ -53,7 +53,7 @@ def from_bytes(data: bytes, source: str) -> Token:
     """
     secret = data.strip()
     if _TOKEN.fullmatch(secret) is None:
-        raise CredentialError(f"{source} holds no token")
+        raise CredentialError(f"{source} contains no token")
     return Token(source=source, expires=expiry(secret) or ENDLESS, secret=secret)
 
 
@@ -62,7 +62,7 @@ def read(path: Path) -> Token:
     The token in a file.
 
     Raises:
-        CredentialError: it can't be read, belongs to somebody else, or holds none.
+        CredentialError: it cannot be read, belongs to another user, or contains no token.
     """
     return from_bytes(content(path, "token"), str(path))
 

@@ -25,7 +25,7 @@ _V2_FORM: Final = 0xA0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What one VO says about the holder of a certificate, as long as nobody checks it."""
+    """The attributes of a VO for the holder of a certificate, which are not verified."""
 
     vo: str
     uri: str  #: host and port of the VO's server
@@ -42,7 +42,7 @@ def in_chain(chain: Sequence[bytes]) -> list[Attributes]:
     The attributes in the certificates (DER) of a proxy: those of the first level that has any.
 
     Raises:
-        ValueError, IndexError: they do not read.
+        ValueError, IndexError: they cannot be parsed.
     """
     for certificate in chain:
         if (value := extension(certificate, EXTENSION)) is not None:
@@ -55,7 +55,7 @@ def parse(value: bytes) -> list[Attributes]:
     The value of the extension.
 
     Raises:
-        ValueError, IndexError: it does not read.
+        ValueError, IndexError: it cannot be parsed.
     """
     [(_, outer)] = list(der.items(value))
     found = []

@@ -79,7 +79,7 @@ def _parse(text: str | bytes, dialect: DescriptionDialect) -> list[JobDescriptio
 
 def _jdl(text: str, dialect: DescriptionDialect, *, bare: bool) -> list[JobDescription]:
     if dialect is not DescriptionDialect.USER:
-        raise JobDescriptionError("a service reads no JDL: its clients send ADL")
+        raise JobDescriptionError("JDL is only supported in clients, which convert it to ADL")
     from arex.jobdesc.jdl.parser import parse_jdl  # noqa: PLC0415
 
     return parse_jdl(text, bare=bare)

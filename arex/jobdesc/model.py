@@ -132,7 +132,7 @@ class Notification:
     """
     Mail to one recipient at some states: letters of ``abqfecd`` as in ``.local``.
 
-    A blank stands for a part of PROCESSING: nobody writes then, and ARC's clients say ACCEPTED in its place.
+    A blank stands for a part of PROCESSING: no mail is sent then, and ARC's clients show ACCEPTED instead.
     """
 
     recipient: str
@@ -141,7 +141,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteLogging:
-    """An accounting service that the user wants to be told."""
+    """An accounting service that gets a usage record of the job."""
 
     url: str
     type: str = "SGAS"

@@ -25,7 +25,7 @@ def split(text: str) -> list[str]:
     while at < len(text):
         match = _PIECE.match(text, at)
         if match is None:
-            raise ValueError(f"nothing ends what begins at character {at + 1}: {text[at : at + 40]}")
+            raise ValueError(f"unterminated quote starting at character {at + 1}: {text[at : at + 40]}")
         at = match.end()
         if match.lastgroup == "blank":
             words += [] if parts is None else ["".join(parts)]

@@ -33,7 +33,7 @@ class Grami:
     One ``.grami`` file: POSIX shell assignments read by job scripts and batch backends.
 
     ``None`` is an empty or absent assignment. Times in seconds, sizes in MB, ``memory_mb`` per slot.
-    Source: spec of the control directory (ARC 6.17), section on ``.grami``.
+    Source: ARC 6.17.
     """
 
     gridid: JobId

@@ -15,9 +15,9 @@ class JobLocal:
     """
     One ``.local`` file; a field is spelled as its key, in the file's order, its type says how it is written.
 
-    A value that does not read as its type is kept in ``odd`` and written back in its place, a key without a
+    A value that cannot be parsed is kept in ``odd`` and written back in its place, a key without a
     field is kept in ``extra`` and written back at the end: another A-REX on the same directory loses nothing.
-    Source: spec of the control directory (ARC 6.17), section on ``.local``.
+    Source: ``docs/developers/control-directory.md``.
     """
 
     jobreport: tuple[str, ...] = ()
@@ -63,5 +63,5 @@ class JobLocal:
     transfershare: str | None = None
     priority: int | None = None
     dryrun: bool | None = None
-    odd: tuple[tuple[str, str], ...] = ()  #: known keys whose value does not read
+    odd: tuple[tuple[str, str], ...] = ()  #: known keys with a value that cannot be parsed
     extra: tuple[tuple[str, str], ...] = ()  #: keys we do not know

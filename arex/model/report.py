@@ -58,7 +58,7 @@ class EvidenceSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one source said, in its own words."""
+    """The text of one source of evidence."""
 
     source: EvidenceSource
     said: str
@@ -69,7 +69,7 @@ class Report:
     """One job, as its batch system answered. A job that is absent from an answer has no report at all."""
 
     phase: Phase
-    exit_code: int | None = None  #: of the payload, once ended; None: it was not kept
+    exit_code: int | None = None  #: of the payload after its end; None: unknown
     signal: int | None = None  #: that ended the payload
     cause: EndCause | None = None  #: once ended
     message: str = ""  #: what follows the code in ``lrms_done``; one line
@@ -78,7 +78,7 @@ class Report:
     ended: datetime | None = None
     usage: Usage = Usage()
     evidence: tuple[Evidence, ...] = ()  #: on which all this rests
-    doubt: str = ""  #: a sentence if the evidence is contradictory, or some is still missing
+    doubt: str = ""  #: a sentence if the evidence is contradictory or incomplete
 
 
 def lrms_done(report: Report, expected: int = 0) -> tuple[int, str]:
@@ -87,7 +87,7 @@ def lrms_done(report: Report, expected: int = 0) -> tuple[int, str]:
 
     A-REX looks at nothing but whether the code equals the expected one. A payload that was stopped for a reason of
     the batch system has failed even if its code is the expected one, and gets 256 + signal then, as batch systems do.
-    Source: spec of the control directory (ARC 6.17), sections on scan-X-job and on the fork backend.
+    Source: ARC 6.17, ``lrms_done`` of scan-X-job and of the fork backend.
     """
     code = report.exit_code
     if code is None:

@@ -24,7 +24,7 @@ class State(StrEnum):
 
 _S = State
 
-#: Every legal move. Source: spec of the control directory (ARC 6.17), table of transitions.
+#: Every allowed change of state. Source: ``docs/developers/control-directory.md``.
 EDGES: Final[Mapping[State, frozenset[State]]] = {
     _S.UNDEFINED: frozenset(set(State) - {_S.UNDEFINED}),  # adoption: whatever the status file says
     _S.ACCEPTED: frozenset({_S.PREPARING, _S.FINISHING}),

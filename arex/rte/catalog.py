@@ -4,7 +4,7 @@ The runtime environments of a site on disk: which there are, which are enabled, 
 Scripts lie below directories, one file each; their place there is their name. Enabled is what has a symbolic link
 below ``CONTROLDIR/rte/enabled``, default what has one below ``default``; a link to /dev/null is a dummy, which is
 published and does nothing. ``arcctl rte`` of ARC makes and reads the same links.
-Source: spec of the control directory (ARC 6.17), section on RTEs.
+Source: ``arcctl rte`` of ARC 6.17.
 """
 
 from __future__ import annotations
@@ -144,16 +144,16 @@ class Catalog:
             NoSuchRuntime: no name that an environment could have.
         """
         if not is_name(name):
-            raise NoSuchRuntime(f"{name!r} can't be the name of a runtime environment")
+            raise NoSuchRuntime(f"{name!r} is not a valid name of a runtime environment")
         path = self._root / place / name
         if path.is_symlink():
             old = path.parent / path.readlink()
             if old == target:
                 return False
             if not force:
-                raise LinkedElsewhere(f"{name} is {place} already, as {old}; say --force to change that")
+                raise LinkedElsewhere(f"{name} is already {place}, as {old}; use --force to change that")
         elif path.exists():
-            raise LinkedElsewhere(f"{path} is in the way: it is not a link, so nobody's tool has made it")
+            raise LinkedElsewhere(f"{path} already exists and is not a link: remove it, or use another name")
         self._parents(place, path)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         beside.symlink_to(target)
@@ -172,11 +172,11 @@ class Catalog:
         Disable an environment, and take away the folders of its name that are empty now.
 
         Raises:
-            LinkedElsewhere: it is a file and no link, which nobody's tool has made.
+            LinkedElsewhere: it is a file and not a link.
         """
         path = self._root / place / name
         if not path.is_symlink():
-            raise LinkedElsewhere(f"{path} is not a link, so nobody's tool has made it")
+            raise LinkedElsewhere(f"{path} is not a link: remove it by hand")
         path.unlink()
         self._prune(path.parent, self._root / place)
 
@@ -202,7 +202,7 @@ class Catalog:
         }
         [first, *_] = self.choose(name, {each: path for each, path in everything.items() if each == name} or everything)
         if first != name and str(everything[first]) != name:
-            raise NoSuchRuntime(f"{name} is a pattern; one name is wanted here")
+            raise NoSuchRuntime(f"{name} is a pattern; expected one name")
         return everything[first]
 
     def text(self, name: str) -> str:
@@ -214,7 +214,7 @@ class Catalog:
         try:
             return "" if path == DUMMY else path.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError as exc:
-            raise NoSuchRuntime(f"{name} does not read: {path}: {exc.strerror}") from exc
+            raise NoSuchRuntime(f"cannot read {name}: {path}: {exc.strerror}") from exc
 
     # --- parameters ---
 
@@ -252,5 +252,5 @@ class Catalog:
 
     def _params(self, name: str) -> Path:
         if not is_name(name):
-            raise NoSuchRuntime(f"{name!r} can't be the name of a runtime environment")
+            raise NoSuchRuntime(f"{name!r} is not a valid name of a runtime environment")
         return self._root / PARAMS / name

@@ -46,7 +46,7 @@ def _row(name: str, path: Path, kind: str, places: Mapping[str, Mapping[str, Lin
 
 
 def about(path: Path) -> str:
-    """A script's own line about itself; empty: it has none, or does not read."""
+    """A script's own line about itself; empty if it has none or cannot be read."""
     if path == DUMMY:
         return "no script: a name that is published"
     try:

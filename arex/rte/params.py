@@ -45,11 +45,13 @@ class Param:
             BadParameter: it can't, and the message says what it can have.
         """
         if _HARMFUL.search(value):
-            raise BadParameter(f"a value can't hold quotes, backslashes, backticks, line breaks or $(: {value!r}")
+            raise BadParameter(
+                f"quotes, backslashes, backticks, line breaks and $( are not allowed in a value: {value!r}"
+            )
         if self.values == "int" and not re.fullmatch(r"-?[0-9]+", value):
-            raise BadParameter(f"{self.name} is a number, not {value!r}")
+            raise BadParameter(f"{self.name} must be a number, not {value!r}")
         if self.values not in {"int", "string"} and value not in self.allowed:
-            raise BadParameter(f"{self.name} is one of {', '.join(self.allowed)}, not {value!r}")
+            raise BadParameter(f"{self.name} must be one of {', '.join(self.allowed)}, not {value!r}")
         return value
 
     @property

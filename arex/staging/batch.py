@@ -76,7 +76,7 @@ class Stage:
         To the end; nothing is under way any more when it returns or is cancelled.
 
         Raises:
-            OSError: the files of the job can't be handled now.
+            OSError: cannot access the files of the job now.
         """
         try:
             wanted = self._replicas()
@@ -286,7 +286,7 @@ class Stage:
         return f"Data staging: {len(done)} of {len(self.transfers)} files {word}, {size} bytes in {took:.1f} s"
 
     def _news(self, now: float) -> Progress | None:
-        """What to write about it; None: nothing new, or it is too short to be told of."""
+        """The line to write about it; None if nothing has changed or the transfer is too short."""
         if now - self._began < _LONG_S or (not self._tasks and self._left == self._told_left):
             return None
         self._told_left = self._left

@@ -145,7 +145,7 @@ class Download(Transfer):
                     executable=is_executable(self.replicas[0]),
                 )
         except (CacheUnavailable, OSError) as exc:
-            await self.owner.note(f"{self.replicas[0].shown}: the cache can't be used: {exc}")
+            await self.owner.note(f"{self.replicas[0].shown}: cannot use the cache: {exc}")
             return False
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
@@ -221,14 +221,14 @@ class Download(Transfer):
         except UnsafePath as exc:
             raise Failed(str(exc)) from exc
         except OSError as exc:
-            await self.owner.note(f"{self.replicas[0].shown}: no link to {here}, it is fetched: {exc.strerror}")
+            await self.owner.note(f"{self.replicas[0].shown}: cannot link to {here}, downloading it: {exc.strerror}")
             return False
         return True
 
 
 @dataclass(slots=True)
 class _NotingSink:
-    """A part whose resumption is told."""
+    """A part file; a resumed transfer is reported in the job's log."""
 
     part: Part
     download: Download

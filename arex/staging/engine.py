@@ -134,8 +134,8 @@ class Engine:
             return Staged(done=False, failure=str(exc))
         except OSError as exc:
             facts = {"event": "stage.trouble", "job": staging.job}
-            log.warning("the files of a job can't be handled: %s", exc, extra=facts)
-            return Staged(done=False, waits=f"the files of the job can't be handled: {exc.strerror}")
+            log.warning("cannot access the files of a job: %s", exc, extra=facts)
+            return Staged(done=False, waits=f"cannot access the files of the job: {exc.strerror}")
         finally:
             del self._stages[staging.job]
             stage.ended_at.set()
@@ -191,7 +191,7 @@ class Engine:
         try:
             await in_thread(atomic.put, str(path), lines.encode("utf-8", "surrogateescape"))
         except OSError as exc:
-            log.warning("the list of transfers can't be written: %s", exc, extra={"event": "stage.state"})
+            log.warning("cannot write the list of transfers: %s", exc, extra={"event": "stage.state"})
 
     async def close(self) -> None:
         """Close connections; for when ``run`` was not called."""

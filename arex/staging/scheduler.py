@@ -2,7 +2,7 @@
 Who is next: a limited number of places, fair between shares, by priority and age inside a share.
 
 A share gets places in proportion to its priority. Inside a share a job of priority p goes before one of priority q
-that has waited less than (q - p) minutes more; so nobody waits for ever. Waiting costs one entry in a heap.
+that has waited less than (q - p) minutes more; so no transfer waits without end. Waiting costs one entry in a heap.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 ARC's list of transfers: one line each, ``UUID STATE PRIORITY SHARE [DESTINATION]``.
 
-Source: spec of the control directory, ``dtr.state`` of ARC 6.17.
+Source: ``dtr.state`` of ARC 6.17.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Failed(StagingError):
 
 
 class Held(StagingError):
-    """Somebody has to renew a credential first; the message says which and why."""
+    """The owner has to renew a credential first; the message says which one and why."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from arex.staging.url import may_overwrite
 
 
 class _Exists(TransferError):
-    """Somebody else's file is at the target."""
+    """The target is another file that already exists."""
 
 
 @dataclass(eq=False, slots=True)
@@ -71,7 +71,7 @@ async def _look(mover: Mover, target: RemoteFile) -> None:
     Nothing may be at the target.
 
     Raises:
-        TransferError: something is, or nobody can tell.
+        TransferError: the target exists, or its existence is unknown.
     """
     try:
         await mover.stat(target)

@@ -146,7 +146,7 @@ class LocalPlugin(View):
         root = self.store.root
         self.store.prepare(user_name(), correct=False)
         if not os.access(root / Place.ACCEPTING, os.W_OK):
-            raise ControlDirError(f"Failed registering job in A-REX: {root / Place.ACCEPTING} can't be written")
+            raise ControlDirError(f"Failed registering job in A-REX: cannot write {root / Place.ACCEPTING}")
 
     def _room(self) -> int | None:
         """How many jobs ``maxjobs`` still lets in; None is no limit."""
@@ -231,8 +231,8 @@ class LocalPlugin(View):
 
     def evidence(self, job: str) -> list[tuple[str, str]]:
         """
-        What the witnesses of a job in its batch system said last: ``record``, ``scan`` and so on, with ``doubt``
-        if they disagree. Empty while nobody has said anything, or for a daemon of ARC.
+        The latest evidence about a job: ``record``, ``scan`` and others, with ``doubt`` if they are contradictory.
+        Empty if there is none yet, or if a daemon of ARC runs the job.
 
         Raises:
             NoSuchJob, NotYourJob

@@ -112,7 +112,7 @@ def fetch(session: Path, target: Path, *, force: bool = False) -> Fetched:
 
     Raises:
         ControlDirError: there is nothing to copy, or ``target`` exists.
-        OSError: something does not read or write; a directory that was made for this is gone again.
+        OSError: reading or writing failed; a directory that was created for this is removed again.
     """
     try:
         source = os.open(session, _DIRECTORY)
@@ -137,7 +137,9 @@ def _make_target(target: Path, *, force: bool) -> bool:
     except FileExistsError as exc:
         if force and target.is_dir() and not target.is_symlink():
             return False
-        raise ControlDirError(f"{target} exists already: choose another directory, or overwrite with --force") from exc
+        raise ControlDirError(
+            f"{target} already exists: choose another directory, or use --force to overwrite it"
+        ) from exc
     return True
 
 

@@ -1,7 +1,7 @@
 """
 What a client tells about a job: read from the control directory alone, whoever wrote it, daemon or no daemon.
 
-Source: spec of the control directory (ARC 6.17), tables of states; unlike ARC's own plugin, which knows neither
+Source: the states of ARC 6.17; unlike ARC's own plugin, which knows neither
 running nor failed jobs, the batch system's state comes from ``.xml`` and the failure from ``.failed``.
 """
 
@@ -26,7 +26,7 @@ from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 
-#: Reason of failure of a job that its owner ended. Source: spec, section on ``.failed``.
+#: Reason of failure of a job that its owner ended. Source: ARC 6.17.
 _TAIL: Final = 65536
 
 
@@ -206,7 +206,7 @@ class _Xml:
 
     @property
     def phase(self) -> str:
-        """The letter after ``INLRMS:``; empty while nobody has asked the batch system."""
+        """The letter after ``INLRMS:``; empty before the first poll."""
         words = (state.removeprefix("nordugrid:INLRMS:") for state in self._all("State")
                  if state.startswith("nordugrid:INLRMS:"))  # fmt: skip
         return next(words, "").partition(":")[0]
@@ -248,7 +248,7 @@ def read_local(store: ControlDir, job: JobId) -> JobLocal:
 
 
 def _session(job: JobId, roots: tuple[Path, ...]) -> Path | None:
-    """The default root may belong to somebody else: a directory that can't be looked into counts as not there."""
+    """The default root may belong to another user: a directory that cannot be read counts as missing."""
     candidates = [root / job for root in roots]
     return next((path for path in candidates if os.path.isdir(path)), candidates[0] if candidates else None)
 

@@ -1,7 +1,7 @@
 """
 One description becomes one job: the files that ARC's clients write, in their order, and the status file last.
 
-Source: spec of the control directory (ARC 6.17), section on submission. Two things differ: what the client uploads is
+Source: submission in ARC 6.17, with two differences: what the client uploads is
 copied *before* the status file appears and ``.input_status`` lists it at once, so that the daemon never waits for us;
 and directories above an upload are made, and its x bit is kept.
 """
@@ -53,7 +53,7 @@ class Submitted:
     name: str
     submitted_s: int  #: seconds since the epoch
     record: JobDescription  #: completed; local sources are absolute paths
-    announced: bool  #: False: no daemon heard of it, it waits for one
+    announced: bool  #: False: no daemon is running, so the job waits for one
 
     @property
     def url(self) -> str:

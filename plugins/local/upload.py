@@ -1,7 +1,7 @@
 """
 Files that a client brings after the submission, and the confirmation that the service waits for.
 
-Source: spec of the control directory (ARC 6.17), sections on how files are written and on ``.input_status``.
+Source: ``docs/developers/control-directory.md``.
 """
 
 from __future__ import annotations
@@ -76,4 +76,4 @@ def _take(name: str, pause: Sleep) -> None:
         if hostlock.take(name, _STALE_S):
             return
         pause(1.0)
-    raise ControlDirError(f"{name} is held by another client; if there is none, remove it")
+    raise ControlDirError(f"{name} is locked by another client; remove the file if there is no such client")

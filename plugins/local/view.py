@@ -49,7 +49,7 @@ class View:
     def served(self) -> bool:
         """Whether a daemon, ours or ARC's, listens here now."""
         try:
-            # a pipe that nobody reads can't be opened this way
+            # a pipe without a reader cannot be opened this way
             fd = os.open(self.store.root / fifo.NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return False
@@ -108,7 +108,7 @@ class View:
         """
         Each job now, then again at every change, until all have ended or ``timeout_s`` seconds have passed.
 
-        A job that goes away is told once more, as Deleted. Costs two ``lstat`` calls a job and look, at most
+        A removed job is reported once more, as Deleted. Costs two ``lstat`` calls a job and look, at most
         twenty looks a second and one when nothing happens.
         """
         seen: dict[JobId, tuple[object, ...]] = {}
@@ -237,7 +237,7 @@ class View:
         path = "" if grami is None else grami.stdout if what == Output.STDOUT else grami.stderr
         name = path.removeprefix(f"{status.sessiondir}/")
         if not name or name.startswith("/"):
-            raise JobRefused(f"Job does not keep its {what}: its description names no file for it")
+            raise JobRefused(f"Job does not store its {what}: its description names no file for it")
         return name
 
 

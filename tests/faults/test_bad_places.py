@@ -108,7 +108,7 @@ def test_a_control_directory_that_can_not_be_made_is_told_at_start_and_to_the_cl
     ordinary.serve()
 
     assert 0 != ordinary.ends()
-    assert f"can't prepare the control directory {ordinary.ctl}: Permission denied" in ordinary.said()
+    assert f"cannot prepare the control directory {ordinary.ctl}: Permission denied" in ordinary.said()
     assert "Traceback" not in ordinary.said()
     assert 0 != said.returncode
     assert str(ordinary.ctl) in said.stderr

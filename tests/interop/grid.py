@@ -360,7 +360,7 @@ class Site:
         )
 
     def ring(self, job: Job) -> None:
-        """Tell the daemon to look at the job. Source: spec, ``gm.fifo``."""
+        """Notify the daemon of a change of the job, through ``gm.fifo``."""
         fd = os.open(self.control / "gm.fifo", os.O_WRONLY | os.O_NONBLOCK)
         os.write(fd, job.id.encode() + b"\0")
         os.close(fd)

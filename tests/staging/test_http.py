@@ -236,7 +236,7 @@ async def test_an_answer_that_ends_too_early_is_not_a_file(site: Site, odd: Odd,
 
     odd.answers["/x"] = short
     staged = await site.fetched(odd.url("/x"))
-    assert "the answer ended too early" in staged.failure
+    assert "the response is incomplete" in staged.failure
     assert not (site.root / "sessions" / "job" / "0").exists()
     assert [] == site.left_over()
 

@@ -111,7 +111,7 @@ async def test_who_may_only_read_can_not_write(site: Site, s3: S3) -> None:
 @pytest.mark.parametrize("name", ["nothing", "../x", ""])
 async def test_what_is_not_there_fails_at_once(site: Site, s3: S3, name: str) -> None:
     staged = await fetched(site, s3, s3.url(name))
-    assert "No such file or directory" in staged.failure or "not the name of an object" in staged.failure
+    assert "No such file or directory" in staged.failure or "the URL does not name an object" in staged.failure
 
 
 async def test_a_bucket_that_is_not_there_is_named_so(site: Site, s3: S3) -> None:

@@ -76,20 +76,20 @@ async def test_what_is_not_there_fails_at_once(site: Site, sshd: Sshd) -> None:
 async def test_a_host_that_is_not_known_is_refused(site: Site, sshd: Sshd) -> None:
     async with relay_to(sshd.server.port) as stranger:
         staged = await site.fetched(sshd.url(f"{sshd.files}/small", port=stranger.port))
-    assert "the host is not known, or its key has changed" in staged.failure
+    assert "unknown host key, or the host key has changed" in staged.failure
     assert "known_hosts" in staged.failure
 
 
 async def test_an_account_without_the_key_is_refused(site: Site, sshd: Sshd) -> None:
     url = sshd.url(f"{sshd.files}/small").replace(f"{sshd.user}@", "nobody@")
     staged = await site.fetched(url)
-    assert "Permission denied: no key of the service's account does" in staged.failure
+    assert "Permission denied: the server accepts no key of the user of the service" in staged.failure
 
 
 @pytest.mark.parametrize("user", ["-oProxyCommand=x", "a:password", "$(x)", "a`b"])
 async def test_a_name_that_means_something_to_a_shell_is_refused(site: Site, sshd: Sshd, user: str) -> None:
     staged = await site.fetched(f"sftp://{user}@127.0.0.1:{sshd.server.port}/x")
-    assert "not a user and host that can be connected to" in staged.failure
+    assert "invalid user or host name" in staged.failure
     assert "password" not in staged.failure.partition("no passwords")[0]
 
 

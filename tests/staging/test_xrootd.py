@@ -106,7 +106,7 @@ async def test_what_is_forbidden_fails_at_once(site: Site, xrootd: Xrootd) -> No
 @pytest.mark.parametrize("words", ["xrd.gsiusrpxy=/tmp/other", "a=b&XRD.ztn=/tmp/other", "xrdcl.unzip=x"])
 async def test_a_url_does_not_say_whose_credential_is_shown(site: Site, xrootd: Xrootd, words: str) -> None:
     staged = await site.fetched(xrootd.url(f"small?{words}"))
-    assert "parameters xrd.* and xrdcl.* are not for jobs" in staged.failure
+    assert "parameters xrd.* and xrdcl.* are not allowed in jobs" in staged.failure
 
 
 async def test_each_credential_has_a_connection_of_its_own(site: Site, xrootd: Xrootd, relay: Relay) -> None:

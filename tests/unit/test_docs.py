@@ -23,7 +23,7 @@ from tests.environments import ROOT
 from tools.gen_commands import reference
 
 PAGES: Final = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
-#: Reasons that A-REX 6.17 writes. Source: spec of the control directory, sections on .failed and scan-X-job.
+#: Reasons that A-REX 6.17 writes. ``docs/admins/failures/`` explains them.
 REASONS: Final = (
     "Could not process job description",
     "Failed during processing failure",

@@ -47,7 +47,7 @@ def decide(context: JobContext) -> Step:
     context.job = replace(context.job, local=local)
     if found.status is None:
         return Fail("Failed reading status of the job", blame=False)
-    context.store.drop_stray_status(context.job.id, found.place)
+    context.store.drop_old_status(context.job.id, found.place)
     if found.status == Status(State.ACCEPTED) and context.store.has_mark(context.job.id, Mark.CANCEL):
         return Stop()  # cancelled before it was adopted
     return _adopt(context, found.status.state, pending=found.status.pending)

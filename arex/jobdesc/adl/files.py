@@ -72,7 +72,7 @@ def _url(node: Node) -> Url:
     except ValueError as exc:
         node.fail(f"Wrong URI specified: {exc}", "URI")
     if url.scheme not in SCHEMES and not node.full:
-        node.remark(f"Nobody may know the scheme {url.scheme[:80]!r}", closest(url.scheme, SCHEMES))
+        node.remark(f"Unknown URL scheme {url.scheme[:80]!r}", closest(url.scheme, SCHEMES))
     if not node.full and (wrong := fault(url)):
         node.remark(f"The URL {text[:80]!r} {wrong}: its transfer will fail")
     return url

@@ -65,7 +65,7 @@ def _namespaces(declared: Mapping[str | None, str]) -> dict[str, str]:
     """
     The namespaces that ARC finds.
 
-    It gives them prefixes of its own, and stops at the first that the root has given to something else; from there on
+    It uses its own prefixes, and stops at the first that the root has defined differently; from there on
     only prefixes count.
     """
     marks: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""ADL to the model, as ARC 6.17 reads it: most values that do not read are errors, unknown elements are skipped."""
+"""ADL parser, as in ARC 6.17: most invalid values are errors, unknown elements are skipped."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def _notifications(application: Node) -> Iterator[Notification]:
 def _state(node: Node, *, strict: bool) -> str:
     if (letter := _LETTER.get(node.content)) is not None:
         return letter
-    what = f"OnState: nobody is told of the state {node.content[:80]!r}"
+    what = f"OnState: no notification for the state {node.content[:80]!r}"
     if strict:
         node.fail(what)
     node.remark(what)

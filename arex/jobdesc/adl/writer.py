@@ -41,7 +41,7 @@ ON_STATE: Final = {
 _ODD_STATE: Final = {" ": "ACCEPTED"}
 _FIRST_STATE: Final = {"a": "ACCEPTED"}
 
-#: Options that have elements of their own.
+#: Options with separate elements.
 _SAID_ELSEWHERE: Final = frozenset({"mandatory", "useiffailure", "useifcancel", "useifsuccess"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL_BITS: Final = 0xFFFFFFFF
@@ -54,7 +54,7 @@ _Lines = Iterator[str]
 
 def _escape(text: str) -> str:
     if ILLEGAL.search(text) is not None:
-        raise JobDescriptionError(f"a character that XML can't carry in {text[:80]!r}")
+        raise JobDescriptionError(f"a character that is not allowed in XML in {text[:80]!r}")
     return _SPECIAL.sub(lambda match: _NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", text)
 
 

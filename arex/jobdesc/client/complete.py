@@ -75,7 +75,7 @@ def complete(job: JobDescription, directory: Path) -> CompletedDescription:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # longer than a name can be, or below what nobody may look into
+    except OSError:  # too long for a file name, or below a directory without permission
         return False
 
 
@@ -88,7 +88,7 @@ def _inputs(job: JobDescription, directory: Path) -> list[InputFile]:
     ]
     names = {file.name for file in files}
     if any(file.pattern for file in job.inputs) and len(names) < len(files):
-        raise JobDescriptionError("Two input files have the same name: see what the wildcards match")
+        raise JobDescriptionError("Two input files have the same name: check the wildcards")
     others = [(one.path, True) for one in (*job.before, *job.after)]
     for name, executable in ((job.executable, True), (job.stdin, False), *others):
         if name and not name.startswith("/") and name not in names:

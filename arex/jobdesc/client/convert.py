@@ -121,7 +121,7 @@ def convert(job: JobDescription, language: Language) -> Converted:
     try:
         [again] = parse(text, DescriptionDialect.USER, max_size=0)
     except JobDescriptionError as exc:
-        raise JobDescriptionError(f"this job can't be written as {language.word}: {exc.what}") from exc
+        raise JobDescriptionError(f"this job cannot be written as {language.word}: {exc.what}") from exc
     return Converted(text=text, lost=tuple(_differences(_normal(job), _normal(again), language.word)))
 
 

@@ -31,7 +31,7 @@ _CREATION: Final[dict[Creation, Options]] = {
 
 #: Options that say when to upload, not how.
 _FOR_US: Final = frozenset({"preserve", "mandatory"})
-#: The one kind of accounting service that is told of jobs.
+#: The only type of accounting service that gets usage records.
 _SGAS: Final = "SGAS"
 
 

@@ -175,7 +175,7 @@ def parse_grami(data: bytes, path: Path = Path(".grami")) -> Grami:
     Read a ``.grami`` of ours, of ARC's, or one that a backend has added to; no shell is involved.
 
     Lines that are no assignments are skipped. Of repeated assignments the last counts, as in a shell, but of
-    ``joboption_jobid`` the first, as for the grid manager of ARC. A number that does not read is absent.
+    ``joboption_jobid`` the first, as for the grid manager of ARC. An invalid number counts as missing.
 
     Raises:
         CorruptFile: it does not say which job it belongs to, or where that runs.

@@ -169,7 +169,9 @@ def _acceptable(page: AdDocument, token: AdToken) -> None:
     if token.kind == "string" and "\\" in token.text:
         for match in _ODD_ESCAPE.finditer(token.text):
             if match[1] is not None:
-                page.fail(f"{match[0]!r} stands for a character that a string can't hold", token.at + match.start())
+                page.fail(
+                    f"{match[0]!r} stands for a character that is not allowed in a string", token.at + match.start()
+                )
     elif token.kind == "number" and token.text.isdigit() and len(token.text) > 1 and token.text[0] == "0":
         page.fail(f"The number {token.text[:80]} begins with 0: it would be octal", token.at)
     elif token.kind == "number" and token.text.isdigit() and (len(token.text) > 19 or int(token.text) > _LARGEST):
@@ -188,7 +190,7 @@ class _AdParser:
         self._next = 1
         outline = self._entries(self._tokens[0].at, "]", 1)
         if self._next < len(self._tokens):
-            self._page.fail("There is more text behind the closing ]", self._tokens[self._next].at)
+            self._page.fail("Unexpected text after the closing ]", self._tokens[self._next].at)
         return outline
 
     def _peek(self) -> AdToken | None:
@@ -208,7 +210,7 @@ class _AdParser:
                 self._page.fail(f"Attribute '{entry.name}' multiply defined", entry.at)
             entries[entry.name.lower()] = entry
         if closing is not None:
-            self._page.fail("The bracket [ is not closed", at)
+            self._page.fail("Missing ] for the bracket [", at)
         return _Outline(at, entries)
 
     def _entry(self, token: AdToken, closing: str | None, depth: int) -> _Entry:
@@ -286,7 +288,7 @@ def read_ad(page: AdDocument, *, bare: bool = False) -> Ad:
     native = _native(f"[{text}]" if bare else text)
     if native is None:
         _locate(page, outline)
-        page.fail("the ClassAd library can't read this", outline.at)
+        page.fail("the ClassAd library cannot parse this", outline.at)
     return _ad(page, outline, native)
 
 
@@ -305,20 +307,20 @@ def _native(text: str) -> Any:  # noqa: ANN401 - the library has no types
 
 
 def _locate(page: AdDocument, outline: _Outline) -> None:
-    """Raise for the attribute that the library does not read, if it is one alone."""
+    """Raise for the attribute that the library cannot parse, if it is only one."""
     for entry in outline.entries.values():
         found = _native(f"[ x = {entry.text} ]")
         if found is None or "x" not in found:
             for inner in entry.inner:
                 _locate(page, inner)
-            page.fail(f"The value of '{entry.name[:80]}' does not read: {entry.text[:80]}", entry.at)
+            page.fail(f"The value of '{entry.name[:80]}' cannot be parsed: {entry.text[:80]}", entry.at)
 
 
 def _ad(page: AdDocument, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401 - the library has no types
     values = {str(name).lower(): name for name in native}
     if values.keys() != outline.entries.keys():
         _locate(page, outline)
-        page.fail("the ClassAd library reads other attributes than stand here", outline.at)
+        page.fail("the ClassAd library finds other attributes than the text has", outline.at)
     attributes = {}
     for key, entry in outline.entries.items():
         inner = iter(entry.inner)
@@ -336,6 +338,6 @@ def _value(page: AdDocument, entry: _Entry, inner: Any, native: Any) -> Value:  
     if type(native).__name__ == "ClassAd":
         outline = next(inner, None)
         if outline is None:
-            page.fail(f"The value of '{entry.name[:80]}' does not read", entry.at)
+            page.fail(f"The value of '{entry.name[:80]}' cannot be parsed", entry.at)
         return _ad(page, outline, native)
     return Expression(" ".join(str(native).split()) if type(native).__name__ == "ExprTree" else "undefined")

@@ -64,7 +64,7 @@ def _url(job: Reading, a: AdAttribute, text: str) -> Url:
     except ValueError as exc:
         job.fail(f"{a.name}: {exc}", a)
     if url.scheme not in SCHEMES:
-        job.remark(f"Nobody may know the scheme '{url.scheme[:80]}'", a, closest(url.scheme, SCHEMES))
+        job.remark(f"Unknown URL scheme '{url.scheme[:80]}'", a, closest(url.scheme, SCHEMES))
     if wrong := fault(url):
         job.remark(f"The URL '{text[:80]}' {wrong}: its transfer will fail", a)
     return url

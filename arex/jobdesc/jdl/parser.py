@@ -91,7 +91,7 @@ def _nodes(page: AdDocument, root: Ad) -> Iterator[Mapping[str, AdAttribute]]:
 def _own(page: AdDocument, node: Ad, root: Ad) -> dict[str, AdAttribute]:
     """Attributes of a node; those of the collection that it refers to are in their place."""
     if (file := node.attributes.get("file")) is not None:
-        page.fail("A node in a file of its own is not supported: put the job itself into Nodes", file.at)
+        page.fail("A node in a separate file is not supported: write the job into Nodes", file.at)
     if (graph := node.attributes.get("dependencies")) is not None:
         page.fail(_GRAPHS, graph.at)
     return {
@@ -235,4 +235,4 @@ def _meant(name: str) -> str:
 
 def _unknown(reading: Reading, attribute: AdAttribute) -> None:
     hint = "" if reading.page.full else _meant(attribute.name)
-    reading.keep(attribute, f"Unknown attribute '{attribute.name[:80]}': it is kept, without effect here", hint)
+    reading.keep(attribute, f"Unknown attribute '{attribute.name[:80]}': it has no effect", hint)

@@ -29,7 +29,7 @@ def quote(text: str) -> str:
         JobDescriptionError: there is a character in it that a string can't hold.
     """
     if _ILLEGAL.search(text) is not None:
-        raise JobDescriptionError(f"a character that JDL can't carry in {text[:80]!r}")
+        raise JobDescriptionError(f"a character that is not allowed in JDL in {text[:80]!r}")
     return '"' + _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text) + '"'
 
 

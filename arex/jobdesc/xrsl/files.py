@@ -77,7 +77,7 @@ def _url(a: Attribute, at: int, text: str, where: str, name: str) -> Url | None:
         hint = closest(scheme, SCHEMES) if ":" in where else ""
         a.source.fail(f"Invalid URL '{where[:80]}' for '{name[:80]}': {exc}", at, hint if hint != scheme else "")
     if url is not None and url.scheme not in SCHEMES and where and not a.source.full:
-        a.source.remark(f"Nobody may know the scheme '{url.scheme[:80]}'", at, closest(url.scheme, SCHEMES))
+        a.source.remark(f"Unknown URL scheme '{url.scheme[:80]}'", at, closest(url.scheme, SCHEMES))
     if url is not None and where and not a.source.full and (wrong := fault(url)):
         a.source.remark(f"The URL '{where[:80]}' {wrong}: its transfer will fail", at)
     return url

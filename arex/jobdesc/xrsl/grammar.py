@@ -123,7 +123,7 @@ class Parser:
         The whole text as one branch, or as a single relation.
 
         Raises:
-            JobDescriptionError: it does not read.
+            JobDescriptionError: it cannot be parsed.
         """
         found = self._item()
         self._skip()
@@ -297,7 +297,7 @@ def requests(source: RslDocument) -> list[Branch | Relation]:
     What a text asks for: one tree a job.
 
     Raises:
-        JobDescriptionError: it does not read, or holds more jobs than we take.
+        JobDescriptionError: it cannot be parsed, or has too many jobs.
     """
     top = Parser(source).parse()
     found = list(_requests(top))

@@ -68,7 +68,7 @@ def _arguments(drafts: list[Draft], a: Attribute) -> None:
 
 
 def _environment(drafts: list[Draft], a: Attribute) -> None:
-    # as ARC does: alternatives before this attribute do not hear of it
+    # as in ARC: it does not apply to alternatives before this attribute
     drafts[0].environment.extend((row[0], row[1]) for _, row in a.rows(2))
 
 
@@ -104,7 +104,7 @@ def _lifetime(seconds: int) -> int | None:
 
 
 def _benchmarks(drafts: list[Draft], a: Attribute) -> None:
-    """The first that can be read counts, and only its time; alternatives do not hear of it."""
+    """Only the time of the first valid benchmark is used; it does not apply to alternatives."""
     for _, row in a.rows(3):
         if _FLOAT.fullmatch(row[1]):
             drafts[0].cputime_s = wrap(a.seconds(row[2]))
@@ -176,7 +176,7 @@ def _notify(drafts: list[Draft], a: Attribute) -> None:
         words = text.replace("\t", " ").split(" ")
         words = [word for word in words if word]
         if not words:
-            a.remark(f"An empty text in '{a.name}' notifies nobody")
+            a.remark(f"An empty text in '{a.name}' has no effect")
             continue
         wanted = words.pop(0) if "@" not in words[0] else "be"
         if not words:
@@ -256,7 +256,7 @@ def _middleware(drafts: list[Draft], a: Attribute) -> None:
 
 
 def _nodeaccess(drafts: list[Draft], a: Attribute) -> None:
-    draft = drafts[0]  # as ARC does: alternatives before this attribute do not hear of it
+    draft = drafts[0]  # as in ARC: it does not apply to alternatives before this attribute
     for word in a.texts():
         if word not in {"inbound", "outbound"}:
             a.remark(f"Value '{word[:80]}' of '{a.name}' and what follows is ignored: neither inbound nor outbound")

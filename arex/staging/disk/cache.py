@@ -4,7 +4,7 @@ Files that jobs fetched, kept for the next job: one file a URL, linked into the 
 Layout: ``PATH/data/aa/<38 hex>`` after the SHA-1 of the URL without options; ``.meta`` beside it has the URL, what
 was checked, and who may read; ``.lock`` is held while the file is made; ``joblinks/ID/NAME`` is a hard link, so that
 a file that a job uses has more than one link and is never cleaned away.
-Source: spec of the control directory (ARC 6.17), section on the cache; the line that begins with ``#arex`` is ours.
+Source: the cache of ARC 6.17; the line that begins with ``#arex`` is added by arex.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from arex.model.session import SessionPaths
 from arex.staging.disk import journal
 from arex.staging.movers.base import FileInfo
 
-#: A lock that was not touched for so long is nobody's. Source: ARC 6.17.
+#: A lock that was not touched for this time is stale. Source: ARC 6.17.
 STALE_S: Final = 900.0
 #: How long an owner who has proved access to a URL needs no new proof. Source: ARC 6.17.
 _PERMITTED: Final = timedelta(hours=24)
@@ -45,7 +45,7 @@ _MODE: Final = 0o400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheRecord:
-    """What is known of a cached file: by this a newer source is told."""
+    """The facts about a cached file that show whether the source is newer."""
 
     size: int
     modified: datetime | None = None
@@ -120,7 +120,7 @@ class Cache:
                 return directory, directory.path / name
         open_ = [each for each in self._directories if not each.drain and not each.readonly]
         if not open_:
-            raise CacheUnavailable("no cache directory takes new files")
+            raise CacheUnavailable("no cache directory accepts new files")
         chosen = open_[int(digest[:8], 16) % len(open_)]
         return chosen, chosen.path / name
 
@@ -136,7 +136,7 @@ def _take(cached: Cached) -> bool:
         cached.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return hostlock.take(cached.lock, STALE_S)
     except OSError as exc:
-        raise CacheUnavailable(f"the cache {cached.directory.path} can't be written: {exc.strerror}") from exc
+        raise CacheUnavailable(f"cannot write to the cache {cached.directory.path}: {exc.strerror}") from exc
 
 
 async def _keep(lock: str) -> None:
@@ -161,7 +161,7 @@ class Cached:
 
     @property
     def partial(self) -> Path:
-        """Where to fetch the file to: it outlives a crash and can be gone on with."""
+        """The part file of the download, which can be resumed after a crash."""
         return self.path.with_name(self.path.name + ".part")
 
     @property
@@ -182,7 +182,8 @@ class Cached:
 
     def half(self, source: str) -> FileInfo | None:
         """What ``partial`` is a part of, if that is of this source."""
-        with contextlib.suppress(ValueError, TypeError, KeyError):  # torn, or nobody's: it is fetched anew
+        # incomplete or invalid: the file is downloaded again
+        with contextlib.suppress(ValueError, TypeError, KeyError):
             fact = json.loads(atomic.read(self._begun) or b"{}")
             if fact["url"] == journal.url_digest(source):
                 return journal.half_of(fact)
@@ -299,7 +300,7 @@ def _one_line(text: str) -> str:
 
 
 def _permits(lines: Sequence[str]) -> list[tuple[str, datetime]]:
-    """Owners and until when they may read; lines of ARC, or of nobody, that do not read are no permission."""
+    """Owners and the end of their permissions; lines that cannot be parsed give no permission."""
     found = []
     for line in lines[1:]:
         name, _, until = line.rpartition(" ")
@@ -321,7 +322,7 @@ def _facts(record: CacheRecord, checked: datetime, inode: int) -> str:
 
 
 def _record(facts: str, info: os.stat_result) -> CacheRecord | None:
-    """None: it does not read, or the file is not the one that it was made for."""
+    """None if it cannot be parsed or belongs to another version of the file."""
     try:
         values = json.loads(facts)
         if values["inode"] != info.st_ino:

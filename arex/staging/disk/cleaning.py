@@ -1,5 +1,5 @@
 """
-Cleaning a cache: the files that nobody used for longest go, none that a job is linked to, and not too many at once.
+Cleaning of a cache: removes least recently used files without links of jobs, at a limited rate.
 
 Source of the rules on fill levels: facts on ``[arex/cache/cleaner]``, ARC 6.17.
 """
@@ -22,7 +22,7 @@ from arex.controldir import atomic, confined_fs, hostlock
 from arex.model.ids import JobId
 from arex.staging.disk.cache import STALE_S, CachedFile, cached_files
 
-#: A fetch that was given up leaves its part; whoever wants the file within a day goes on with it.
+#: An abandoned download leaves its part file; it can be resumed within a day.
 _PART_LIVES: Final = timedelta(days=1)
 _BATCH: Final = 50
 
@@ -126,7 +126,7 @@ class Cleaner:
         return cleaned
 
     def _unlink_dead(self, root: Path, *, dry_run: bool) -> list[JobId]:
-        """Links of jobs that have come to their end while nobody looked."""
+        """Links of jobs that ended while no service was running."""
         with contextlib.suppress(FileNotFoundError):
             jobs = sorted(JobId(path.name) for path in (root / "joblinks").iterdir())
             dead = [job for job in jobs if not self._is_live(job)]
@@ -164,7 +164,7 @@ def _remove_all(files: Sequence[CachedFile]) -> list[CachedFile]:
 
 
 def _remove(file: CachedFile) -> bool:
-    """Under the lock of the URL, so that nobody is just linking to it."""
+    """Under the lock of the URL, so that no job links to the file meanwhile."""
     with _locked(file.path) as ours, contextlib.suppress(FileNotFoundError):
         info = file.path.lstat()
         if ours and info.st_nlink == 1 and datetime.fromtimestamp(info.st_atime, UTC) == file.used:

@@ -74,7 +74,7 @@ def half_of(fact: Fact) -> FileInfo | None:
     The state of the source that ``half`` wrote down; None after a power cut, which may have taken bytes of the part.
 
     Raises:
-        KeyError, ValueError: it does not read.
+        KeyError, ValueError: it cannot be parsed.
     """
     size, modified = fact["size"], fact["modified"]
     if fact["boot"] != _BOOT:

@@ -89,7 +89,7 @@ class Part:
         try:
             await in_thread(_look_for_room, self.path, self.facts.size, start)
             await in_thread(self._hold, start)
-            if not start:  # what lay there is gone by now, so nobody takes it for a part of this
+            if not start:  # the old part file is removed, so that it is not mistaken for a part of this file
                 await self.begun(self.facts)
             if start and self._digests:
                 await in_thread(_catch_up, self.path, start, [each for _, each in self._digests])

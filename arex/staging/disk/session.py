@@ -47,7 +47,7 @@ class ReceivedFile:
 
 class SessionWriter:
     """
-    Puts the files of one job into its session directory; ``run`` does the work, and is somebody's task.
+    Puts the files of one job into its session directory; ``run`` does the work, in a task of the caller.
 
     Small files gather for a moment, until ``left()`` says that no others are to come: a thread that makes files one by
     one beside a busy event loop slows both down.

@@ -38,7 +38,7 @@ class ErrorKind(StrEnum):
     TEMPORARY = "temporary"  #: try again later
     PERMANENT = "permanent"  #: this replica will not do
     NOT_FOUND = "not found"  #: the same
-    CREDENTIAL = "credential"  #: somebody has to renew a credential, then it may do
+    CREDENTIAL = "credential"  #: possible after the owner has renewed a credential
     NO_SPACE = "no space"  #: try again a few times, then say so
     CORRUPT = "corrupt"  #: not what was announced: once more, then another replica
 
@@ -48,7 +48,7 @@ class TransferError(StagingError):
     One attempt failed.
 
     ``text`` is what the other side said, after ARC's word for it: ``Permission denied: Forbidden``. ``cure`` is what
-    somebody could do, ``retry_after`` seconds that the other side asks for.
+    the owner can do, ``retry_after`` the seconds that the server requests.
     """
 
     def __init__(self, verdict: ErrorKind, text: str, *, cure: str = "", retry_after: float | None = None) -> None:
@@ -73,7 +73,7 @@ class FileInfo:
         return "" if self.modified is None else self.modified.isoformat()
 
     def agrees(self, other: FileInfo) -> bool:
-        """Whether both are of the same content, as far as can be told."""
+        """Whether both have the same content, as far as known."""
         return self.size == other.size and self.validator == other.validator
 
 

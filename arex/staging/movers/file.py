@@ -100,7 +100,7 @@ def _facts(info: os.stat_result) -> FileInfo:
 
 
 def _open_regular(path: Path) -> int:
-    """A pipe would hold us for ever, and a device has no end."""
+    """A pipe would block the transfer, and a device has no end."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
@@ -124,6 +124,6 @@ def _publish(half: Path, target: Path, *, overwrite: bool) -> None:
     try:
         os.link(half, target)  # unlike a rename, it never replaces what came meanwhile
     except FileExistsError as exc:
-        raise TransferError(ErrorKind.PERMANENT, "the target has come into being meanwhile") from exc
+        raise TransferError(ErrorKind.PERMANENT, "the target already exists (created during the transfer)") from exc
     except OSError:  # a file system without hard links
         half.rename(target)

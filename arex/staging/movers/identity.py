@@ -56,7 +56,7 @@ def read(path: Path) -> ClientIdentity:
         try:
             found = credentials.read(path)
         except CredentialError as exc:
-            return ClientIdentity(version=version, lacks=f"the credential does not read: {exc}")
+            return ClientIdentity(version=version, lacks=f"the credential cannot be parsed: {exc}")
         if not found.has_key:
             return ClientIdentity(version=version, lacks="the credential has no key")
         return ClientIdentity(path=path, version=version, expires=found.expires)
@@ -100,7 +100,7 @@ def context(cert_dir: Path, identity: ClientIdentity) -> ssl.SSLContext:
             made.load_cert_chain(identity.path)
         except (OSError, ValueError) as exc:
             raise TransferError(
-                ErrorKind.CREDENTIAL, f"the credential can't be used: {exc}", cure="give the job another one"
+                ErrorKind.CREDENTIAL, f"cannot use the credential: {exc}", cure="use another credential for the job"
             ) from exc
     return made
 

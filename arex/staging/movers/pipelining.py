@@ -31,7 +31,7 @@ async def read_ahead(
             if data:
                 yield data
             if len(data) < size:
-                raise TransferError(ErrorKind.TEMPORARY, "the answer ended too early")
+                raise TransferError(ErrorKind.TEMPORARY, "the response is incomplete")
     finally:
         await _drop([answer for _, answer in waiting])
 

@@ -32,7 +32,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "xroot": _XROOTD,
     "xroots": _XROOTD,
 }
-#: Movers over native code get a process of their own, as its crash ends the process that it is in; and what messages
+#: Movers over native code run in a separate process, because a crash ends the process; and what messages
 #: call them.
 _APART: Final[Mapping[str, str]] = {_XROOTD: "the XRootD client"}
 _GROUP: Final = "arex.movers"
@@ -59,7 +59,7 @@ class Movers:
         self._means = means
         self._grants = grants or Grants()
         if taken := sorted(self._grants.schemes & table.keys()):
-            what = f"{taken[0]}: has a transfer method of its own"
+            what = f"{taken[0]}: already has a transfer method"
             raise ConfigError([Fault(what, option="[arex/data-staging] fsspec", cure="leave it out")])
         self._table = {**table, **dict.fromkeys(self._grants.schemes, _FSSPEC)}
         self._made: dict[str, Mover] = {}
@@ -94,4 +94,4 @@ def _load(scheme: str, name: str) -> Callable[..., Mover]:
     try:
         return cast("Callable[..., Mover]", resolve_name(name))
     except (ImportError, AttributeError) as exc:
-        raise StagingError(f"the transfer method for {scheme}: can't be loaded: {exc}") from exc
+        raise StagingError(f"the transfer method for {scheme}: cannot be loaded: {exc}") from exc

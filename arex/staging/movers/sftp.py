@@ -164,7 +164,7 @@ class SftpMover:
     @contextlib.asynccontextmanager
     async def _opened(self, line: _Line, path: str, mode: str) -> AsyncIterator[asyncssh.SFTPClientFile]:
         async with asyncio.timeout(self._limit):
-            file = await line.sftp.open(path, mode, encoding=None, block_size=0)  # no tasks of its own
+            file = await line.sftp.open(path, mode, encoding=None, block_size=0)  # without background tasks
         try:
             yield file
         finally:
@@ -234,14 +234,14 @@ def _login(url: Url) -> _Login:
     host = "" if match is None else match[1] or match[2]
     if match is None or not _ADDRESS.fullmatch(host) or (user and not _NAME.fullmatch(user)):
         cure = "no passwords in URLs" if ":" in user else ""
-        raise TransferError(ErrorKind.PERMANENT, "not a user and host that can be connected to", cure=cure)
+        raise TransferError(ErrorKind.PERMANENT, "invalid user or host name", cure=cure)
     return _Login(user, host, int(match[3]) if match[3] else None)
 
 
 def _path(url: Url) -> str:
     path = unquote(url.path, errors="surrogateescape")
     if "\0" in path or ".." in path.split("/") or path.endswith("/"):
-        raise TransferError(ErrorKind.PERMANENT, "not the path of a file")
+        raise TransferError(ErrorKind.PERMANENT, "the path does not name a file")
     return path.removeprefix("/~/") if path.startswith("/~/") else path
 
 
@@ -273,7 +273,9 @@ async def _publish(sftp: asyncssh.SFTPClient, half: str, path: str, *, overwrite
         await sftp.rename(half, path)  # never replaces, by the protocol
     except asyncssh.SFTPFailure:
         if await sftp.exists(path):
-            raise TransferError(ErrorKind.PERMANENT, "the target has come into being meanwhile") from None
+            raise TransferError(
+                ErrorKind.PERMANENT, "the target already exists (created during the transfer)"
+            ) from None
         raise
 
 
@@ -305,14 +307,14 @@ def _trouble(exc: Exception) -> TransferError:
         case asyncssh.HostKeyNotVerifiable():
             return TransferError(
                 ErrorKind.PERMANENT,
-                "the host is not known, or its key has changed",
-                cure="check its key, and add it to ~/.ssh/known_hosts of the account of the service",
+                "unknown host key, or the host key has changed",
+                cure="verify the key, and add it to ~/.ssh/known_hosts of the user of the service",
             )
         case asyncssh.PermissionDenied():
             return TransferError(
                 ErrorKind.PERMANENT,
-                "Permission denied: no key of the service's account does",
-                cure="have its public key authorized there, or load a key into its agent",
+                "Permission denied: the server accepts no key of the user of the service",
+                cure="add the public key to authorized_keys at the server, or load a key into the agent",
             )
         case TimeoutError():
             return TransferError(ErrorKind.TEMPORARY, "Connection timed out")

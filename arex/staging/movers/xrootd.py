@@ -2,7 +2,7 @@
 XRootD servers: ``root``, ``roots``, ``xroot``, ``xroots``, by the client library of XRootD.
 
 The library has one environment for the process, but reads who connects out of the URL: each version of a job's
-credential has a connection of its own. A job without one is the account of the service, as that is set up.
+credential has a separate connection. A job without one is the account of the service, as that is set up.
 Source: XRootD Protocol 5.2 (errors, open flags); the security modules' documentation of ``xrd.*`` parameters.
 """
 
@@ -69,7 +69,7 @@ _MEANING: Final[Mapping[int, tuple[ErrorKind, str]]] = {
     3013: (ErrorKind.PERMANENT, "Operation not supported"),
     3015: (ErrorKind.PERMANENT, "not a regular file"),
     3016: (ErrorKind.PERMANENT, "not a regular file"),
-    3018: (ErrorKind.PERMANENT, "the target has come into being meanwhile"),
+    3018: (ErrorKind.PERMANENT, "the target already exists (created during the transfer)"),
     3021: (ErrorKind.NO_SPACE, "Disk quota exceeded"),
     3025: (ErrorKind.PERMANENT, "Read-only file system"),
     3028: (ErrorKind.PERMANENT, "the server wants TLS"),
@@ -85,7 +85,7 @@ class _Refused(TransferError):
 
 @dataclass(frozen=True, slots=True)
 class _XrootdFile:
-    """A file of a server, as the library is told."""
+    """A file of a server, in the form for the library."""
 
     server: str
     path: str  #: with the query of the URL
@@ -161,7 +161,7 @@ class XrootdMover:
         path, mark, query = place.url.path.partition("?")
         if _RESERVED.search(query):
             raise TransferError(
-                ErrorKind.PERMANENT, "parameters xrd.* and xrdcl.* are not for jobs", cure="leave them out"
+                ErrorKind.PERMANENT, "parameters xrd.* and xrdcl.* are not allowed in jobs", cure="leave them out"
             )
         path = f"/{path.lstrip('/')}"
         scheme = place.url.scheme.removeprefix("x")
@@ -184,7 +184,7 @@ class XrootdMover:
         return FileInfo(size=found.size, modified=datetime.fromtimestamp(found.modtime, UTC))
 
     async def _checksums(self, far: _XrootdFile) -> tuple[Checksum, ...]:
-        """What the server computes or knows; many compute nothing and say so with any error, some take for ever."""
+        """The checksum from the server; many servers compute none and return any error, some never answer."""
         limit = min(_CHECKSUM_S, self._limit)
         try:
             said = await _done(far, far.system().query, QueryCode.CHECKSUM, far.path, limit, threaded=True)
@@ -258,7 +258,7 @@ def _set_up(means: MoverSettings, limit: int) -> None:
 def _must_be_far(file: Any) -> None:  # noqa: ANN401
     """A server may send its clients to a file of their own host, which is not for the job."""
     if str(file.get_property("LastURL")).startswith("file:"):  # an open file has one
-        raise TransferError(ErrorKind.PERMANENT, "the server sends us to a file of this host")
+        raise TransferError(ErrorKind.PERMANENT, "the server redirects to a file of this host")
 
 
 def _part(file: Any) -> None:  # noqa: ANN401
@@ -278,7 +278,7 @@ async def _done(
     late: Callable[[], None] = lambda: None,
 ) -> Any:  # noqa: ANN401 - the library has no types
     """
-    The answer to a request; ``late`` is for one that comes when nobody waits any more.
+    The answer to a request; ``late`` is called if the answer arrives after the caller has left.
 
     ``threaded``: the call itself may wait, for the address of a host.
     """

@@ -75,7 +75,7 @@ def test_old_proxies_are_known_by_their_name(tmp_path: Path) -> None:
 def test_what_is_no_certificate_is_told(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(text)
 
-    with pytest.raises(CredentialError, match=r"holds no certificate|does not read"):
+    with pytest.raises(CredentialError, match=r"contains no certificate|cannot be parsed"):
         read(tmp_path / "x")
 
 

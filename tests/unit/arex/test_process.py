@@ -77,7 +77,7 @@ async def test_bytes_that_are_no_text_are_replaced() -> None:
 
 @pytest.mark.parametrize("name", ["/no/such/program", "/etc/hostname", "/"])
 async def test_what_does_not_start_is_no_answer(name: str) -> None:
-    with pytest.raises(CommandFailed, match=f"^{name} does not start: ") as caught:
+    with pytest.raises(CommandFailed, match=f"^{name} could not be started: ") as caught:
         await run([name], timeout=10)
 
     assert isinstance(caught.value, BatchUnavailable)
@@ -87,7 +87,7 @@ async def test_a_timeout_kills_the_whole_session(tmp_path: Path) -> None:
     """A command that started helpers leaves none of them behind."""
     script = f"sleep 60 & echo $! $$ > {tmp_path}/pids; wait"
 
-    with pytest.raises(CommandFailed, match=r"/bin/sh did not end within 0\.2 s"):
+    with pytest.raises(CommandFailed, match=r"/bin/sh did not exit within 0\.2 s"):
         await run(["/bin/sh", "-c", script], timeout=0.2)
 
     for pid in (tmp_path / "pids").read_text(encoding="ascii").split():
@@ -98,7 +98,7 @@ async def test_a_helper_that_outlives_its_parent_and_holds_the_pipe_is_killed_to
     """The command itself has ended, but its answer has not: that is a timeout like any other."""
     script = f"sleep 60 & echo $! > {tmp_path}/pid; exit 0"
 
-    with pytest.raises(CommandFailed, match="did not end within"):
+    with pytest.raises(CommandFailed, match="did not exit within"):
         await run(["/bin/sh", "-c", script], timeout=0.2)
 
     await gone(int((tmp_path / "pid").read_text(encoding="ascii")))

@@ -187,7 +187,7 @@ async def test_a_document_that_can_not_be_written_is_said_and_tried_again(
     (tmp_path / "ctl" / "info.xml").mkdir()
     caplog.set_level(logging.WARNING)
     task = asyncio.create_task(InfoPublisher(config, SkippingClock()).run(dict, tmp_path / "ctl"))
-    while caplog.text.count("info.xml can't be written") < 2:
+    while caplog.text.count("cannot write info.xml") < 2:
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -77,7 +77,11 @@ class Grants:
         path = _path(url)
         grant = next((each for each in self._grants if each.covers(url, path)), None)
         if grant is None:
-            raise TransferError(ErrorKind.PERMANENT, "not open to jobs here", cure="the site may name it as fsspec")
+            raise TransferError(
+                ErrorKind.PERMANENT,
+                "jobs are not allowed to use this storage",
+                cure="the administrator can allow it with the option fsspec",
+            )
         options: Options = {} if self._options is None else await in_thread(self._of, grant.url, self._options)
         return Reach(url.scheme, f"{url.scheme}://{url.authority}{path}", options)
 
@@ -85,9 +89,11 @@ class Grants:
         try:
             return options_of({grant.url for grant in self._grants}, file).get(line, {})
         except _Unusable as exc:
-            log.error("%s can't be used: %s", file, exc, extra={"event": "stage.options"})  # noqa: TRY400 - it says all
+            log.error("cannot use %s: %s", file, exc, extra={"event": "stage.options"})  # noqa: TRY400 - it says all
             raise TransferError(
-                ErrorKind.PERMANENT, "fsspec_options can't be used", cure="ask the site; its log says why"
+                ErrorKind.PERMANENT,
+                "cannot use the file fsspec_options",
+                cure="ask the administrator; the log of the service has the reason",
             ) from None
 
 
@@ -100,13 +106,13 @@ def _path(url: Url) -> str:
     """
     if not _AUTHORITY.fullmatch(url.authority):
         cure = "no users and passwords in URLs" if "@" in url.authority else ""
-        raise TransferError(ErrorKind.PERMANENT, "not a host that can be connected to", cure=cure)
+        raise TransferError(ErrorKind.PERMANENT, "invalid host name", cure=cure)
     try:
         path = unquote(url.path, errors="strict")
     except UnicodeDecodeError:
         path = "::"
     if _ODD.search(url.path) or _ODD.search(path) or {".", ".."} & set(path.split("/")) or path.endswith("/"):
-        raise TransferError(ErrorKind.PERMANENT, "not the path of a file")
+        raise TransferError(ErrorKind.PERMANENT, "the path does not name a file")
     return path
 
 
@@ -131,7 +137,7 @@ def options_of(lines: Collection[StorageUrl], file: Path) -> dict[StorageUrl, Op
     except ValueError:  # its text may quote the file
         raise _Unusable("not JSON") from None
     if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
-        raise _Unusable("expected an object with an object for each line of fsspec")
+        raise _Unusable("expected a JSON object with an object for each line of fsspec")
     options: dict[StorageUrl, Options] = {}
     for text, each in found.items():
         try:
@@ -139,9 +145,9 @@ def options_of(lines: Collection[StorageUrl], file: Path) -> dict[StorageUrl, Op
         except ValueError as exc:
             raise _Unusable(str(exc)) from exc
         if line not in lines:
-            raise _Unusable(f"{line} is no line of fsspec")
+            raise _Unusable(f"{line} is not a line of the option fsspec")
         if not line.authority:
-            raise _Unusable(f"{line}: every host would be shown these; name the host")
+            raise _Unusable(f"{line}: the parameters would be sent to any host; add the host to the line")
         options[line] = each
     return options
 
@@ -151,7 +157,9 @@ def _private(path: Path) -> bytes:
     with open(fd, "rb") as stream:  # noqa: PTH123 - what was looked at is what is read
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
-            raise _Unusable("not a file, or too large")
+            raise _Unusable("not a regular file, or too large")
         if info.st_mode & 0o077 or info.st_uid not in {0, os.geteuid()}:
-            raise _Unusable("others can read or change it; chown it to the service, and chmod 600")
+            raise _Unusable(
+                "other users can read or change the file; run chown to the user of the service, and chmod 600"
+            )
         return stream.read(_LARGEST)

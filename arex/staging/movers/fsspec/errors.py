@@ -1,4 +1,4 @@
-"""What storages under fsspec say of a file, and of what went wrong: each in words of its own."""
+"""Facts and errors of the storages under fsspec, which all use different names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _URL: Final = re.compile(r"\S*://\S*|'?\\\\.*")
 _DENIED: Final = re.compile(r"access.?denied|logon.?failure|authentication.?fail|forbidden|unauthorized", re.IGNORECASE)
 _MEANING: Final = (
     (FileNotFoundError, ErrorKind.NOT_FOUND, "No such file or directory"),
-    (FileExistsError, ErrorKind.PERMANENT, "the target has come into being meanwhile"),
+    (FileExistsError, ErrorKind.PERMANENT, "the target already exists (created during the transfer)"),
     (IsADirectoryError, ErrorKind.PERMANENT, "not a regular file"),
     (NotADirectoryError, ErrorKind.PERMANENT, "not a regular file"),
     (TimeoutError, ErrorKind.TEMPORARY, "Connection timed out"),
@@ -29,7 +29,7 @@ _MEANING: Final = (
 
 def facts(info: Mapping[str, Any]) -> FileInfo:
     """
-    What a file system tells of a file, each in words of its own.
+    The facts that a file system reports about a file, under different names.
 
     Raises:
         TransferError: it is none.
@@ -85,7 +85,7 @@ def trouble(exc: Exception, options: Mapping[str, Any]) -> TransferError:
     if isinstance(exc, OSError) and exc.errno and exc.errno > 0:
         return from_os(exc)
     if isinstance(exc, NotImplementedError | TypeError):
-        return TransferError(ErrorKind.PERMANENT, f"the storage can't do that: {text}")
+        return TransferError(ErrorKind.PERMANENT, f"the storage does not support this operation: {text}")
     return TransferError(ErrorKind.TEMPORARY, text)
 
 

@@ -67,7 +67,7 @@ class FtpStorage(Storage):
     def _drain(self) -> None:
         """The server's word on what was read comes before its answer to anything else."""
         if self._line is not None and self._line.recv(1):
-            raise TransferError(ErrorKind.TEMPORARY, "the file has grown while it came")
+            raise TransferError(ErrorKind.TEMPORARY, "the file has grown during the transfer")
         self._close()
 
     def read(self, offset: int, size: int) -> bytes:
@@ -100,7 +100,7 @@ class FtpStorage(Storage):
             try:
                 self._ftp.mkd(directory)
             except ftplib.error_perm:
-                self._ftp.cwd(directory)  # somebody else has made it; or it says why not
+                self._ftp.cwd(directory)  # another client has created it; otherwise this raises the reason
 
     def begin(self) -> None:
         self._open(f"STOR {self.name}", 0)

@@ -32,7 +32,7 @@ from arex.staging.movers.fsspec.worker import Worker
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-#: Threads at one time, with those that hang in a call that nobody waits for.
+#: Threads at the same time, including those that hang in an abandoned call.
 _MOST: Final = 64
 _ANSWER_S: Final = 300.0
 _PARTING_S: Final = 3.0
@@ -49,7 +49,7 @@ class _FilesystemFile:
 
     def __init__(self, worker: Worker, limit: float) -> None:
         self._worker, self._limit = worker, limit
-        self._storage: Storage | None = None  #: also if nobody waited for it
+        self._storage: Storage | None = None  #: also if the caller has left
 
     async def connect(self, what: Reach) -> None:
         self.storage = await self.call(self._connect, what)
@@ -64,7 +64,7 @@ class _FilesystemFile:
             return await self._worker.call(function, *args, **kwargs)
 
     def leave(self) -> asyncio.Future[None]:
-        """When nothing of it is left at the storage; nobody has to wait for that."""
+        """Done when nothing of it is left at the storage; callers do not have to wait for it."""
         return self._worker.leave(self._end)
 
     def hang_up(self) -> None:
@@ -94,12 +94,12 @@ class FilesystemMover:
         async with self._far(place) as far:
             facts = await far.call(far.storage.look)
             if facts.size is None:
-                raise TransferError(ErrorKind.PERMANENT, "the storage does not say how long the file is")
+                raise TransferError(ErrorKind.PERMANENT, "the storage does not report the size of the file")
             start = start_of(resume, facts)
             await sink.begin(facts, start)
             await _pour(far, sink, start, facts.size)
             if not facts.agrees(await far.call(far.storage.look)):
-                raise TransferError(ErrorKind.TEMPORARY, "the file has changed while it came")
+                raise TransferError(ErrorKind.TEMPORARY, "the file has changed during the transfer")
 
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
         async with self._far(place) as far:
@@ -126,7 +126,7 @@ class FilesystemMover:
         except BaseException as exc:
             far.hang_up()
             over = far.leave()
-            if isinstance(exc, Exception):  # what is half there goes, before somebody tries again
+            if isinstance(exc, Exception):  # remove the incomplete file before a retry
                 await asyncio.wait([over], timeout=_PARTING_S)
             raise
         else:
@@ -137,7 +137,7 @@ class FilesystemMover:
             return Worker(self._free.release)
         except RuntimeError as exc:
             self._free.release()
-            raise TransferError(ErrorKind.TEMPORARY, "no more threads") from exc
+            raise TransferError(ErrorKind.TEMPORARY, "too many threads wait for the storage") from exc
 
 
 async def _pour(far: _FilesystemFile, sink: Sink, start: int, size: int) -> None:
@@ -149,7 +149,7 @@ async def _pour(far: _FilesystemFile, sink: Sink, start: int, size: int) -> None
         data = await far.call(far.storage.read, start, min(piece, size - start))
         took = loop.time() - began
         if not data:
-            raise TransferError(ErrorKind.TEMPORARY, "the answer ended too early")
+            raise TransferError(ErrorKind.TEMPORARY, "the response is incomplete")
         await sink.write(data)
         start += len(data)
         if took < _QUICK_S:

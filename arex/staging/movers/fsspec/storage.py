@@ -43,7 +43,7 @@ class Storage:
         self._file: Any = None
         #: what is written, until it has its place
         self.name = ""
-        #: nobody waits any more; set by another thread
+        #: the caller has left; set by another thread
         self.left = False
 
     @property
@@ -119,7 +119,7 @@ class Storage:
             self.system.mv(self.name, self.path)
             if not self.is_there(self.name):
                 return
-            refusal: Exception = TransferError(ErrorKind.TEMPORARY, "the storage did not rename the file")
+            refusal: Exception = TransferError(ErrorKind.TEMPORARY, "the storage failed to rename the file")
         except Exception as exc:  # noqa: BLE001 - libraries raise what they like; it is raised below
             refusal = exc
         if not overwrite or not self.is_there(self.path):
@@ -131,7 +131,7 @@ class Storage:
 
     def _must_be_free(self) -> None:
         if self.is_there(self.path):
-            raise TransferError(ErrorKind.PERMANENT, "the target has come into being meanwhile")
+            raise TransferError(ErrorKind.PERMANENT, "the target already exists (created during the transfer)")
 
     def is_there(self, path: str) -> bool:
         try:
@@ -190,7 +190,9 @@ def connect(what: Reach) -> tuple[Any, str]:
     except ValueError as exc:
         raise TransferError(ErrorKind.PERMANENT, f"fsspec knows no {what.scheme}:") from exc
     if names := sorted(filter(near, _protocols(cls))):
-        raise TransferError(ErrorKind.PERMANENT, f"{what.scheme}: is {names[0]}: here, which is for no job")
+        raise TransferError(
+            ErrorKind.PERMANENT, f"{what.scheme}: is {names[0]}: here, which jobs are not allowed to use"
+        )
     # what the URL says of host and container holds, whatever the options say
     named = {key: value for key, value in cls._get_kwargs_from_urls(what.url).items() if value is not None}
     system = cls(**{**what.options, **named}, skip_instance_cache=True)

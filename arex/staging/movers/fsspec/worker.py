@@ -1,4 +1,4 @@
-"""A thread for libraries that block: it makes one call after the other, for somebody who may leave at any time."""
+"""A thread for blocking libraries: it makes one call after the other, for a caller that may leave at any time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _T = TypeVar("_T")
 
 class Worker:
     """
-    Calls are made in their order; what one returns when nobody waits any more is dropped.
+    Calls are made in their order; the result is dropped if the caller has left.
 
-    Nobody waits for the thread: not ``leave``, and not the end of the process. So a call may touch only what is its
+    Nothing waits for the thread: neither ``leave`` nor the end of the process. So a call may touch only what is its
     own, and bytes go through what it returns. ``ended`` is called in the loop when the thread is over.
     """
 
@@ -51,7 +51,7 @@ class Worker:
             except BaseException as exc:  # noqa: BLE001 - whatever it is belongs to who asked
                 settle = partial(_fail, answer, exc)
             self._tell(settle)
-            del call, function, answer, settle  # a megabyte is not kept for as long as nobody asks for the next
+            del call, function, answer, settle  # do not keep a megabyte until the next call
         self._tell(self._ended)
 
     def _tell(self, what: Callable[[], object]) -> None:

@@ -13,7 +13,10 @@ _CONNECT_S: Final = 30.0
 
 
 def client(trust: ssl.SSLContext, silence_s: float | None) -> aiohttp.ClientSession:
-    """Without cookies and content codings; ``silence_s`` is how long a server may say nothing, None for ever."""
+    """
+    Without cookies and content codings; ``silence_s`` is the longest time without data from the server, None for no
+    limit.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=trust),
         auto_decompress=False,

@@ -67,9 +67,9 @@ def broken(exc: Exception, lacking: str) -> TransferError:
             return TransferError(ErrorKind.CREDENTIAL, f"TLS: {text}", cure=f"{lacking}; renew it")
         return TransferError(ErrorKind.PERMANENT if "ALERT" in text.upper() else ErrorKind.TEMPORARY, f"TLS: {text}")
     if isinstance(exc, aiohttp.InvalidURL | UnicodeError):  # the latter of a name that no host can have
-        return TransferError(ErrorKind.PERMANENT, "not a URL that can be asked for")
+        return TransferError(ErrorKind.PERMANENT, "invalid URL")
     if isinstance(exc, aiohttp.ClientPayloadError):
-        return TransferError(ErrorKind.TEMPORARY, "the answer ended too early")
+        return TransferError(ErrorKind.TEMPORARY, "the response is incomplete")
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         return TransferError(ErrorKind.TEMPORARY, "the server closed the connection")
     if isinstance(exc, aiohttp.ClientConnectorError):

@@ -95,7 +95,7 @@ class HttpMover:
             async with self._answer(_HttpRequest("GET", place, _range(offset, known, in_ranges=ranges))) as answer:
                 if answer.status == 416 or (answer.status == 206 and not _continues(answer, offset, known)):
                     if not offset and not ranges:
-                        raise TransferError(ErrorKind.TEMPORARY, "the server sends another part than it was asked for")
+                        raise TransferError(ErrorKind.TEMPORARY, "the server sent a different range than requested")
                     offset, known, begun, ranges = 0, None, False, False
                     continue
                 if answer.status not in {200, 206}:
@@ -139,7 +139,7 @@ class HttpMover:
                 if answer.status in {200, 201, 202, 204}:
                     return answer.status, None
                 if answer.status == 412 and not overwrite:
-                    raise TransferError(ErrorKind.PERMANENT, "the target has come into being meanwhile")
+                    raise TransferError(ErrorKind.PERMANENT, "the target already exists (created during the transfer)")
                 return answer.status, await self._refusal(answer, place)
         except _NoAnswerYet:
             self._hasty.add(place.url.host)
@@ -392,9 +392,9 @@ def _redirected(url: URL, location: str) -> URL:
     try:
         goal = url.join(URL(quote(location, safe=_SAFE), encoded=True)).with_fragment(None)
     except ValueError as exc:
-        raise TransferError(ErrorKind.PERMANENT, "a redirect to what is no URL") from exc
+        raise TransferError(ErrorKind.PERMANENT, "redirect to an invalid URL") from exc
     if goal.scheme not in {"http", "https"} or not goal.host:
         raise TransferError(ErrorKind.PERMANENT, f"a redirect to {goal.scheme or 'nowhere'}:, which is not followed")
     if url.scheme == "https" and goal.scheme == "http":
-        raise TransferError(ErrorKind.PERMANENT, "a redirect from https: to http:, which is not followed")
+        raise TransferError(ErrorKind.PERMANENT, "redirect from https: to http:, which is not allowed")
     return goal

@@ -1,5 +1,5 @@
 """
-The process of a mover: it makes the mover that it is told, and serves the daemon over one socket.
+The process of a mover: it creates the requested mover, and serves the daemon over one socket.
 
 It ends at once when the daemon does, and takes nothing from the environment that the daemon's does not have.
 """

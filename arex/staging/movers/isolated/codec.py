@@ -1,5 +1,5 @@
 """
-Values of movers as JSON, for a mover in a process of its own.
+Values of movers as JSON, for a mover in a separate process.
 
 What comes from there is looked at closely: every function that reads raises BrokenWire for what is not a value.
 """
@@ -57,7 +57,7 @@ def facts_of(word: Any) -> FileInfo:  # noqa: ANN401
             checksums=tuple(_checksum(_text(kind), _text(value)) for kind, value in checksums),
         )
     except (TypeError, ValueError) as exc:
-        raise BrokenWire("facts that are none") from exc
+        raise BrokenWire("invalid file facts") from exc
 
 
 def resume_word(resume: Resume | None) -> object:
@@ -76,16 +76,16 @@ def trouble_of(word: Any) -> TransferError:  # noqa: ANN401
     try:
         verdict, text, cure, after = word
         if after is not None and not (isinstance(after, int | float) and math.isfinite(after)):
-            raise BrokenWire("a time that is none")
+            raise BrokenWire("invalid time")
         return TransferError(ErrorKind(verdict), _text(text), cure=_text(cure), retry_after=after)
     except (TypeError, ValueError, OverflowError) as exc:
-        raise BrokenWire("a trouble that is none") from exc
+        raise BrokenWire("invalid error record") from exc
 
 
 def bug_of(word: Any) -> RuntimeError:  # noqa: ANN401
     """What the mover did not foresee: its words, and where it was."""
     if not isinstance(word, list) or len(word) != 2:
-        raise BrokenWire("a bug that is none")
+        raise BrokenWire("invalid bug record")
     bug = RuntimeError(_text(word[0]))
     bug.add_note(_text(word[1]))
     return bug
@@ -94,25 +94,25 @@ def bug_of(word: Any) -> RuntimeError:  # noqa: ANN401
 def number(word: object) -> int:
     """A number of bytes."""
     if not isinstance(word, int) or isinstance(word, bool) or not 0 <= word < 1 << 63:
-        raise BrokenWire("a number that is none")
+        raise BrokenWire("invalid number")
     return word
 
 
 def _text(word: object) -> str:
     if not isinstance(word, str):
-        raise BrokenWire("a text that is none")
+        raise BrokenWire("invalid text")
     return word
 
 
 def _time(word: object) -> datetime:
     time = datetime.fromisoformat(_text(word))
     if time.tzinfo is None:
-        raise BrokenWire("a time without a zone")
+        raise BrokenWire("time without a time zone")
     return time
 
 
 def _checksum(kind: str, value: str) -> Checksum:
     found = checksum(kind, value)
     if found is None:
-        raise BrokenWire("a checksum that is none")
+        raise BrokenWire("invalid checksum")
     return found

@@ -1,5 +1,5 @@
 """
-A mover in a process of its own: a crash of its library ends that process, and not the service.
+A mover in a separate process: a crash of its library ends that process, and not the service.
 
 The process is started when it is first needed, and again after a crash; transfers that were under way are tried
 again as after any trouble.
@@ -85,7 +85,7 @@ class SubprocessMover:
                 await _stop(pump)
 
     async def close(self) -> None:
-        """Not to be called again; whoever waits for a start is told when it is time for that."""
+        """Do not use the process again; callers that wait for a start are woken."""
         self._closed.set()
         process, self._process = self._process, None
         if process is not None:
@@ -102,7 +102,7 @@ class SubprocessMover:
         """Raises TransferError: there is none."""
         url = place.url
         if sum(map(len, (url.authority, url.path, *chain.from_iterable(url.options)))) > _LONGEST_URL:
-            raise TransferError(ErrorKind.PERMANENT, "not a URL that can be asked for")
+            raise TransferError(ErrorKind.PERMANENT, "invalid URL")
         async with self._starting:
             if self._process is None or not self._process.alive:
                 self._process = await self._started(url.scheme)
@@ -139,7 +139,7 @@ class SubprocessMover:
 
 
 def _unloadable(scheme: str, why: str) -> TransferError:
-    return TransferError(ErrorKind.PERMANENT, f"the transfer method for {scheme}: can't be loaded: {why}")
+    return TransferError(ErrorKind.PERMANENT, f"the transfer method for {scheme}: cannot be loaded: {why}")
 
 
 async def _pump(process: Process, request: Request, source: Source, credit: Credit) -> None:

@@ -1,4 +1,4 @@
-"""The daemon's end of a mover in a process of its own: one process, from its start to its end."""
+"""The daemon's side of a mover in a separate process: one process, from its start to its end."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Process:
             )
         except OSError as exc:
             ours.close()
-            raise TransferError(ErrorKind.TEMPORARY, f"{called} does not start: {exc.strerror}") from exc
+            raise TransferError(ErrorKind.TEMPORARY, f"{called} could not be started: {exc.strerror}") from exc
         except BaseException:
             ours.close()
             raise
@@ -127,7 +127,7 @@ class Process:
         """
         Ask for something; who leaves early cancels it.
 
-        Then it is waited for the process to be done with it, though not for ever.
+        Then wait until the process has finished it, with a time limit.
         """
         self._number += 1
         request = self._requests[self._number] = Request(self._wire, kind, self._number, offset)
@@ -177,12 +177,12 @@ class Process:
 
     def _known(self, number: int) -> Request:
         if number not in self._requests:
-            raise BrokenWire("an answer that nobody asked for")
+            raise BrokenWire("unexpected answer")
         return self._requests[number]
 
     def _started(self, kind: Kind, word: Any) -> None:  # noqa: ANN401
         if self._ready.done():
-            raise BrokenWire("it started twice")
+            raise BrokenWire("duplicate start message")
         if kind is Kind.READY:
             self._ready.set_result(None)
         else:
@@ -244,7 +244,7 @@ class Process:
             async with asyncio.timeout(_CLOSE_S):
                 return await self._process.wait()
         except TimeoutError:
-            # asyncio waits for the end of a pipe that somebody else holds
+            # asyncio waits for the end of a pipe that another process holds
             self._kill()
             self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
             return await self._process.wait()

@@ -1,4 +1,4 @@
-"""What comes of one call of a mover in a process of its own, in its order and within bounds."""
+"""The results of one call of a mover in a separate process, in order and with a size limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arex.staging.movers.base import ErrorKind, FileInfo, TransferError
 from arex.staging.movers.isolated.codec import bug_of, facts_of, number, trouble_of
 from arex.staging.movers.isolated.wire import BrokenWire, Credit, Debt, Kind, Wire
 
-#: Pieces that nobody has taken yet; no honest mover comes near it.
+#: Most pieces that were not consumed yet; a correct mover stays far below.
 _MOST_WAITING: Final = 8192
 _SAID: Final[Mapping[Kind, frozenset[Kind]]] = {
     Kind.STAT: frozenset(),
@@ -60,7 +60,7 @@ class Request:
         self._debt = Debt(lambda size: wire.put(Kind.CREDIT, number, size))
         self._begun = False
         self.over = asyncio.Event()  #: the process is done with it
-        self.left = False  #: nobody here waits any more
+        self.left = False  #: the caller has left
         self.credit = Credit()
 
     async def next(self) -> Begun | Came | Pulled | Finished:
@@ -111,18 +111,18 @@ class Request:
 
     def came(self, piece: bytes, price: int) -> None:
         if not self._begun:
-            raise BrokenWire("bytes before their beginning")
+            raise BrokenWire("data before its start message")
         if not self.left:
             self._debt.came(price)
             self._add(Came(piece, price))
 
     def _begin(self, word: Any) -> None:  # noqa: ANN401
         if not isinstance(word, list) or len(word) != 2 or number(word[1]) > self._offset:
-            raise BrokenWire("a beginning that was not asked for")
+            raise BrokenWire("unexpected start message")
         self._begun = True
         self._add(Begun(facts_of(word[0]), word[1]))
 
     def _add(self, event: Event) -> None:
         if self._events.qsize() > _MOST_WAITING:
-            raise BrokenWire("more than anybody can take")
+            raise BrokenWire("more data than the buffer can hold")
         self.add(event)

@@ -1,8 +1,8 @@
 """
-Frames between the daemon and a mover in a process of its own: what both sides of the socket have in common.
+Frames between the daemon and a mover in a separate process, for both sides of the socket.
 
 A frame is a header (length, kind, number of the request) and a body: a word, which is JSON, or bytes of a file. Bytes
-of a file are sent on credit: a side has at most ``WINDOW`` of them on the way for each request, so one that nobody
+of a file are sent on credit: a side has at most ``WINDOW`` of them on the way for each request, so one that no task
 takes holds up no other, and memory stays flat. A frame costs ``LEAST`` at least, however little is in it.
 """
 
@@ -23,7 +23,7 @@ from typing import Any, Final
 LARGEST: Final = 1024 * 1024
 WINDOW: Final = 4 * 1024 * 1024
 LEAST: Final = 4096
-#: So much is taken before the other side hears of it.
+#: Bytes that are consumed before the other side gets new credit.
 _SETTLED: Final = WINDOW // 8
 _HEADER: Final = struct.Struct(">IBQ")
 #: When a header is next, bytes of a file that come with it are copied: that should not be many.
@@ -90,7 +90,7 @@ class Credit:
             BrokenWire: that is more than it got.
         """
         if not isinstance(size, int) or size <= 0 or self._left + size > WINDOW:
-            raise BrokenWire("credit for what was not sent")
+            raise BrokenWire("credit for data that was not sent")
         self._left += size
         self._given.set()
 
@@ -286,4 +286,4 @@ def _parsed(body: bytes) -> Any:  # noqa: ANN401 - who reads it looks what it is
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as exc:
-        raise BrokenWire("a word that is no JSON") from exc
+        raise BrokenWire("invalid JSON message") from exc

@@ -35,7 +35,7 @@ _SESSION: Final = ("aws_session_token", "session_token", "sessiontoken")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Who asks; empty: nobody in particular."""
+    """The identity of the keys; empty for anonymous access."""
 
     access: str = ""
     secret: str = field(default="", repr=False)

@@ -206,7 +206,7 @@ def _target(url: Url, query: Mapping[str, str]) -> URL:
     path = unquote(url.path.partition("?")[0])
     bucket, _, key = path[1:].partition("/")
     if not bucket or not key or {".", ".."} & set(path.split("/")):
-        raise TransferError(ErrorKind.PERMANENT, "not the name of an object", cure="write s3://HOST/BUCKET/KEY")
+        raise TransferError(ErrorKind.PERMANENT, "the URL does not name an object", cure="write s3://HOST/BUCKET/KEY")
     scheme = "https" if url.scheme == "s3+https" else "http"
     words = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))
     asked = f"?{words}" if words else ""
@@ -214,7 +214,7 @@ def _target(url: Url, query: Mapping[str, str]) -> URL:
 
 
 def _rest(resume: Resume) -> dict[str, str]:
-    """Of the same content; without an ETag nobody can tell, and all of it is fetched."""
+    """Whether the content is the same; unknown without an ETag, so the whole file is downloaded."""
     if not resume.facts.etag:
         return {}
     return {"Range": f"bytes={resume.offset}-", "If-Match": resume.facts.etag}
@@ -278,7 +278,7 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 def _must_be_whole(answer: bytes) -> None:
     """A service may say 200 at once, and later what went wrong."""
     if (code := _text(answer, "Code")) and not _text(answer, "ETag"):
-        raise TransferError(ErrorKind.TEMPORARY, f"the parts were not put together: {code}")
+        raise TransferError(ErrorKind.TEMPORARY, f"the parts of the upload were not combined: {code}")
 
 
 def _md5(data: bytes) -> str:
@@ -304,14 +304,14 @@ def _refused(answer: aiohttp.ClientResponse, body: bytes, ask: _S3Request, keys:
     if answer.status == 501 and "If-None-Match" in ask.headers:
         return _NotImplementedThere(ErrorKind.PERMANENT, reason)
     if answer.status == 412 and "If-None-Match" in ask.headers:
-        return TransferError(ErrorKind.PERMANENT, "the target has come into being meanwhile")
+        return TransferError(ErrorKind.PERMANENT, "the target already exists (created during the transfer)")
     if code in _FULL:
         return TransferError(ErrorKind.NO_SPACE, f"No space left on device: {code}")
     if code in _KEYS_REFUSED:
         verdict = ErrorKind.CREDENTIAL if keys.of_job else ErrorKind.PERMANENT
         return TransferError(verdict, f"Permission denied: {code}", cure=f"renew the keys {keys.origin}")
     if code == "RequestTimeTooSkewed":
-        return TransferError(ErrorKind.TEMPORARY, f"Permission denied: {code}", cure="set the clock of this host")
+        return TransferError(ErrorKind.TEMPORARY, f"Permission denied: {code}", cure="correct the clock of this host")
     if code in {"RequestTimeout", "OperationAborted", "ConditionalRequestConflict"}:
         return TransferError(ErrorKind.TEMPORARY, f"Resource temporarily unavailable: {code}")
     if answer.status == 404 or code in _TAGS:
@@ -322,7 +322,9 @@ def _refused(answer: aiohttp.ClientResponse, body: bytes, ask: _S3Request, keys:
         "AuthorizationHeaderMalformed",
     }:
         return TransferError(
-            ErrorKind.PERMANENT, f"the bucket is elsewhere: {code}", cure="name its host, or its region as ;region="
+            ErrorKind.PERMANENT,
+            f"the bucket is in another region or at another host: {code}",
+            cure="use the host of the bucket, or add its region as ;region=",
         )
     wait = answer.headers.get("Retry-After", "")
     return refusal(answer.status, reason, "", float(wait) if wait.isascii() and wait.isdigit() else None)

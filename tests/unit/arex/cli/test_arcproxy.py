@@ -279,10 +279,10 @@ def test_arcsub_gives_a_named_token_and_shows_it_to_nobody(owner: User) -> None:
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (["--proxy", "t"], "holds no certificate"),
-        (["--token", "proxy"], "holds no token"),
+        (["--proxy", "t"], "contains no certificate"),
+        (["--token", "proxy"], "contains no token"),
         (["--token", "t", "--proxy", "proxy"], "cannot be used together"),
-        (["--proxy", "nowhere"], "can't be read: No such file"),
+        (["--proxy", "nowhere"], "cannot read the token .*: No such file"),
     ],
 )
 def test_arcsub_takes_no_file_of_the_other_kind(owner: User, argv: list[str], why: str) -> None:

@@ -204,7 +204,7 @@ def test_arcget_never_removes_what_it_did_not_copy(user: User) -> None:
     said = user.run("arcget", job)
 
     assert (said.code, marks(user), listed(user)) == (1, set(), [job])
-    assert "exists already" in said.err
+    assert "already exists" in said.err
 
 
 @pytest.mark.parametrize(("name", "directory"), [("my job", "my job"), ("../up", None), ("..", None)])

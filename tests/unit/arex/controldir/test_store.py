@@ -65,7 +65,7 @@ def test_preparing_twice_is_preparing_once(store: ControlDir) -> None:
 def test_a_directory_that_can_not_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "ctl").write_text("")
 
-    with pytest.raises(ControlDirError, match=f"can't prepare the control directory {tmp_path}/ctl"):
+    with pytest.raises(ControlDirError, match=f"cannot prepare the control directory {tmp_path}/ctl"):
         ControlDir(LAYOUTS["flat"](tmp_path / "ctl")).prepare("me")
 
 
@@ -129,7 +129,7 @@ def test_a_status_file_of_another_user_is_none(store: ControlDir) -> None:
 def test_stray_status_files_of_a_daemon_that_died_are_dropped(store: ControlDir) -> None:
     for place in Place:
         Path(store.layout.status_file(place, JOB)).write_text("INLRMS")
-    store.drop_stray_status(JOB, Place.PROCESSING)
+    store.drop_old_status(JOB, Place.PROCESSING)
 
     assert ["processing"] == _status_files(store)
 

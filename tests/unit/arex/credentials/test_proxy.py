@@ -96,12 +96,12 @@ def test_a_proxy_never_outlives_its_signer(authority: Authority, tmp_path: Path)
 @pytest.mark.parametrize(
     ("above", "wish", "why"),
     [
-        (Info(path_length=0), WISH, "path length is used up"),
-        (Info(policy=LIMITED), WISH, "limited proxies only"),
+        (Info(path_length=0), WISH, "path length is exhausted"),
+        (Info(policy=LIMITED), WISH, "can only sign limited proxies"),
         (Info(), replace(WISH, bits=512), "512 bits"),
         (Info(), replace(WISH, curve=17), "17 bits"),
-        (Info(), replace(WISH, digest="md5"), "no signing algorithm"),
-        (Info(), replace(WISH, ends=WISH.starts), "has to end after"),
+        (Info(), replace(WISH, digest="md5"), "unknown signing algorithm"),
+        (Info(), replace(WISH, ends=WISH.starts), "must be after its start"),
     ],
 )
 def test_what_nobody_would_believe_is_not_made(
@@ -128,7 +128,7 @@ def test_a_key_of_another_is_seen(authority: Authority, tmp_path: Path) -> None:
     path = make(authority, tmp_path / "proxy")
     path.write_bytes(path.read_bytes().partition(b"-----BEGIN RSA")[0] + authority.key().read_bytes())
 
-    assert "the private key with it belongs to another certificate" in findings(authority, path)
+    assert "its private key belongs to another certificate" in findings(authority, path)
 
 
 def test_a_proxy_without_a_key_is_seen(authority: Authority, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_stranger_of_the_same_name_is_no_authority(
     path = make(own_authority, tmp_path / "proxy")
 
     assert not authority.verifies(path)
-    assert any("its signature is not that of" in what for what in findings(authority, path))
+    assert any("it is not signed by" in what for what in findings(authority, path))
 
 
 def test_a_certificate_that_may_not_sign_anything_has_no_proxies(authority: Authority, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_certificate_that_may_not_sign_anything_has_no_proxies(authority: Auth
     path = make(authority, tmp_path / "proxy", user="mute")
 
     assert not authority.verifies(path)
-    assert ["it may not sign anything, and so no proxy"] == findings(authority, path)
+    assert ["it is not allowed to sign anything, so also no proxy"] == findings(authority, path)
 
 
 def forged(authority: Authority, path: Path, *extensions: str, name: str = "/CN=17", by: Path) -> Path:
@@ -199,7 +199,7 @@ PROXY = "proxyCertInfo=critical,language:id-ppl-inheritAll"
     [
         (PROXY, "/O=17", "the name of a proxy ends in a CN"),
         (PROXY, "/CN=1/CN=2", "the name of a proxy is that of its issuer and one CN"),
-        (PROXY.replace("critical,", ""), "/CN=17", "that it is a proxy is not marked as critical"),
+        (PROXY.replace("critical,", ""), "/CN=17", "its proxy extension is not marked as critical"),
         ("keyUsage=digitalSignature", "/CN=17", "it is no proxy, and /DC=org/DC=example/CN=Test User is no authority"),
     ],
 )
@@ -214,7 +214,7 @@ def test_rules_of_proxies_are_checked(
 def test_an_alternative_name_is_not_for_proxies(authority: Authority, tmp_path: Path) -> None:
     path = forged(authority, tmp_path / "proxy", PROXY, "subjectAltName=DNS:a", by=authority.directory / "user.pem")
 
-    assert ["a proxy may have no alternative name"] == findings(authority, path)
+    assert ["a proxy must not have an alternative name"] == findings(authority, path)
 
 
 def test_a_path_that_is_too_long_is_seen(authority: Authority, tmp_path: Path) -> None:

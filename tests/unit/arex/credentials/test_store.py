@@ -160,11 +160,11 @@ def test_a_list_that_stays_busy_is_told(store: Store) -> None:
     other.close()
 
 
-def test_a_list_that_is_none_is_told(store: Store) -> None:
+def test_an_invalid_list_is_an_error(store: Store) -> None:
     store.directory.mkdir()
     (store.directory / "list").write_bytes(b"not a database" * 100)
 
-    with pytest.raises(CredentialError, match="can't be used"):
+    with pytest.raises(CredentialError, match="cannot use the credential store"):
         store.keep(ME, b"pem", job(1))
 
 

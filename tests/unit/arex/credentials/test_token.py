@@ -42,7 +42,7 @@ def test_what_is_no_token_is_told_without_its_text(text: bytes) -> None:
     with pytest.raises(CredentialError) as raised:
         token.from_bytes(text, "the file t")
 
-    assert "the file t holds no token" == str(raised.value)
+    assert "the file t contains no token" == str(raised.value)
 
 
 def test_a_token_is_not_in_its_own_description() -> None:
@@ -70,5 +70,5 @@ def test_nobody_has_a_token_by_chance(tmp_path: Path) -> None:
 
 
 def test_a_token_file_that_is_named_and_missing_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CredentialError, match="can't be read: No such file"):
+    with pytest.raises(CredentialError, match=r"cannot read the token .*: No such file"):
         token.find({"BEARER_TOKEN_FILE": str(tmp_path / "gone")})

@@ -281,7 +281,7 @@ def test_a_token_does_not_take_the_place_of_a_proxy(
 def test_a_given_file_that_holds_nothing_is_told(plugin: LocalPlugin, tmp_path: Path, text: bytes) -> None:
     (tmp_path / "given").write_bytes(text)
 
-    with pytest.raises(CredentialError, match=r"holds no (certificate|token)"):
+    with pytest.raises(CredentialError, match=r"contains no (certificate|token)"):
         LocalPlugin(plugin.config, credential=tmp_path / "given")
 
 

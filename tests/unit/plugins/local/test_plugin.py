@@ -113,7 +113,7 @@ def test_a_credential_that_does_not_read_keeps_no_job_out(
     submit(plugin)
 
     assert plugin.subject.startswith("/O=local/CN=")
-    assert "holds no certificate" in plugin.credential_fault
+    assert "contains no certificate" in plugin.credential_fault
 
 
 def test_a_daemon_is_seen_without_being_woken(plugin: LocalPlugin, job: JobId) -> None:
@@ -182,7 +182,7 @@ def test_output_is_read_while_there_is_none_yet(plugin: LocalPlugin, job: JobId)
 
 
 def test_a_job_that_keeps_no_output_says_so(plugin: LocalPlugin, job: JobId) -> None:
-    with pytest.raises(JobRefused, match="does not keep its stderr"):
+    with pytest.raises(JobRefused, match="does not store its stderr"):
         b"".join(plugin.cat(job, Output.STDERR))
 
 

@@ -51,7 +51,7 @@ def test_an_existing_directory_is_not_touched(session: Path, tmp_path: Path) -> 
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "out.txt").write_text("mine")
 
-    with pytest.raises(ControlDirError, match="exists already"):
+    with pytest.raises(ControlDirError, match="already exists"):
         fetch(session, tmp_path / "here")
 
     assert (tmp_path / "here" / "out.txt").read_text() == "mine"

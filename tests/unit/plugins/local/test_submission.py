@@ -300,7 +300,7 @@ def test_a_control_directory_that_can_not_be_made_is_told(config: Configuration,
     (tmp_path / "file").touch()
     arex = replace(config.arex, controldir=tmp_path / "file" / "ctl")
 
-    with pytest.raises(ControlDirError, match="can't prepare the control directory"):
+    with pytest.raises(ControlDirError, match="cannot prepare the control directory"):
         LocalPlugin(replace(config, arex=arex), subject=SUBJECT).submit(HELLO)
 
 

@@ -71,7 +71,7 @@ def test_a_held_lock_is_waited_for_and_then_told(tmp_path: Path) -> None:
     (tmp_path / "file.lock").write_text("1@elsewhere")
     waited: list[float] = []
 
-    with pytest.raises(ControlDirError, match="held by another client"), lock(str(tmp_path / "file"), waited.append):
+    with pytest.raises(ControlDirError, match="locked by another client"), lock(str(tmp_path / "file"), waited.append):
         pass
 
     assert waited == [1.0] * 10

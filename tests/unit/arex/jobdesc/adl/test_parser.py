@@ -179,7 +179,7 @@ def test_text_that_does_not_read_is_an_error_with_its_place(text: str, line: int
         (
             "<DataStaging><InputFile><Name>a</Name><Source><URI>htp://h/a</URI></Source></InputFile></DataStaging>",
             2,
-            "Nobody may know the scheme 'htp'",
+            "Unknown URL scheme 'htp'",
             "http",
         ),
     ],

@@ -170,12 +170,12 @@ def test_a_storage_that_renames_has_a_file_under_another_name_first() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["vault", "tree", "stubborn"])
-def test_what_has_come_into_being_meanwhile_is_left_alone(scheme: str) -> None:
+def test_what_was_created_meanwhile_is_not_changed(scheme: str) -> None:
     made = opened(scheme)
     made.create()
     made.write(b"new")
     Vault.objects["/dir/x"] = b"somebody else's"
-    with pytest.raises(TransferError, match="come into being meanwhile"):
+    with pytest.raises(TransferError, match="created during the transfer"):
         made.finish(3, overwrite=False)
     made.end()
     assert {"/dir/x": b"somebody else's"} == Vault.objects
@@ -215,7 +215,7 @@ def test_what_nobody_waits_for_any_more_is_not_published() -> None:
 
 @pytest.mark.parametrize(("scheme", "is_"), [("innocent", "file"), ("harmless", "dir")])
 def test_a_file_system_of_this_host_under_another_name_is_refused(scheme: str, is_: str) -> None:
-    with pytest.raises(TransferError, match=f"{scheme}: is {is_}: here, which is for no job"):
+    with pytest.raises(TransferError, match=f"{scheme}: is {is_}: here, which jobs are not allowed to use"):
         opened(scheme)
 
 

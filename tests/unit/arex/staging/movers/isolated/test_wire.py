@@ -98,7 +98,7 @@ async def test_junk_ends_the_wire_and_nothing_else(seed: int) -> None:
         (data_frame(1, b""), "a frame of 0 bytes"),
         (b"\x00\x10\x00\x01" + bytes(9), "a frame of 1048577 bytes"),
         (b"\x00\x00\x00\x00" + bytes([77]) + bytes(8), "a frame of kind 77"),
-        (encoded(Kind.DONE, 1, 1)[:-1] + b"}", "a word that is no JSON"),
+        (encoded(Kind.DONE, 1, 1)[:-1] + b"}", "invalid JSON message"),
     ],
 )
 async def test_a_broken_frame_is_named(junk: bytes, why: str) -> None:
