@@ -92,7 +92,7 @@ class Batch:
 
 
 BATCHES: Final = {
-    "fork": Batch("lrms=fork\n[queue:fork]", "lrms.forkserver"),
+    "fork": Batch("lrms=fork\n[queue:fork]", "server import main"),
     "slurm": Batch("lrms=slurm\n[queue:main]", "/slurm_script", ("slurmd",)),
 }
 
