@@ -25,7 +25,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Site:
-    """A control directory of its own, with its configuration."""
+    """A separate control directory, with its configuration."""
 
     root: Path
     maxjobs: str = "-1 -1 -1 -1 -1"

@@ -1,5 +1,5 @@
 """
-The real service over a batch system that costs nothing: jobs whose local id starts with ``live`` run for ever,
+The real service over a batch system that costs nothing: jobs whose local id starts with ``live`` run without end,
 all others end as soon as they are submitted. Started by ``scale.py`` with a configuration file.
 """
 

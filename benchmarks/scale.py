@@ -38,7 +38,7 @@ def populate(site: Site, live: int, finished: int) -> None:
     Jobs as a daemon leaves them, made from one that really ran.
 
     Files that nothing rewrites are hard links to the first job's, so that a hundred thousand jobs are a matter of
-    minutes; status and ``.local`` are files of their own.
+    minutes; status and ``.local`` are separate files.
     """
     template = run_one(site)
     for count, state, place, localid in (

@@ -4,7 +4,7 @@ Input files over http from an nginx on loopback, beside ``curl`` on the same lis
     python benchmarks/staging.py [--rounds N] [--small N] [--big MB]
 
 Small files: 1 kB each, ``curl --parallel`` with its own limit of 50 at a time; arex with ``maxdelivery`` of 10, the
-default, and of 50. One big file: ``curl -o``. The engine runs in a process of its own, without a daemon around it, and
+default, and of 50. One big file: ``curl -o``. The engine runs in a separate process, without a daemon around it, and
 has asked for a file before, so that its libraries are loaded.
 arex waits for the disk (fsync) as it does by default; curl does not, so arex without it stands beside, and curl
 followed by an fsync of its file. What was fetched stays until the end: ext4 makes new files several times as slowly

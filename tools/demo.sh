@@ -9,7 +9,7 @@ here=$(pwd)
 demo=$here/demo-run
 allow=
 if [ "$(id -u)" = 0 ]; then
-    echo "You are root. arex refuses that, since every job is root too; for this demo it is told --allow-root."
+    echo "You are root. arex refuses that, since every job is root too; for this demo it gets the option --allow-root."
     allow=--allow-root
 fi
 
@@ -40,7 +40,7 @@ joblog = $demo/jobs.log
 [queue:fork]
 END
 
-# commands of the demo: the configuration above, and a home of their own for the list of jobs
+# commands of the demo: the configuration above, and a separate home for the list of jobs
 cat >"$demo/do" <<END
 #!/bin/sh
 unset ARC_LOCATION XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME X509_USER_PROXY X509_USER_CERT X509_USER_KEY

@@ -27,7 +27,7 @@ sh "$checkout/tools/test-programs.sh"
 
 mkdir -p "$place"
 if ! [ -O "$place" ]; then
-    echo "$place belongs to somebody else: remove it, or name another place" >&2
+    echo "$place belongs to another user: remove it, or name another place" >&2
     exit 1
 fi
 chmod 755 "$place"

@@ -26,7 +26,7 @@ _S = State
 
 #: Every allowed change of state. Source: ``docs/developers/control-directory.md``.
 EDGES: Final[Mapping[State, frozenset[State]]] = {
-    _S.UNDEFINED: frozenset(set(State) - {_S.UNDEFINED}),  # adoption: whatever the status file says
+    _S.UNDEFINED: frozenset(set(State) - {_S.UNDEFINED}),  # adoption: the state in the status file
     _S.ACCEPTED: frozenset({_S.PREPARING, _S.FINISHING}),
     _S.PREPARING: frozenset({_S.SUBMIT, _S.FINISHING}),  # FINISHING: nothing to execute
     _S.SUBMIT: frozenset({_S.INLRMS, _S.FINISHING}),
@@ -37,7 +37,7 @@ EDGES: Final[Mapping[State, frozenset[State]]] = {
     _S.DELETED: frozenset(),
 }
 
-#: Where a failure leads. In a state that is not here it changes nothing.
+#: State after a failure. In other states, a failure changes nothing.
 ON_FAILURE: Final[Mapping[State, State]] = {
     **dict.fromkeys((_S.UNDEFINED, _S.ACCEPTED, _S.PREPARING, _S.SUBMIT, _S.INLRMS, _S.CANCELING), _S.FINISHING),
     _S.FINISHING: _S.FINISHED,
@@ -45,9 +45,9 @@ ON_FAILURE: Final[Mapping[State, State]] = {
 
 #: States whose jobs the grid manager keeps in memory.
 ACTIVE: Final = frozenset({_S.ACCEPTED, _S.PREPARING, _S.SUBMIT, _S.INLRMS, _S.CANCELING, _S.FINISHING})
-#: States in which a batch slot is taken or about to be; limit n2 of ``maxjobs``.
+#: States that count in the second limit of ``maxjobs``.
 RUNNING: Final = frozenset({_S.SUBMIT, _S.INLRMS})
-#: States in which a cancel mark is acted on; elsewhere it waits or is void.
+#: States in which a cancel mark has an effect; in others, it waits or is removed.
 CANCELABLE: Final = frozenset({_S.ACCEPTED, _S.PREPARING, _S.INLRMS, _S.FINISHING})
 
 PENDING_PREFIX: Final = "PENDING:"
@@ -55,7 +55,7 @@ PENDING_PREFIX: Final = "PENDING:"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Content of a status file: a state, and whether something outside holds the job in it."""
+    """Content of a status file: a state, and whether the job is pending in it."""
 
     state: State
     pending: bool = False

@@ -1,4 +1,4 @@
-"""A SLURM that somebody has started, a service of ours in front of it, and another SLURM for what disturbs others."""
+"""A SLURM that is already running, a service of ours in front of it, and another SLURM for what disturbs others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def root_site(slurm: Cluster) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def forgetful() -> Iterator[Cluster]:
-    """A SLURM of its own that lets the kernel kill for memory and forgets ended jobs after two seconds."""
+    """A separate SLURM that lets the kernel kill for memory and forgets ended jobs after two seconds."""
     place = Path(tempfile.mkdtemp(prefix="arex-clusters-", dir="/var/tmp"))
     place.chmod(0o755)
     settings = {

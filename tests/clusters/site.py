@@ -209,7 +209,7 @@ class Site:
             return (self.control / f"job.{job}.{suffix}").read_text(errors="replace")
         return ""
 
-    def witnesses(self, job: str) -> str:
+    def evidence_text(self, job: str) -> str:
         """``SESSION.lrms/evidence``; nothing if it isn't there."""
         with contextlib.suppress(FileNotFoundError):
             return (self.session / f"{job}.lrms/evidence").read_text(errors="replace")
@@ -252,7 +252,7 @@ class Site:
     def end(self, job: str, within_s: float = 60) -> End:
         """How it has ended; its owner is shown the same."""
         self.reaches(job, "FINISHED", within_s)
-        evidence = re.findall(r"^(\w+)=(.*)$", self.witnesses(job), re.MULTILINE)
+        evidence = re.findall(r"^(\w+)=(.*)$", self.evidence_text(job), re.MULTILINE)
         end = End(cause=dict(evidence).get("cause", ""), failed=self.text(job, "failed"), evidence=tuple(evidence))
         shown = self.call("arcstat", "-l", job).good().out
         assert end.failed.partition("\n")[0] in shown, shown
@@ -262,13 +262,13 @@ class Site:
         """All that may explain a job's state."""
         parts = [f"{job}: {self.state(job)!r}"]
         parts += [f"--- {each}\n{self.text(job, each)[-1500:]}" for each in ("failed", "errors")]
-        parts.append(f"--- evidence\n{self.witnesses(job)}")
+        parts.append(f"--- evidence\n{self.evidence_text(job)}")
         return "\n".join([*parts, "--- the daemon", self.said(), self.cluster.run("squeue", "-a", "-t", "all").out])
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a job has ended, as its owner is told."""
+    """How a job has ended, as its owner sees it."""
 
     cause: str
     failed: str

@@ -1,4 +1,4 @@
-"""Our service on an HTCondor pool that somebody has started: ``sh tools/clusters/condor.sh up``."""
+"""Our service on an HTCondor pool that is already running: ``sh tools/clusters/condor.sh up``."""
 
 from __future__ import annotations
 

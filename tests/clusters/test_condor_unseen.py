@@ -1,7 +1,7 @@
 """
 Our service on an HTCondor pool whose jobs do not see session directories: its transfers move the files.
 
-In the place of everything below ``AREX_SHARED/unseen`` a job has an empty directory of its own.
+In place of everything below ``AREX_SHARED/unseen``, a job has a separate empty directory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Our service on a Grid Engine that somebody has started: ``sh tools/clusters/sge.sh up``."""
+"""Our service on a Grid Engine that is already running: ``sh tools/clusters/sge.sh up``."""
 
 from __future__ import annotations
 

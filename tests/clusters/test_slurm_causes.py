@@ -180,7 +180,7 @@ def test_memory_where_the_kernel_looks(forgetful_site: Site) -> None:
 
 
 def test_lost(forgetful_site: Site) -> None:
-    """All of it was killed, and SLURM forgets it while our service is down: nobody is left to say how it ended."""
+    """All of it was killed, and SLURM forgets it while our service is down: no record says how it ended."""
     site = forgetful_site
     job = site.submit(WAIT)
     localid = site.runs(job)

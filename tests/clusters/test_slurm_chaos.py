@@ -55,7 +55,7 @@ FAULTS: Final = (
 
 
 class Ce:
-    """A service over wrapped programs, in a directory of its own."""
+    """A service over wrapped programs, in a separate directory."""
 
     def __init__(self, root: Path, more: str = "", queues: tuple[str, ...] = ("main",)) -> None:
         self.root = root
@@ -184,7 +184,7 @@ def test_every_end_is_seen_although_slurm_forgets_at_once_and_is_hardly_asked(tm
     """
     SLURM remembers an ended job for two seconds, and is asked once a minute.
 
-    Half of the jobs leave a completion record; the others kill their own script, so nobody but SLURM could tell.
+    Half of the jobs leave a completion record; the others kill their own script, so only SLURM can report their end.
     """
     age = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=True).stdout
     seconds = next(line.split()[2] for line in age.splitlines() if line.startswith("MinJobAge"))

@@ -1,4 +1,4 @@
-"""Two queues of a real SLURM with slurmdbd: the limit of one is nobody else's business."""
+"""Two queues of a real SLURM with slurmdbd: the limit of one does not affect others."""
 
 from __future__ import annotations
 

@@ -24,12 +24,12 @@ from tests.clusters.site import CHECKOUT, Cluster, Done, End, Site, install, unt
 
 ALIKE: Final = 14  #: jobs of one shape
 _WAIT: Final = "exec sleep 600"
-_TOO_MUCH: Final = "count=1000"  #: it waits for so many slots for ever
+_TOO_MUCH: Final = "count=1000"  #: it waits for so many slots without end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """A batch system that somebody has started with a script of ``tools/clusters``."""
+    """A batch system that was started with a script of ``tools/clusters``."""
 
     name: str
     script: str
@@ -107,7 +107,7 @@ class Service(Site):
     def tell(self, job: str) -> str:
         parts = [f"{job}: {self.state(job)!r}"]
         parts += [f"--- {each}\n{self.text(job, each)[-1500:]}" for each in ("failed", "errors")]
-        parts.append(f"--- evidence\n{self.witnesses(job)}")
+        parts.append(f"--- evidence\n{self.evidence_text(job)}")
         return "\n".join([*parts, "--- the daemon", self.said(), self.listing().out])
 
     def calls(self) -> Counter[str]:
@@ -185,7 +185,7 @@ def _id(path: Path) -> str:
     return path.name.removeprefix("job.").removesuffix(".local")
 
 
-#: How many, of what, and what its owner is told: the cause, and a part of ``job.ID.failed``.
+#: How many, of what, and what its owner sees: the cause, and a part of ``job.ID.failed``.
 KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "alike": (ALIKE, "exit code", ""),
     "exit 3": (3, "exit code", r"LRMS error: \(3\) Job finished with wrong exit code - 3 != 0"),
@@ -216,7 +216,7 @@ def describe(service: Service, kind: str) -> str:
 
 
 def thirty(service: Service) -> None:
-    """Nothing is lost, nothing runs twice, and everybody is told why."""
+    """Nothing is lost, nothing runs twice, and every owner gets the reason."""
     first, before = service.described(), service.submits()
     kinds = [kind for kind, (count, _, _) in KINDS.items() for _ in range(count)]
     jobs = dict(zip(service.submit_all([describe(service, kind) for kind in kinds]), kinds, strict=True))

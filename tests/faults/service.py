@@ -1,4 +1,4 @@
-"""A daemon as a process of its own, with jobs made by our client or by hand, and a directory that nobody may touch."""
+"""A daemon as a separate process, with jobs made by our client or by hand, and a directory that no one may touch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from plugins.local import LocalPlugin
 from plugins.local.submission import Refused, Submitted
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
-NOBODY: Final = 65534
+ORDINARY_UID: Final = 65534
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float, what: Callable[[], object] | str) -> None:
@@ -86,7 +86,7 @@ class Service:
         return self.log.read_text(errors="replace")[-4000:]
 
     def unharmed(self) -> None:
-        """The daemon lives, has met no fault of its own, still runs jobs, and the canary is as it was."""
+        """The daemon lives, has logged no internal error, still runs jobs, and the canary is as it was."""
         assert self.alive, self.said()
         said = self.log.read_text(errors="replace")
         fresh, self.checked = said[self.checked :], len(said)
@@ -157,7 +157,7 @@ class Service:
         assert "" == self.store.failure(job)
 
     def fails(self, job: JobId, *, limit_s: float = 20) -> str:
-        """The reasons that its owner is told."""
+        """The reasons that its owner gets."""
         self.reaches(job, "FINISHED", limit_s=limit_s)
         failure = self.store.failure(job)
         assert failure, self.tell(job)
@@ -186,7 +186,7 @@ def serving(root: Path, more: str = "") -> Iterator[Service]:
 
 
 def make_canary(path: Path) -> None:
-    """Somebody's files, beside everything that arex may touch."""
+    """Files of another user, beside everything that arex may touch."""
     (path / "below").mkdir(parents=True)
     (path / "precious").write_text("years of work\n", encoding="utf-8")
     (path / "below" / "more").write_text("and more\n", encoding="utf-8")
@@ -204,8 +204,8 @@ def fingerprint(top: Path) -> list[tuple[object, ...]]:
     return found
 
 
-def as_nobody(*more: str) -> tuple[str, ...]:
+def as_ordinary_user(*more: str) -> tuple[str, ...]:
     """How to become an ordinary user; a test process that is one already stays what it is."""
     if os.geteuid() != 0:
         return more
-    return ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *more)
+    return ("setpriv", f"--reuid={ORDINARY_UID}", f"--regid={ORDINARY_UID}", "--clear-groups", *more)

@@ -1,8 +1,8 @@
 """
 What strangers, users and payloads can put into the way of the service, against a real daemon.
 
-After each case the daemon has met no fault of its own, another job finishes, and a directory that belongs to
-nobody's job is what it was, to the nanosecond.
+After each case the daemon has logged no internal error, another job finishes, and a directory that belongs to
+no job is what it was, to the nanosecond.
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ def test_values_that_make_no_sense_in_local_do_not_fell_the_service(site: Servic
     job = site.by_hand(TRUE, line + b"\n", state=state)
 
     if line.startswith(b"lrms=") and state is State.ACCEPTED:
-        wait_for(lambda: "no batch system" in site.log.read_text(errors="replace"), 10, "the administrator is told")
+        wait_for(lambda: "no batch system" in site.log.read_text(errors="replace"), 10, "the log has a warning")
         site.reaches(job, "SUBMIT")
         os.unlink(site.store.layout.status_file(Place.PROCESSING, job))
         return
@@ -338,7 +338,7 @@ def test_values_that_make_no_sense_in_local_do_not_fell_the_service(site: Servic
         site.cleans(job)
 
 
-def test_a_local_id_of_somebody_elses_job_takes_nothing_from_it(site: Service) -> None:
+def test_a_local_id_of_another_job_takes_nothing_from_that_job(site: Service) -> None:
     """Neither its watch, when the false owner is cancelled, nor its life."""
     honest = Held(site, "inlrms")
     local = site.store.read_local(honest.job)

@@ -188,7 +188,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_control_directory_holds_jobs_until_there_is_room(small: Path, tmp_path: Path) -> None:
-    """Those that are under way and those that are cancelled; nobody is told that a job was taken that was not."""
+    """Active and cancelled transfers; no client gets a success for a job that was not accepted."""
     (tmp_path / "ctl").symlink_to(small)
     with serving(tmp_path) as service:
         held = [Held(service, name) for name in ("inlrms", "inlrms", "preparing", "accepted")]

@@ -28,7 +28,7 @@ KILLS = int(os.environ.get("AREX_FAULT_KILLS", "20"))
 
 
 class Daemon:
-    """``arex run`` as a process of its own."""
+    """``arex run`` as a separate process."""
 
     def __init__(self, config: Path, log: Path) -> None:
         self.argv = [sys.executable, "-I", str(CHECKOUT / "arex" / "__main__.py"), "run", "-c", str(config)]

@@ -33,7 +33,7 @@ def description(web: SlowWeb, number: int) -> str:
 
 
 def whole(site: Service, jobs: dict[int, JobId]) -> set[str]:
-    """Inputs that have their final name, by path on the server. Nobody writes: the daemon is dead."""
+    """Inputs that have their final name, by path on the server. No one writes: the daemon is dead."""
     return {
         f"in/{number}/{name}"
         for number, job in jobs.items()
@@ -81,5 +81,5 @@ def test_fifty_jobs_get_and_send_their_files_through_twenty_kills(tmp_path: Path
         assert [] == [
             path for path in site.sessions.rglob("*") if "part" in path.name or path.name.endswith(".staging")
         ]
-        assert any(start for _, start in web.gets), "no part was gone on with"
+        assert any(start for _, start in web.gets), "no part was resumed"
         print(f"{kills} kills, {len(web.gets)} GETs of {len(web.files)} files, {len(web.puts)} PUTs of {2 * JOBS}")

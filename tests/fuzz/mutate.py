@@ -1,4 +1,4 @@
-"""Texts that nobody meant: real ones cut, joined, repeated and sprinkled with what parsers trip over."""
+"""Texts that no one meant: real ones cut, joined, repeated and sprinkled with what parsers trip over."""
 
 from __future__ import annotations
 

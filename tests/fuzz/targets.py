@@ -80,7 +80,7 @@ def accepted(one: JobDescription) -> None:
 
 
 def local(data: bytes) -> None:
-    """Once written by us, it reads and writes the same for ever."""
+    """Once written by us, it reads and writes the same every time."""
     ours = codec.dump_local(codec.parse_local(data))
     if codec.dump_local(codec.parse_local(ours)) != ours:
         raise Broken(".local changes each time it is written")

@@ -1,4 +1,4 @@
-"""Our clients as programs of their own, our service with its fork backend: jobs from shell to shell."""
+"""Our clients as separate programs, our service with its fork backend: jobs from shell to shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELLO = '&(executable=/bin/echo)(arguments="hello world")(stdout=out.txt)(jobnam
 
 @dataclass
 class Shell:
-    """Someone who runs programs in a directory of their own."""
+    """Someone who runs programs in a separate directory."""
 
     home: Path
 

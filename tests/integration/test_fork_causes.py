@@ -99,7 +99,7 @@ def test_cancelled_by_its_owner(site: Site) -> None:
 
 
 def test_cancelled_by_an_admin(site: Site) -> None:
-    """Somebody has told its supervisor to end, and it was not us."""
+    """Another process has ended its supervisor."""
     job = site.run(WAIT)
     os.kill(site.supervisor(job), signal.SIGTERM)
 
@@ -136,7 +136,7 @@ def test_a_job_without_its_session_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_lost(site: Site) -> None:
-    """Its supervisor was killed, and so nobody has seen its end."""
+    """Its supervisor was killed, and so no one has seen its end."""
     job = site.run(WAIT)
     os.kill(site.supervisor(job), signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""The fork backend and the processes of this machine: nobody gets away, nobody else is hit."""
+"""The fork backend and the processes of this machine: no one gets away, no one else is hit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lrms import processes
 from lrms.fork.backend import ForkBackend
 from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted
 
-#: A daemon as they are made: two forks, a session of its own, and deaf to TERM; leaves its pid in "away".
+#: A daemon as they are made: two forks, a separate session, and deaf to TERM; leaves its pid in "away".
 ESCAPEE = "(setsid sh -c 'trap \"\" TERM; echo $$ >away.new; mv away.new away; while :; do sleep 600; done' &)"
 
 
@@ -111,7 +111,7 @@ async def test_a_stopped_job_can_be_cancelled(world: ForkWorld, backend: ForkBac
     assert not await alive(pid)
 
 
-async def test_a_job_that_signals_its_own_group_harms_nobody_else(world: ForkWorld, backend: ForkBackend) -> None:
+async def test_a_job_that_signals_its_group_affects_no_other_process(world: ForkWorld, backend: ForkBackend) -> None:
     report = await end_of(backend, await submitted(backend, world.submission("exit 0", "kill -TERM 0; sleep 600")))
 
     assert (report.exit_code, report.signal, report.cause) == (143, 15, EndCause.SIGNAL)
@@ -164,7 +164,7 @@ async def test_after_a_reboot_it_was_the_node(world: ForkWorld, backend: ForkBac
     path.write_text(before)
 
 
-async def test_a_record_nobody_can_read_is_a_lost_job_and_no_matter_for_others(
+async def test_an_unreadable_record_is_a_lost_job_and_does_not_affect_others(
     world: ForkWorld, backend: ForkBackend
 ) -> None:
     submissions = [world.submission(), world.submission()]

@@ -1,4 +1,4 @@
-"""Descriptions that nobody would write, but that keep to the grammar: for comparing how they are read."""
+"""Descriptions that no one would write, but that keep to the grammar: for comparing how they are read."""
 
 from __future__ import annotations
 

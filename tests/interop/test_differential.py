@@ -49,7 +49,7 @@ WANTED: Final[Mapping[str, str]] = {
             "adl-xml: cdata in a number",
             "adl-xml: cdata in an argument",
         ),
-        "XML says that CDATA is text; 6.17 drops it without a word",
+        "XML says that CDATA is text; 6.17 drops it without a message",
     ),
     "adl-xml: utf 16": "6.17 takes it for xRSL, and reads no more than its first two letters",
     "adl-document: list of jobs": "the service of 6.17 takes lists apart before its reader sees them",
@@ -67,7 +67,7 @@ WANTED: Final[Mapping[str, str]] = {
         "XML can't carry it: 6.17 writes an empty string in its place",
     ),
     "xrsl-grammar: nul character": "security: what follows is lost in every C program on the way",
-    "xrsl-grammar: byte order mark": "nobody sees it, and some editors write it",
+    "xrsl-grammar: byte order mark": "it is invisible, and some editors write it",
     **dict.fromkeys(
         (
             "xrsl-grammar: string not closed own",

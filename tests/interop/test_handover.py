@@ -103,7 +103,7 @@ def make_deleted(world: World) -> None:
 
 
 def interlude(world: World) -> None:
-    """Nobody serves: one job ends by itself, others are left as by a crash."""
+    """No one serves: one job ends by itself, others are left as by a crash."""
     world.gate("downend").unlink()
     world.gate("finishing").unlink()
     for name in ("downend", "finishing"):
@@ -225,7 +225,7 @@ def gone(here: Site, job: Job) -> None:
 
 
 def test_back_with_the_first_daemon_everything_can_be_fetched_and_cleaned(world: World) -> None:
-    """Also jobs that the other daemon ran, by the clients of both; jobs of its own, for tests come in any order."""
+    """Also jobs that the other daemon ran, by the clients of both; its own jobs, for tests come in any order."""
     here = world.site
     echo = '&(executable="/bin/echo")(arguments="fetched")(stdout="out.txt")'
     one, other, later = here.arc_submit(echo, echo, LATER, name="back")

@@ -2,7 +2,7 @@
 The how-tos of the documentation, typed in: every ``console`` block of a page, one shell a page, by an ordinary user
 in a fresh home.
 
-A line that begins with ``$`` is typed, ``>`` goes on with it; the lines after it must be printed, in this order, with
+A line that begins with ``$`` is typed, ``>`` continues it; the lines after it must be printed, in this order, with
 anything in the place of ``…``. A heredoc is part of the line that begins it.
 """
 

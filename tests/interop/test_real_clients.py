@@ -10,7 +10,7 @@ from tests.interop.jobs import FAIL3, HELLO, LATER, PUSH, SLEEP, shell
 
 @pytest.fixture(scope="module")
 def hello(ours: Site) -> Job:
-    """Finished, and nobody takes it away."""
+    """Finished, and no one takes it away."""
     [job] = ours.arc_submit(HELLO, name="hello")
     ours.wait(job, "FINISHED")
     return job

@@ -1,7 +1,7 @@
 """
 Jobs with files of every kind through ARC's ``arcsub`` to our daemon and to A-REX 6.17: the same ends, the same files.
 
-Both daemons see the same web servers, each below a path of its own. What differs on purpose is in ``KEPT``.
+Both daemons see the same web servers, each below a separate path. What differs on purpose is in ``KEPT``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A mover that does what the path of its URL says; it runs in a process of its own."""
+"""A mover that does what the path of its URL says; it runs in a separate process."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _run(*argv: str) -> None:
 
 
 class Nginx:
-    """Started with a configuration of its own, as this user, on free ports."""
+    """Started with a separate configuration, as this user, on free ports."""
 
     def __init__(self, root: Path, authority: Authority) -> None:
         program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

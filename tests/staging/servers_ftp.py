@@ -1,4 +1,4 @@
-"""An FTP server in a process of its own: a user with a password, and places where disks are full."""
+"""An FTP server in a separate process: a user with a password, and places where disks are full."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class S3:
         return f"s3://127.0.0.1:{port or self.server.port}{options}/{BUCKET}/{name}"
 
     def _checking(self, *, of: int) -> None:
-        """Nobody is asked who they are for so many requests."""
+        """This number of requests is accepted without authentication."""
         address = f"http://127.0.0.1:{self.server.port}/moto-api/reset-auth"
         request = urllib.request.Request(address, str(of).encode(), {"Content-Type": "text/plain"}, method="POST")
         with urllib.request.urlopen(request, timeout=10):

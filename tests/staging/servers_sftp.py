@@ -1,4 +1,4 @@
-"""An OpenSSH server of this account, with a host key and an authorized key of its own."""
+"""An OpenSSH server of this account, with a separate host key and authorized key."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Xrootd:
 
     @classmethod
     def with_gsi(cls, authority: GsiAuthority) -> Self:
-        """It lets nobody in without a proxy."""
+        """It lets no one in without a proxy."""
         root = authority.root
         options = f"-certdir:{root}/certificates -cert:{root}/server.pem -key:{root}/server.key -crl:0 -gmapopt:10"
         return cls(f"xrootd.seclib libXrdSec.so\nsec.protocol gsi {options}\nsec.protbind * only gsi\n")

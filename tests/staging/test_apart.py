@@ -1,4 +1,4 @@
-"""A mover in a process of its own, which may die, lie, stand still or be told to stop."""
+"""A mover in a separate process, which may die, lie, stand still or be stopped."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_a_url_of_any_length_is_answered(mover: SubprocessMover) -> None:
 # --- side by side -----------------------------------------------------------------------------------------------
 
 
-async def test_a_slow_sink_holds_up_nobody_and_memory_stays_flat(mover: SubprocessMover) -> None:
+async def test_a_slow_sink_delays_no_other_transfer_and_memory_stays_flat(mover: SubprocessMover) -> None:
     slow = Gathered()
     slow.go.clear()
     first = asyncio.ensure_future(mover.fetch(at("/large/300"), slow, None))
@@ -351,14 +351,14 @@ def running(pid: int) -> bool:
 async def test_what_can_not_be_made_is_said_and_not_tried_at_once() -> None:
     made = SubprocessMover("tests.staging.movers_apart:NoMover", CALLED, MoverSettings(cert_dir=Path("/certs")))
     for _ in range(2):
-        with pytest.raises(TransferError, match="the transfer method for odd: can't be loaded: /certs") as caught:
+        with pytest.raises(TransferError, match="the transfer method for odd: cannot be loaded: /certs") as caught:
             await made.stat(at("/facts"))
         assert ErrorKind.PERMANENT is caught.value.verdict
     assert made._process is None
     await made.close()
 
 
-async def test_a_start_that_nobody_waits_for_leaves_no_process(mover: SubprocessMover) -> None:
+async def test_an_abandoned_start_leaves_no_process(mover: SubprocessMover) -> None:
     before = children()
     running = asyncio.ensure_future(mover.stat(at("/facts")))
     while not children() - before:

@@ -137,7 +137,7 @@ async def test_a_cache_that_can_not_be_used_is_gone_without(site: Site, nginx: N
     with_cache(site)
     assert (await site.fetched(nginx.http("/files/small"))).done
     assert not (site.root / "sessions" / "job" / "0").is_symlink()
-    assert any("the cache can't be used" in note for note in site.notes)
+    assert any("cannot use the cache" in note for note in site.notes)
 
 
 async def test_a_killed_engine_is_gone_on_with(site: Site, nginx: Nginx) -> None:
@@ -221,7 +221,7 @@ def _tree(root: Path) -> dict[str, tuple[int, int]]:
 
 
 async def test_halves_of_two_replicas_are_not_put_together(site: Site, odd: Odd) -> None:
-    """Both die in the middle, in turn: the half of one is not gone on with from the other."""
+    """Both die in the middle, in turn: the half of one is not resumed from the other."""
     contents = {"/a": b"a" * 3_000_000, "/b": b"b" * 3_000_000}
 
     async def dies(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -382,5 +382,5 @@ async def test_lists_that_can_not_be_meant_are_refused(site: Site, nginx: Nginx)
 
 async def test_a_mover_that_does_not_load_says_so() -> None:
     movers = Movers(means=None, table={"x": "arex.nowhere:Mover"})  # type: ignore[arg-type]
-    with pytest.raises(StagingError, match="the transfer method for x: can't be loaded"):
+    with pytest.raises(StagingError, match="the transfer method for x: cannot be loaded"):
         await movers.of("x")

@@ -81,7 +81,7 @@ async def test_a_path_that_reads_like_an_option_is_none(site: Site, tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["missing", "pipe", "directory", "device"])
 async def test_what_is_no_file_does_not_come_in(site: Site, tmp_path: Path, kind: str) -> None:
-    """A pipe would hold us for ever, and a device has no end."""
+    """A pipe would block us, and a device has no end."""
     source = Path("/dev/zero") if kind == "device" else tmp_path / "source"
     if kind == "pipe":
         os.mkfifo(source)
@@ -122,12 +122,12 @@ async def test_a_file_that_moves_touches_no_other_whatever_its_name(site: Site, 
     session = site.staging().session
     (tmp_path / "a").write_text("a")
     (session / "0.part").write_text("the user's own")
-    (tmp_path / "x.part").write_text("somebody's own")
+    (tmp_path / "x.part").write_text("another user's")
 
     assert (await site.fetched(f"file://{tmp_path}/a")).done
     assert (await out(site, "/0", f"file://{tmp_path}/x")).done
     assert "the user's own" == (session / "0.part").read_text()
-    assert "somebody's own" == (tmp_path / "x.part").read_text()
+    assert "another user's" == (tmp_path / "x.part").read_text()
 
 
 @contextlib.contextmanager

@@ -155,7 +155,7 @@ async def test_a_wrong_password_is_said_once_and_not_shown(site: Site, ftpd: Ftp
 
 
 async def test_a_password_goes_to_its_host_only(site: Site, ftpd: Ftpd, slow: Ftpd) -> None:
-    """A scheme alone is for anonymous use: the other server knows the user, and is not told."""
+    """A scheme alone is for anonymous use: the other server knows the user, and gets no credentials."""
     (slow.files / "open").write_text("for all")
     lines = (storage_url("ftp"), storage_url(ftpd.url("/")))
     assert (await fetched(site, ftpd, slow.url("/open"), fsspec=lines)).done
@@ -216,7 +216,7 @@ async def test_a_url_that_could_mean_something_else_is_refused(site: Site, ftpd:
 
 
 @pytest.mark.parametrize("scheme", ["local", "memory", "dir", "reference", "simplecache", "zip", "hdfs", "ftp"])
-async def test_a_scheme_that_nobody_named_does_not_get_to_fsspec(site: Site, scheme: str) -> None:
+async def test_a_scheme_that_is_not_configured_does_not_get_to_fsspec(site: Site, scheme: str) -> None:
     (site.root / "secret").write_text("secret")
     staged = await site.fetched(f"{scheme}://{site.root}/secret", f"{scheme}://x{site.root}/secret")
     assert not staged.done
@@ -370,7 +370,7 @@ async def test_a_cancelled_upload_ends_at_once_and_its_half_goes(site: Site, slo
 async def test_options_that_do_not_do_are_not_used(
     site: Site, ftpd: Ftpd, caplog: pytest.LogCaptureFixture, mode: int, text: str, says: str
 ) -> None:
-    """The job learns that it is the site's business, the site learns what, and nobody the content."""
+    """The job's message names the administrator, the log has the reason, and neither has the content of the file."""
     options = site.root / "options"
     options.write_text(text)
     options.chmod(mode)

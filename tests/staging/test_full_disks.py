@@ -119,7 +119,7 @@ async def test_room_that_is_made_in_time_is_used(site: Site, servers: Servers, s
 
 
 async def endless(_: Request, writer: asyncio.StreamWriter) -> None:
-    """Nobody can know that it will not fit."""
+    """The size is unknown, so that the lack of room only shows during the transfer."""
     writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + TOO_MUCH)
     await writer.drain()
 

@@ -112,7 +112,7 @@ async def test_a_missing_credential_is_waited_for(
     again = await engine.stage_in(staging)
     assert not first.done
     assert "" == first.failure
-    assert "the credential can't be read: No such file or directory; renew it" in first.waits
+    assert "cannot read the credential: No such file or directory; renew it" in first.waits
     assert first == again
     assert 1 == len(nginx.hits(before))
 
@@ -171,7 +171,7 @@ async def test_what_may_pass_is_tried_again(site: Site, nginx: Nginx, path: str)
     assert any("try 2 of 3" in note for note in site.notes)
 
 
-async def test_nobody_there_is_tried_again(site: Site) -> None:
+async def test_a_server_that_does_not_answer_is_retried(site: Site) -> None:
     staged = await site.fetched("http://127.0.0.1:9/x")
     assert "no connection" in staged.failure
     assert 2 == sum("try" in note for note in site.notes)

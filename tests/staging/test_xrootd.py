@@ -227,12 +227,12 @@ async def test_a_missing_package_is_named_with_its_cure(
     )
     monkeypatch.syspath_prepend(absent)
     staged = await site.fetched(xrootd.url("small"), xrootd.url("large"))
-    assert "the transfer method for root: can't be loaded: the package XRootD is missing" in staged.failure
+    assert "the transfer method for root: cannot be loaded: the package XRootD is missing" in staged.failure
     assert "pip install 'arex[xrootd]'" in staged.failure
     assert "x" == (absent / "looks").read_text()
 
 
-# --- its library in a process of its own ------------------------------------------------------------------------
+# --- its library in a separate process --------------------------------------------------------------------------
 
 
 def library(site: Site) -> int:

@@ -193,7 +193,7 @@ MachineMaxVacateTime = 5
 KILLING_TIMEOUT = 10
 RunBenchmarks = False
 BASE_CGROUP =
-# each job has an empty directory of its own in this one's place
+# each job has a separate empty directory in this one's place
 MOUNT_UNDER_SCRATCH = $shared/unseen
 MAIL = /bin/true
 

@@ -26,7 +26,7 @@ usage() {
 must_be_root() { [ "$(id -u)" = 0 ] || die "this needs root: daemons are started that run jobs as other users"; }
 
 # Go on alone, so that two callers don't start the same cluster: one_at_a_time NAME "$@"
-# The lock is held by a process of its own, since daemons keep what they inherit.
+# The lock is held by a separate process, since daemons keep what they inherit.
 one_at_a_time() {
     lock=$clusters/.$1.lock
     shift

@@ -114,7 +114,7 @@ fill_spool() {
 configure() { "$place/bin/qconf" "$@" >>"$place/log/setup" 2>&1; }
 must_configure() { configure "$@" || failed "qconf $* failed" "$place/log/setup"; }
 
-# Queues and the like, which a running qmaster is told.
+# Queues and the like, which are configured in a running qmaster.
 fill_qmaster() {
     list=$place/log/list
     slots=${SGE_SLOTS:-64}

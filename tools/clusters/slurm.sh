@@ -2,7 +2,7 @@
 # A real SLURM on this machine, for tests and benchmarks: slurm.sh COMMAND [--dbd] [...]
 #
 #   up [--dbd]               install what is missing, start it, wait until its nodes are idle; may be repeated.
-#                            With --dbd also slurmdbd on a MariaDB of its own: accounting, QOS and limits
+#                            With --dbd also slurmdbd on a separate MariaDB: accounting, QOS and limits
 #   down [--dbd] [--purge]   cancel all jobs and end it; --purge drops its state too. Without --dbd both kinds
 #   env [--dbd]              print the lines with which a shell uses it: eval "$(sh slurm.sh env)"
 #   stop-controller [--dbd]  end slurmctld alone; nodes and jobs go on
@@ -34,7 +34,7 @@
 #   SLURM_REQUEUE=0             1: jobs of a lost node start again, unless they forbid it
 #   SLURM_ENFORCE_LIMITS=NO     ALL: refuse jobs beyond a limit of the partition, instead of leaving them pending
 #   SLURM_MEMORY=poll           cgroup: let the kernel kill for memory (cgroup version 1 needed); a job that is then
-#                               killed ends as OUT_OF_MEMORY; free: nobody looks, which costs nothing
+#                               killed ends as OUT_OF_MEMORY; free: no one looks, which costs nothing
 #   SLURM_PORT=28817            and the nine above it; --dbd: those from 100 above
 set -eu
 # shellcheck disable=SC1091 # it is checked on its own
@@ -137,7 +137,7 @@ PartitionName=high Nodes=n4 PriorityTier=10
 ${dbd:+PartitionName=limited QOS=tiny}
 CONF
     mv "$place/slurm.conf.new" "$place/slurm.conf"
-    # a GPU without a device of its own is dropped, and which device it is nobody asks
+    # a GPU without a device is dropped, and which device it is no one asks
     printf 'AutoDetect=off\n' >"$place/gres.conf"
     printf 'Name=gpu File=%s\n' /dev/full /dev/null /dev/random /dev/zero >>"$place/gres.conf"
     # slurmd loads the plugin even when nothing uses it, and looks for systemd unless it is named
@@ -184,7 +184,7 @@ start() {
 
 start_munge() {
     mkdir -p "$place/munge"
-    chmod 711 "$place/munge" # everybody reaches the socket, nobody the key
+    chmod 711 "$place/munge" # everybody reaches the socket, no one the key
     [ -s "$place/munge/key" ] || (umask 077 && head -c 128 /dev/urandom >"$place/munge/key")
     start munged "$place/munge/pid" "$place/log/munged" munged --force --num-threads=2 \
         --key-file="$place/munge/key" --socket="$place/munge/socket" --seed-file="$place/munge/seed" \

@@ -50,7 +50,7 @@ def read(path: Path) -> ClientIdentity:
         info = path.stat()
         data = path.read_bytes() if info.st_size <= _LARGEST else b""
     except OSError as exc:
-        return ClientIdentity(lacks=f"the credential can't be read: {exc.strerror}")
+        return ClientIdentity(lacks=f"cannot read the credential: {exc.strerror}")
     version = (info.st_mtime_ns, info.st_size)
     if b"-----BEGIN" in data:
         try:

@@ -161,7 +161,7 @@ class XrootdMover:
         path, mark, query = place.url.path.partition("?")
         if _RESERVED.search(query):
             raise TransferError(
-                ErrorKind.PERMANENT, "parameters xrd.* and xrdcl.* are not allowed in jobs", cure="leave them out"
+                ErrorKind.PERMANENT, "parameters xrd.* and xrdcl.* are not allowed in jobs", cure="remove them"
             )
         path = f"/{path.lstrip('/')}"
         scheme = place.url.scheme.removeprefix("x")

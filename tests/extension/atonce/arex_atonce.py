@@ -13,7 +13,7 @@ from arex.ports import Backend, Capacity, LocalJob, Submission
 
 
 class AtOnce:
-    """A batch system without a queue, without nodes, and without a memory of its own: the run directory has it."""
+    """A batch system without a queue, without nodes, and without a memory: the run directory has it."""
 
     name = "atonce"
 

@@ -1,4 +1,4 @@
-"""A fake cluster for one test: its programs in a directory of their own, its faults, and what was called."""
+"""A fake cluster for one test: its programs in a separate directory, its faults, and what was called."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FakePrograms:
     The programs of one batch system, over a cluster that really runs jobs.
 
     Args:
-        root: a directory that nobody else uses.
+        root: a directory that no one else uses.
         system: ``slurm``, ``pbs`` or ``lsf``.
         settings: variables of the environment beside those of ``engine.Settings``: ``FAKE_SLOTS``, ``FAKE_MIN_AGE``,
             ``FAKE_MINUTE`` (seconds in a minute of a limit), ``FAKE_SACCT=off``, ``FAKE_SACCT_LAG``, ``FAKE_QUEUES``,

@@ -98,7 +98,7 @@ class Settings:
 
     slots: int = 16
     min_age_s: float = 300.0  #: how long an ended job is remembered
-    minute_s: float = 1.0  #: a minute of a limit that is given in minutes: nobody has time to wait for those
+    minute_s: float = 1.0  #: a minute of a limit that is given in minutes: no one has time to wait for those
     accounting: bool = True
     accounting_lag_s: float = 0.0  #: how long after the end the records still say that the job runs
     queues: tuple[str, ...] = ()  #: that exist; empty: all, the default one is "main"

@@ -82,7 +82,7 @@ class FrontEnd(ABC):
 
     @abstractmethod
     def foreign(self, answer: Answer) -> Answer:
-        """The same, as somebody would say it whose language is not English."""
+        """The same, as in a system with another language."""
 
     @abstractmethod
     def find(self, localid: str) -> list[Job]:

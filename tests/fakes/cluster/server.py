@@ -84,7 +84,7 @@ class Server:
             umask=call["umask"],
         )
         if (answer := await self._answer(request)) is None:
-            await reader.read()  # until somebody kills the program
+            await reader.read()  # until the program is killed
         else:
             text = json.dumps([answer.out, answer.err, answer.code])
             with contextlib.suppress(ConnectionError):

@@ -43,7 +43,7 @@ def test_the_file_is_made_as_arc_makes_it(jobs: JobList) -> None:
 
 
 def test_a_row_is_what_arcsub_writes(jobs: JobList) -> None:
-    """But for the description itself, whose writer has tests of its own."""
+    """But for the description itself, whose writer has separate tests."""
     [first, *_] = [line for line in RECORDED.read_text().splitlines() if line.startswith("-- ('file:")]
     recorded = dict(zip(COLUMNS, eval(first.removeprefix("-- ")), strict=True))
     ours = local_row(

@@ -1,4 +1,4 @@
-"""A user with a home and a configuration of their own, no daemon, and a way to call commands."""
+"""A user with a separate home and configuration, no daemon, and a way to call commands."""
 
 from __future__ import annotations
 

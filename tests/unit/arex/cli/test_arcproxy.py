@@ -214,7 +214,7 @@ def test_every_item_has_an_answer(owner: User) -> None:
     assert (0, len(ITEMS)) == (said.code, len(said.out.splitlines()))
 
 
-def test_an_item_that_nobody_knows_is_told(owner: User) -> None:
+def test_an_unknown_item_is_an_error(owner: User) -> None:
     make(owner)
     said = owner.run("arcproxy", "-i", "bogus", "-i", "identity")
 
@@ -263,7 +263,7 @@ def test_arcsub_gives_a_named_proxy_to_its_jobs(owner: User) -> None:
     assert (owner.home / "named").read_bytes() == owner.plugin.store.read(job, "proxy")
 
 
-def test_arcsub_gives_a_named_token_and_shows_it_to_nobody(owner: User) -> None:
+def test_arcsub_delegates_a_named_token_and_does_not_print_it(owner: User) -> None:
     (owner.home / "t").write_text("opaque-secret-token\n")
     said = owner.run("arcsub", "--token", "t", "-e", "&(executable=/bin/true)", "-d", "DEBUG")
     [job] = owner.plugin.jobs()

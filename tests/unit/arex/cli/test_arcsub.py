@@ -94,7 +94,7 @@ def test_a_dump_is_adl_and_submits_nothing(user: User) -> None:
     ("language", "start"), [("xrsl", "&( executable"), ("emies:adl", "<?xml"), ("EGEE:jdl", '[\n  Type = "Job"')]
 )
 def test_a_description_is_printed_in_another_language(user: User, language: str, start: str) -> None:
-    """As a text of its own, so that it can go into a file."""
+    """As a separate text, so that it can go into a file."""
     said = user.run("arcsub", "--dump-format", language, "-e", HELLO)
 
     assert (said.code, said.err) == (0, "")

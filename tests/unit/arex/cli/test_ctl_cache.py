@@ -15,7 +15,7 @@ URL = "http://host:80/data/numbers"
 
 @pytest.fixture
 def root(user: User) -> Path:
-    """A cache with one file that a job uses and one that nobody does."""
+    """A cache with one file that a job uses and one that no one does."""
     root = user.home / "cache"
     for name, url in (("aa/1", URL), ("bb/2", "http://host:80/other")):
         path = root / "data" / name

@@ -212,7 +212,7 @@ def test_unused_blocks_are_still_checked_for_misspelt_options(conf: Path) -> Non
     ]
 
 
-def test_a_custom_block_is_nobody_elses_business(conf: Path) -> None:
+def test_a_custom_block_is_not_checked(conf: Path) -> None:
     assert loaded(conf, "[custom:x]\nanything=1\n")[1] == []
 
 

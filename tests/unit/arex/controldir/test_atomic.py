@@ -79,7 +79,7 @@ def test_put_replaces_a_link_and_not_what_it_names(path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [atomic.append, lambda path, _: atomic.touch(path)], ids=["append", "touch"])
-def test_a_pipe_in_the_place_of_a_file_holds_nobody(path: Path, write: Write) -> None:
+def test_a_pipe_in_place_of_a_file_does_not_block(path: Path, write: Write) -> None:
     os.mkfifo(path)
 
     with pytest.raises(OSError, match="No such device or address"):
@@ -176,7 +176,7 @@ def _locked_elsewhere(path: Path, kind: int) -> tuple[int, int]:
     return pid, go
 
 
-def test_a_file_that_somebody_writes_under_lock_is_neither_read_nor_written(path: Path) -> None:
+def test_a_file_that_another_process_writes_under_lock_is_neither_read_nor_written(path: Path) -> None:
     path.write_bytes(b"old\n")
     pid, go = _locked_elsewhere(path, fcntl.LOCK_EX)
     try:

@@ -169,7 +169,7 @@ def test_any_bytes_read_as_a_file_list(data: bytes) -> None:
 
 
 def test_a_name_is_one_however_it_was_escaped() -> None:
-    """Somebody may have put the escape between the bytes of one letter."""
+    """Another program may have put the escape between the bytes of one letter."""
     assert codec.parse_entries("/ü\n".encode()) == codec.parse_entries(b"/\xc3\\\xbc\n")
 
 

@@ -87,7 +87,7 @@ def test_a_raw_lrms_done_is_read_as_a_real_service_reads_it(path: Path) -> None:
     ],
 )
 def test_codes_of_lrms_done_are_numbers_as_c_reads_them(data: bytes, expected: tuple[int, str]) -> None:
-    """Base 0 of strtol; but 09, which C cuts to 0, is nine: nobody means zero by it."""
+    """Base 0 of strtol; but 09, which C cuts to 0, is nine: no one means zero by it."""
     assert expected == codec.parse_lrms_done(data)
 
 

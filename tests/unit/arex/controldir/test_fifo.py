@@ -60,7 +60,7 @@ def test_no_bytes_make_a_wrong_id(data: bytes, size: int) -> None:
             assert job is None or is_job_id(job)
 
 
-def test_ringing_where_nobody_listens_is_no_error(tmp_path: Path) -> None:
+def test_a_message_without_a_daemon_is_not_an_error(tmp_path: Path) -> None:
     assert not ring(tmp_path, JobId("a"))
     os.mkfifo(tmp_path / NAME)
     assert not ring(tmp_path, JobId("a"))

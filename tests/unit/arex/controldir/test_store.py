@@ -126,7 +126,7 @@ def test_a_status_file_of_another_user_is_none(store: ControlDir) -> None:
     assert [] == list(store.scan(Place.ACCEPTING))
 
 
-def test_stray_status_files_of_a_daemon_that_died_are_dropped(store: ControlDir) -> None:
+def test_old_status_files_of_a_killed_daemon_are_removed(store: ControlDir) -> None:
     for place in Place:
         Path(store.layout.status_file(place, JOB)).write_text("INLRMS")
     store.drop_old_status(JOB, Place.PROCESSING)
@@ -342,7 +342,7 @@ def test_a_link_is_not_a_jobs_own(tmp_path: Path) -> None:
     assert "a symbolic link" == SessionFiles(tmp_path / JOB).objection(JOB)
 
 
-def test_what_belongs_to_somebody_else_is_not_a_jobs_own() -> None:
+def test_a_directory_of_another_user_is_not_a_session_directory() -> None:
     foreign = next(path for path in Path("/proc").iterdir() if path.name.isdigit()) if os.geteuid() else None
     path = foreign or _given_away()
     try:

@@ -37,7 +37,7 @@ async def test_new_jobs_and_marks_are_seen(store: ControlDir) -> None:
     await watching.stop()
 
 
-async def test_files_that_are_no_jobs_wake_nobody(store: ControlDir) -> None:
+async def test_files_that_belong_to_no_job_cause_no_wake_up(store: ControlDir) -> None:
     seen: list[JobId] = []
     watching = Watch(store.layout, seen.append)
     for name in ("README", "job.a b.status", ".arex-probe.1", "job.abc.status.~1.2", "job.$(x).cancel"):

@@ -1,4 +1,4 @@
-"""One authority for all tests that do not change it, and one of their own for those that do."""
+"""One authority for all tests that do not change it, and a separate one for those that do."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ WISH = Wish(starts=NOW - timedelta(minutes=5), ends=NOW + timedelta(hours=12))
 
 
 def no_passphrase() -> bytes:
-    raise AssertionError("nobody should ask")
+    raise AssertionError("the passphrase must not be read")
 
 
 def make(authority: Authority, path: Path, wish: Wish = WISH, *, by: Path | None = None, user: str = "user") -> Path:
@@ -104,7 +104,7 @@ def test_a_proxy_never_outlives_its_signer(authority: Authority, tmp_path: Path)
         (Info(), replace(WISH, ends=WISH.starts), "must be after its start"),
     ],
 )
-def test_what_nobody_would_believe_is_not_made(
+def test_an_invalid_proxy_is_not_created(
     authority: Authority, tmp_path: Path, above: Info, wish: Wish, why: str
 ) -> None:
     first = make(authority, tmp_path / "1", replace(WISH, info=above))
@@ -142,7 +142,7 @@ def chain_of(path: Path) -> tuple[x509.Certificate, ...]:
     return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
 
 
-def test_a_chain_that_ends_early_leads_to_nobody(authority: Authority, tmp_path: Path) -> None:
+def test_an_incomplete_chain_has_no_identity(authority: Authority, tmp_path: Path) -> None:
     path = make(authority, tmp_path / "proxy")
     data = path.read_bytes()
     path.write_bytes(data[: data.rfind(b"-----BEGIN CERTIFICATE")])
@@ -285,7 +285,7 @@ def test_a_key_never_shows_in_the_text_of_its_owner(authority: Authority) -> Non
     assert "key" not in repr(signer.read(authority.directory / "user.pem", authority.key(), no_passphrase))
 
 
-def test_a_proxy_file_of_somebody_else_is_left_alone(
+def test_a_proxy_file_of_another_user_is_not_changed(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make(authority, tmp_path / "proxy")

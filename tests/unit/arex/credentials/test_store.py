@@ -1,4 +1,4 @@
-"""The store of credentials: one for many jobs, and gone when nobody wants it."""
+"""The store of credentials: one for many jobs, and gone when no one wants it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_several_processes_at_once_keep_it_once(store: Store) -> None:
     assert 60 == len(store.held())
 
 
-def test_nobody_else_can_read_it(store: Store) -> None:
+def test_other_users_cannot_read_it(store: Store) -> None:
     before = os.umask(0)
     try:
         id_ = store.keep(ME, b"pem", job(1))
@@ -110,7 +110,7 @@ def test_a_job_that_was_never_made_leaves_nothing(store: Store) -> None:
     assert ([], ["list"]) == (records(store), files(store))
 
 
-def test_what_nobody_holds_goes_a_day_after_its_last_use(store: Store) -> None:
+def test_an_unused_credential_is_removed_a_day_after_its_last_use(store: Store) -> None:
     id_ = store.keep(ME, b"pem", job(1))
 
     assert Tidied(locks=0, credentials=0) == store.tidy([], NOW + timedelta(days=9))
@@ -137,7 +137,7 @@ def test_a_store_that_was_never_used_is_not_made(store: Store) -> None:
 
 
 def test_a_busy_list_is_waited_for(store: Store) -> None:
-    """Somebody else writes; the moment that they are done, it goes on."""
+    """Another process writes; when it has finished, the store continues."""
     store.keep(ME, b"pem", job(1))
     other = sqlite3.connect(store.directory / "list", check_same_thread=False, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

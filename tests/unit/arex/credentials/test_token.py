@@ -65,7 +65,7 @@ def test_tokens_are_found_in_the_order_of_the_discovery(tmp_path: Path, monkeypa
     ]
 
 
-def test_nobody_has_a_token_by_chance(tmp_path: Path) -> None:
+def test_no_token_is_found_by_default(tmp_path: Path) -> None:
     assert token.find({"XDG_RUNTIME_DIR": str(tmp_path)}) is None
 
 

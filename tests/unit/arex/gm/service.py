@@ -72,7 +72,7 @@ class GridService:
     # --- jobs ---
 
     def make(self, text: str = TRUE, local: JobLocal | None = None, state: State = State.ACCEPTED) -> JobId:
-        """On disk, without a word to anybody."""
+        """On disk, without a message to anybody."""
         job = new_job_id()
         (self.sessions / job).mkdir()
         self.store.reserve(job, text.encode())

@@ -220,7 +220,7 @@ async def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
         assert PEM == (tmp_path / "elsewhere").read_bytes()
 
 
-async def test_a_token_is_handed_out_to_nobody(tmp_path: Path) -> None:
+async def test_a_token_is_not_copied(tmp_path: Path) -> None:
     async with home(tmp_path) as here:
         job = here.submit(OUT, here.ends(HOUR))
         await here.service.runs(job)
@@ -231,7 +231,7 @@ async def test_a_token_is_handed_out_to_nobody(tmp_path: Path) -> None:
         assert [] == [path for path in tmp_path.rglob("job.*") if path.is_file() and secret in path.read_bytes()]
 
 
-async def test_a_renewal_that_nobody_announced_wakes_those_who_wait(tmp_path: Path) -> None:
+async def test_a_renewal_without_an_announcement_wakes_waiting_jobs(tmp_path: Path) -> None:
     async with home(tmp_path) as here:
         job = here.submit(IN, here.ends(-HOUR))
         await here.service.reaches(job, "PENDING:PREPARING")
@@ -307,7 +307,7 @@ async def test_locks_go_with_their_jobs(tmp_path: Path) -> None:
         assert {running, done} == set(here.store.held())
 
 
-async def test_a_store_that_can_not_be_used_harms_nobody(tmp_path: Path) -> None:
+async def test_an_unusable_store_affects_no_job(tmp_path: Path) -> None:
     async with home(tmp_path) as here:
         here.store.directory.mkdir(exist_ok=True)
         (here.store.directory / "list").write_bytes(b"not a database" * 100)

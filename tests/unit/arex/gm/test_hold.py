@@ -94,7 +94,7 @@ async def test_a_held_job_can_still_be_cancelled(service: GridService) -> None:
     await service.reaches(job, "FINISHED")
 
 
-async def test_what_the_witnesses_said_at_the_end_is_kept(service: GridService) -> None:
+async def test_the_evidence_of_the_end_is_kept(service: GridService) -> None:
     job = service.submit()
     await service.runs(job)
     said = (Evidence(EvidenceSource.RECORD, "exit code 3"), Evidence(EvidenceSource.SCAN, "FAILED\n(NonZeroExitCode)"))

@@ -119,7 +119,7 @@ async def test_a_job_that_finishes_while_we_run_needs_no_walk(morgue: Morgue) ->
     assert ["new"] == morgue.woken
 
 
-async def test_a_job_that_was_put_there_by_somebody_else_is_found_by_the_next_walk(
+async def test_a_finished_job_of_another_daemon_is_found_by_the_next_walk(
     morgue: Morgue,
 ) -> None:
     await morgue.begin()

@@ -42,7 +42,7 @@ def test_priority_goes_before_patience() -> None:
     assert [C] == limits.next("me")
 
 
-def test_nobody_is_told_to_go_while_there_is_no_room() -> None:
+def test_no_job_is_woken_while_there_is_no_room() -> None:
     limits = Limits(MaxJobs(running=1))
     limits.may_run(A, 1, 50)
     limits.may_run(B, 1, 50)

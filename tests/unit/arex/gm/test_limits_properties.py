@@ -42,7 +42,7 @@ class Model:
             case "wake":
                 while heads := self.gate.heads(1):
                     [head] = heads
-                    assert self.enter(head), "who was told to go may go"
+                    assert self.enter(head), "a job that was woken may go"
             case _:
                 self.gate.change(number)
                 self.forced = True  # who is in stays in
@@ -74,7 +74,7 @@ def test_what_is_used_is_what_was_taken_and_never_too_much(steps: list[tuple[str
 
 @given(STEPS, st.integers(1, 6))
 def test_the_head_is_named_exactly_when_there_is_room_for_it(steps: list[tuple[str, JobId, int]], slots: int) -> None:
-    """Highest priority, then first come; nobody waits at the head while there is room and nobody knows."""
+    """Highest priority, then first come; no one waits at the head while there is room and no one knows."""
     model = Model(slots)
     for step in steps:
         model.play(*step)
@@ -129,7 +129,7 @@ def test_a_limit_for_owners_that_comes_later_counts_who_is_in() -> None:
 
 
 def test_a_job_that_goes_on_without_room_stands_in_no_line() -> None:
-    """Cancelled while it waited for its owner's limit: the next in line is told."""
+    """Cancelled while it waited for its owner's limit: the next in line is woken."""
     limits = Limits(MaxJobs(per_owner=1))
     for job in JOBS[:3]:
         limits.may_start(job, "me", 50)

@@ -397,7 +397,7 @@ async def test_a_file_that_can_not_be_written_makes_the_job_wait(
     assert "fault of arex" not in caplog.text
 
 
-async def test_a_status_file_that_somebody_removed_ends_the_jobs_life(service: GridService) -> None:
+async def test_a_job_is_dropped_if_its_status_file_is_removed(service: GridService) -> None:
     job = await _inlrms(service)
     os.unlink(service.store.layout.status_file(Place.PROCESSING, job))
     service.manager.rescan()
@@ -406,7 +406,7 @@ async def test_a_status_file_that_somebody_removed_ends_the_jobs_life(service: G
     assert 0 == service.client.inside
 
 
-async def test_a_bell_for_a_job_that_is_not_there_is_forgotten(service: GridService) -> None:
+async def test_a_message_about_an_unknown_job_is_forgotten(service: GridService) -> None:
     service.manager.look(new_job_id())
     job = service.submit()
     await service.runs(job)
@@ -414,7 +414,7 @@ async def test_a_bell_for_a_job_that_is_not_there_is_forgotten(service: GridServ
     assert 1 == service.manager.tracking.active
 
 
-async def test_a_flood_of_bells_takes_no_room(service: GridService) -> None:
+async def test_many_messages_about_unknown_jobs_use_no_memory(service: GridService) -> None:
     """Unknown ids beyond some thousands are left to the scan, which finds those that exist."""
     job = service.make()
     for _ in range(50_000):

@@ -1,4 +1,4 @@
-"""Whose turn it is: nothing that happens during a turn is lost, and nobody stands where others should pass."""
+"""Whose turn it is: nothing that happens during a turn is lost, and no one stands where others should pass."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ class Stuck(UnusedStager):
         raise AssertionError(staging)
 
 
-async def test_a_job_cancelled_in_line_whose_outputs_take_long_holds_up_nobody(tmp_path: Path) -> None:
+async def test_a_job_cancelled_while_waiting_with_slow_outputs_does_not_delay_others(tmp_path: Path) -> None:
     """It counts as one of its owner's, and is not at the head of a line that it has left."""
     async with grid_service(tmp_path, MaxJobs(per_owner=2), Stuck()) as service:
         first, second = service.submit(), service.submit()

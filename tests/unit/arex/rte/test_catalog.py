@@ -203,7 +203,7 @@ def test_a_default_comes_back_and_nothing_is_left_behind(catalog: Catalog, tmp_p
     assert [*(tmp_path / "ctl/rte/params").iterdir()] == []
 
 
-def test_values_that_somebody_else_has_set_are_kept(catalog: Catalog, tmp_path: Path) -> None:
+def test_values_of_other_tools_are_kept(catalog: Catalog, tmp_path: Path) -> None:
     path = tmp_path / "ctl/rte/params/ENV/RTE"
     path.parent.mkdir(parents=True)
     path.write_text('OTHER="x"\nCOUNT="1"\n')

@@ -105,7 +105,7 @@ def test_a_restart_needs_a_failure_and_a_rerun(plugin: LocalPlugin) -> None:
 def test_a_credential_that_does_not_read_keeps_no_job_out(
     config: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its owner is the account then, and the fault can be told."""
+    """Its owner is the account then, and the fault can be shown."""
     (tmp_path / "proxy").write_text("garbage")
     monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "proxy"))
     plugin = LocalPlugin(config)

@@ -1,4 +1,4 @@
-"""What clients are told about jobs: read from what a real A-REX left."""
+"""What clients see of jobs: read from what a real A-REX left."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def status_of(case: str, tmp_path: Path) -> JobStatus:
     ],
 )
 def test_states_are_those_of_the_job(case: str, state: ClientState, specific: str, tmp_path: Path) -> None:
-    """Running, failed and killed jobs are told apart, which ARC's own plugin can't."""
+    """Running, failed and killed jobs are distinguished, which ARC's own plugin can't."""
     found = status_of(case, tmp_path)
 
     assert (found.state, found.specific) == (state, specific)
@@ -105,7 +105,7 @@ def test_jobs_without_any_facts_have_a_status(tmp_path: Path) -> None:
 
 
 def test_every_waiting_job_has_its_place_in_the_line(plugin: LocalPlugin) -> None:
-    """Which one is not told here: change times of files made within some milliseconds are equal."""
+    """Which one is unknown here: change times of files made within some milliseconds are equal."""
     plugin.submit(["&(executable=/bin/true)"] * 3)
 
     answers = plugin.status(plugin.jobs())
@@ -145,7 +145,7 @@ def test_every_recorded_job_has_a_status(case: str, tmp_path: Path) -> None:
     assert {type(one) for one in answers} <= {JobStatus}
 
 
-def test_a_session_root_of_somebody_else_does_not_hide_the_status(tmp_path: Path) -> None:
+def test_a_session_root_of_another_user_does_not_hide_the_status(tmp_path: Path) -> None:
     """As below /var/spool/arc, where root has once used ARC; the ``.local`` of "handG" names no session directory."""
     plugin, job = site("handG", tmp_path)
     (tmp_path / "theirs" / "sessiondir").mkdir(parents=True)

@@ -23,7 +23,7 @@ def job(plugin: LocalPlugin) -> JobId:
 
 
 def never(seconds: float) -> None:
-    raise AssertionError(f"waits {seconds} s for a lock that nobody holds")
+    raise AssertionError(f"waits {seconds} s for a lock that no one holds")
 
 
 def test_uploads_are_copied_and_then_confirmed(plugin: LocalPlugin, job: JobId, tmp_path: Path) -> None:

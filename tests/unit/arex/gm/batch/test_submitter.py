@@ -127,7 +127,7 @@ async def test_a_parked_queue_is_tried_less_and_less_often_and_loses_nothing(sta
     assert "ok" == stage.health.summary()
 
 
-async def test_one_doubtful_job_holds_up_nobody(stage: Stage) -> None:
+async def test_one_unsure_job_does_not_delay_others(stage: Stage) -> None:
     """It is looked up in a while; those that come after it are handed over meanwhile."""
     stage.cluster.lost_answers = 1
     stage.cluster.invisible_for = 3

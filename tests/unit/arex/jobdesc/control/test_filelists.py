@@ -40,7 +40,7 @@ def credential(local: JobLocal) -> object:
     return path
 
 
-def nobody(_: str) -> str:
+def no_credential(_: str) -> str:
     return ""
 
 
@@ -83,7 +83,7 @@ def test_a_failed_job_that_may_run_again_keeps_what_the_client_uploaded() -> Non
 
     expected = parse_entries(path.with_suffix(".output").read_bytes())
 
-    assert expected == [*output_entries(description, Ending.FAILURE, nobody), *kept_inputs(description)]
+    assert expected == [*output_entries(description, Ending.FAILURE, no_credential), *kept_inputs(description)]
 
 
 @pytest.mark.parametrize("path", CLIENT_LOCALS, ids=lambda path: path.parts[-3])
@@ -119,7 +119,7 @@ def test_reruns_are_capped() -> None:
 
 def test_no_string_brings_a_line_of_its_own() -> None:
     """A line feed in a name would add a key to ``.local``."""
-    bad = "a\nsubject=/CN=somebody else"
+    bad = "a\nsubject=/CN=another user"
 
     found = local_from(
         JobDescription(
@@ -165,10 +165,10 @@ def test_preserve_is_for_every_end() -> None:
     target = Target(url="http://h:80/o", options=(("preserve", "yes"),))
     description = JobDescription(outputs=(OutputFile(name="o", targets=(target,)),))
 
-    entries = [output_entries(description, ending, nobody) for ending in Ending]
+    entries = [output_entries(description, ending, no_credential) for ending in Ending]
 
     assert [[FileEntry("/o", "http://h:80/o")]] * 3 == entries
 
 
 def test_client_data_push_is_a_bare_slash() -> None:
-    assert [FileEntry("/")] == input_entries(JobDescription(client_data_push=True), nobody)
+    assert [FileEntry("/")] == input_entries(JobDescription(client_data_push=True), no_credential)

@@ -145,7 +145,7 @@ def test_an_unfinished_quote_does_not_hang() -> None:
         parse_grami(b"joboption_a='" * 100_000)
 
 
-def test_a_user_can_not_pass_for_somebody_else() -> None:
+def test_a_user_cannot_impersonate_another_user() -> None:
     """A variable of the description with the name of an identity stays one of the description."""
     grami = replace(MINIMAL, environment=(("GRID_GLOBAL_JOBID", "fake"),), globalid="true")
 

@@ -126,7 +126,7 @@ async def test_the_lock_of_a_dead_process_is_taken_over(cache: Cache) -> None:
 
 
 class Patient(FakeClock):
-    """Tells when somebody waits, and lets go when told."""
+    """Tells when a thread waits, and lets go when signalled."""
 
     def __init__(self) -> None:
         super().__init__()

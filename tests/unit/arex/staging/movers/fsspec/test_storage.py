@@ -174,16 +174,16 @@ def test_what_was_created_meanwhile_is_not_changed(scheme: str) -> None:
     made = opened(scheme)
     made.create()
     made.write(b"new")
-    Vault.objects["/dir/x"] = b"somebody else's"
+    Vault.objects["/dir/x"] = b"another user's"
     with pytest.raises(TransferError, match="created during the transfer"):
         made.finish(3, overwrite=False)
     made.end()
-    assert {"/dir/x": b"somebody else's"} == Vault.objects
+    assert {"/dir/x": b"another user's"} == Vault.objects
 
 
 @pytest.mark.parametrize("scheme", ["vault", "tree", "stubborn"])
 def test_what_may_be_replaced_is(scheme: str) -> None:
-    """Also where the storage has to be told twice."""
+    """Also where the storage has to be called twice."""
     Vault.objects["/dir/x"] = b"old"
     put(opened(scheme), b"new", overwrite=True)
     assert {"/dir/x": b"new"} == Vault.objects
@@ -199,7 +199,7 @@ def test_what_arrived_short_does_not_get_its_name() -> None:
     assert {} == Vault.objects
 
 
-def test_what_nobody_waits_for_any_more_is_not_published() -> None:
+def test_an_abandoned_upload_is_not_published() -> None:
     made = opened("tree")
     made.create()
     made.write(b"four")

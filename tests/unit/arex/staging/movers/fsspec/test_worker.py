@@ -29,7 +29,7 @@ async def test_who_leaves_does_not_wait_and_the_last_call_is_made_nevertheless()
     def slow() -> str:
         go.wait(10)
         said.append("slow")
-        return "nobody hears this"
+        return "an unused result"
 
     worker = Worker(ended.set)
     waiting = asyncio.ensure_future(worker.call(slow))

@@ -130,7 +130,7 @@ async def test_what_the_other_side_does_not_read_waits_and_comes_in_order() -> N
     ear.close()
 
 
-async def test_what_is_sent_to_nobody_is_dropped_and_what_was_said_is_heard() -> None:
+async def test_messages_to_a_closed_peer_are_dropped_and_earlier_ones_arrive() -> None:
     ear = Ear()
     ear.far.sendall(encoded(Kind.DONE, 1, None))
     ear.far.close()
