@@ -11,8 +11,9 @@
 #   arc-conf                 /etc/arc.conf, the variables and the credentials of the account are those of another ARC
 #   combined                 +400d, st-johns, utf8-locale and arc-conf at once
 #   all                      each of these but the last, one after another
-# Without arguments for pytest, it runs all tests of tests/unit, tests/contract and tests/interop; with
-# AREX_SHIFTED=quick, of the last two only the quick ones that depend on dates.
+# Without arguments for pytest, it runs all tests of tests/unit, tests/contract, tests/integration/cluster,
+# tests/integration/credentials and tests/interop; with AREX_SHIFTED=quick, outside of tests/unit only the quick ones
+# that depend on dates.
 #
 # This takes root and Debian. All changes are made in a private mount namespace (/etc, /usr/lib/locale, /var/spool,
 # /var/tmp and /tmp are copies or empty there), so the machine stays as it is, and all processes of the tests see the
@@ -154,12 +155,13 @@ run_tests() {
         return
     fi
     if [ "${AREX_SHIFTED-}" = quick ]; then
-        pytest -n "${JOBS:-2}" tests/unit tests/contract/test_job_script.py tests/contract/test_sandbox.py
+        pytest -n "${JOBS:-2}" tests/unit tests/integration/credentials tests/contract/test_job_script.py \
+            tests/contract/test_sandbox.py
         pytest -n "${WAITING:-4}" --dist loadfile -p no:randomly tests/interop/test_checklist.py \
             tests/interop/test_control_files.py -k '6_17 or test_control_files'
         return
     fi
-    pytest -n "${JOBS:-2}" tests/unit tests/contract
+    pytest -n "${JOBS:-2}" tests/unit tests/contract tests/integration/cluster tests/integration/credentials
     pytest -n "${WAITING:-4}" --dist loadfile -p no:randomly tests/interop
 }
 

@@ -9,7 +9,7 @@ import pytest
 from arex.controldir.store import ControlDir
 from arex.joblist import JobList
 from arex.model.state import State
-from tests.unit.arex.cli.conftest import User
+from tests.shell import User
 
 HELLO = '&(executable=/bin/echo)(arguments="hello world")(stdout=out.txt)(jobname=hello)'
 

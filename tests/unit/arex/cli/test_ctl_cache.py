@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.arex.cli.conftest import User
+from tests.shell import User
 
 URL = "http://host:80/data/numbers"
 

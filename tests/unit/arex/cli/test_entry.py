@@ -13,7 +13,7 @@ import pytest
 from arex.cli import entry
 from arex.cli.group import SUBCOMMANDS
 from tests import environments
-from tests.unit.arex.cli.conftest import User
+from tests.shell import User
 
 HEAVY = {"lxml", "yaml", "watchdog", "asyncio", "importlib.metadata", "subprocess", "logging"}
 

@@ -13,7 +13,7 @@ from arex.joblist import JobList
 from arex.model.local import JobLocal
 from arex.model.state import State
 from tests import environments
-from tests.unit.arex.cli.conftest import User
+from tests.shell import User
 
 
 def marks(user: User) -> set[str]:

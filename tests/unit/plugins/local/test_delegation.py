@@ -20,6 +20,7 @@ from arex.model.state import State, Status
 from plugins.local import LocalPlugin
 from plugins.local.submission import Submitted
 from tests import environments
+from tests.delegations import rows, store_of
 from tests.unit.plugins.local.conftest import SUBJECT
 
 RECORDED = environments.DATA / "fixtures" / "_misc" / "sqlite" / "delegations_list.txt"
@@ -29,14 +30,21 @@ IN_A_YEAR = datetime.now(UTC).replace(microsecond=0) + timedelta(days=365)
 REMOTE = '&(executable=/bin/true)(inputfiles=(a "http://ce.example.org/a"))'
 
 
-@pytest.fixture
-def pem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    key, certificate, both = tmp_path / "k", tmp_path / "c", tmp_path / "proxy"
+@pytest.fixture(scope="module")
+def credential(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A certificate and its key, made once."""
+    directory = tmp_path_factory.mktemp("credential")
+    key, certificate = directory / "k", directory / "c"
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", SUBJECT.replace("'", "")]
     subprocess.run([*argv, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    both.write_bytes(certificate.read_bytes() + key.read_bytes())
-    monkeypatch.setenv("X509_USER_PROXY", str(both))
-    return both.read_bytes()
+    return certificate.read_bytes() + key.read_bytes()
+
+
+@pytest.fixture
+def pem(credential: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    (tmp_path / "proxy").write_bytes(credential)
+    monkeypatch.setenv("X509_USER_PROXY", str(tmp_path / "proxy"))
+    return credential
 
 
 def submit(plugin: LocalPlugin, text: str = REMOTE) -> tuple[Submitted, str]:
@@ -45,18 +53,6 @@ def submit(plugin: LocalPlugin, text: str = REMOTE) -> tuple[Submitted, str]:
     local = plugin.store.read_local(job.id)
     assert local is not None
     return job, local.delegationid or ""
-
-
-def store_of(plugin: LocalPlugin) -> Path:
-    [store] = plugin.store.root.glob("delegations*")
-    return store
-
-
-def rows(plugin: LocalPlugin, table: str) -> list[tuple[str, ...]]:
-    with sqlite3.connect(store_of(plugin) / "list") as db:
-        found = db.execute(f"SELECT * FROM {table}").fetchall()
-    db.close()
-    return found
 
 
 def test_a_job_with_remote_files_gets_the_user_s_credential(plugin: LocalPlugin, pem: bytes) -> None:
@@ -132,15 +128,6 @@ def test_an_id_that_is_a_path_is_refused(plugin: LocalPlugin, pem: bytes) -> Non
 
 
 # --- shared ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_thousand_jobs_share_one_credential(plugin: LocalPlugin, pem: bytes) -> None:
-    del pem
-    jobs = plugin.submit([REMOTE] * 1000)
-
-    assert all(isinstance(job, Submitted) for job in jobs)
-    assert (1, 1000) == (len(rows(plugin, "rec")), len(rows(plugin, "lock")))
-    assert 2 == sum(path.is_file() for path in store_of(plugin).rglob("*"))
 
 
 def test_another_process_shares_it_too(plugin: LocalPlugin, pem: bytes) -> None:

@@ -15,7 +15,7 @@ from arex.credentials.chain import check
 from arex.credentials.crypto import serialization, x509
 from arex.credentials.proxy import ANY_LANGUAGE, INDEPENDENT, LIMITED, Info, Wish
 from arex.errors import CredentialError
-from tests.unit.arex.credentials.authority import USER, Authority, openssl
+from tests.integration.credentials.authority import USER, Authority, openssl
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 WISH = Wish(starts=NOW - timedelta(minutes=5), ends=NOW + timedelta(hours=12))

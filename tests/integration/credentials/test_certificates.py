@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from arex.credentials import find, read
+from arex.credentials import read
 from arex.errors import CredentialError
 
 
@@ -69,16 +68,6 @@ def test_old_proxies_are_known_by_their_name(tmp_path: Path) -> None:
     assert read(make(tmp_path, "/DC=org/CN=Test User/CN=proxy", issuer="user")).identity == "/DC=org/CN=Test User"
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]
-)
-def test_what_is_no_certificate_is_told(text: bytes, tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(text)
-
-    with pytest.raises(CredentialError, match=r"contains no certificate|cannot be parsed"):
-        read(tmp_path / "x")
-
-
 def test_cut_certificates_raise_and_nothing_else(tmp_path: Path) -> None:
     """Whatever is left of the bytes, the answer is ours."""
     pem = make(tmp_path, "/DC=org/CN=Test User").read_text()
@@ -92,24 +81,3 @@ def test_cut_certificates_raise_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(b"-----BEGIN CERTIFICATE-----\n" + cut + b"-----END CERTIFICATE-----\n")
         with pytest.raises(CredentialError):
             read(tmp_path / "x")
-
-
-def test_the_proxy_comes_before_the_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arex.credentials.file.SHARED", str(tmp_path))
-    (tmp_path / ".globus").mkdir()
-    for name in ("proxy", "cert", ".globus/usercert.pem"):
-        (tmp_path / name).touch()
-    home = {"HOME": str(tmp_path)}
-    standard = tmp_path / f"x509up_u{os.getuid()}"
-
-    found = [
-        find({**home, "X509_USER_CERT": str(tmp_path / "cert"), "X509_USER_PROXY": str(tmp_path / "proxy")}),
-        find({**home, "X509_USER_CERT": str(tmp_path / "cert")}),
-        find(home),
-        find({"HOME": "/nonexistent"}),
-    ]
-    standard.touch()
-    before = find({**home, "X509_USER_CERT": str(tmp_path / "cert")})
-
-    assert found == [tmp_path / "proxy", tmp_path / "cert", tmp_path / ".globus/usercert.pem", None]
-    assert before == standard

@@ -12,22 +12,13 @@ import pytest
 
 from arex import credentials
 from arex.cli import entry
-from arex.cli.constraints import BadConstraint, parse
-from arex.cli.proxyinfo import ITEMS, period
+from arex.cli.proxyinfo import ITEMS
 from tests import environments
-from tests.unit.arex.cli.conftest import Said, User
-from tests.unit.arex.credentials.authority import USER, Authority, openssl
+from tests.integration.credentials.authority import USER, Authority, openssl
+from tests.shell import Said, User
 
 RECORDED = environments.DATA / "credentials" / "voms.pem"
 REMOTE = '&(executable=/bin/true)(inputfiles=(a "https://ce.example.org/a"))'
-NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    made = Authority(tmp_path_factory.mktemp("authority"))
-    made.build()
-    return made
 
 
 @pytest.fixture
@@ -48,7 +39,7 @@ def make(owner: User, *options: str) -> Said:
     return said
 
 
-# --- making ---------------------------------------------------------------------------------------------------------
+# --- making -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_proxy_is_made_as_arc_says_it(owner: User, authority: Authority) -> None:
@@ -181,7 +172,7 @@ def test_without_the_package_the_cure_is_named(owner: User) -> None:
     assert "pip install arex[x509]" in done.stderr
 
 
-# --- telling --------------------------------------------------------------------------------------------------------
+# --- telling ----------------------------------------------------------------------------------------------------------
 
 
 def test_all_about_a_proxy_is_told_in_the_lines_of_arc(owner: User) -> None:
@@ -240,18 +231,7 @@ def test_a_proxy_is_removed(owner: User) -> None:
     assert not (owner.home / "proxy").exists()
 
 
-def test_periods_read_as_arc_writes_them() -> None:
-    assert "99 hours 59 minutes 59 seconds" == period(359999)
-    assert ["1 hour 1 second", "1 minute", "0 seconds"] == [period(3601), period(60), period(0)]
-
-
-@pytest.mark.parametrize("text", ["", "=", "keybits", "validityStart=", "pathLength=-1", "policyLanguage=1.x", "\0=\0"])
-def test_a_constraint_that_does_not_read_is_told(text: str) -> None:
-    with pytest.raises(BadConstraint):
-        parse([text], NOW)
-
-
-# --- for jobs -------------------------------------------------------------------------------------------------------
+# --- for jobs ---------------------------------------------------------------------------------------------------------
 
 
 def test_arcsub_gives_a_named_proxy_to_its_jobs(owner: User) -> None:

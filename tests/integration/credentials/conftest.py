@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.arex.credentials.authority import Authority
+from tests import shell
+from tests.integration.credentials.authority import Authority
+from tests.shell import User
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,8 @@ def own_authority(tmp_path: Path) -> Authority:
     made = Authority(directory)
     made.build()
     return made
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> User:
+    return shell.somebody(tmp_path, monkeypatch, capfdbinary)
