@@ -1,82 +1,35 @@
-"""LSF in its three ages: answers kept under tests/data, beside each where it comes from."""
+"""LSF in its three ages: which one it is, and how jobs are submitted."""
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 import subprocess
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arex.config.model import Configuration
-from arex.errors import BatchUnavailable, UnreadableOutput
-from arex.model.grami import Grami
-from arex.model.ids import JobId, LocalId, Tag
-from arex.model.report import EndCause, Phase, Usage
+from arex.errors import UnreadableOutput
+from arex.model.ids import LocalId
 from arex.ports import Submission
-from arex.process import Completed
-from lrms.command.dialect import Refusal, Seen, Work, judge
-from lrms.lsf.bjobs import FIELDS
-from lrms.lsf.dialect import REASONS, STATES, Form, LsfDialect, LsfOptions, dialect_of, source_of
-from tests import environments
+from lrms.command.dialect import Refusal, Work, judge
+from lrms.lsf.dialect import Form, LsfDialect, LsfOptions, dialect_of, source_of
+from tests.unit.lrms.lsf.speech import dialect
+from tests.unit.lrms.samples import said, submission
 
-DATA: Final = environments.DATA
-READERS: Final = {
-    "lsf-10.1/bjobs-composed": Form.JSON,
-    "lsf-10.1/bjobs-patience": Form.JSON,
-    "lsf-9.1/bjobs-composed": Form.DELIMITED,
-    "lsf-7/bjobs": Form.PLAIN,
-}
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-def recorded(name: str) -> Completed:
-    facts, _, err = (DATA / f"{name}.about").read_text().partition("stderr:\n")
-    lines = dict(line.split(": ", 1) for line in facts.splitlines())
-    return Completed(tuple(shlex.split(lines["argv"])), int(lines["exit"]), (DATA / f"{name}.out").read_text(), err)
-
-
-def said(out: str = "", err: str = "", code: int = 0, argv: str = "bjobs") -> Completed:
-    return Completed(tuple(argv.split()), code, out, err)
-
-
-def dialect(form: Form = Form.JSON, *, units: bool = True, **options: Any) -> LsfDialect:
-    return LsfDialect(LsfOptions(**options), form, units=units)
-
-
-def submission(job: str = "abc", **grami: Any) -> Submission:
-    base = Grami(gridid=JobId(job), directory=Path(f"/s/{job}"), controldir=Path("/c"), args=("./x",))
-    tag = Tag(f"{job}-1f")
-    return Submission(job=JobId(job), tag=tag, grami=replace(base, **grami), rundir=Path(f"/s/{job}.lrms/{tag}"))
+pytestmark = pytest.mark.usefixtures("utc")
 
 
 def work(*submissions: Submission) -> Work:
     return Work(submissions=submissions, script=Path("/s/abc.lrms/t/script"), output="/s/out", tag="tag-1")
 
 
-def one(**fields: str) -> Seen:
-    record = {name.upper(): fields.get(name, "") for name in FIELDS} | {"JOBID": "1"}
-    return dialect().listed(said(json.dumps({"COMMAND": "bjobs", "JOBS": 1, "RECORDS": [record]})))[LocalId("1")]
-
-
-# --- which one -------------------------------------------------------------------------------------------------------
+# --- which one --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -120,7 +73,7 @@ def test_options_come_from_the_configuration() -> None:
     assert source_of(LsfOptions.of(config)).question.argv == ("/opt/lsf/bin/bsub", "-V")
 
 
-# --- submitting ------------------------------------------------------------------------------------------------------
+# --- submitting -------------------------------------------------------------------------------------------------------
 
 
 def wishes(spoken: LsfDialect, **grami: Any) -> list[str]:
@@ -299,173 +252,3 @@ def test_a_job_knows_its_own_id(index: str, localid: str) -> None:
 )  # fmt: skip
 def test_what_bsub_says_is_judged(sentence: str, verdict: Refusal) -> None:
     assert verdict is judge(LsfDialect.rules, said(err=sentence, code=255))
-
-
-# --- asking ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", sorted(READERS))
-def test_every_kept_answer_reads(name: str) -> None:
-    found = dialect(READERS[name]).listed(recorded(name))
-
-    assert found
-    assert all(seen.word and seen.phase is not Phase.OTHER for seen in found.values())
-
-
-@pytest.mark.parametrize("name", sorted(READERS))
-@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
-def test_half_an_answer_is_none(name: str, part: float) -> None:
-    done = recorded(name)
-    whole = done.out.rstrip()
-
-    with pytest.raises(UnreadableOutput):
-        dialect(READERS[name]).listed(replace(done, out=whole[: int(len(whole) * part)]))
-
-
-def test_one_that_announces_more_jobs_than_it_lists_is_none() -> None:
-    with pytest.raises(UnreadableOutput):
-        dialect().listed(said('{"COMMAND":"bjobs","JOBS":2,"RECORDS":[]}'))
-
-
-@pytest.mark.parametrize("name", ["lsf-10.1/bjobs-composed", "lsf-9.1/bjobs-composed"])
-def test_ends_are_told_apart(name: str) -> None:
-    found = dialect(READERS[name]).listed(recorded(name))
-
-    assert {localid: seen.cause for localid, seen in found.items() if seen.phase is Phase.ENDED} == {
-        "22005": EndCause.EXIT_CODE,
-        "22006": EndCause.EXIT_CODE,
-        "22007": EndCause.WALLTIME,
-        "22008": EndCause.CANCELLED,
-        "22009": EndCause.SIGNAL,
-    }
-    assert found[LocalId("22005")] == Seen(
-        phase=Phase.ENDED,
-        word="DONE",
-        tag="ok-1",
-        cause=EndCause.EXIT_CODE,
-        exit_code=0,
-        nodes=("node19",),
-        started=datetime(2018, 12, 28, 19, 56, tzinfo=UTC),
-        ended=datetime(2018, 12, 28, 19, 57, tzinfo=UTC),
-        usage=Usage(wall_s=1, user_s=1, max_rss_kb=5452595),
-    )
-    assert (found[LocalId("22009")].exit_code, found[LocalId("22009")].signal) == (137, 9)
-    assert found[LocalId("22009")].nodes == ("node1", "node2")
-
-
-@pytest.mark.parametrize("name", ["lsf-10.1/bjobs-composed", "lsf-9.1/bjobs-composed"])
-def test_jobs_that_have_not_ended_are_seen_with_their_tags(name: str) -> None:
-    found = dialect(READERS[name]).listed(recorded(name))
-
-    assert {localid: (seen.phase, seen.tag) for localid, seen in found.items() if seen.phase is not Phase.ENDED} == {
-        "22010": (Phase.QUEUED, "waits-10"),
-        "22011": (Phase.HELD, ""),
-        "22012[2]": (Phase.RUNNING, "arr-12"),  # by its name, where bjobs shows an array's number
-        "22013[3]": (Phase.EXITING, "arr-13"),
-    }
-
-
-def test_an_old_lsf_lists_tags_and_states() -> None:
-    found = dialect(Form.PLAIN).listed(recorded("lsf-7/bjobs"))
-
-    assert {localid: (seen.phase, seen.tag, seen.nodes) for localid, seen in found.items()} == {
-        "811659814": (Phase.QUEUED, "tag-1", ()),
-        "811659815": (Phase.RUNNING, "tag-2", ("node7.example.org",)),
-        "811659816[2]": (Phase.RUNNING, "arr-3", ("node1", "node2")),
-        "811659817": (Phase.ENDED, "tag-4", ("node1",)),
-    }
-
-
-def test_no_jobs_is_an_answer() -> None:
-    assert dialect().listed(recorded("lsf-10.1/bjobs-none")) == {}
-    for form in Form:
-        assert dialect(form).listed(said(err="No job found\n", code=255)) == {}
-
-
-@pytest.mark.parametrize("form", list(Form))
-@pytest.mark.parametrize(
-    "done",
-    [
-        said(),
-        said("\x00\x7fELF"),
-        said("null"),
-        said('{"COMMAND":"bjobs"}'),
-        said('{"COMMAND":"bjobs","JOBS":1,"RECORDS":[{"JOBID":"x; rm"}]}'),
-        said("Keine Verbindung\n"),
-        said(err="LSF is down. Please wait ...", code=255),
-        said(err="Failed in an LSF library call: Communication time out", code=255),
-    ],
-)
-def test_what_does_not_read_is_no_answer(form: Form, done: Completed) -> None:
-    with pytest.raises(BatchUnavailable):
-        dialect(form).listed(done)
-
-
-@pytest.mark.parametrize("word", sorted(STATES))
-def test_every_state_has_its_phase(word: str) -> None:
-    assert STATES[word] is one(stat=word).phase
-
-
-def test_a_state_that_nobody_knows_is_still_there() -> None:
-    assert one(stat="DREAM").phase is Phase.OTHER
-
-
-@pytest.mark.parametrize("reason", sorted(REASONS))
-def test_every_reason_has_its_cause(reason: str) -> None:
-    """Whatever the exit code says."""
-    assert REASONS[reason] is one(stat="EXIT", exit_code="130", exit_reason=f"{reason}: job killed").cause
-
-
-def test_a_reason_that_nobody_knows_was_lsf_s_own() -> None:
-    assert one(stat="EXIT", exit_code="9", exit_reason="TERM_TOMORROW: job killed").cause is EndCause.CANCELLED_BY_LIMIT
-
-
-def test_the_question_is_one_for_all_jobs() -> None:
-    ids = [LocalId("1")]
-
-    assert dialect().listing(ids).argv[:3] == ("bjobs", "-a", "-o")
-    assert dialect().listing(ids).argv[-1] == "-json"
-    assert "delimiter='^'" in dialect(Form.DELIMITED).listing(ids).argv[-1]
-    assert dialect(Form.PLAIN).listing(ids).argv == ("bjobs", "-a", "-w")
-
-
-# --- acting ----------------------------------------------------------------------------------------------------------
-
-
-def test_jobs_are_cancelled_held_and_released_together() -> None:
-    ids = [LocalId("1"), LocalId("2[3]")]
-    spoken = dialect()
-
-    assert [call.argv for call in (spoken.cancel(ids), spoken.hold(ids), spoken.release(ids))] == [
-        ("bkill", *ids),
-        ("bstop", *ids),
-        ("bresume", *ids),
-    ]
-
-
-def test_a_refusal_is_about_the_job_that_it_names() -> None:
-    ids = [LocalId("1"), LocalId("2[3]"), LocalId("4"), LocalId("5")]
-    out = "Job <1> is being terminated\n"
-    err = "Job <2[3]>: User permission denied\nJob <4>: Job has already finished\nJob <5>: No matching job found\n"
-
-    assert dialect().refused(said(out, err, 255, "bkill"), ids) == {"2[3]": "Job <2[3]>: User permission denied"}
-
-
-@pytest.mark.parametrize("err", ["LSF is down. Please wait ...", "Cannot connect to LSF. Please wait ...", "what?"])
-def test_silence_is_no_refusal(err: str) -> None:
-    with pytest.raises(BatchUnavailable):
-        dialect().refused(said(err=err, code=255, argv="bkill"), [LocalId("1")])
-
-
-@pytest.mark.parametrize(
-    ("line", "cause"),
-    [
-        ("TERM_RUNLIMIT: job killed after reaching LSF run time limit.", EndCause.WALLTIME),
-        ("TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.", EndCause.MEMORY),
-        ("TERM_OWNER: job killed by owner.", EndCause.CANCELLED),
-        ("Exited with exit code 140.", None),
-    ],
-)
-def test_what_lsf_writes_into_the_output_tells_the_cause(line: str, cause: EndCause | None) -> None:
-    """As in the reports that people publish."""
-    assert cause is next((cause for pattern, cause in LsfDialect.said if re.search(pattern, line)), None)
