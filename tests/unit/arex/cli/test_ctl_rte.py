@@ -148,7 +148,7 @@ def test_parameters_are_shown_set_and_unset(run: Run) -> None:
 
 
 def test_a_value_that_can_not_be_is_refused(run: Run) -> None:
-    assert why(run("params-set", "APPS/X-1.0", "COLOUR", "green")) == "COLOUR is one of red, blue, not 'green'"
+    assert why(run("params-set", "APPS/X-1.0", "COLOUR", "green")) == "COLOUR must be one of red, blue, not 'green'"
 
 
 def test_a_script_is_printed_as_jobs_get_it(run: Run, tmp_path: Path) -> None:

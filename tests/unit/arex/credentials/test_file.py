@@ -17,7 +17,7 @@ from arex.errors import CredentialError
 def test_what_is_no_certificate_is_told(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(text)
 
-    with pytest.raises(CredentialError, match=r"holds no certificate|does not read"):
+    with pytest.raises(CredentialError, match=r"contains no certificate|cannot be parsed"):
         read(tmp_path / "x")
 
 

@@ -78,7 +78,7 @@ def test_jdl_starts_with_a_bracket_or_leaves_both_out(text: str | bytes) -> None
 
 def test_a_service_reads_no_jdl() -> None:
     """The library for it must not be in the daemon."""
-    with pytest.raises(JobDescriptionError, match="a service reads no JDL"):
+    with pytest.raises(JobDescriptionError, match="JDL is only supported in clients"):
         parse('[ Executable = "x"; ]', DescriptionDialect.GRIDMANAGER)
 
 
