@@ -1,1 +1,1 @@
-"""What we publish about the computing element and its jobs."""
+"""Published information about the computing element and its jobs."""

@@ -1,4 +1,4 @@
-"""From the configuration, this host and the grid manager's counts to one ``Element``."""
+"""Creates an ``Element`` from the configuration, this host and the numbers of jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ASK_HOST = "adotf"
 
 
 def collect(config: Configuration, states: Mapping[str, int], now: datetime) -> Element:
-    """Look at the host; blocks on the file system."""
+    """Collect the facts of this host; blocks on the file system."""
     nodes = _nodes(config)
     slots = config.service.fork_slots or nodes.cores
     return Element(

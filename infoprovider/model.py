@@ -1,4 +1,4 @@
-"""What is published about a computing element: plain values, gathered in one place, written in another."""
+"""The published facts about a computing element, as plain values."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Element:
     created: datetime
     shares: tuple[Share, ...]
     nodes: Nodes
-    slots: int  #: that jobs can take at one time
+    slots: int  #: slots for jobs
     free_gb: int | None  #: in the session directories
     lifetime_s: int  #: of a finished job's session directory
     states: Mapping[str, int] = field(default_factory=dict)  #: jobs by state
-    runtimes: tuple[tuple[str, str], ...] = ()  #: environments a job may ask for: name, version
+    runtimes: tuple[tuple[str, str], ...] = ()  #: runtime environments that jobs can request: name, version
     accepts: bool = True
 
     def jobs(self, *states: str) -> int:

@@ -1,4 +1,4 @@
-"""``info.xml`` in the control directory, renewed once a minute."""
+"""Writes ``info.xml`` in the control directory once a minute."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _PERIOD_S: Final = 60.0
 
 
 class InfoPublisher:
-    """Writes what brokers and monitors read."""
+    """Publishes information for brokers and monitors."""
 
     def __init__(self, config: Configuration, clock: Clock) -> None:
         self._config = config
         self._clock = clock
 
     async def run(self, counts: Callable[[], Mapping[str, int]], controldir: Path) -> None:
-        """Until cancelled; a document that can't be written is reported, the old one stays."""
+        """Run until cancelled; if the document cannot be written, log a warning and keep the old one."""
         while True:
             try:
                 await asyncio.to_thread(self.write, dict(counts()), controldir)

@@ -1,1 +1,1 @@
-"""How jobs come in. Each way is a package here; they meet the service in the control directory alone."""
+"""Submitters: each package writes jobs into the control directory, which is their only interface to the service."""

@@ -1,1 +1,1 @@
-"""The control directory: where files lie, what they say, atomic writes, events."""
+"""The control directory: paths and formats of its files, atomic writes, events."""

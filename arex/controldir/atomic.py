@@ -164,7 +164,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def touch(path: str, *, mode: int = 0o600) -> None:
-    """Make the file exist; content stays."""
+    """Create the file if it does not exist; its content is not changed."""
     os.close(os.open(path, _O_WRITE, mode))
 
 
@@ -211,7 +211,7 @@ def _read_regular(fd: int, path: str, limit: int) -> bytes:
         size += len(chunk)
         if size > limit:
             raise CorruptFile(path, f"grew beyond the {limit} bytes that are read")
-        # less than was asked for is the end, unless a network file system gave a piece of what it says is there
+        # a short read is the end of the file, unless a network file system returned less than the reported size
         if not chunk or (len(chunk) < wanted and size >= info.st_size):
             return b"".join(chunks)
 

@@ -202,7 +202,7 @@ def _lines(local: JobLocal) -> Iterator[str]:
 
 
 def dump_local(local: JobLocal) -> bytes:
-    """The file in its canonical order; a line break inside a value becomes a blank, it would start a false key."""
+    """The file in its canonical order; a line break in a value becomes a blank, because it would start another key."""
     return encode("".join(f"{_one_line(line)}\n" for line in _lines(local)))
 
 
@@ -247,7 +247,7 @@ def _entry(line: str) -> FileEntry:
 
 
 def _unescaped(text: str) -> str:
-    """One name for the same bytes, also where an escape stood in the middle of a letter."""
+    """The same name for the same bytes, also if an escape was inside a multi-byte character."""
     if "\\" not in text:
         return text
     return decode(encode(re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)))
@@ -300,6 +300,6 @@ def parse_diag(data: bytes) -> list[tuple[str, str]]:
 
 
 def diag_number(text: str) -> int | None:
-    """Leading digits: ``2.01s`` is 2, ``1372kB`` is 1372; None where there are none, or too many to be true."""
+    """Leading digits: ``2.01s`` is 2, ``1372kB`` is 1372; None if there are none or too many."""
     match = re.match(r"[0-9]{1,18}(?![0-9])", text)
     return int(match.group()) if match else None

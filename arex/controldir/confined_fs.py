@@ -117,7 +117,7 @@ def open_file(
 
 
 def size_of(root: Path, name: str) -> int | None:
-    """Size of a regular file below ``root`` in bytes; None if there is none (a link is none)."""
+    """Size of a regular file below ``root`` in bytes; None if there is none, or if it is a link."""
     try:
         with parent_of(root, name) as (fd, last):
             info = os.stat(last, dir_fd=fd, follow_symlinks=False)

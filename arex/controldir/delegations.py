@@ -1,4 +1,4 @@
-"""Where delegated credentials lie: one store for each account in the control directory, one file a credential."""
+"""Paths of delegated credentials: one store for each account in the control directory, one file for each credential."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 
 
 def user_name() -> str:
-    """Name of the account of this process, whatever its environment says; the number where the system has no name."""
+    """Name of the account of this process, independent of its environment; the uid if it has no name."""
     import pwd  # noqa: PLC0415 - clients start often and mostly need no name
 
     try:

@@ -25,7 +25,10 @@ _MOST: Final = 64
 
 
 def ring(controldir: Path, job: JobId | None = None) -> bool:
-    """Tell the daemon to look at a job, or at everything; False if no daemon listens, which is no error."""
+    """
+    Notify the daemon of a change of a job, or request a scan; False if no daemon is running, which
+    is not an error.
+    """
     try:
         fd = os.open(controldir / NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as exc:
@@ -44,7 +47,7 @@ def ring(controldir: Path, job: JobId | None = None) -> bool:
 
 
 class Messages:
-    """Bytes of the pipe to job ids; what is no id becomes a request to rescan."""
+    """Parse bytes of the pipe into job ids; an invalid id becomes a request for a scan."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -97,7 +100,7 @@ class Fifo:
 
     def listen(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
         """Call back on the event loop for each message, from now on."""
-        import asyncio  # noqa: PLC0415 - clients only ring, and start in milliseconds
+        import asyncio  # noqa: PLC0415 - clients do not need it, and must start in milliseconds
 
         asyncio.get_running_loop().add_reader(self._fd, self._read, look, rescan)
 

@@ -31,11 +31,11 @@ class Mark(StrEnum):
     CANCEL = "cancel"
     CLEAN = "clean"
     RESTART = "restart"
-    HOLD = "hold"  #: ours: the job shall not start
-    RELEASE = "release"  #: ours: it may again
+    HOLD = "hold"  #: only arex: keep the job from starting
+    RELEASE = "release"  #: only arex: end the hold
 
 
-#: Where the status file of a job in this state belongs.
+#: Directory of the status file, by state.
 PLACE_OF: Final = {
     State.ACCEPTED: Place.ACCEPTING,
     State.PREPARING: Place.PROCESSING,
@@ -47,7 +47,7 @@ PLACE_OF: Final = {
     State.DELETED: Place.FINISHED,
 }
 
-#: The order in which a reader looks for a status file; the first hit wins.
+#: The order in which a status file is searched; the first one found is used.
 LOOKUP: Final = (Place.PROCESSING, Place.ACCEPTING, Place.RESTARTING, Place.FINISHED)
 
 
@@ -133,7 +133,7 @@ class NestedLayout:
 
 
 def split_in_threes(job: str) -> list[str]:
-    """At most four parts of three characters, the last takes the rest."""
+    """At most four parts of three characters; the last part has the rest."""
     parts = [job[0:3], job[3:6], job[6:9], job[9:]]
     return [part for part in parts if part]
 

@@ -34,7 +34,7 @@ class Look(ControlDir):
         self._soft: set[str] = set()  #: suffixes of files that the disk may not have yet
 
     def settle(self) -> None:
-        """Write the lines that wait; raises OSError, and they wait on."""
+        """Write the gathered lines; on OSError, they are kept for the next call."""
         if self._notes:
             super().append(self._job, "errors", "".join(self._notes))
             self._notes.clear()
@@ -85,7 +85,7 @@ class Look(ControlDir):
         self._notes.append(text if text.endswith("\n") else text + "\n")
 
     def touch(self, job: JobId, suffix: str) -> None:
-        if not self.create(job, suffix, b""):  # one that is new is known to be empty
+        if not self.create(job, suffix, b""):  # a new file is known to be empty
             super().touch(job, suffix)
 
     def take(self, job: JobId, suffix: str, path: Path, data: bytes | None = None) -> bool:
@@ -104,7 +104,7 @@ class Look(ControlDir):
                 self._files[suffix] = None
 
     def forget(self, job: JobId) -> None:
-        self._files.clear()  # nothing may stay behind, whoever made it a moment ago
+        self._files.clear()  # remove all files, including those created since the last read
         super().forget(job)
 
     # --- status and marks ---

@@ -24,7 +24,7 @@ class UnderWay:
     """One file that moves now."""
 
     pfn: str
-    moved: int  #: bytes that are there, with those of earlier attempts
+    moved: int  #: bytes transferred, including earlier attempts
     size: int | None
 
 

@@ -1,4 +1,4 @@
-"""What session directories take, and what may still go in."""
+"""Usage and limits of session directories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from arex.model.ids import JobId
 from arex.model.session import LRMS, STAGING
 
 MB: Final = 1024 * 1024
-_BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own
+_BLOCK: Final = 512  # the unit of st_blocks on every file system
 #: Directories beside the session directory that belong to its job.
 _SIBLINGS: Final = ("", LRMS, STAGING)
 
@@ -33,7 +33,7 @@ class Taken:
 
 
 def taken_by(root: Path, job: JobId) -> Taken:
-    """What one job takes below a session root; what vanishes meanwhile, or can't be read, counts as nothing."""
+    """Usage of one job below a session root; files that vanish meanwhile or cannot be read do not count."""
     seen: set[int] = set()
     total = Counter[str]()
     for suffix in _SIBLINGS:
@@ -46,7 +46,10 @@ def taken_by(root: Path, job: JobId) -> Taken:
 
 
 def session_names(root: Path) -> Iterator[JobId]:
-    """Names of session directories: what lies beside one has a suffix, and the service's own begin with a dot."""
+    """
+    Names of session directories, without siblings, which have a suffix, and without the service's, which start with a
+    dot.
+    """
     if root.is_dir():
         yield from (JobId(path.name) for path in root.iterdir() if "." not in path.name and path.is_dir())
 
@@ -74,7 +77,7 @@ def _entries(top: str) -> Iterator[os.stat_result]:
 
 
 def over(taken: Taken, limits: ServiceBlock) -> str:
-    """Why one job takes too much, for its owner; empty if it does not."""
+    """Why one job uses too much, as a message for its owner; empty if it does not."""
     if limits.session_quota and taken.size > limits.session_quota * MB:
         size = -(-taken.size // MB)
         return f"The session directory takes {size} MB; this service allows {limits.session_quota} MB a job"
@@ -87,13 +90,13 @@ def over(taken: Taken, limits: ServiceBlock) -> str:
 
 
 def shortage(root: Path, limits: ServiceBlock) -> str:
-    """Why the file system of a session root has no room for another job; empty if it has, or can't say."""
+    """Why the file system of a session root has no room for another job; empty if it has, or if this is unknown."""
     if not limits.root_free and not limits.root_inodes:
         return ""
     try:
         disk = os.statvfs(root)
     except OSError:
-        return ""  # whoever works there next will say it better
+        return ""  # the next operation there reports the error
     free = disk.f_bavail * disk.f_frsize
     if limits.root_free and free < limits.root_free * MB:
         return f"{root} has {free // MB} MB left; new jobs wait until there are {limits.root_free} MB"
@@ -103,7 +106,7 @@ def shortage(root: Path, limits: ServiceBlock) -> str:
 
 
 def crowded(owner: str, by_owner: Taken, root: Path, by_root: Taken, limits: ServiceBlock) -> str:
-    """Why an owner or a root has used up its share; empty if not."""
+    """Why an owner or a session root has reached its quota; empty if not."""
     if limits.owner_quota and by_owner.size > limits.owner_quota * MB:
         return (
             f"The jobs of {owner or 'this owner'} take {by_owner.size // MB} MB, more than the {limits.owner_quota} MB "

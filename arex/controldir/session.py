@@ -1,4 +1,4 @@
-"""What the service does with a session directory and its siblings, whatever the payload has made of them."""
+"""Operations on a session directory and its siblings, safe against everything that the payload can put there."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ AT_CLEAN: Final = (*AT_DELETED, "local", "grami", "failed", "diag", "description
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A status file: where it lies, what it says, and since when."""
+    """A status file: its directory, its state, and the time of its last change."""
 
     place: Place
     status: Status | None  #: None: it holds no state
@@ -81,7 +81,7 @@ class ControlDir:
                     path.mkdir(mode=0o700, exist_ok=True)
                 if correct and path.exists() and path.stat().st_uid == self._uid:
                     path.chmod(0o700)
-            if self._nested:  # without this file the starter of ARC 7 takes the directory for one of ARC 6
+            if self._nested:  # without this file, the start script of ARC 7 treats the directory as one of ARC 6
                 atomic.touch(str(self.root / "version2"))
             owner = self.root.stat().st_uid
         except OSError as exc:
@@ -172,7 +172,7 @@ class ControlDir:
             try:
                 data = atomic.read(path, limit=4096)
             except CorruptFile:
-                data = b""  # it says nothing that anybody understands
+                data = b""  # treated as a status without a valid state
             if data is not None:
                 shown = stat.S_IMODE(info.st_mode) == 0o644
                 return Found(place, codec.parse_status(data), _moment(info.st_mtime), shown)
@@ -205,7 +205,7 @@ class ControlDir:
         return atomic.read(self.layout.job_file(job, suffix), limit=limit)
 
     def put(self, job: JobId, suffix: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-        """Replace a file as a whole; ``durable`` waits for the disk if the configuration wants that."""
+        """Replace a file as a whole; ``durable`` flushes it to disk if ``fsync`` is set."""
         path = self.layout.job_file(job, suffix)
         if self._nested:
             Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -256,7 +256,7 @@ class ControlDir:
         return True
 
     def touch(self, job: JobId, suffix: str) -> None:
-        """Make an empty file if there is none."""
+        """Create an empty file if it does not exist."""
         atomic.touch(self.layout.job_file(job, suffix))
 
     def exists(self, job: JobId, suffix: str) -> bool:
@@ -297,7 +297,7 @@ class ControlDir:
         try:
             says_it = self.read(job, suffix) == data
         except CorruptFile:
-            says_it = False  # no regular file: writing tells what can be done about it
+            says_it = False  # not a regular file: the write reports the error
         if not says_it:
             self.put(job, suffix, data)
 
@@ -320,12 +320,15 @@ class ControlDir:
         self.append(job, "errors", text if text.endswith("\n") else text + "\n")
 
     def failure(self, job: JobId) -> str:
-        """Reasons of failure so far, one a line; empty if there is none."""
+        """Reasons of failure so far, one on each line; empty if there are none."""
         data = self.read(job, "failed")
         return "" if data is None else codec.decode(data)
 
     def drop_jobid(self, job: JobId) -> None:
-        """Without ``joboption_jobid`` a rerun is a new submission; 6.17 leaves the line and looks for the dead job."""
+        """
+        Remove ``joboption_jobid``, so that a rerun is a new submission; ARC 6.17 keeps the line and
+        polls the old job.
+        """
         data = self.read(job, "grami")
         if data is not None and b"joboption_jobid=" in data:
             lines = [line for line in data.splitlines(keepends=True) if not line.startswith(b"joboption_jobid=")]
@@ -334,7 +337,7 @@ class ControlDir:
     # --- marks ---
 
     def knows(self, job: JobId) -> bool:
-        """Whether there is anything of this job."""
+        """Whether any file of this job exists."""
         return self.exists(job, "local") or self.read_status(job) is not None
 
     def has_mark(self, job: JobId, mark: Mark) -> bool:
@@ -352,7 +355,10 @@ class ControlDir:
     # --- the end of a job ---
 
     def forget(self, job: JobId) -> None:
-        """Remove every trace of a job but its session; the status file goes last, so that a crash repeats this."""
+        """
+        Remove all files of a job except its session directory; the status file is the last, so that a crash repeats
+        this.
+        """
         self.remove(job, AT_CLEAN)
         atomic.remove(self.layout.job_file(job, "input_status.lock"))
         for mark in Mark:

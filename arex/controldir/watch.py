@@ -51,8 +51,8 @@ _NETWORK: Final = frozenset(
 )
 _PROBE: Final = ".arex-probe"
 _PROBE_S: Final = 2.0
-#: ARC's clients set the mode of a mark after they have made it, and fail if it is gone by then. Those that ring the
-#: pipe do so after that, and are not kept waiting by this.
+#: ARC's clients set the mode of a mark after they have made it, and fail if it is gone by then. Clients that use
+#: the pipe do so after that, and are not delayed.
 _MARK_S: Final = 0.05
 
 
@@ -86,7 +86,7 @@ class Watch:
         try:
             await asyncio.to_thread(self._begin, asyncio.get_running_loop())
         except OSError as exc:
-            return Mode.POLL, f"the directory can't be watched: {exc.strerror}"
+            return Mode.POLL, f"cannot watch the directory: {exc.strerror}"
         if await self._probe():
             return Mode.EVENTS, f"a file made by another process was seen at once ({kind})"
         await self.stop()
@@ -130,7 +130,10 @@ def _end(observer: BaseObserver) -> None:
 
 
 class NameWatch:
-    """Rings when a file appears in a directory; an asynchronous context. Raises OSError if it can't be watched."""
+    """
+    Calls back when a file appears in a directory; an asynchronous context. Raises OSError if it
+    cannot be watched.
+    """
 
     def __init__(self, directory: Path, ring: Callable[[], None]) -> None:
         self._directory = directory

@@ -33,7 +33,7 @@ from arex.staging.url import local_path, parse, parse_one, size_of
 
 log = logging.getLogger(__name__)
 
-#: A job's log is for people: more lines than this say nothing new.
+#: Most lines about transfers in a job's log.
 _MOST_NOTES: Final = 40
 #: Files under way that are shown.
 _MOST_SHOWN: Final = 20
@@ -137,7 +137,7 @@ class Stage:
                 await asyncio.wait(pending)
 
     def give_up(self) -> None:
-        """Whoever waits for the outcome waits no longer."""
+        """Wake the tasks that wait for the outcome."""
         if not self._over.done():
             self._over.cancel()
 
@@ -167,7 +167,7 @@ class Stage:
         return tuple(each for url in self._order(urls) for each in (*self._copies_of(url), url))
 
     def _copies_of(self, url: Url) -> list[Url]:
-        """Where ``copyurl`` has the same file, nearer."""
+        """The replacement URL of ``copyurl``."""
         text = str(url)
         near = [rule for rule in self._copies if text.startswith(rule.url)]
         return [
@@ -177,7 +177,7 @@ class Stage:
         ]
 
     def _sort_out(self, wanted: Sequence[tuple[FileEntry, tuple[Url, ...]]]) -> list[tuple[FileEntry, tuple[Url, ...]]]:
-        """What is still to be moved; a file that is in the way of an input goes. In a thread."""
+        """The files that still have to be transferred; removes files in place of an input. Runs in a thread."""
         todo = []
         for entry, urls in wanted:
             marks = {journal.url_digest(str(url)) for url in urls}

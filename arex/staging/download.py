@@ -1,4 +1,4 @@
-"""A file that comes in: directly, through the cache, or as a link to where it lies."""
+"""The download of one input: directly, through the cache, or as a link to a local path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LEAST_RESUME: Final = 64 * 1024
 class Download(Transfer):
     """One input."""
 
-    look_up: Ticket | None = None  #: for a place among those that look and link
+    look_up: Ticket | None = None  #: for looking up, checking and linking
 
     @property
     def _cacheable(self) -> bool:
@@ -74,7 +74,7 @@ class Download(Transfer):
         self.context.counters.bytes_in += self.size
 
     def worded(self, url: Url, trouble: TransferError) -> str:
-        if trouble.verdict is ErrorKind.NO_SPACE:  # with us, not there
+        if trouble.verdict is ErrorKind.NO_SPACE:  # on this host, not at the server
             return f"Failed writing to destination: {self.entry.pfn} : {trouble}"
         begun = self.meter is not None and self.meter.moved
         if not begun or trouble.verdict in {ErrorKind.NOT_FOUND, ErrorKind.PERMANENT}:
@@ -131,7 +131,7 @@ class Download(Transfer):
     # --- through the cache --------------------------------------------------------------------------------------
 
     async def _through_cache(self) -> bool:
-        """Whether the cache could be used; else the file is still to be fetched."""
+        """Whether the cache was used; otherwise the file still has to be downloaded."""
         assert self.context.cache is not None
         try:
             async with self.context.cache.hold(canonical(self.replicas[0])) as cached:
@@ -152,7 +152,7 @@ class Download(Transfer):
         return True
 
     async def _fill(self, cached: Cached) -> None:
-        """See to it that the copy is there, agrees with the source, and may be read by this owner."""
+        """Make sure that the copy exists, agrees with the source, and that this owner may read it."""
         owner = self.owner.staging.owner
         if await self._agrees(cached, owner):
             self.context.counters.cache_hits += 1
@@ -201,7 +201,7 @@ class Download(Transfer):
     # --- as a link ----------------------------------------------------------------------------------------------
 
     def _link_target(self) -> tuple[Path, Path] | None:
-        """Where ``linkurl`` has the file here, and on worker nodes."""
+        """The paths of ``linkurl`` on this host and on worker nodes."""
         if not self.context.links:
             return None
         url = str(self.replicas[0])
@@ -256,7 +256,7 @@ def agree(record: CacheRecord, facts: FileInfo) -> bool:
 
 
 def _resume(path: str, facts: FileInfo) -> Resume | None:
-    """What of a part file is of use; its last byte is asked for again, so that there is something to ask for."""
+    """The usable size of a part file, without its last byte, so that the range request is never empty."""
     with contextlib.suppress(FileNotFoundError):
         offset = Path(path).stat().st_size
         if facts.size is not None:

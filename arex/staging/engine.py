@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 _LOOK_S: Final = 1.0
 #: A credential that did not do is tried again after so long even if its file is the same.
 _HELD_S: Final = 300.0
-#: Writing the list of transfers takes at most this part of the time.
+#: Largest part of the time for writing the list of transfers.
 _STATE_PART: Final = 0.02
 
 _Version = tuple[tuple[str, int, int], ...]
@@ -166,7 +166,7 @@ class Engine:
                 await stage.ended_at.wait()
 
     async def release(self, job: JobId) -> None:
-        """Links of the job into the cache go; its directory of part files goes with the session."""
+        """Remove the job's links into the cache; its part files are removed with the session directory."""
         self._held.pop(job, None)
         if self._context.cache is not None:
             await self._context.cache.release(job)

@@ -9,7 +9,7 @@ from arex.config.values import SpeedControl
 
 
 class Meter:
-    """Counts the bytes of one attempt; ``look`` judges them, about once a second."""
+    """Counts the bytes of one attempt; ``look`` checks the speed about once a second."""
 
     __slots__ = ("_break_off", "_marks", "_moved_at", "_started", "moved", "name", "reason", "size", "skipped")
 
@@ -17,7 +17,7 @@ class Meter:
         self.name = name
         self.size: int | None = None
         self.moved = 0  #: bytes of this attempt
-        self.skipped = 0  #: bytes that were here before it
+        self.skipped = 0  #: bytes of earlier attempts
         self.reason = ""  #: why it was broken off
         self._started = self._moved_at = now
         self._marks: deque[tuple[float, int]] = deque([(now, 0)])

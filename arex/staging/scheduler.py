@@ -22,7 +22,7 @@ _serial: Final = itertools.count()
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A wish for a place; ``since`` is monotonic seconds, ``host`` is empty where no server is limited."""
+    """A request for a slot; ``since`` is in monotonic seconds, ``host`` is empty without a limit for servers."""
 
     share: str
     priority: int = 50
@@ -106,7 +106,7 @@ class FairQueue:
     def leave(self, ticket: Ticket) -> None:
         """Give a place back, or stop waiting for one."""
         if ticket.granted is not None:
-            ticket.granted = None  # its entry is dropped when it comes up
+            ticket.granted = None  # its entry is removed when it reaches the head
             self.waiting -= 1
             if ticket.reserved:
                 self._unreserve(ticket)
@@ -231,7 +231,7 @@ class FairQueue:
 
 
 class KeyedQueue:
-    """One at a time for each name; the others queue up and cost nothing."""
+    """A lock for each name; waiting tasks cost nothing."""
 
     def __init__(self) -> None:
         self._queues: dict[str, dict[object, Callable[[], None]]] = {}

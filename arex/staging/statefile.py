@@ -13,7 +13,7 @@ from typing import Final
 from arex.staging.batch import Stage
 from arex.staging.transfer import Transfer
 
-#: A list for people and tools that look at the load; a longer one costs more than it tells.
+#: Longest list of transfers; a longer one is of no use for monitoring.
 _MOST: Final = 5000
 _MOVING: Final = "TRANSFERRING"
 

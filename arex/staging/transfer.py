@@ -40,7 +40,7 @@ _CORRUPT_TRIES: Final = 2
 
 
 class Failed(StagingError):
-    """This file will not come, or not arrive; the message is for ``.failed``."""
+    """The transfer of this file has failed permanently; the message is for ``.failed``."""
 
 
 class Held(StagingError):
@@ -91,7 +91,7 @@ class TransferOwner(Protocol):
         ...
 
     def watch(self, meter: Meter) -> None:
-        """Break an attempt off when it becomes too slow."""
+        """Stop an attempt that becomes too slow."""
         ...
 
     def unwatch(self, meter: Meter) -> None:
@@ -237,7 +237,7 @@ class _Tries:
     held: tuple[Url, TransferError] | None = None  #: a replica that would do with another credential
 
     def after(self, trouble: TransferError) -> float | None:
-        """The pause before the next try, in seconds; None: there is none."""
+        """Seconds until the next attempt; None if there is none."""
         self.made += 1
         url = self.candidates.pop(0)
         if self._may_pass(url, trouble) and self.made < self.most:

@@ -1,4 +1,4 @@
-"""A file that goes out: once, and over nothing that is not ours unless its owner says so."""
+"""The upload of one output: once, and without overwriting other files unless the description allows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LOCAL: how jobs of this host come in, and what their owner sees and does; the Python API is ``LocalPlugin``."""
+"""LOCAL: submit, show and manage jobs on this host; the Python API is ``LocalPlugin``."""
 
 from plugins.local.plugin import LocalPlugin
 

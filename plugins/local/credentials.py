@@ -1,4 +1,4 @@
-"""Who the user of a client is, and which credential of theirs goes to their jobs."""
+"""The identity of a client's user, and the credential for the user's jobs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class UserCredentials:
-    """The user's certificate, proxy and token, looked for when they are needed first."""
+    """The user's certificate, proxy and token, searched on first use."""
 
     def __init__(self, root: Path, clock: Clock, *, subject: str = "", brought: Path | None = None) -> None:
         """
-        ``root``: the control directory. ``brought``: a file with a proxy and its key, or a token, to be used in place
-        of what is found.
+        ``root``: the control directory. ``brought``: a file with a proxy and its key, or a token, used in place
+        of the default credential.
 
         Raises:
             CredentialError: the file cannot be used.
@@ -86,7 +86,7 @@ class UserCredentials:
 
     @cached_property
     def subject(self) -> str:
-        """The owner that jobs get: the identity of the credential, else the name of the account."""
+        """The owner of new jobs: the identity of the credential, otherwise the name of the account."""
         if self._subject:
             return self._subject
         return f"/O=local/CN={user_name()}" if self.certificate is None else self.certificate.identity
@@ -102,16 +102,16 @@ class UserCredentials:
 
     @cached_property
     def delegations(self) -> Delegations | None:
-        """The credential for new jobs, on its way into the store; None: the user has none."""
+        """The credential for new jobs, to be put into the store; None if the user has none."""
         given = self.brought or self._proxy or self._found_token[0]
         return None if given is None else self._delegated(given)
 
     def renewing(self, id_: str) -> Delegations:
         """
-        What the user has to renew a delegated credential from; a token does not take the place of a proxy.
+        The user's credential for renewing a delegated one; a token cannot replace a proxy.
 
         Raises:
-            CredentialError: nothing of the same kind that can be used.
+            CredentialError: there is no usable credential of the same kind.
         """
         from arex.credentials import Token, credential_files  # noqa: PLC0415 - few clients do this
 

@@ -1,8 +1,8 @@
 """
-The credential of a user, given to jobs.
+Delegation of the user's credential to jobs.
 
-Client, service and user are the same account here, so a copy of the user's own proxy, or token, does what a delegated
-one does elsewhere.
+Client, service and user are the same account here, so a copy of the user's proxy or token takes the place of
+a delegated one.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Delegated:
 
     id: str
     expires: datetime
-    proxy: bytes | None  #: for ``.proxy``; a token is in the store alone, jobs do not see it
+    proxy: bytes | None  #: for ``.proxy``; a token is only in the store, and jobs cannot read it
 
 
 class Delegations:
-    """The store of one user, and the credential that goes into it."""
+    """The store of one user, and the credential for new jobs."""
 
     def __init__(self, store: Store, owner: str, credential: Credential | Token) -> None:
         self._store = store
@@ -34,25 +34,25 @@ class Delegations:
 
     def keep(self, job: JobId) -> Delegated:
         """
-        Hold the credential for a job.
+        Lock the credential for a job.
 
         Raises:
-            CredentialError: the store can't be used.
+            CredentialError: the store cannot be used.
         """
         return self._given(self._store.keep(self._owner, self._data, job))
 
     def renew(self, id_: str, job: JobId) -> tuple[Delegated, list[JobId]]:
         """
-        Put the credential in place of what is behind an id; also the jobs that share it, ``job`` among them.
+        Replace the credential of an id; returns the jobs that share it, including ``job``.
 
         Raises:
-            CredentialError: that is no id, or the store can't be used.
+            CredentialError: that is no id, or the store cannot be used.
         """
         jobs = self._store.renew(id_, self._owner, self._data, job)
         return self._given(id_), jobs
 
     def release(self, job: JobId) -> None:
-        """Give back what a job held that was never made."""
+        """Release the credential of a job that was not created."""
         self._store.give_back(job)
 
     @property

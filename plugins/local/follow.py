@@ -1,4 +1,4 @@
-"""Watching jobs and growing files from a short-lived client: look again, at first often, then once a second."""
+"""Polls jobs and growing files in a client: often at first, then once a second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sleep(seconds: float) -> None:
 
 
 class PollInterval:
-    """The time until the next look: grows while nothing happens."""
+    """The time until the next poll, which grows while nothing changes."""
 
     def __init__(self, pause: Sleep = sleep) -> None:
         self._pause = pause
@@ -32,19 +32,19 @@ class PollInterval:
         self._next_s = min(self._next_s * 1.5, LAST_S)
 
     def hurry(self) -> None:
-        """Something happened: more may follow soon."""
+        """Poll often again after a change."""
         self._next_s = FIRST_S
 
 
 class Tail:
-    """What is new in a file since the last look; there may be no file yet."""
+    """Reads the new part of a file since the last poll; the file may not exist yet."""
 
     def __init__(self, open_file: Callable[[], int | None]) -> None:
         self._open = open_file
         self._fd: int | None = None
 
     def read(self) -> Iterator[bytes]:
-        """The new part, in pieces; nothing if there is none."""
+        """The new part of the file, in pieces."""
         if self._fd is None:
             self._fd = self._open()
         while self._fd is not None and (data := os.read(self._fd, _CHUNK)):
@@ -57,10 +57,10 @@ class Tail:
 
 
 def contents(tail: Tail, ended: Callable[[], bool], pace: PollInterval) -> Iterator[bytes]:
-    """What is in a file and what is added to it, until ``ended`` and its end is reached; closes it."""
+    """The content of a file and everything that is added to it, until ``ended`` and the end of the file; closes it."""
     try:
         while True:
-            # asked before reading: what was written before the end has been read when we stop
+            # before reading, so that everything that was written before the end has been read when we stop
             over = ended()
             for data in tail.read():
                 pace.hurry()

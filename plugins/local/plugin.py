@@ -1,7 +1,7 @@
 """
-LOCAL: a description on this host becomes a job of this host.
+LOCAL: submit job descriptions to the service on this host.
 
-Everything happens in the control directory, so it works while the daemon is down too: a new job then waits in
+All operations use the control directory, so they also work while no daemon is running: a new job then waits in
 ACCEPTED. Calls block and hold no state between them: threads may share one plugin. An event loop calls them
 through ``asyncio.to_thread``.
 """
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 Description = str | bytes | JobDescription
-#: What became of one description: a job, or why there is none.
+#: The outcome of one description: a job, or the error.
 Outcome = Submitted | Refused
 _REFUSED_LIMIT: Final = "No more jobs allowed: maxjobs limits the number of jobs in the control directory"
 
 
 class LocalPlugin(View):
-    """Jobs of this user in one control directory: told as ``View`` does, and made, ended, restarted, removed."""
+    """Jobs of this user in one control directory: everything in ``View``, and submit, cancel, rerun, remove."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class LocalPlugin(View):
 
     @property
     def subject(self) -> str:
-        """The owner that jobs get: the identity of the credential, else the name of the account."""
+        """The owner of new jobs: the identity of the credential, otherwise the name of the account."""
         return self.credentials.subject
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class LocalPlugin(View):
         dryrun: bool = False,
     ) -> list[Outcome]:
         """
-        Make jobs; a bad description does not stop the others, and the outcomes stand in their order.
+        Submit jobs; an invalid description does not stop the others. Outcomes have the order of the descriptions.
 
         A text may hold several jobs, each has its own outcome. 1000 small jobs take one or two seconds.
 
@@ -124,7 +124,7 @@ class LocalPlugin(View):
         queue: str = "",
         dryrun: bool = False,
     ) -> Iterator[Outcome]:
-        """As ``submit``, one by one: what has been yielded is a job, whatever happens to the rest."""
+        """As ``submit``, one by one: each yielded job exists, even if a later one fails."""
         self._prepare()
         single = isinstance(descriptions, str | bytes | JobDescription)
         texts: Iterable[Description] = [descriptions] if single else descriptions  # type: ignore[list-item, assignment]
@@ -149,7 +149,7 @@ class LocalPlugin(View):
             raise ControlDirError(f"Failed registering job in A-REX: cannot write {root / Place.ACCEPTING}")
 
     def _room(self) -> int | None:
-        """How many jobs ``maxjobs`` still lets in; None is no limit."""
+        """How many more jobs ``maxjobs`` allows; None is no limit."""
         limit = self.config.arex.maxjobs.total
         return None if limit is None else limit - len(self.jobs())
 
@@ -181,7 +181,7 @@ class LocalPlugin(View):
             try:
                 return use(complete(self._resolved(candidate), cwd))
             except ControlDirError:
-                raise  # no alternative changes that
+                raise  # the same for all alternatives
             except ArexError as exc:
                 refusal = refusal or exc
         assert refusal is not None
@@ -219,7 +219,7 @@ class LocalPlugin(View):
 
     def kill(self, job: str, *, clean: bool = False) -> None:
         """
-        Ask for the end of a job; with ``clean`` it is removed as soon as it has ended.
+        Cancel a job; with ``clean``, it is removed as soon as it has ended.
 
         Raises:
             NoSuchJob, NotYourJob
@@ -236,7 +236,7 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
-            CorruptFile: something else lies in its place.
+            CorruptFile: it is not a regular file.
         """
         session = self.one(job).sessiondir
         data = None if session is None else atomic.read(str(SessionFiles(session).evidence))
@@ -245,7 +245,7 @@ class LocalPlugin(View):
 
     def hold(self, job: str) -> None:
         """
-        Ask that a job that has not started does not: it is not submitted, or is held in its batch system.
+        Hold a job that has not started, in arex or in its batch system.
 
         Raises:
             NoSuchJob, NotYourJob
@@ -257,7 +257,7 @@ class LocalPlugin(View):
 
     def release(self, job: str) -> None:
         """
-        Ask that a held job may start again.
+        Release a held job.
 
         Raises:
             NoSuchJob, NotYourJob
@@ -269,7 +269,7 @@ class LocalPlugin(View):
 
     def clean(self, job: str) -> None:
         """
-        Ask for the removal of a job that has ended, with its session directory.
+        Remove a job that has ended, with its session directory.
 
         Raises:
             NoSuchJob, NotYourJob
@@ -281,11 +281,11 @@ class LocalPlugin(View):
 
     def restart(self, job: str) -> None:
         """
-        Ask for another attempt at a failed job, from where it failed.
+        Rerun a failed job from the state where it failed.
 
         Raises:
             NoSuchJob, NotYourJob
-            JobRefused: it has not failed, not in a way that can be mended, or too often.
+            JobRefused: it has not failed, cannot be restarted, or has no reruns left.
         """
         status = self.one(job)
         if status.state not in {ClientState.FAILED, ClientState.KILLED}:
@@ -293,7 +293,7 @@ class LocalPlugin(View):
         if not status.restartable:
             failed = read_local(self.store, status.id).failedstate is not None
             raise JobRefused("No more restarts allowed" if failed else "Job can not be restarted: it never started")
-        self.store.drop_jobid(status.id)  # a daemon of ARC 6.17 would look for the dead job
+        self.store.drop_jobid(status.id)  # a daemon of ARC 6.17 would poll the old job
         self._ask(status.id, Mark.RESTART)
 
     def _ask(self, job: JobId, *marks: Mark) -> None:
@@ -303,7 +303,7 @@ class LocalPlugin(View):
 
     def upload(self, job: str, files: Sequence[ClientUpload], *, done: bool = False) -> None:
         """
-        Bring more input files after the submission; ``done`` says that they were the last (ClientDataPush).
+        Upload more input files after the submission; ``done`` marks the last ones (ClientDataPush).
 
         Raises:
             NoSuchJob, NotYourJob, ControlDirError, JobDescriptionError
@@ -320,7 +320,7 @@ class LocalPlugin(View):
         """
         Put the user's present credential in place of the one that a job was given, for all jobs that share it.
 
-        Those that were held for it go on. A second job with the same credential costs nothing.
+        Jobs that wait for a renewal continue. A second job with the same credential costs nothing.
 
         Returns:
             the jobs that have it now, this one first.
@@ -343,7 +343,7 @@ class LocalPlugin(View):
         return self._renewed[status.delegationid]
 
     def _pass_on(self, job: JobId, given: Delegated) -> None:
-        """What a job says of its credential, and its copies; the service puts right what is busy now."""
+        """Update the time of expiry and the copies of a job; the service updates those that are locked now."""
         from arex.credentials import credential_files  # noqa: PLC0415 - few clients do this
 
         found = self.store.read_status(job)

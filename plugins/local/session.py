@@ -32,7 +32,7 @@ class SessionEntry:
 
 @dataclass(slots=True)
 class Fetched:
-    """What was copied, and what was not since it leads out of the session directory or is no file."""
+    """The target of a copy, and the skipped names: links out of the session directory, and special files."""
 
     path: Path
     files: int = 0
@@ -42,10 +42,10 @@ class Fetched:
 
 def listing(session: Path, name: str = "", *, recursive: bool = False) -> Iterator[SessionEntry]:
     """
-    Entries of a directory, in order of name; or the one file that is named.
+    Entries of a directory, sorted by name; or the named file.
 
     Raises:
-        ControlDirError: there is nothing of that name.
+        ControlDirError: the name does not exist.
     """
     try:
         fd = _open_directory(session, name)
@@ -103,7 +103,7 @@ def fetch(session: Path, target: Path, *, force: bool = False) -> Fetched:
     """
     Copy a session directory to ``target``, modes and times kept, no link followed on either side.
 
-    A symbolic link is copied as a link when it stays inside; pipes, sockets and links that lead out are left behind.
+    A symbolic link is copied as a link when it stays inside; pipes, sockets and links that lead out are skipped.
 
     Args:
         session: what to copy.
@@ -209,7 +209,7 @@ def _copy_file(source: int, target: int, name: str, done: Fetched) -> None:
 
 def stays_inside(above: tuple[str, ...], link: str) -> bool:
     """
-    Whether a link's text can't lead out of the tree, from the directory ``above`` levels down.
+    Whether a link's text cannot lead out of the tree, from the directory ``above`` levels down.
 
     Upward steps count only in front: after another name they would start wherever that name, maybe a link, leads.
     """

@@ -1,5 +1,5 @@
 """
-What a client tells about a job: read from the control directory alone, whoever wrote it, daemon or no daemon.
+The status of a job for clients, read only from the control directory of arex or ARC; needs no daemon.
 
 Source: the states of ARC 6.17; unlike ARC's own plugin, which knows neither
 running nor failed jobs, the batch system's state comes from ``.xml`` and the failure from ``.failed``.
@@ -60,7 +60,7 @@ _SIMPLE: Final[Mapping[State, ClientState]] = {
     State.FINISHING: ClientState.FINISHING,
     State.DELETED: ClientState.DELETED,
 }
-#: Q and no letter at all: in the queue, as far as anybody knows.
+#: Q, or no letter: queued, as far as known.
 _IN_LRMS: Final[Mapping[str, ClientState]] = {
     "": ClientState.QUEUING,
     "Q": ClientState.QUEUING,
@@ -79,7 +79,7 @@ class JobStatus:
 
     id: JobId
     state: ClientState
-    specific: str  #: in the service's words: ``INLRMS:R``, ``PENDING:PREPARING``
+    specific: str  #: as the service names it: ``INLRMS:R``, ``PENDING:PREPARING``
     name: str = ""
     sessiondir: Path | None = None
     owner: str = ""  #: distinguished name
@@ -89,16 +89,16 @@ class JobStatus:
     nodes: tuple[str, ...] = ()
     exit_code: int | None = None
     failure: str = ""  #: reasons, one a line
-    waiting: str = ""  #: why it does not go on
-    staging: str = ""  #: how far its transfers are, while they take more than a moment
-    position: int | None = None  #: among the jobs that wait to be taken up, from 1
+    waiting: str = ""  #: why the job waits
+    staging: str = ""  #: progress of longer transfers
+    position: int | None = None  #: among the jobs that wait in ACCEPTED, from 1
     reruns: int = 0  #: left
     restartable: bool = False
     submitted: datetime | None = None
     started: datetime | None = None
     ended: datetime | None = None
     changed: datetime | None = None  #: last change of state
-    erased: datetime | None = None  #: when the results go away
+    erased: datetime | None = None  #: when the results are removed
     wall_s: int | None = None
     cpu_s: int | None = None
     memory_kb: int | None = None
@@ -110,16 +110,16 @@ class JobStatus:
         return f"file://{self.sessiondir}" if self.sessiondir else str(self.id)
 
 
-#: The payload is done with, for better or worse.
+#: States after the end of the payload.
 _ENDED: Final = frozenset({State.FINISHING, State.FINISHED, State.DELETED})
 
 
 def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Path, ...] = ()) -> JobStatus:
     """
-    The status of one job; ``roots`` is where sessions are looked for when ``.local`` does not say.
+    The status of one job; ``roots`` are searched for the session directory if ``.local`` does not name it.
 
     Raises:
-        NoSuchJob: nothing is known of it here.
+        NoSuchJob: the job is unknown here.
         NotYourJob: its files belong to another user.
     """
     found = find(store, job)
@@ -127,7 +127,7 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
     failure = _text(store, job, "failed").strip()
     facts = _Xml(_text(store, job, "xml"))
     state, specific = client_state(found.status, facts.phase, failure)
-    # before its end a job that runs again still has the accounting of the run before
+    # until its end, a rerun still has the accounting of the previous run
     ended = found.status is not None and found.status.state in _ENDED
     diag = dict(codec.parse_diag(_bytes(store, job, "diag"))) if ended else {}
     stopped = found.changed if found.status is not None and found.status.state is State.FINISHED else None
@@ -164,7 +164,7 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
 
 def find(store: ControlDir, job: JobId) -> Found:
     """
-    The status file of a job of ours.
+    The status file of a job of this user.
 
     Raises:
         NoSuchJob, NotYourJob
@@ -180,7 +180,7 @@ def find(store: ControlDir, job: JobId) -> Found:
 
 
 def client_state(status: Status | None, phase: str, failure: str) -> tuple[ClientState, str]:
-    """What clients call it, and the service's own words."""
+    """The state for clients, and the state of the service."""
     if status is None:
         return ClientState.OTHER, "UNDEFINED"
     if status.state is State.FINISHED:
@@ -196,7 +196,7 @@ def client_state(status: Status | None, phase: str, failure: str) -> tuple[Clien
 
 
 class _Xml:
-    """The few elements of ``.xml`` that stand nowhere else; a whole XML parser would double a client's start-up."""
+    """The elements of ``.xml`` that no other file has; an XML parser would double the start-up time of clients."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -224,11 +224,11 @@ class _Xml:
         try:
             return next((datetime.fromisoformat(text) for text in self._all(name)), None)
         except ValueError:
-            return None  # a stranger's file
+            return None  # a file of another user
 
 
 def _bytes(store: ControlDir, job: JobId, suffix: str) -> bytes:
-    """A file that may be missing, or be what the payload made of it."""
+    """A file that may be missing, or changed by the payload."""
     try:
         return store.read(job, suffix) or b""
     except (CorruptFile, PermissionError):
@@ -243,7 +243,7 @@ def read_local(store: ControlDir, job: JobId) -> JobLocal:
     """Facts of a job; empty ones if there is no ``.local``."""
     try:
         return store.read_local(job) or JobLocal()
-    except BlockingIOError:  # a real A-REX rewrites it just now: what it says in between is good enough
+    except BlockingIOError:  # a real A-REX is rewriting it: read it without the lock
         return codec.parse_local(_bytes(store, job, "local"))
 
 
@@ -278,7 +278,7 @@ def _waiting(store: ControlDir, job: JobId, status: Status | None, local: JobLoc
 
 
 def _staging(status: Status | None, session: Path | None) -> str:
-    """Of a job whose files are under way; the record is the service's and may be half a minute old, or strange."""
+    """Progress of the transfers of a job; the record can be half a minute old, or invalid."""
     if status is None or session is None or status.state not in {State.PREPARING, State.FINISHING}:
         return ""
     try:

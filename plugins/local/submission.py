@@ -45,7 +45,7 @@ _ACL_MODE: Final = 0o644
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job that exists from now on."""
+    """A submitted job."""
 
     source: int  #: which of the given descriptions, from 0
     id: JobId
@@ -62,7 +62,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A description that became no job; nothing of it is left."""
+    """A refused description; all its files have been removed."""
 
     source: int  #: which of the given descriptions, from 0
     error: ArexError
@@ -105,7 +105,7 @@ class Writer:
         self._queue(job)
 
     def _queue(self, job: JobDescription) -> str:
-        """The queue that the job will be in; one that it does not exclude."""
+        """The queue of the job, which it does not exclude."""
         names = [self._config.default_queue.name, *(queue.name for queue in self._config.queues)]
         wanted = [name for name in names if name not in job.resources.excluded_queues]
         if not job.resources.queue and not wanted:
@@ -114,11 +114,11 @@ class Writer:
 
     def adl(self, job: JobDescription) -> bytes:
         """
-        The text that goes to the service.
+        The description in ADL for the service.
 
         Raises:
-            JobDescriptionError: it can't be written as ADL.
-            JobRefused: it is larger than the service reads.
+            JobDescriptionError: it cannot be written as ADL.
+            JobRefused: it is larger than the service allows.
         """
         data = codec.encode(write_adl(job, whole=True))
         limit = self._config.ws_jobs.maxjobdesc
@@ -128,7 +128,7 @@ class Writer:
 
     def write(self, source: int, ready: CompletedDescription) -> Submitted:
         """
-        Make the job of description number ``source``.
+        Create the job of description number ``source``.
 
         A crash at any point leaves a job that is complete or files without a status file, which no daemon and no
         client takes for a job. Any other failure removes what was written. Nothing is forced to disk here: after a
@@ -209,7 +209,7 @@ class Writer:
         return self._always or ready.needs_delegation or any(each.full_name == WITH_PROXY for each in runtimes)
 
     def _undo(self, job: JobId, session: Path, ready: CompletedDescription) -> None:
-        with contextlib.suppress(OSError, CredentialError):  # the first error is the one to tell
+        with contextlib.suppress(OSError, CredentialError):  # report the first error
             if self._store.read_status(job) is None:
                 SessionFiles(session).remove()
                 self._store.forget(job)
@@ -228,16 +228,17 @@ def _unwritable(path: Path | str, exc: OSError) -> ControlDirError:
 
 
 def input_status(ready: CompletedDescription) -> bytes:
-    """``.input_status`` for uploads that are there: an empty line, as ARC's clients begin it, and the names."""
+    """``.input_status`` for complete uploads: an empty line, as ARC's clients write it, and the names."""
     return b"\n" + codec.dump_entries(FileEntry(pfn(upload.name)) for upload in ready.uploads)
 
 
 def copy_in(upload: ClientUpload, session: Path) -> None:
     """
-    Copy a file of the user into a session directory, for its owner only, executable if it was or shall be.
+    Copy a file of the user into a session directory, for its owner only, executable if the source is or the
+    description says so.
 
     Raises:
-        JobDescriptionError: the file can't be read.
+        JobDescriptionError: the file cannot be read.
         UnsafePath: the name leads out, or is taken.
     """
     if upload.content is not None:

@@ -1,5 +1,5 @@
 """
-Files that a client brings after the submission, and the confirmation that the service waits for.
+Upload of input files after the submission, and the confirmation for the service.
 
 Source: ``docs/developers/control-directory.md``.
 """
@@ -23,7 +23,7 @@ from plugins.local.submission import copy_in
 
 _STALE_S: Final = 30.0
 _ATTEMPTS: Final = 10
-#: Confirms everything, of a job whose description says ClientDataPush.
+#: Confirms all files of a job with ClientDataPush.
 ALL: Final = "/"
 
 
@@ -31,10 +31,10 @@ def upload(
     store: ControlDir, job: JobId, session: Path, files: Sequence[ClientUpload], pause: Sleep, *, done: bool
 ) -> None:
     """
-    Copy files into a session directory and confirm them; ``done`` confirms that no more will come.
+    Copy files into a session directory and confirm them; ``done`` confirms that there will be no more.
 
     Raises:
-        JobDescriptionError: a file can't be read; those before it are there, and confirmed.
+        JobDescriptionError: a file cannot be read; those before it are copied and confirmed.
         ControlDirError: another client holds the lock on the confirmations for too long.
     """
     brought: list[str] = []

@@ -1,4 +1,4 @@
-"""The jobs of a user as they are: told, watched and read, never changed."""
+"""Read-only access to the jobs of a user."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class Output(StrEnum):
-    """Files of a job that ``cat`` knows without a name."""
+    """Files of a job that ``cat`` can print without a file name."""
 
     STDOUT = "stdout"
     STDERR = "stderr"
-    LOG = "log"  #: what the service and the batch system noted about the job
+    LOG = "log"  #: log of the service and the batch system about the job
 
 
 class View:
@@ -47,7 +47,7 @@ class View:
 
     @property
     def served(self) -> bool:
-        """Whether a daemon, ours or ARC's, listens here now."""
+        """Whether a daemon of arex or ARC is running for this control directory."""
         try:
             # a pipe without a reader cannot be opened this way
             fd = os.open(self.store.root / fifo.NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -59,7 +59,7 @@ class View:
             os.close(fd)
 
     def jobs(self) -> list[JobId]:
-        """Every job of this user here, in no order."""
+        """All jobs of this user in this control directory, unordered."""
         found: dict[JobId, None] = {}
         for place in Place:
             with contextlib.suppress(FileNotFoundError):
@@ -67,7 +67,7 @@ class View:
         return [*found]
 
     def status(self, ids: Iterable[str]) -> list[JobStatus | ArexError]:
-        """How the jobs are, in order; for those that are not here (or not ours), why there is no answer."""
+        """The status of the jobs, in order; an error for unknown jobs and those of other users."""
         queue: dict[str, int] | None = None
         answers: list[JobStatus | ArexError] = []
         now = self._clock.now()
@@ -88,11 +88,11 @@ class View:
 
     def one(self, job: str) -> JobStatus:
         """
-        How one job is.
+        The status of one job.
 
         Raises:
             NoSuchJob, NotYourJob, UnsafePath: there is no answer.
-            ControlDirError: its files can't be read.
+            ControlDirError: its files cannot be read.
         """
         [answer] = self.status([job])
         if isinstance(answer, ArexError):
@@ -100,7 +100,7 @@ class View:
         return answer
 
     def _accepting(self) -> dict[str, int]:
-        """Jobs that wait to be taken up and their place in the line: the oldest status file is the first."""
+        """Jobs that wait in ACCEPTED with their position; the oldest status file is the first."""
         found = sorted(self.store.scan(Place.ACCEPTING), key=lambda pair: pair[1].st_ctime_ns)
         return {job: place for place, (job, _) in enumerate(found, 1)}
 
@@ -141,7 +141,7 @@ class View:
             return replace(before, state=ClientState.DELETED, specific="", waiting="")
 
     def _trace(self, job: JobId) -> tuple[object, ...]:
-        """What differs whenever the status may differ."""
+        """A value that changes whenever the status may have changed."""
         trace: list[object] = []
         for path in (
             *(self.store.layout.status_file(place, job) for place in Place),
@@ -171,7 +171,7 @@ class View:
 
     def ls(self, job: str, name: str = "", *, recursive: bool = False) -> list[session.SessionEntry]:
         """
-        What is in the session directory, or in one directory of it.
+        The entries of the session directory, or of one directory in it.
 
         Raises:
             NoSuchJob, NotYourJob, ControlDirError, UnsafePath: there is nothing of that name.
@@ -184,7 +184,7 @@ class View:
         """
         The content of a file: a standard stream, the log, or a name in the session directory.
 
-        ``followed``: as it grows, until the job has ended.
+        ``followed``: also new content, until the job has ended.
 
         Raises:
             JobRefused: the job has no such stream.
@@ -196,7 +196,7 @@ class View:
 
     def tail(self, job: str, what: Output | str = Output.STDOUT, *, patient: bool = True) -> follow.Tail:
         """
-        The same file, to be read bit by bit; ``patient``: it need not be there yet.
+        The same file, to be read in parts; ``patient``: it may not exist yet.
 
         Raises:
             as ``cat``.
@@ -227,7 +227,7 @@ class View:
         The name of standard output or error in the session directory.
 
         Raises:
-            JobRefused: the job does not keep it.
+            JobRefused: the job does not store it.
         """
         from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - for this question only
 

@@ -112,7 +112,7 @@ class Cache:
             await asyncio.to_thread(confined_fs.remove_tree, directory.path / "joblinks" / job)
 
     def _place(self, url: str) -> tuple[CacheDir, Path]:
-        """Where the copy of a URL is; or where it goes, which is the same for every process."""
+        """The path of the copy of a URL, which is the same for every process."""
         digest = hashlib.sha1(url.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
         name = f"data/{digest[:2]}/{digest[2:]}"
         for directory in self._directories:
@@ -190,7 +190,7 @@ class Cached:
         return None
 
     def record(self) -> CacheRecord | None:
-        """What is cached, None if nothing is, or nothing that can be trusted."""
+        """The cached file, or None if there is no valid one."""
         lines = self._lines()
         try:
             info = os.lstat(self.path)
@@ -281,7 +281,7 @@ class Cached:
         return self.path.stat().st_size
 
     def _used(self) -> None:
-        """The time of last use, whatever the file system does about it; that of the content stays."""
+        """Set the time of last use, also on file systems that do not; the modification time is kept."""
         os.utime(self.path, ns=(int(self._clock.now().timestamp() * 1e9), self.path.stat().st_mtime_ns))
 
     def _lines(self) -> list[str]:
@@ -357,7 +357,7 @@ class CachedFile:
 
 
 def cached_files(root: Path) -> Iterator[CachedFile]:
-    """Every whole file of one cache directory; what is on its way is none."""
+    """All complete files of one cache directory."""
     for path in sorted((root / "data").glob("??/*")):
         if path.suffix:
             continue

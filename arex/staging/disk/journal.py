@@ -42,7 +42,7 @@ class Whole:
 
     url: str  #: digest
     size: int
-    mtime_ns: int | None  #: None: it was not looked at, as for small files
+    mtime_ns: int | None  #: None: not checked, as for small files
 
     def is_of(self, info: os.stat_result) -> bool:
         return info.st_size == self.size and self.mtime_ns in {None, info.st_mtime_ns}
@@ -136,7 +136,10 @@ class Journal:
             self._learn(fact)
 
     def part_of(self, pfn: str) -> str:
-        """Path of the part file of a file of the job; a string, as thousands are made that no disk ever sees."""
+        """
+        Path of the part file of a file of the job; a string, because thousands of these paths are
+        never used on disk.
+        """
         return f"{self.workdir}/{part_name(pfn)}"
 
     def close(self) -> None:
@@ -154,7 +157,7 @@ class Journal:
         data = atomic.read(str(self.workdir / _NAME), limit=_LARGEST) or b""
         self._torn = bool(data) and not data.endswith(b"\n")
         for line in data.splitlines():
-            with contextlib.suppress(ValueError, TypeError, KeyError):  # a torn line tells nothing
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # ignore an incomplete line
                 self._learn(json.loads(line))
 
     def _learn(self, fact: Fact) -> None:

@@ -23,14 +23,14 @@ from arex.staging.movers.base import ErrorKind, FileInfo, TransferError, from_os
 SMALL: Final = 64 * 1024
 _PIECE: Final = 4 * 1024 * 1024
 _READ: Final = 1024 * 1024
-#: One call of the system takes so many.
+#: Most buffers for one system call.
 _MOST_PIECES: Final = 1024
 _HOLD_S: Final = 0.2
 
 
 @dataclass(slots=True, kw_only=True)
 class ExpectedContent:
-    """What the job's owner says about the content."""
+    """Size and checksum from the job description."""
 
     size: int | None = None
     checksum: Checksum | None = None
@@ -53,18 +53,18 @@ class Part:
     facts: FileInfo = field(default_factory=FileInfo)
     size: int = 0  #: bytes so far, with those of earlier attempts
     body: bytes | None = None
-    in_memory: bool = True  #: whether small content may stay there
-    durable: bool = True  #: whether the part file is forced to disk when it is whole
+    in_memory: bool = True  #: whether small content may be kept in memory
+    durable: bool = True  #: whether the complete part file is flushed to disk
     _pieces: list[bytes] = field(default_factory=list)
     _gathered: int = 0
     _fd: int = -1
     _writing: asyncio.Task[None] | None = None
     _digests: list[tuple[Checksum, Digest]] = field(default_factory=list)
     _small: bool = False
-    _due: float = 0.0  #: when what is gathered goes to the disk, however little it is
+    _due: float = 0.0  #: time of the next write of buffered data
 
     async def begin(self, facts: FileInfo, start: int) -> None:
-        """As the protocol of sinks says."""
+        """See the protocol of sinks."""
         await self._pause()
         if self.wanted.size is not None and facts.size is not None and facts.size != self.wanted.size:
             raise TransferError(
@@ -97,7 +97,7 @@ class Part:
             raise from_os(exc) from exc
 
     async def write(self, data: bytes) -> None:
-        """As the protocol of sinks says; memory is bounded: the disk is waited for."""
+        """See the protocol of sinks; memory is limited by waiting for the disk."""
         self._pieces.append(data)
         self._gathered += len(data)
         self.size += len(data)
@@ -168,7 +168,7 @@ class Part:
         return ""
 
     async def stop(self) -> None:
-        """The attempt is over: what came stays in the part file, for the next one."""
+        """The attempt has ended: keep the data in the part file for the next one."""
         try:
             if self._writing is not None or self._pieces:
                 with contextlib.suppress(TransferError):
@@ -179,13 +179,13 @@ class Part:
             await self._close()
 
     async def drop(self) -> None:
-        """Nothing of it is of use."""
+        """Remove the part file."""
         await self._close()
         self._pieces, self._gathered, self.body, self.size = [], 0, None, 0
         await in_thread(Path(self.path).unlink, missing_ok=True)
 
     def _hold(self, start: int) -> None:
-        """In the thread itself: a cancellation meanwhile must not lose the open file."""
+        """Runs in the thread, so that a cancellation does not lose the open file."""
         self._fd = _open_part(self.path, start)
 
     async def _close(self) -> None:

@@ -93,7 +93,7 @@ class SessionWriter:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled; then nothing waits in ``put`` any more."""
+        """Run until cancelled; then no task waits in ``put`` any more."""
         batch: list[ReceivedFile] = []
         try:
             while True:
@@ -108,7 +108,7 @@ class SessionWriter:
                 file.placed.cancel()  # no effect on those that are placed
 
     def _outcomes(self, batch: list[ReceivedFile]) -> list[Exception | None]:
-        """What became of each; whatever goes wrong, nothing is left without an outcome."""
+        """The outcome of each file; every file has one, also after an exception."""
         try:
             return self._place(batch)
         except Exception as exc:  # noqa: BLE001 - each transfer of the batch raises it
@@ -131,7 +131,7 @@ class SessionWriter:
         return outcomes
 
     def _rename(self, ready: Mapping[int, ReceivedFile], outcomes: list[Exception | None]) -> None:
-        """To the final names, one directory after the other: each is looked up once."""
+        """Rename to the final names by directory, so that each directory is opened once."""
         directories: dict[str, list[int]] = {}
         for number, file in ready.items():
             directories.setdefault(file.pfn.rpartition("/")[0], []).append(number)
@@ -195,7 +195,7 @@ def into_place(session: Path, pfn: str, part: Path) -> None:
 
 
 def link(session: Path, pfn: str, target: Path) -> None:
-    """A symbolic link, in the place of whatever has the name; raises UnsafePath and OSError."""
+    """Create a symbolic link, replacing an existing file; raises UnsafePath and OSError."""
     with confined_fs.parent_of(session, pfn, create=True) as (fd, last):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(last, dir_fd=fd)
@@ -223,10 +223,10 @@ def found(session: Path, pfn: str) -> os.stat_result | None:
 
 
 class SessionReader:
-    """A file of a session directory on its way out: a source for a mover."""
+    """An output file in a session directory, as the source for a mover."""
 
     def __init__(self, fd: int, meter: Meter) -> None:
-        # no file object: a server that wants no more leaves the reading where it is
+        # no file object: if the server stops reading, the position is kept
         self._fd, self._meter = fd, meter
         self.size = meter.size = os.fstat(fd).st_size
 

@@ -33,7 +33,7 @@ from arex.staging.checksum import Checksum
 
 
 class ErrorKind(StrEnum):
-    """What to do about a trouble."""
+    """What to do after an error."""
 
     TEMPORARY = "temporary"  #: try again later
     PERMANENT = "permanent"  #: this replica will not do
@@ -58,7 +58,7 @@ class TransferError(StagingError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
-    """What the other side says about a file; everything may be unknown."""
+    """The facts about a file at the server; each may be unknown."""
 
     size: int | None = None
     modified: datetime | None = None
@@ -67,7 +67,7 @@ class FileInfo:
 
     @property
     def validator(self) -> str:
-        """What tells this content from another, as text; empty if nothing does."""
+        """The validator of the content as text; empty if there is none."""
         if self.etag and not self.etag.startswith("W/"):
             return self.etag
         return "" if self.modified is None else self.modified.isoformat()
@@ -99,10 +99,10 @@ class RemoteFile:
 
 
 class Sink(Protocol):
-    """Where fetched bytes go."""
+    """The target of downloaded bytes."""
 
     async def begin(self, facts: FileInfo, start: int) -> None:
-        """The bytes from ``start`` on follow; what lies beyond is dropped. Raises TransferError: no space."""
+        """The bytes from ``start`` on follow; existing data after it is dropped. Raises TransferError: no space."""
         ...
 
     async def write(self, data: bytes) -> None: ...

@@ -78,7 +78,7 @@ _EXISTS: Final = 3018
 
 
 class _Refused(TransferError):
-    """What the library or a server said; ``number`` is the server's, or 0."""
+    """An error of the library or a server; ``number`` is the server's error code, or 0."""
 
     number: int = 0
 
@@ -241,7 +241,7 @@ class XrootdMover:
 
 
 def _set_up(means: MoverSettings, limit: int) -> None:
-    """Patience of the library; what the environment says comes first. Whole seconds."""
+    """Time limits of the library in whole seconds; the environment takes precedence."""
     os.environ.setdefault("X509_CERT_DIR", str(means.cert_dir))
     for name, value in {
         "ConnectionWindow": _CONNECT_S,

@@ -1,4 +1,4 @@
-"""What went wrong over HTTP, as a trouble with a verdict: a status that refuses, a connection that broke."""
+"""Converts errors of HTTP, such as a status or a lost connection, into ``TransferError``."""
 
 from __future__ import annotations
 

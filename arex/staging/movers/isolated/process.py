@@ -40,7 +40,7 @@ _CODE: Final = (
 
 
 class Unloadable(Exception):
-    """The mover can't be made; the message says why."""
+    """The mover cannot be created; the message has the reason."""
 
 
 class Process:

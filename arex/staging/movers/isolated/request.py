@@ -51,7 +51,7 @@ Event = Begun | Came | Pulled | Finished | Broke
 
 
 class Request:
-    """One call of the mover: what comes of it, in order."""
+    """One call of the mover, with its results in order."""
 
     def __init__(self, wire: Wire, kind: Kind, number: int, offset: int = 0) -> None:
         self.kind, self.number, self._offset = kind, number, offset

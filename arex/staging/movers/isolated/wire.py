@@ -65,7 +65,7 @@ class Kind(IntEnum):
 
 
 class BrokenWire(Exception):
-    """The other side does not keep to the rules; the message says which one it broke."""
+    """A protocol error of the other side; the message names the violated rule."""
 
 
 class Credit:
@@ -96,7 +96,7 @@ class Credit:
 
 
 class Debt:
-    """What came and was not taken yet, and what was taken and not told yet."""
+    """Received bytes that were not consumed yet, and consumed bytes without new credit yet."""
 
     def __init__(self, tell: Callable[[int], None]) -> None:
         self._tell = tell
