@@ -117,7 +117,7 @@ def junk() -> dict[str, bytes]:
         "FETCH is not for a request": _frame(Kind.FETCH, b"1"),
         "unexpected answer": encoded(Kind.DONE, 77, None),
         "invalid JSON message": _frame(Kind.DONE, b"{"),
-        "no JSON": _frame(Kind.DONE, deep),
+        "invalid JSON": _frame(Kind.DONE, deep),
         "PULL for STAT": encoded(Kind.PULL, 1, None),
         "data before its start message": _frame(Kind.DATA, b"x"),
         "duplicate start message": encoded(Kind.READY, 0, None),

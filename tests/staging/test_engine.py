@@ -122,7 +122,7 @@ async def test_a_half_in_the_cache_is_gone_on_with_by_the_next_who_wants_the_fil
         await asyncio.sleep(0.1)
 
     odd.answers["/x"] = dies
-    assert "ended too early" in (await site.fetched(odd.url("/x"), maxtransfertries=1)).failure
+    assert "response is incomplete" in (await site.fetched(odd.url("/x"), maxtransfertries=1)).failure
     [half] = (site.root / "cache").glob("data/*/*.part")
     size = half.stat().st_size
 
