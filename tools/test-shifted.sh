@@ -155,7 +155,7 @@ run_tests() {
         return
     fi
     if [ "${AREX_SHIFTED-}" = quick ]; then
-        pytest -n "${JOBS:-2}" tests/unit tests/integration/credentials tests/contract/test_job_script.py \
+        pytest -n "${JOBS:-2}" tests/unit tests/integration/credentials tests/contract/jobscript \
             tests/contract/test_sandbox.py
         pytest -n "${WAITING:-4}" --dist loadfile -p no:randomly tests/interop/test_checklist.py \
             tests/interop/test_control_files.py -k '6_17 or test_control_files'

@@ -24,7 +24,7 @@ from arex.controldir.layout import Mark
 from arex.model.ids import JobId
 from tests.disks import fill, small_disk
 from tests.faults.service import Service, serving, wait_for
-from tests.faults.test_bad_input import JUNK, Held
+from tests.faults.strange import JUNK, Held
 from tests.interop.grid import PLACE, Account, prepare
 
 pytestmark = pytest.mark.timeout(120)

@@ -1,0 +1,92 @@
+"""
+What strangers, users and payloads can put into the way of the service, against a real daemon.
+
+After each case the daemon has logged no internal error, another job finishes, and a directory that belongs to
+no job is what it was, to the nanosecond.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+from arex.controldir.layout import Mark
+from arex.model.ids import JobId, new_job_id
+from tests.faults.service import Service, wait_for
+
+
+def sh(script: str, more: str = '(stdout="out")(stderr="err")') -> str:
+    """A job that runs this shell text."""
+    quoted = script.replace('"', '""')
+    return f'&(executable="/bin/sh")(arguments="-c" "{quoted}"){more}'
+
+
+TRUE = '&(executable="/bin/true")'
+
+
+def link(site: Service, path: Path) -> None:
+    path.symlink_to(site.canary / "precious")
+
+
+def pipe(_site: Service, path: Path) -> None:
+    os.mkfifo(path)
+
+
+def dangling(site: Service, path: Path) -> None:
+    path.symlink_to(site.canary / "new")
+
+
+_dice = random.Random(20261120)
+JUNK = bytes(_dice.randrange(256) for _ in range(3000)) + b"\n\0\n=\n==\n\\\n/ \\ /\n" + b"9" * 6000 + b"\n"
+
+
+class Held:
+    """A job that is kept in a state until it is let go."""
+
+    def __init__(self, site: Service, name: str) -> None:
+        self.site = site
+        self.gate = site.root / f"gate.{new_job_id()}"
+        self.job = getattr(self, name)()
+
+    def accepted(self) -> JobId:
+        job = self.site.submit(sh("exit 0", '(starttime="2099-01-01 00:00:00")'))
+        wait_for(self.site.path(job, "errors").exists, 20, "it is taken up")
+        return job
+
+    def preparing(self) -> JobId:
+        job = self.site.by_hand('&(executable="/bin/true")(inputfiles=("later" ""))')
+        self.site.reaches(job, "PREPARING")
+        return job
+
+    def inlrms(self) -> JobId:
+        os.mkfifo(self.gate)
+        job = self.site.submit(sh(f"read x <{self.gate}"))
+        self.site.reaches(job, "INLRMS")
+        wait_for((self.site.sessions / job / "out").exists, 20, "its payload runs")
+        return job
+
+    def finished(self) -> JobId:
+        job = self.site.submit(TRUE)
+        self.site.reaches(job, "FINISHED")
+        return job
+
+    def let_go(self) -> None:
+        """Whatever it waits for is there now."""
+        if self.gate.exists():
+            with self.gate.open("w") as gate:
+                gate.write("go\n")
+            self.gate.unlink()
+        if self.site.state(self.job) != "FINISHED":
+            (self.site.sessions / self.job / "later").touch()
+            wait_for(lambda: self.moved_on() or self.cancelled(), 20, lambda: self.site.tell(self.job))
+
+    def moved_on(self) -> bool:
+        self.site.ring(self.job)
+        return self.site.state(self.job) not in {"ACCEPTED", "PREPARING"}
+
+    def cancelled(self) -> bool:
+        """The last resort of its owner."""
+        if self.site.state(self.job) in {"ACCEPTED", "PREPARING"}:
+            self.site.mark(self.job, Mark.CANCEL)
+        return False
