@@ -12,8 +12,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := arex plugins lrms infoprovider
 SOURCES := $(PACKAGES) tests benchmarks tools
-# pages that tools/check-english.py skips
-ENGLISH_LATER :=
 SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh lrms/jobscript/shell/*.sh)
 RTES := $(shell find lrms/rte -type f)
 PYTEST := $(BIN)/pytest
@@ -50,7 +48,7 @@ lint: $(STAMP) ## Style, types, imports, spelling, English, shell
 	$(BIN)/mypy tests tools benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/python tools/check-english.py --only docs $(addprefix --skip ,$(ENGLISH_LATER))
+	$(BIN)/python tools/check-english.py
 	$(BIN)/yamllint --strict .
 	sh tools/test-programs.sh shellcheck
 	shellcheck $(SCRIPTS)

@@ -1,4 +1,4 @@
-"""A user with a home and a configuration of their own, no daemon, and a way to call commands."""
+"""A user with a separate home and configuration, no daemon, and a way to call commands."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class User:
         target.write_text(str(state))
 
 
-def somebody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> User:
+def someone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> User:
     (tmp_path / "arc.conf").write_text(
         f"[common]\n[lrms]\nlrms=fork\n[arex]\ncontroldir={tmp_path}/ctl\nsessiondir={tmp_path}/session\n"
         f"pidfile={tmp_path}/run/arex.pid\n[queue:q1]\n[queue:q2]\n"

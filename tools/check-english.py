@@ -41,8 +41,11 @@ PHRASES: Final = (
     (r"who\?", "who?", "name the process, user or program to look for"),
     (r"the scheduler lies", "lies", "the batch system gives a wrong answer"),
 )
-#: ``"nobody"`` alone is the Unix account.
-_ACCOUNT: Final = re.compile(r"[\"']nobody[\"']")
+#: ``"nobody"`` alone, or in ARC's maps of users, is the Unix account.
+_ACCOUNT: Final = re.compile(r"[\"']nobody[\"']|nobody:nogroup")
+#: A key of the document that ``arex status`` reads, and of nothing else: formats on disk keep their names.
+_KEY_NAME: Final = "strays"
+_KEY: Final = re.compile(rf"\A{_KEY_NAME}\Z|snapshot\.{_KEY_NAME}\b")
 _SECTION: Final = re.compile(r"^## Retired words$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _FENCE: Final = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _SPAN: Final = re.compile(r"(`+)(?!`)(?:(?!\n\s*\n).)*?(?<!`)\1(?!`)", re.DOTALL)
@@ -139,7 +142,7 @@ def python(source: str, events: re.Pattern[str] = _NONE) -> Text:
     words, prose = list(source), list(re.sub(r"\S", _CODE, source))
     written = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in written:
+        if token.type not in written and token.string != _KEY_NAME:
             continue
         start, end = (starts[row - 1] + column for row, column in (token.start, token.end))
         text = _without(source[start:end], events)
@@ -155,7 +158,7 @@ def shell(source: str, events: re.Pattern[str] = _NONE) -> Text:
 
 def _without(text: str, events: re.Pattern[str]) -> str:
     """Names of events and of the account are not prose."""
-    for allowed in (_ACCOUNT, events):
+    for allowed in (_ACCOUNT, _KEY, events):
         text = allowed.sub(lambda found: _blank(found[0]), text)
     return text
 

@@ -1,4 +1,4 @@
-"""Worlds of Grid Engine and HTCondor, where somebody has started them: see ``tools/clusters``."""
+"""Worlds of Grid Engine and HTCondor, where someone has started them: see ``tools/clusters``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SgeWorld(RealProgramWorld):
     queue = "all.q"
 
     async def end(self, backend: Backend, job: LocalJob) -> None:
-        """qdel kills at once, and a script that is killed tells nothing: what it runs is told to end instead."""
+        """qdel kills at once, and a killed script reports nothing: its payload gets the signal instead."""
         del backend
         for each in _processes_in(job.session):
             os.kill(each, signal.SIGTERM)
@@ -81,7 +81,7 @@ class CondorWorld(RealProgramWorld):
         super().__init__(Path(tempfile.mkdtemp(prefix="contract-", dir=Path(shared, self.below))))
 
     def hopeless(self) -> Submission:
-        """It has no queues, and takes any wish of a job: this one is in a directory that it can't be told of."""
+        """It has no queues, and takes any request of a job: the directory of this one has a name that it cannot use."""
         submission = self.submission()
         session = submission.grami.directory.with_name("$(session)")
         session.mkdir()

@@ -28,7 +28,7 @@ EVERYWHERE: Final[dict[str, type[World]]] = {
     "fake-torque": FakeTorqueWorld,
     "fake-lsf": FakeLsfWorld,
 }
-#: What needs a batch system that somebody has started.
+#: What needs a batch system that someone has started.
 REAL: Final[dict[str, type[World]]] = {
     "slurm": SlurmWorld,
     "sge": SgeWorld,

@@ -19,7 +19,7 @@ from tests.contract.programs import ProgramWorld
 from tests.contract.table import WORLDS, chosen
 from tests.contract.worlds import end_of, local_job, reaches, submitted
 
-#: Faults after which nobody knows whether the job was taken; those in the second were.
+#: Faults after which no one knows whether the job was taken; those in the second were.
 BEFORE: Final = ("fail-before", "hang")
 AFTER: Final = ("fail-after", "hang-after", "garbage")
 

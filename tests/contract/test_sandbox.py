@@ -277,7 +277,7 @@ def test_a_log_that_lost_its_end_is_done_without_if_all_is_there(tmp_path: Path)
 
 @pytest.mark.parametrize("lost", ["session/new", "session", "sent", "links"])
 def test_files_that_did_not_come_back_are_a_failure(tmp_path: Path, lost: str) -> None:
-    """The payload did well; nobody is told so without its files, and the session is as it was."""
+    """The payload succeeded; without its files that is not reported, and the session is unchanged."""
     moved = Moved(tmp_path, "echo new >new")
     before = tree(moved.session)
     key = moved.send()

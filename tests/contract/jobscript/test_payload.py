@@ -76,7 +76,7 @@ def test_the_accounting_lines_come_in_arcs_order(tmp_path: Path, shell: str) -> 
     assert ran.diag[-1] == "exitcode=0"
 
 
-def test_node_and_system_are_asked_on_the_node_where_nobody_knows_them(tmp_path: Path) -> None:
+def test_node_and_system_are_asked_on_the_node_where_no_one_knows_them(tmp_path: Path) -> None:
     ran = run(a_submission(tmp_path, "/bin/true"), ScriptSettings(nodes_command="printf 'a\\nb\\n'"))
 
     assert ran.diag[2:4] == ["nodename=a", "nodename=b"]

@@ -76,7 +76,7 @@ def test_an_answer_in_another_language(trial: Trial) -> None:
     assert not re.fullmatch(r"(Submitted batch job \d+|\d+\.\w+)\n", done.stdout)
 
 
-def test_nobody_answers_for_a_while(trial: Trial) -> None:
+def test_no_one_answers_for_a_while(trial: Trial) -> None:
     trial.programs.fault("*", "down", "always")
     codes = [trial.call(each, input="#!/bin/sh\n").returncode for each in (trial.speech.submit, trial.speech.list)]
     assert 0 not in codes

@@ -29,4 +29,4 @@ def own_authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> User:
-    return shell.somebody(tmp_path, monkeypatch, capfdbinary)
+    return shell.someone(tmp_path, monkeypatch, capfdbinary)

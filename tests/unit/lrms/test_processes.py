@@ -17,7 +17,7 @@ def test_a_stat_line_is_read_behind_the_name_of_the_program() -> None:
     assert expected == parse_stat(LINE)
 
 
-def test_nobody_has_a_pid_that_does_not_exist() -> None:
+def test_no_one_has_a_pid_that_does_not_exist() -> None:
     assert stat(2**22 + 1) is None
     assert identify(2**22 + 1, "boot") is None
     assert descendants(2**22 + 1) == []

@@ -12,4 +12,4 @@ from tests.shell import User
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> User:
-    return shell.somebody(tmp_path, monkeypatch, capfdbinary)
+    return shell.someone(tmp_path, monkeypatch, capfdbinary)

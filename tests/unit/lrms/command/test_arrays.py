@@ -1,4 +1,4 @@
-"""Arrays that nobody sees: who travels together, and what starts which child."""
+"""Arrays that no one sees: who travels together, and what starts which child."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_later_attempt_of_the_same_job_was_not_in_the_arrays_of_an_earlier_one
 
 
 @pytest.mark.parametrize("name", ["launcher.old", "1x", "x", "-1"])
-def test_what_somebody_else_has_put_beside_them_is_no_child(tmp_path: Path, name: str) -> None:
+def test_what_someone_else_has_put_beside_them_is_no_child(tmp_path: Path, name: str) -> None:
     work = laid_out(tmp_path)
     before = places(work.submissions)
     (work.script.parent / name).symlink_to(work.first.comment)
@@ -180,7 +180,7 @@ def test_what_somebody_else_has_put_beside_them_is_no_child(tmp_path: Path, name
     assert before == places(work.submissions)
 
 
-def test_without_any_array_nobody_has_a_place(tmp_path: Path) -> None:
+def test_without_any_array_no_one_has_a_place(tmp_path: Path) -> None:
     assert {} == places(on_disk(tmp_path, 2))
 
 
@@ -215,7 +215,7 @@ def test_the_launcher_starts_the_child_of_its_index(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("index", ["0", "4", "", "1 2", "*", "$(echo 1)"])
-def test_an_index_that_nobody_has_starts_nobody(tmp_path: Path, index: str) -> None:
+def test_an_index_that_no_one_has_starts_no_one(tmp_path: Path, index: str) -> None:
     done = start(copied(laid_out(tmp_path), tmp_path / "spool"), index)
 
     assert (1, "") == (done.returncode, done.stdout)

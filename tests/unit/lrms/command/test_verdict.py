@@ -1,4 +1,4 @@
-"""What the witnesses say, and what is made of it: every combination that matters."""
+"""The verdict from all evidence: every combination that matters."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ ENDS: Final[dict[str, tuple[dict[str, Any], tuple[int | None, int | None, EndCau
         (137, None, EndCause.MEMORY, False),
     ),
     # a record with a signal, and why
-    "a signal that nobody explains": (
+    "a signal that no one explains": (
         {"done": TERM, "waited_s": SETTLE_S},
         (143, 15, EndCause.SIGNAL, False),
     ),
@@ -92,7 +92,7 @@ ENDS: Final[dict[str, tuple[dict[str, Any], tuple[int | None, int | None, EndCau
     "a signal because of the node": ({"done": TERM, "seen": NODE_FAIL}, (143, 15, EndCause.NODE_FAILURE, False)),
     "a signal because of a stronger job": ({"done": TERM, "seen": PREEMPTED}, (143, 15, EndCause.PREEMPTED, False)),
     "a signal because of a limit": ({"done": TERM, "seen": DEADLINE}, (143, 15, EndCause.CANCELLED_BY_LIMIT, False)),
-    "a signal because of somebody": ({"done": TERM, "seen": SCANCEL}, (143, 15, EndCause.CANCELLED_BY_ADMIN, False)),
+    "a signal because of someone": ({"done": TERM, "seen": SCANCEL}, (143, 15, EndCause.CANCELLED_BY_ADMIN, False)),
     "a signal because of us": (
         {"done": TERM, "seen": SCANCEL, "cancel_asked": True},
         (143, 15, EndCause.CANCELLED, False),
@@ -152,7 +152,7 @@ ENDS: Final[dict[str, tuple[dict[str, Any], tuple[int | None, int | None, EndCau
         {"seen": TIMEOUT, "waited_s": SETTLE_S},
         (None, None, EndCause.WALLTIME, False),
     ),
-    "no record: cancelled by somebody": (
+    "no record: cancelled by someone": (
         {"seen": SCANCEL, "waited_s": SETTLE_S},
         (271, 15, EndCause.CANCELLED_BY_ADMIN, False),
     ),
@@ -169,7 +169,7 @@ ENDS: Final[dict[str, tuple[dict[str, Any], tuple[int | None, int | None, EndCau
         {"mark": None, "seen": SCANCEL, "cancel_asked": True},
         (271, 15, EndCause.CANCELLED, False),
     ),
-    "cancelled in the queue by somebody": (
+    "cancelled in the queue by someone": (
         {"mark": None, "seen": SCANCEL, "waited_s": SETTLE_S},
         (271, 15, EndCause.CANCELLED_BY_ADMIN, False),
     ),
@@ -185,7 +185,7 @@ ENDS: Final[dict[str, tuple[dict[str, Any], tuple[int | None, int | None, EndCau
         {"mark": None, "seen": FAILED, "waited_s": 120.0},
         (None, None, EndCause.NEVER_STARTED, True),
     ),
-    # jobs of somebody else's script
+    # jobs of another user's script
     "a forgotten job whose code is in its accounting lines": (
         {"mark": None, "diag_code": 4},
         (4, None, EndCause.EXIT_CODE, False),
@@ -299,7 +299,7 @@ def test_without_a_record_they_come_from_the_batch_system() -> None:
     assert (START, END, ("n7",), 1.0) == (report.started, report.ended, report.nodes, report.usage.wall_s)
 
 
-def test_every_witness_is_quoted() -> None:
+def test_every_source_of_evidence_is_quoted() -> None:
     report = reported(done=TERM, seen=SCANCEL, account=TIMEOUT, said=OVER_MEMORY, diag_code=143)
 
     assert [

@@ -81,7 +81,7 @@ def test_when_none_of_them_waits_all_are_refused() -> None:
     assert "Couldn't find/hold all jobs" in refusals[IDS[0]]
 
 
-def test_somebody_else_s_jobs_are_refused_in_htcondor_s_words() -> None:
+def test_someone_else_s_jobs_are_refused_in_htcondor_s_words() -> None:
     asked = [LocalId("25.4"), LocalId("28.0"), LocalId("5.4")]
 
     assert {

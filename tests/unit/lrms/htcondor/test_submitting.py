@@ -201,5 +201,5 @@ def test_a_refusal_means_what_its_sentence_says(name: str, verdict: Refusal) -> 
         "ERROR: Failed to commit job submission into the queue.",
     ],
 )
-def test_a_sentence_that_nobody_knows_is_unsure(said: str) -> None:
+def test_a_sentence_that_no_one_knows_is_unsure(said: str) -> None:
     assert Refusal.UNSURE is judge(CondorDialect.rules, Completed(("condor_submit",), 1, "", said))

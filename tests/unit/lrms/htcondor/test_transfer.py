@@ -33,7 +33,7 @@ def load(*submissions: Submission) -> Work:
 
 @pytest.mark.parametrize("jobs", [("abc",), ("a", "b")])
 def test_htcondor_moves_one_directory_there_and_one_back(jobs: tuple[str, ...]) -> None:
-    """No list holds a name that a job has chosen. Each submission has files and a log of its own."""
+    """No list holds a name that a job has chosen. Each submission has separate files and a separate log."""
     lines = description(load(*map(submission, jobs)), moves=True)
     rundir = "$(arex_session).lrms/$(arex_tag)" if len(jobs) > 1 else "/s/abc.lrms/abc-1f"
 

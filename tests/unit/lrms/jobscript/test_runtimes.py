@@ -285,7 +285,7 @@ async def test_a_script_that_reads_its_input_or_changes_the_shell_spoils_nothing
 
 @pytest.mark.parametrize("names", [(), ("DUMMY",)])
 async def test_jobs_without_scripts_cost_no_process(tmp_path: Path, names: tuple[str, ...]) -> None:
-    """With no room for any shell at all they would wait for ever."""
+    """With no room for any shell at all they would wait forever."""
     put(tmp_path, "enabled/DUMMY", "")
 
     async with asyncio.timeout(5):

@@ -135,7 +135,7 @@ def test_every_state_has_its_phase(word: str) -> None:
     assert STATES[word] is one(stat=word).phase
 
 
-def test_a_state_that_nobody_knows_is_still_there() -> None:
+def test_a_state_that_no_one_knows_is_still_there() -> None:
     assert one(stat="DREAM").phase is Phase.OTHER
 
 
@@ -145,7 +145,7 @@ def test_every_reason_has_its_cause(reason: str) -> None:
     assert REASONS[reason] is one(stat="EXIT", exit_code="130", exit_reason=f"{reason}: job killed").cause
 
 
-def test_a_reason_that_nobody_knows_was_lsf_s_own() -> None:
+def test_a_reason_that_no_one_knows_was_lsf_s_own() -> None:
     assert one(stat="EXIT", exit_code="9", exit_reason="TERM_TOMORROW: job killed").cause is EndCause.CANCELLED_BY_LIMIT
 
 

@@ -125,7 +125,7 @@ def test_a_job_that_can_never_run_says_why() -> None:
     assert found[LocalId("7.pbs")].message == ""
 
 
-def test_somebody_s_environment_does_not_spoil_the_answer() -> None:
+def test_someone_s_environment_does_not_spoil_the_answer() -> None:
     assert dialect().listed(recorded("pbs-23.06.06/qstat-environment"))[LocalId("7.pbs")].tag == "waits-7"
 
 
@@ -165,7 +165,7 @@ TEXT: Final = (
 )
 
 
-def test_json_that_nobody_can_read_is_given_up_for_text() -> None:
+def test_json_that_no_one_can_read_is_given_up_for_text() -> None:
     spoken = dialect()
     broken = said('{"pbs_server":"pbs","Jobs":{"1.pbs":{"Variable_List":{"F":"() {  echo "x"\n}"}}}}')
 
@@ -223,7 +223,7 @@ def test_every_letter_has_its_phase(kind: type[PbsDialect], letter: str) -> None
 
 
 @pytest.mark.parametrize("kind", FLAVOURS)
-def test_a_letter_that_nobody_knows_is_still_there(kind: type[PbsDialect]) -> None:
+def test_a_letter_that_no_one_knows_is_still_there(kind: type[PbsDialect]) -> None:
     assert one(kind, job_state="Z").phase is Phase.OTHER
 
 

@@ -234,7 +234,7 @@ def test_children_are_named_by_their_array_and_index() -> None:
         ("qsub: submit error (Time out)", Refusal.UNSURE),
         ("qsub: Batch protocol error", Refusal.UNSURE),
         ("qsub: Request not allowed: Server shutting down", Refusal.UNSURE),
-        ("something that nobody knows", Refusal.UNSURE),
+        ("something that no one knows", Refusal.UNSURE),
     ],
 )
 def test_what_qsub_says_is_judged(sentence: str, verdict: Refusal) -> None:

@@ -199,15 +199,15 @@ def test_that_a_job_has_gone_is_no_refusal(name: str) -> None:
     assert {} == dialect().refused(recorded(name), IDS)
 
 
-def test_somebody_else_s_jobs_are_refused_in_grid_engine_s_words() -> None:
+def test_someone_else_s_jobs_are_refused_in_grid_engine_s_words() -> None:
     """An array is called by its number, whichever child was meant."""
     asked = [LocalId("38"), LocalId("18.1"), LocalId("35")]
 
     deleted, held = (dialect().refused(recorded(name), asked) for name in ("qdel-foreign", "qhold-foreign"))
 
     assert {
-        "38": 'nobody - you do not have the necessary privileges to delete the job "38"',
-        "18.1": 'nobody - you do not have the necessary privileges to delete the job "18"',
+        "38": 'no one - you do not have the necessary privileges to delete the job "38"',
+        "18.1": 'no one - you do not have the necessary privileges to delete the job "18"',
     } == deleted
     assert 'denied: "nobody" must be at least owner of job 38 to change job attributes' == held[LocalId("38")]
 

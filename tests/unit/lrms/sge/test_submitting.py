@@ -124,7 +124,7 @@ def test_options_of_the_site_and_of_the_queue_are_passed_on_but_ours_come_last()
     assert "h_vmem=7M" in words
 
 
-def test_memory_that_nobody_asks_for_is_the_queue_s_then_the_site_s() -> None:
+def test_memory_that_no_one_asks_for_is_the_queue_s_then_the_site_s() -> None:
     assert "h_vmem=5M" == option(argv(work(submission()), memory_mb=5), "-l")
     assert "h_vmem=9M" == option(argv(work(submission(memory_mb=9)), memory_mb=5), "-l")
 
@@ -220,7 +220,7 @@ def test_a_refusal_means_what_its_sentence_says(name: str, verdict: Refusal) -> 
     assert verdict is judge(SgeDialect.rules, done)
 
 
-def test_a_sentence_that_nobody_knows_is_unsure() -> None:
+def test_a_sentence_that_no_one_knows_is_unsure() -> None:
     assert Refusal.UNSURE is judge(SgeDialect.rules, Completed(("qsub",), 1, "", "Unable to run job: the moon"))
 
 

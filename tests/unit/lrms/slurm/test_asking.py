@@ -172,7 +172,7 @@ def test_an_unusual_reason_to_wait_is_told(reason: str, message: str) -> None:
     assert message == one(state="PENDING", reason=reason).message
 
 
-def test_a_state_that_nobody_knows_is_still_there(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_state_that_no_one_knows_is_still_there(caplog: pytest.LogCaptureFixture) -> None:
     assert Phase.OTHER is one(state="DREAMING").phase
     assert "DREAMING" in caplog.text
 

@@ -120,7 +120,7 @@ def test_a_refusal_is_about_the_job_that_it_names() -> None:
     assert {"26": "Invalid user id for job 26"} == refused("scontrol-hold-foreign", "26", "7")
 
 
-def test_a_refusal_that_names_nobody_is_about_all() -> None:
+def test_a_refusal_that_names_no_one_is_about_all() -> None:
     answer = said(err="slurm_suspend error: Access/permission denied\n", code=1, argv="scontrol hold 7,8")
 
     assert {"7", "8"} == dialect().refused(answer, [LocalId("7"), LocalId("8")]).keys()
