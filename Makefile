@@ -15,9 +15,11 @@ SOURCES := $(PACKAGES) tests benchmarks tools
 SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh lrms/jobscript/shell/*.sh)
 RTES := $(shell find lrms/rte -type f)
 PYTEST := $(BIN)/pytest
+# parts of "make lint" that run side by side
+CHECKS := types imports spelling english yaml shell
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint shifted slurm sge condor interop faults fuzz bench docs wheel generated clean
+.PHONY: help venv demo test check lint style $(CHECKS) shifted slurm sge condor interop faults fuzz bench docs wheel generated clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,18 +40,32 @@ test: $(STAMP) ## Run all tests; installs the programs that they need
 	$(PYTEST) -n $(WAITING) --dist loadfile -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) -n $(JOBS) --dist worksteal tests/faults
 
-check: lint ## What lint does, and unit tests
-	$(PYTEST) -n $(JOBS) -q tests/unit
+check: lint ## What lint does, and unit tests with few examples each, in less than a minute
+	$(PYTEST) -n $(JOBS) -q --hypothesis-profile=quick tests/unit
 
-lint: $(STAMP) ## Style, types, imports, spelling, English, shell
+lint: style ## Style, types, imports, spelling, English, shell
+	$(MAKE) --no-print-directory --output-sync -j $(JOBS) $(CHECKS)
+
+style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy tests tools benchmarks
+
+types:
+	$(BIN)/mypy $(SOURCES)
+
+imports:
 	$(BIN)/lint-imports
+
+spelling:
 	$(BIN)/codespell
+
+english:
 	$(BIN)/python tools/check-english.py
+
+yaml:
 	$(BIN)/yamllint --strict .
+
+shell:
 	sh tools/test-programs.sh shellcheck
 	shellcheck $(SCRIPTS)
 	shellcheck --shell=sh $(RTES)

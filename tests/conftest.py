@@ -18,6 +18,8 @@ _OURS = ["arex", "plugins", "lrms", "infoprovider"]
 
 # how long an example takes says more about the machine than about the code; a test has its own limit
 hypothesis.settings.register_profile("arex", deadline=None)
+# what "make check" takes
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("arex")
 
 #: Variables that lead to the configuration and the credentials of the account, or of another ARC on the machine.
