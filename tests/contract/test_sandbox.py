@@ -90,9 +90,8 @@ class Moved:
 
     def run(self, **environ: str) -> int:
         """On a node that has nothing of the front end: what is there is not to be found meanwhile."""
-        settings = ScriptSettings(
-            mode=ScriptMode.SANDBOX, localid_words='"$AREX_LOCALID"', nodes=("node1",), system="Linux"
-        )
+        mode = ScriptMode.SANDBOX
+        settings = ScriptSettings(mode=mode, localid_words='"$AREX_LOCALID"', nodes=("node1",), system="Linux")
         script = job_script(self.submission, settings, self.runtimes)
         (self.node / "script").write_bytes(os.fsencode(script))
         hidden = self.root / "hidden"
