@@ -51,17 +51,17 @@ ATTACKS = {
     "diag is a pipe": ("rm -f $HOME.diag", ""),
     "diag lies": (
         (
-            "for k in exitcode walltime usertime kerneltime maxresidentmemory lrmsstarttime; do "
-            "printf '%s=' $k; head -c 9000 /dev/zero | tr '\\0' 9; echo; done >>$HOME.diag"
+            "printf '%s\\n' exitcode walltime usertime kerneltime maxresidentmemory lrmsstarttime | "
+            "xargs -I@ sh -c 'printf @=; head -c 9000 /dev/zero | tr [:cntrl:] 9; echo' >>$HOME.diag"
         ),
         "",
     ),
     "comment is a link": ("ln -sf {canary}/precious $HOME.comment", ""),
     "comment is a directory": ("rm -f $HOME.comment; mkdir $HOME.comment", ""),
     "comment is junk": ("head -c 300000 /dev/urandom >>$HOME.comment", ""),
-    "record is junk": ("for d in $HOME.lrms/*; do head -c 3000 /dev/urandom >$d/pid; done", ""),
-    "record is a directory": ("for d in $HOME.lrms/*; do rm -f $d/pid; mkdir $d/pid $d/done; done", ""),
-    "record is a pipe": ("for d in $HOME.lrms/*; do rm -f $d/pid; mkfifo $d/pid $d/done; done", ""),
+    "record is junk": ("ls -d $HOME.lrms/* | xargs -I@ sh -c 'head -c 3000 /dev/urandom >@/pid'", ""),
+    "record is a directory": ("ls -d $HOME.lrms/* | xargs -I@ sh -c 'rm -f @/pid; mkdir @/pid @/done'", ""),
+    "record is a pipe": ("ls -d $HOME.lrms/* | xargs -I@ sh -c 'rm -f @/pid; mkfifo @/pid @/done'", ""),
     "run directory is a link": ("rm -rf $HOME.lrms; ln -s {canary} $HOME.lrms", ""),
     "run directory is a file": ("rm -rf $HOME.lrms; echo >$HOME.lrms", ""),
     "directories without bits": ("mkdir -p a/b/c; echo >a/b/c/d; chmod 0 a/b/c a/b a", '(outputfiles=("x" ""))'),
