@@ -42,7 +42,7 @@ PHRASES: Final = (
     (r"the scheduler lies", "lies", "the batch system gives a wrong answer"),
 )
 #: ``"nobody"`` alone, or in ARC's maps of users, is the Unix account.
-_ACCOUNT: Final = re.compile(r"[\"']nobody[\"']|nobody:nogroup")
+_ACCOUNT: Final = re.compile(r"[\"']nobody[\"']|nobody(?=:nogroup| - you do not)")
 #: A key of the document that ``arex status`` reads, and of nothing else: formats on disk keep their names.
 _KEY_NAME: Final = "strays"
 _KEY: Final = re.compile(rf"\A{_KEY_NAME}\Z|snapshot\.{_KEY_NAME}\b")

@@ -134,9 +134,13 @@ def _written(job: JobDescription, language: Language) -> str:
         from arex.jobdesc.adl.writer import write_adl  # noqa: PLC0415 - the same
 
         return write_adl(job, whole=True)
+    from arex.jobdesc.xrsl.grammar import comments  # noqa: PLC0415 - the same
     from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415 - the same
 
-    return f"{write_xrsl(job)}\n"
+    text = write_xrsl(job)
+    if any(end < 0 for _, end in comments(text)):
+        raise JobDescriptionError("(* without *) is not allowed in xRSL, not even in a string: it begins a comment")
+    return f"{text}\n"
 
 
 def _normal(job: JobDescription) -> JobDescription:

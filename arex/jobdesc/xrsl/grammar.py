@@ -108,6 +108,15 @@ class RslDocument:
         return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
 
 
+def comments(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of what ARC takes for comments, also in strings; the last end is -1 if there is none."""
+    start = text.find("(*")
+    while start >= 0:
+        end = text.find("*)", start)
+        yield start, end + 2 if end >= 0 else -1
+        start = text.find("(*", end + 2) if end >= 0 else -1
+
+
 class Parser:
     """One pass over one text."""
 
@@ -134,13 +143,10 @@ class Parser:
     def _find_comments(self) -> dict[int, int]:
         """Starts and ends; ARC looks for them everywhere, so that ``(*`` in a string needs a ``*)`` somewhere."""
         found: dict[int, int] = {}
-        start = self._text.find("(*")
-        while start >= 0:
-            end = self._text.find("*)", start)
+        for start, end in comments(self._text):
             if end < 0:
                 self._source.fail("End of comment not found", start)
-            found[start] = end + 2
-            start = self._text.find("(*", end + 2)
+            found[start] = end
         return found
 
     def _skip(self) -> None:

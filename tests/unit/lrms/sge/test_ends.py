@@ -206,8 +206,8 @@ def test_someone_else_s_jobs_are_refused_in_grid_engine_s_words() -> None:
     deleted, held = (dialect().refused(recorded(name), asked) for name in ("qdel-foreign", "qhold-foreign"))
 
     assert {
-        "38": 'no one - you do not have the necessary privileges to delete the job "38"',
-        "18.1": 'no one - you do not have the necessary privileges to delete the job "18"',
+        "38": 'nobody - you do not have the necessary privileges to delete the job "38"',
+        "18.1": 'nobody - you do not have the necessary privileges to delete the job "18"',
     } == deleted
     assert 'denied: "nobody" must be at least owner of job 38 to change job attributes' == held[LocalId("38")]
 

@@ -187,6 +187,11 @@ def test_a_character_that_a_language_can_not_carry_is_an_error(language: Languag
         convert(replace(COMMON, name="a\0b"), language)
 
 
+def test_what_xrsl_takes_for_a_comment_without_an_end_is_an_error() -> None:
+    with pytest.raises(JobDescriptionError, match="begins a comment"):
+        convert(replace(COMMON, name="a(*b"), Language.XRSL)
+
+
 @pytest.mark.parametrize("name", ["xrsl", "XRSL", "nordugrid:xrsl"])
 def test_a_language_has_two_names(name: str) -> None:
     assert Language.named(name) is Language.XRSL
