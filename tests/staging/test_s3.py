@@ -115,7 +115,7 @@ async def test_what_is_not_there_fails_at_once(site: Site, s3: S3, name: str) ->
 
 
 async def test_a_bucket_that_is_not_there_is_named_so(site: Site, s3: S3) -> None:
-    staged = await sent(site, s3, s3.url("x").replace(f"/{BUCKET}/", "/no one/"), b"x")
+    staged = await sent(site, s3, s3.url("x").replace(f"/{BUCKET}/", "/missing/"), b"x")
     assert "No such file or directory: NoSuchBucket" in staged.failure
 
 
