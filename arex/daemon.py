@@ -98,12 +98,15 @@ def write_pidfile(path: Path, runtime_cfg: str) -> Path:
         ServiceError: the directory is not writable.
     """
     cfg = cfg_path(path)
+    target = path.parent
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = cfg
         atomic.put(str(cfg), runtime_cfg.encode("utf-8", "surrogateescape"))
+        target = path
         atomic.put(str(path), f"{os.getpid()}\n".encode(), mode=0o644)
     except OSError as exc:
-        raise ServiceError(f"cannot write the pid file {path}: {exc.strerror}") from exc
+        raise ServiceError(f"cannot write {target}: {exc.strerror}; set another pidfile") from exc
     return cfg
 
 
@@ -178,7 +181,7 @@ def read_snapshot(controldir: Path) -> Snapshot | None:
         raise ServiceError(f"{controldir / STATUS} cannot be parsed: {exc}; a running daemon rewrites it") from exc
 
 
-def wait_ready(fd: int, patience_s: float) -> str:
+def wait_ready(fd: int, patience_s: float, log_file: Path) -> str:
     """
     The error message of the starting daemon; empty once it is ready.
 
@@ -198,4 +201,4 @@ def wait_ready(fd: int, patience_s: float) -> str:
         text += chunk
         if text == b"ready\n":
             return ""
-    raise ServiceError(f"the daemon was not ready within {patience_s:g} s; see its log")
+    raise ServiceError(f"the daemon was not ready within {patience_s:g} s; see its log: {log_file}")

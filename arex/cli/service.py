@@ -75,7 +75,7 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
         raise ServiceError(f"cannot start the daemon: {exc.strerror}: {exc.filename}") from exc
     finally:
         os.close(writing)
-    problem = daemon.wait_ready(reading, _READY_S)
+    problem = daemon.wait_ready(reading, _READY_S, config.arex.logfile)
     if problem:
         raise ServiceError(f"{problem} (log: {config.arex.logfile})")
     click.echo(f"arex serves {config.arex.controldir} (pid {pid}, log {config.arex.logfile})")

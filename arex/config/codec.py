@@ -216,7 +216,9 @@ def near(scheme: str) -> bool:
 def storage_url(text: str) -> StorageUrl:
     match = _STORAGE.fullmatch(text)
     if match is None or "::" in text or ".." in (match[3] or "").split("/"):
-        raise ValueError(f"expected a scheme, or a URL prefix with a host, not {shown(text)}")
+        raise ValueError(
+            f"expected a scheme (gs) or the beginning of a URL with its host (gs://bucket/), not {shown(text)}"
+        )
     scheme, authority, path = match[1].lower(), match[2] or "", match[3] or "/"
     if near(scheme):
         raise ValueError(f"the scheme {scheme} is not allowed: it could give access to files of this host")

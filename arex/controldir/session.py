@@ -24,7 +24,7 @@ class SessionFiles(SessionPaths):
         with contextlib.suppress(FileExistsError):
             self.path.mkdir(mode=0o700)
         if self.path.is_symlink() or not self.path.is_dir():
-            raise CorruptFile(self.path, "a link or a file in place of the session directory")
+            raise CorruptFile(self.path, "must be the session directory, but is a link or a file; remove it")
 
     def exists(self) -> bool:
         try:

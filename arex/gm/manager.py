@@ -272,7 +272,7 @@ class GridManager:
         client = self._client(ask.lrms)
         if client is None:
             log.warning(
-                "the batch system %r of the job is not configured, the job waits",
+                "the job's batch system %r is not configured; the job waits until it is (option lrms)",
                 ask.lrms,
                 extra={"event": "lrms.unknown"},
             )

@@ -39,7 +39,10 @@ def check(job: JobDescription, *, queues: Collection[str] | None = None) -> None
     _check_slots(job.resources)
     for runtime in job.resources.runtimes:
         if runtime.relation != "=":
-            raise JobRefused(f"Runtime environment {runtime.full_name} is not resolved: relation {runtime.relation}")
+            raise JobRefused(
+                f"Runtime environment {runtime.full_name} is not resolved: "
+                f"this service accepts only =, not {runtime.relation}; name one version"
+            )
     if queues is not None and job.resources.queue and job.resources.queue not in queues:
         raise JobRefused(f"Requested queue {job.resources.queue} is not allowed for this user")
     if job.acl:

@@ -98,7 +98,9 @@ def resolve_runtimes(job: JobDescription, installed: Collection[str]) -> JobDesc
 def _choose(wanted: Software, known: Iterable[Software]) -> Software | None:
     if wanted.relation == "!=":
         if any(_same(one, wanted) for one in known):
-            raise JobRefused(f"Runtime environment {wanted.full_name} is installed, and must not be (!=)")
+            raise JobRefused(
+                f"Runtime environment {wanted.full_name} is installed here, but the job requires that it is not (!=)"
+            )
         return None
     best: Software | None = None
     for one in known:

@@ -223,7 +223,7 @@ def _moment(fields: tuple[int, ...], offset: int | None, text: str) -> datetime:
     except (OverflowError, ValueError) as exc:
         raise ValueError(f"not a time that a calendar has: {text[:80]!r}") from exc
     if seconds == _NO_TIME:
-        raise ValueError(f"the second before 1970 stands for no time: {text[:80]!r}")
+        raise ValueError(f"1969-12-31T23:59:59 UTC cannot be used, because it means 'no time is set': {text[:80]!r}")
     return when
 
 

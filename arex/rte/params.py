@@ -46,7 +46,7 @@ class Param:
         """
         if _HARMFUL.search(value):
             raise BadParameter(
-                f"quotes, backslashes, backticks, line breaks and $( are not allowed in a value: {value!r}"
+                f"{self.name} must not contain quotes, backslashes, backticks, line breaks or $(: {value!r}"
             )
         if self.values == "int" and not re.fullmatch(r"-?[0-9]+", value):
             raise BadParameter(f"{self.name} must be a number, not {value!r}")

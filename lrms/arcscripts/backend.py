@@ -123,7 +123,7 @@ class ArcScriptsBackend:
             if not busy:
                 return found
             if self._clock.monotonic() >= until:
-                raise BatchUnavailable(f"submit-{self.name}-job is still at work for {', '.join(sorted(busy))}")
+                raise BatchUnavailable(f"submit-{self.name}-job is still running for {', '.join(sorted(busy))}")
             await self._clock.sleep(self._scripts.look_s)
 
     def _localids(self, batch: Sequence[Submission]) -> dict[Tag, LocalId]:
@@ -140,7 +140,7 @@ class ArcScriptsBackend:
             data = atomic.read(str(path))
             return None if data is None else parse_grami(data, path).localid
         except (OSError, CorruptFile) as exc:
-            raise BatchUnavailable(f"can't see whether job {job} was taken: {exc}") from exc
+            raise BatchUnavailable(f"cannot tell whether the batch system accepted job {job}: {exc}") from exc
 
     # --- asking ---
 

@@ -71,7 +71,7 @@ def read_done(path: Path) -> Done | None:
         return None
     try:
         if not data.endswith(b"complete=yes\n"):
-            raise UnfinishedRecord(path, "invalid completion record: it has no end")
+            raise UnfinishedRecord(path, "invalid completion record: its last line, complete=yes, is missing")
         return parse_done(data.decode(errors="replace"))
     except (KeyError, ValueError) as exc:
         raise UnreadableRecord(path, f"invalid completion record: {exc}") from exc
@@ -103,7 +103,7 @@ def parse_done(text: str) -> Done:
         else:
             values["times"] = [line]  # of the shell, then of its children: the last one counts
     if values.get("complete") != ["yes"]:
-        raise ValueError("it has no end")
+        raise ValueError("its last line, complete=yes, is missing")
     return Done(
         exit_code=_number(values["exitcode"][0]),
         signal=_number(values["signal"][0]),

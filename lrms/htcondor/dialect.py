@@ -47,7 +47,7 @@ _LATE_S: Final = 300
 _GONE: Final = re.compile(r"not found|already (marked|completed|removed)|not held to be released", re.IGNORECASE)
 _ACTED: Final = re.compile(r"marked for removal|held$|released$|^all jobs matching", re.IGNORECASE)
 _UNSUITABLE: Final = re.compile(r"[\"'$\\\s]")
-_NOT_POSSIBLE: Final = "a submit description cannot hold blanks, quotes, backslashes and dollar signs in a path"
+_NOT_POSSIBLE: Final = "a path in a submit description cannot contain spaces, quotes, backslashes or dollar signs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +320,7 @@ class CondorBackend(CommandBackend):
         Raises:
             ConfigError: a session root has a name that a submit description cannot hold.
         """
-        cure = "use a directory without blanks, quotes, backslashes and dollar signs in its name"
+        cure = "use a directory without spaces, quotes, backslashes or dollar signs in its name"
         faults = [
             Fault(f"HTCondor cannot work below {entry.path}: {_NOT_POSSIBLE}", option="[arex] sessiondir", cure=cure)
             for entry in config.arex.sessiondir

@@ -135,7 +135,8 @@ def _reported(out: str) -> _Reported:
 def _judged(outcome: Outcome, before: Mapping[str, str], after: Mapping[str, str]) -> Outcome:
     for name in _NUMBERS:
         if (text := after.get(f"joboption_{name}", "")) and not text.removeprefix("-").isdecimal():
-            return replace(outcome, rejected=SubmitRejected(f"Runtime stage 0 has set {name} to {text!r}, no number"))
+            why = f"Runtime stage 0 has set {name} to {text!r}, which is not a number"
+            return replace(outcome, rejected=SubmitRejected(why))
     if before.get(_SHARED) and not after.get(_SHARED):
         why = f"Runtime stage 0 has cleared {_SHARED}, and arex does not move session directories for single jobs"
         return replace(outcome, rejected=SubmitRejected(why))

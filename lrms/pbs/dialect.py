@@ -234,7 +234,9 @@ class PbsDialect(Dialect):
             if done.out.rstrip().endswith(
                 "}"
             ):  # complete, and invalid: environments of jobs break the JSON of some versions
-                log.info("the JSON of qstat is invalid here: using its text from now on", extra={"event": "lrms.json"})
+                log.info(
+                    "qstat returned invalid JSON: arex reads its text output from now on", extra={"event": "lrms.json"}
+                )
                 self._json = False
             raise
         return self._jobs(jobs)
@@ -242,7 +244,7 @@ class PbsDialect(Dialect):
     def _learn(self, said: str) -> None:
         """What this installation cannot do is not requested again."""
         if "maintain job history" in said:
-            log.info("PBS forgets jobs as soon as they end here", extra={"event": "lrms.history"})
+            log.info("this PBS keeps no history: it forgets a job as soon as it ends", extra={"event": "lrms.history"})
             self._history = False
         elif re.search(r"(invalid|illegal|unrecognized) option|^usage", said, re.MULTILINE):
             self._json = False

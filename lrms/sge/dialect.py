@@ -50,7 +50,8 @@ _GONE: Final = re.compile(r"does not exist|already in deletion", re.IGNORECASE)
 _DONE: Final = re.compile(r"has registered the |has deleted |modified hold of ", re.IGNORECASE)
 #: A list of paths, and variables in them.
 _UNSUITABLE: Final = re.compile(r"[,$\n\0]")
-_CURE: Final = "use a directory without commas and dollar signs in its name"
+_NOT_POSSIBLE: Final = "it contains a comma, a dollar sign or a line break"
+_CURE: Final = "use a directory without commas, dollar signs or line breaks in its name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,7 @@ class SgeDialect(Dialect):
             SubmitRejected: the session directory has a name that Grid Engine would not take as it is.
         """
         if _UNSUITABLE.search(str(submission.comment)):
-            raise SubmitRejected(f"Grid Engine can't write to {submission.comment}")
+            raise SubmitRejected(f"Grid Engine cannot use the path {submission.comment}: {_NOT_POSSIBLE}")
         return ()
 
     def shape(self, submission: Submission) -> tuple[object, ...]:
@@ -286,7 +287,9 @@ class SgeBackend(CommandBackend):
             ConfigError: a session root has a name that Grid Engine would not take as it is.
         """
         faults = [
-            Fault(f"Grid Engine can't write to files below {entry.path}", option="[arex] sessiondir", cure=_CURE)
+            Fault(
+                f"Grid Engine cannot use the path {entry.path}: {_NOT_POSSIBLE}", option="[arex] sessiondir", cure=_CURE
+            )
             for entry in config.arex.sessiondir
             if _UNSUITABLE.search(str(entry.path))
         ]

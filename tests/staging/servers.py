@@ -153,6 +153,7 @@ class Nginx:
             {moved}
             location /loop {{ return 302 /loop; }}
             location /odd {{ return 302 gopher://x/y; }}
+            location /hostless {{ return 302 https:; }}
             location /denied {{ return 403; }}
             location /who {{ return 401; }}
             location /broken {{ return 500; }}

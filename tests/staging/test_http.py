@@ -68,7 +68,11 @@ async def test_redirects_to_another_server_are_followed(site: Site, nginx: Nginx
 
 @pytest.mark.parametrize(
     ("path", "why"),
-    [("/loop", "more than 10 redirects"), ("/odd", "a redirect to gopher:, which is not followed")],
+    [
+        ("/loop", "more than 10 redirects"),
+        ("/odd", "a redirect to gopher:, which is not followed"),
+        ("/hostless", "the server redirects to a URL without a host"),
+    ],
 )
 async def test_redirects_have_an_end(site: Site, nginx: Nginx, path: str, why: str) -> None:
     assert why in (await site.fetched(nginx.http(path))).failure

@@ -83,7 +83,7 @@ async def test_a_host_that_is_not_known_is_refused(site: Site, sshd: Sshd) -> No
 async def test_an_account_without_the_key_is_refused(site: Site, sshd: Sshd) -> None:
     url = sshd.url(f"{sshd.files}/small").replace(f"{sshd.user}@", "stranger@")
     staged = await site.fetched(url)
-    assert "Permission denied: the server accepts no key of the user of the service" in staged.failure
+    assert "Permission denied: the server accepts none of the keys of the service's account" in staged.failure
 
 
 @pytest.mark.parametrize("user", ["-oProxyCommand=x", "a:password", "$(x)", "a`b"])

@@ -313,8 +313,8 @@ def _trouble(exc: Exception) -> TransferError:
         case asyncssh.PermissionDenied():
             return TransferError(
                 ErrorKind.PERMANENT,
-                "Permission denied: the server accepts no key of the user of the service",
-                cure="add the public key to authorized_keys at the server, or load a key into the agent",
+                "Permission denied: the server accepts none of the keys of the service's account",
+                cure="add the public key to authorized_keys on the server, or load a key into ssh-agent",
             )
         case TimeoutError():
             return TransferError(ErrorKind.TEMPORARY, "Connection timed out")

@@ -191,7 +191,7 @@ def connect(what: Reach) -> tuple[Any, str]:
         raise TransferError(ErrorKind.PERMANENT, f"fsspec knows no {what.scheme}:") from exc
     if names := sorted(filter(near, _protocols(cls))):
         raise TransferError(
-            ErrorKind.PERMANENT, f"{what.scheme}: is {names[0]}: here, which jobs are not allowed to use"
+            ErrorKind.PERMANENT, f"{what.scheme}: is another name of {names[0]}:, which jobs are not allowed to use"
         )
     # what the URL says of host and container holds, whatever the options say
     named = {key: value for key, value in cls._get_kwargs_from_urls(what.url).items() if value is not None}

@@ -393,8 +393,10 @@ def _redirected(url: URL, location: str) -> URL:
         goal = url.join(URL(quote(location, safe=_SAFE), encoded=True)).with_fragment(None)
     except ValueError as exc:
         raise TransferError(ErrorKind.PERMANENT, "redirect to an invalid URL") from exc
-    if goal.scheme not in {"http", "https"} or not goal.host:
-        raise TransferError(ErrorKind.PERMANENT, f"a redirect to {goal.scheme or 'nowhere'}:, which is not followed")
+    if goal.scheme not in {"http", "https"}:
+        raise TransferError(ErrorKind.PERMANENT, f"a redirect to {goal.scheme}:, which is not followed")
+    if not goal.host:
+        raise TransferError(ErrorKind.PERMANENT, "the server redirects to a URL without a host")
     if url.scheme == "https" and goal.scheme == "http":
         raise TransferError(ErrorKind.PERMANENT, "redirect from https: to http:, which is not allowed")
     return goal

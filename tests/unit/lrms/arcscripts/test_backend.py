@@ -198,7 +198,7 @@ async def test_nothing_is_known_of_an_attempt_whose_script_is_still_at_work(site
     while not gate.exists():
         await asyncio.sleep(0.01)
 
-    with pytest.raises(BatchUnavailable, match=f"still at work for {submission.tag}"):
+    with pytest.raises(BatchUnavailable, match=f"still running for {submission.tag}"):
         await site.backend().find([submission])
 
     await asyncio.to_thread(gate.write_text, "go\n")

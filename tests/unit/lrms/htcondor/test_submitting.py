@@ -147,7 +147,7 @@ def test_a_session_that_a_description_can_t_hold_is_refused(session: str) -> Non
     hostile = replace(submission(directory=Path(session)), rundir=Path(f"{session}.lrms/t"))
 
     with pytest.raises(
-        SubmitRejected, match=r"(?s)HTCondor cannot work in .*: a submit description cannot hold blanks"
+        SubmitRejected, match=r"(?s)HTCondor cannot work in .*: a path in a submit description cannot contain spaces"
     ):
         dialect().directives(hostile)
     assert () == dialect().directives(submission())

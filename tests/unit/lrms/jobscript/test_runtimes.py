@@ -214,7 +214,7 @@ async def test_the_command_line_can_be_wrapped(tmp_path: Path) -> None:
         ("return 4", "Runtime X stage 0 execution failed: exit code 4"),
         ("exit 0", "Runtime X stage 0 execution failed: exit code 0"),
         ("kill -9 $$", "Runtime X stage 0 execution failed: signal 9"),
-        ("joboption_memory=lots", "no number"),
+        ("joboption_memory=lots", "which is not a number"),
         ("RUNTIME_NODE_SEES_FRONTEND=", "does not move session directories"),
     ],
 )

@@ -215,7 +215,7 @@ def test_an_abandoned_upload_is_not_published() -> None:
 
 @pytest.mark.parametrize(("scheme", "is_"), [("innocent", "file"), ("harmless", "dir")])
 def test_a_file_system_of_this_host_under_another_name_is_refused(scheme: str, is_: str) -> None:
-    with pytest.raises(TransferError, match=f"{scheme}: is {is_}: here, which jobs are not allowed to use"):
+    with pytest.raises(TransferError, match=f"{scheme}: is another name of {is_}:, which jobs are not allowed to use"):
         opened(scheme)
 
 
