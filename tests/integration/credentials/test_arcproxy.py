@@ -131,9 +131,9 @@ def test_a_terminal_is_asked_without_an_echo(owner: User) -> None:
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (["-C", "/none"], "can't be read"),
+        (["-C", "/none"], "cannot read the certificate"),
         (["-c", "validtyPeriod=1h"], "unknown constraint"),
-        (["-c", "keybits=1"], "can't be made"),
+        (["-c", "keybits=1"], "is not supported"),
         (["-c", "keybits=many"], "keybits constraint is wrong: many"),
         (["-c", "validityPeriod=soon"], "The period that you set: soon can't be recognized."),
         (["-c", "validityEnd=2020-01-01T00:00:00Z"], "is before start time"),
@@ -262,7 +262,7 @@ def test_arcsub_delegates_a_named_token_and_does_not_print_it(owner: User) -> No
         (["--proxy", "t"], "contains no certificate"),
         (["--token", "proxy"], "contains no token"),
         (["--token", "t", "--proxy", "proxy"], "cannot be used together"),
-        (["--proxy", "nowhere"], "cannot read the token .*: No such file"),
+        (["--proxy", "nowhere"], "cannot read the credential nowhere: No such file"),
     ],
 )
 def test_arcsub_takes_no_file_of_the_other_kind(owner: User, argv: list[str], why: str) -> None:
