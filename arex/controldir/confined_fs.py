@@ -47,7 +47,7 @@ def open_root(root: Path) -> int:
         return os.open(root, _DIRECTORY)
     except NotADirectoryError as exc:
         if not leads_to_scratch(root):
-            raise UnsafePath(f"{root} is a link or no directory") from exc
+            raise UnsafePath(f"{root} is a link, or not a directory") from exc
         return os.open(os.readlink(root), _DIRECTORY)
 
 
@@ -88,7 +88,7 @@ def _descend(fd: int, part: str, name: str, *, create: bool) -> int:
     except (NotADirectoryError, OSError) as exc:
         if isinstance(exc, FileNotFoundError):
             raise
-        raise UnsafePath(f"{name!r}: {part!r} is a link or no directory") from exc
+        raise UnsafePath(f"{name!r}: {part!r} is a link, or not a directory") from exc
     os.close(fd)
     return below
 

@@ -160,7 +160,7 @@ def _issued_by_authority(below: _Level, above: _Level) -> Iterator[Finding]:
         return
     constraints = _extension(above.certificate, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
-        yield Finding(below.name, f"it is no proxy, and {above.name} is no authority")
+        yield Finding(below.name, f"it is not a proxy, and {above.name} is not an authority")
     usage = _extension(above.certificate, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         yield Finding(above.name, "it is not allowed to sign certificates")

@@ -35,7 +35,7 @@ def check(job: JobDescription, *, queues: Collection[str] | None = None) -> None
     if any(target.creation is Creation.APPEND for file in job.outputs for target in file.targets):
         raise JobRefused("CreationFlag APPEND is not supported")
     if job.action not in {"", "request"}:
-        raise JobRefused(f"The action {job.action[:80]!r} is not one for a new job")
+        raise JobRefused(f"The action {job.action[:80]!r} is not allowed for a new job")
     _check_slots(job.resources)
     for runtime in job.resources.runtimes:
         if runtime.relation != "=":

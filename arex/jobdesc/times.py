@@ -58,7 +58,7 @@ def read_period(text: str, unit_s: int = 1) -> Period:
     while (match := _COUNTED.search(text, at)) is not None:
         unit = _UNITS.get(match[1].lower())
         if match[1] and unit is None:
-            return Period(0, f"{match[1]!r} is no unit of time: w, d, h, m or s")
+            return Period(0, f"{match[1]!r} is not a unit of time: w, d, h, m or s")
         digits = _as_arc_counts(match[0].removesuffix(match[1]))
         if unit is None:
             return _with_rest(total, digits, unit_s, text)

@@ -323,7 +323,7 @@ def fault(url: Url) -> str:
     if not machine.partition(":")[0]:
         return "has no host"
     if not all(map(_is_possible, machine.split(","))):
-        return "has a host or port that can't be"
+        return "has an invalid host or port"
     return ""
 
 

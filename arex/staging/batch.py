@@ -159,7 +159,7 @@ class Stage:
         urls = tuple(url for text in (entry.lfn, *more) for url in parse(text))
         for url in urls:
             if not self._context.movers.speaks(url.scheme):
-                raise StagingError(f"{url.shown}: no transfer method for {url.scheme}: here")
+                raise StagingError(f"{url.shown}: no transfer method for {url.scheme}: is installed")
             if url.scheme == "file":
                 local_path(named(url, entry))
         if self.out:

@@ -117,7 +117,7 @@ def parse_one(text: str) -> Url:
     try:
         url = parse_url(text)
     except ValueError as exc:
-        what = "a host or port that can't be" if "]" in str(exc) else "no host"
+        what = "an invalid host or port" if "]" in str(exc) else "no host"
         raise StagingError(f"{named} has {what}") from exc
     if wrong := fault(url):
         raise StagingError(f"{named} {wrong}")

@@ -250,7 +250,7 @@ class ForkBackend:
         await asyncio.to_thread(signals.kill, trees)
 
     async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        return dict.fromkeys((job.localid for job in jobs), "the job runs already: there is no queue to be held in")
+        return dict.fromkeys((job.localid for job in jobs), "the job already runs, and cannot be held")
 
     async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         del jobs  # none can be held

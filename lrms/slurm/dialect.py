@@ -245,7 +245,7 @@ class SlurmDialect(Dialect):
     def accounted(self, done: Completed) -> Mapping[LocalId, Seen]:
         if done.code != 0 or "storage is disabled" in done.err + done.out:
             if "storage is disabled" in done.err + done.out:
-                log.info("SLURM keeps no records of ended jobs here", extra={"event": "account.none"})
+                log.info("this SLURM keeps no accounting records of ended jobs", extra={"event": "account.none"})
                 self.has_accounting = False
             raise no_answer(done, _DOWN)
         found: dict[LocalId, Seen] = {}

@@ -377,7 +377,7 @@ async def test_lists_that_can_not_be_meant_are_refused(site: Site, nginx: Nginx)
     same = site.staging(FileEntry("/a", url), FileEntry("/b", url))
     assert "Duplicate file in list of output destinations" in (await engine.stage_out(same)).failure
     strange = site.staging(FileEntry("/a", "gsiftp://h:2811/p"))
-    assert "gsiftp://h:2811/p: no transfer method for gsiftp: here" == (await engine.stage_in(strange)).failure
+    assert "gsiftp://h:2811/p: no transfer method for gsiftp: is installed" == (await engine.stage_in(strange)).failure
 
 
 async def test_a_mover_that_does_not_load_says_so() -> None:

@@ -185,7 +185,7 @@ def _notify(drafts: list[Draft], a: Attribute) -> None:
             a.fail(f"Syntax error in 'notify' attribute value ('{text}'), unknown state flag '{min(wrong)}'")
         for word in words:
             if "@" not in word:
-                a.fail(f"Syntax error in 'notify' attribute value ('{text}'), '{word}' is no email address")
+                a.fail(f"Syntax error in 'notify' attribute value ('{text}'), '{word}' is not an email address")
             states[word] = "".join(dict.fromkeys(states.get(word, "") + wanted))
     for draft in drafts:
         draft.notifications = states  # the same for all, and none of the others is ever the first

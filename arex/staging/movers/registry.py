@@ -76,7 +76,7 @@ class Movers:
         """
         name = self._table.get(scheme)
         if name is None:
-            raise StagingError(f"no transfer method for {scheme}: here")
+            raise StagingError(f"no transfer method for {scheme}: is installed")
         if name not in self._made:
             maker = await asyncio.to_thread(_load, scheme, name)
             self._made.setdefault(name, maker(self._means, self._grants) if name == _FSSPEC else maker(self._means))

@@ -65,7 +65,7 @@ arex_link() {
     mkdir -p "${1%/*}" "${arex_name%/*}" && : >>"$1" && rm -f "$arex_name" && ln -s "$1" "$arex_name"
 }
 arex_enter() {
-    case $1 in /*) ;; *) arex_fail "The scratch directory \"$1\" of $arex_here is no absolute path" ;; esac
+    case $1 in /*) ;; *) arex_fail "The scratch directory \"$1\" of $arex_here is not an absolute path" ;; esac
     [ -d "$1" ] || arex_fail "The scratch directory $1 does not exist on $arex_here"
     { [ -w "$1" ] && [ -x "$1" ]; } || arex_fail "The scratch directory $1 of $arex_here can not be written"
     arex_recover

@@ -200,7 +200,11 @@ PROXY = "proxyCertInfo=critical,language:id-ppl-inheritAll"
         (PROXY, "/O=17", "the name of a proxy ends in a CN"),
         (PROXY, "/CN=1/CN=2", "the name of a proxy is that of its issuer and one CN"),
         (PROXY.replace("critical,", ""), "/CN=17", "its proxy extension is not marked as critical"),
-        ("keyUsage=digitalSignature", "/CN=17", "it is no proxy, and /DC=org/DC=example/CN=Test User is no authority"),
+        (
+            "keyUsage=digitalSignature",
+            "/CN=17",
+            "it is not a proxy, and /DC=org/DC=example/CN=Test User is not an authority",
+        ),
     ],
 )
 def test_rules_of_proxies_are_checked(

@@ -86,8 +86,8 @@ def test_a_file_url_is_a_path(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("http://h:99999/x", "has a host or port that can't be"),
-        ("http://h:abc/x", "has a host or port that can't be"),
+        ("http://h:99999/x", "has an invalid host or port"),
+        ("http://h:abc/x", "has an invalid host or port"),
         ("http://bad host/x", "has a blank or a control character"),
         ("http:///x", "has no host"),
         ("root://a:1094,b:1094//x", ""),
