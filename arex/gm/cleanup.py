@@ -89,7 +89,7 @@ class Lifetimes:
                 status, local = self._services.store.read_status(job), self._services.store.read_local(job)
             except (CorruptFile, OSError) as exc:
                 log.warning(
-                    "cannot parse a finished job, it is kept: %s",
+                    "cannot parse the files of a finished job; arex keeps the job: %s",
                     exc,
                     extra={"event": "cleanup.unreadable", "job": job},
                 )

@@ -236,9 +236,7 @@ class Credentials:
             self._suspects = absent
             done = store.tidy(gone, self._services.clock.now())
         except (CredentialError, OSError) as exc:
-            log.info(
-                "cannot clean the store of credentials, it will be retried: %s", exc, extra={"event": "delegation.busy"}
-            )
+            log.info("cannot clean the store of credentials; arex retries: %s", exc, extra={"event": "delegation.busy"})
             return
         if done.locks or done.credentials:
             what = {"event": "delegation.tidied"}

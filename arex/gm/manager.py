@@ -223,10 +223,10 @@ class GridManager:
         self._after(record, pause_s)
         if isinstance(exc, OSError | ControlDirError):
             facts = {"event": "job.trouble", "job": record.id}
-            log.warning("cannot access the files of the job, it will be retried: %s", exc, extra=facts)
+            log.warning("cannot access the files of the job; arex retries within a minute: %s", exc, extra=facts)
         else:
             log.error(
-                "internal error, the job will be retried", exc_info=exc, extra={"event": "job.bug", "job": record.id}
+                "internal error; arex retries the job", exc_info=exc, extra={"event": "job.bug", "job": record.id}
             )
 
     # --- after a turn -------------------------------------------------------------------------------------------
@@ -334,7 +334,9 @@ class GridManager:
             await self._stager.cancel(record.id)
             raise
         except Exception as exc:
-            log.exception("staging failed, this is a fault of arex", extra={"event": "stage.bug", "job": record.id})
+            log.exception(
+                "staging failed because of an internal error of arex", extra={"event": "stage.bug", "job": record.id}
+            )
             staged = Staged(done=False, failure=f"Internal error: {exc}")
         record.staging = record.asked = None
         if staged.done or staged.failure or staged.waits:
@@ -350,7 +352,9 @@ class GridManager:
             try:
                 await self._stager.release(job)
             except (StagingError, OSError) as exc:
-                log.warning("files that were kept for it stay: %s", exc, extra={"event": "stage.release", "job": job})
+                log.warning(
+                    "cannot release the cache links of the job: %s", exc, extra={"event": "stage.release", "job": job}
+                )
 
     # --- scans --------------------------------------------------------------------------------------------------
 

@@ -160,7 +160,7 @@ class Submitter:
         self._asks[tag] = replace(ask, sure=False)
         if ask.sure:
             facts = {"event": "submit.unsure", "job": ask.submission.job}
-            log.warning("unknown whether the batch system accepted the job, looking it up", extra=facts)
+            log.warning("cannot tell whether the batch system accepted the job; arex looks it up", extra=facts)
 
     async def _hand_over(self, batch: list[AskSubmit]) -> dict[Tag, _Taken]:
         """Look up unsure attempts, and submit those that the batch system does not have."""

@@ -152,7 +152,7 @@ async def test_a_job_that_cannot_be_parsed_is_kept_and_does_not_delay_others(
     await morgue.pass_by(timedelta(hours=7), steps=30)
 
     assert "bad" not in morgue.woken
-    assert "cannot parse a finished job, it is kept" in caplog.text
+    assert "cannot parse the files of a finished job; arex keeps the job" in caplog.text
 
 
 async def test_many_old_jobs_are_read_a_few_at_a_time(morgue: Morgue) -> None:

@@ -115,7 +115,7 @@ def test_options_stay_with_what_is_chosen() -> None:
         (">A-7", "No runtime environment > A-7 is installed; there is A-1.0, A-1.10, A-1.2, A-2.0-rc1"),
         ("=D", "No runtime environment D is installed"),
         ("=env/proxy", "No runtime environment env/proxy is installed"),
-        ("!=A-1.0", "Runtime environment A-1.0 is installed, and must not be"),
+        ("!=A-1.0", "Runtime environment A-1.0 is installed here, but the job requires that it is not"),
     ],
 )
 def test_what_can_not_be_satisfied_is_refused(text: str, message: str) -> None:

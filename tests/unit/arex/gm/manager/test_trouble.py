@@ -72,7 +72,7 @@ async def test_a_file_that_can_not_be_written_makes_the_job_wait(
     obstacle.unlink()
     (obstacle / "x").mkdir(parents=True)
     service.end(job, 3)
-    await until(lambda: "cannot access the files of the job, it will be retried" in caplog.text)
+    await until(lambda: "cannot access the files of the job; arex retries within a minute" in caplog.text)
     (obstacle / "x").rmdir()
     obstacle.rmdir()
     service.clock.advance(timedelta(minutes=1))
