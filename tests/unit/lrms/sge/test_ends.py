@@ -201,7 +201,6 @@ def test_that_a_job_has_gone_is_no_refusal(name: str) -> None:
 
 def test_someone_else_s_jobs_are_refused_in_grid_engine_s_words() -> None:
     """An array is called by its number, whichever child was meant."""
-    account = "nobody"
     asked = [LocalId("38"), LocalId("18.1"), LocalId("35")]
 
     deleted, held = (dialect().refused(recorded(name), asked) for name in ("qdel-foreign", "qhold-foreign"))
