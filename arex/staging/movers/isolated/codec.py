@@ -7,7 +7,6 @@ What comes from there is looked at closely: every function that reads raises Bro
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,13 +32,19 @@ def means_of(word: Any) -> MoverSettings:  # noqa: ANN401
 
 
 def place_word(place: RemoteFile) -> object:
-    return [*astuple(place.url), None if place.credential is None else str(place.credential)]
+    url = place.url
+    credential = None if place.credential is None else str(place.credential)
+    return [url.scheme, url.authority, url.path, url.options, url.metadata, credential]
 
 
 def place_of(word: Any) -> RemoteFile:  # noqa: ANN401
-    scheme, authority, path, options, credential = word
-    url = Url(scheme, authority, path, tuple((name, value) for name, value in options))
+    scheme, authority, path, options, metadata, credential = word
+    url = Url(scheme, authority, path, _pairs(options), _pairs(metadata))
     return RemoteFile(url, None if credential is None else Path(credential))
+
+
+def _pairs(word: Any) -> tuple[tuple[str, str], ...]:  # noqa: ANN401
+    return tuple((name, value) for name, value in word)
 
 
 def facts_word(facts: FileInfo) -> object:
