@@ -48,6 +48,8 @@ _PASSED_ON: Final = ("PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC
 _POLL_S: Final = 1.0
 #: Between looks at processes that got TERM.
 _GRACE_STEP_S: Final = 0.2
+#: The longest wait for a record: there is no network between the supervisor and the service.
+_RECORD_WAIT_S: Final = 15.0
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _RESTARTED: Final = Report(
     phase=Phase.ENDED, cause=EndCause.NODE_FAILURE, message="Node fail: this host was restarted while the job ran"
@@ -98,7 +100,7 @@ class ForkBackend:
         return cls(
             ForkSettings(
                 slots=config.service.fork_slots,
-                record_wait_s=config.service.record_wait.total_seconds(),
+                record_wait_s=min(_RECORD_WAIT_S, config.service.record_wait.total_seconds()),
                 script=script,
                 runtimes=RuntimeSettings.of(config),
             )

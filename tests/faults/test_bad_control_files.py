@@ -146,7 +146,7 @@ def test_values_that_make_no_sense_in_local_do_not_fell_the_service(site: Servic
     job = site.by_hand(TRUE, line + b"\n", state=state)
 
     if line.startswith(b"lrms=") and state is State.ACCEPTED:
-        wait_for(lambda: "no batch system" in site.log.read_text(errors="replace"), 10, "the log has a warning")
+        wait_for(lambda: "is not configured" in site.log.read_text(errors="replace"), 10, "the log has a warning")
         site.reaches(job, "SUBMIT")
         os.unlink(site.store.layout.status_file(Place.PROCESSING, job))
         return

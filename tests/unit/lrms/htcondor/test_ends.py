@@ -124,6 +124,6 @@ def test_a_session_root_that_a_description_can_t_hold_is_a_fault() -> None:
     config = Configuration()
     arex = replace(config.arex, sessiondir=(SessionDir(path=Path("/data/a b")),))
 
-    with pytest.raises(ConfigError, match="blanks"):
+    with pytest.raises(ConfigError, match="spaces"):
         CondorBackend.from_config(replace(config, arex=arex))
     assert "condor" == CondorBackend.from_config(config).name
