@@ -38,6 +38,9 @@ from lrms.sge.dialect import SgeDialect, SgeOptions
 from lrms.slurm.dialect import SlurmDialect, SlurmOptions, SlurmQueueOptions
 from tests.environments import ROOT
 
+#: Batch systems get start times in local time.
+pytestmark = pytest.mark.usefixtures("utc")
+
 GOLDEN: Final = ROOT / "tests/data/jobscripts"
 #: In the place of the directory that a test runs in.
 TOP: Final = "/TOP"
