@@ -216,7 +216,8 @@ async def test_what_is_finished_is_cleaned_and_restarted_although_no_new_job_fit
 
         await until(lambda: not any(old in path.name for path in tmp_path.rglob("*")))
         await until(lambda: len(service.cluster.taken) == 4)
-        assert [newcomer] == _outside(service)
+        await until(lambda: [newcomer] == _outside(service), lambda: service.tell(newcomer))
+        assert len(service.cluster.taken) == 4
 
 
 async def test_a_cancelled_job_makes_room_at_once(tmp_path: Path) -> None:
