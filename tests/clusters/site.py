@@ -247,7 +247,8 @@ class Site:
         assert found, f"no process of job {localid}"
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in found:
-                os.kill(pid, number)
+                with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                    os.kill(pid, number)
 
     def end(self, job: str, within_s: float = 60) -> End:
         """How it has ended; its owner is shown the same."""

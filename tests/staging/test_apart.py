@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -20,6 +19,7 @@ from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteF
 from arex.staging.movers.isolated import process
 from arex.staging.movers.isolated.mover import SubprocessMover
 from arex.staging.movers.isolated.wire import WINDOW
+from lrms import processes
 from tests.environments import ROOT
 from tests.staging.conftest import HastyClock
 from tests.staging.movers_apart import FACTS, PIECE, junk
@@ -334,15 +334,9 @@ asyncio.run(main())
 
 async def ended(pid: int) -> None:
     limit = time.monotonic() + 5
-    while running(pid) and time.monotonic() < limit:
+    while (running := await asyncio.to_thread(processes.identify, pid, "")) and time.monotonic() < limit:
         await asyncio.sleep(0.01)
-    assert not running(pid)
-
-
-def running(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
+    assert running is None
 
 
 # --- beginnings -------------------------------------------------------------------------------------------------
@@ -359,16 +353,15 @@ async def test_what_can_not_be_made_is_said_and_not_tried_at_once() -> None:
 
 
 async def test_an_abandoned_start_leaves_no_process(mover: SubprocessMover) -> None:
-    before = children()
+    before = await children()
     running = asyncio.ensure_future(mover.stat(at("/facts")))
-    while not children() - before:
+    while not (await children()) - before:
         await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert set() == children() - before
+    assert set() == (await children()) - before
 
 
-def children() -> set[str]:
-    pid = os.getpid()
-    return {word for each in Path(f"/proc/{pid}/task").iterdir() for word in (each / "children").read_text().split()}
+async def children() -> set[int]:
+    return set(await asyncio.to_thread(processes.descendants, os.getpid()))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from lrms import processes
 from tests.contract.worlds import until
 from tests.integration.cluster.trial import DONE, SPEECHES, THREE, Trial, name
 
@@ -63,8 +63,8 @@ def test_a_running_job_is_cancelled_with_all_its_processes(trial: Trial) -> None
     assert trial.call(trial.speech.cancel, localid).returncode == 0
 
     trial.until(localid, cancelled(trial))
-    child = Path("/proc", (trial.root / "child").read_text().strip(), "stat")
-    until(lambda: not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z")
+    child = int((trial.root / "child").read_text())
+    until(lambda: processes.identify(child, "") is None)
 
 
 def test_who_does_not_heed_term_is_killed(trial: Trial) -> None:

@@ -14,19 +14,12 @@ import pytest
 from arex import process
 from arex.errors import BatchUnavailable
 from arex.process import CommandFailed, Completed, detach, run
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return True
-    return state == "Z"
+from lrms import processes
 
 
 async def gone(pid: int) -> None:
     async with asyncio.timeout(10):
-        while not is_gone(pid):
+        while await asyncio.to_thread(processes.identify, pid, ""):
             await asyncio.sleep(0.005)
 
 
