@@ -8,7 +8,6 @@ Everything in this class runs on the event loop, except ``take_turns``.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from arex.gm.cleanup import Lifetimes
 from arex.gm.context import Job, JobContext, Services
 from arex.gm.machine import Resting
 from arex.gm.publishing.publisher import Publisher
+from arex.gm.ready import ReadyQueue
 from arex.gm.steps import Answer, AskCancel, AskHold, AskStage, AskStatus, AskSubmit, Forget, Wait
 from arex.gm.tracking import Tracked, Tracking
 from arex.gm.worker import take_turns, unknown
@@ -66,8 +66,7 @@ class GridManager:
         self._stager = stager
         self._intervals = intervals
         self.tracking = Tracking()  #: read-only for others; only the manager and its publisher change it
-        self._ready: asyncio.PriorityQueue[tuple[bool, int, JobId]] = asyncio.PriorityQueue()
-        self._serial = itertools.count()
+        self._ready = ReadyQueue()
         self._ended: asyncio.Queue[JobId] = asyncio.Queue()  #: the stager can remove what it keeps for these jobs
         self._publisher = Publisher(services, self.tracking, self._released)
         self._lifetimes = Lifetimes(services, self.look)
@@ -87,8 +86,7 @@ class GridManager:
         elif not record.queued and not record.awaits_answer:  # a mark is handled in the next state
             record.queued = True
             self.tracking.queued += 1
-            # active jobs come before new ones: a free slot should not wait for a thousand adoptions
-            self._ready.put_nowait((record.job is None, next(self._serial), record.id))
+            self._ready.put(record.id, new=record.job is None)
 
     def _arrived(self, job: JobId) -> None:
         """A job on disk that may be new: admit it, or let it wait because of ``maxjobs``."""
@@ -164,11 +162,9 @@ class GridManager:
 
     async def _worker(self) -> None:
         while True:
-            jobs = [(await self._ready.get())[-1]]
             # several jobs share one trip to a thread when there are many: after a start, in a burst, at the end of
             # arrays
-            while len(jobs) < min(_TOGETHER, 1 + self._ready.qsize() // _WORKERS):
-                jobs.append(self._ready.get_nowait()[-1])
+            jobs = await self._ready.take(shared_by=_WORKERS, most=_TOGETHER)
             await settled(self._turns(jobs))
 
     async def _turns(self, jobs: list[JobId]) -> None:

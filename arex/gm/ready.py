@@ -1,0 +1,46 @@
+"""Jobs that are ready for a turn, in the order in which the workers take them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from arex.model.ids import JobId
+
+
+class ReadyQueue:
+    """
+    New jobs and adopted ones alternate while both wait, each kind in order of arrival.
+
+    So a burst of new jobs reaches the batch system soon, although earlier jobs of the burst end meanwhile; and jobs
+    that run or end do not wait for a thousand adoptions. Event loop only.
+    """
+
+    def __init__(self) -> None:
+        self._new: deque[JobId] = deque()
+        self._adopted: deque[JobId] = deque()
+        self._filled = asyncio.Event()
+        self._new_is_next = False
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._adopted)
+
+    def put(self, job: JobId, *, new: bool) -> None:
+        (self._new if new else self._adopted).append(job)
+        self._filled.set()
+
+    async def take(self, *, shared_by: int, most: int) -> list[JobId]:
+        """
+        The next jobs: one of ``shared_by`` equal parts of the queue, with at least one job and not more than ``most``.
+
+        Waits for a job if there is none.
+        """
+        while not len(self):
+            self._filled.clear()
+            await self._filled.wait()
+        return [self._pop() for _ in range(min(most, 1 + (len(self) - 1) // shared_by))]
+
+    def _pop(self) -> JobId:
+        from_new = bool(self._new) and (self._new_is_next or not self._adopted)
+        self._new_is_next = not from_new
+        return (self._new if from_new else self._adopted).popleft()

@@ -1,0 +1,63 @@
+"""In which order jobs get their turns."""
+
+from __future__ import annotations
+
+import asyncio
+
+from arex.gm.ready import ReadyQueue
+from arex.model.ids import JobId
+
+
+def filled(*, new: str = "", adopted: str = "") -> ReadyQueue:
+    queue = ReadyQueue()
+    for name in new:
+        queue.put(JobId(name), new=True)
+    for name in adopted:
+        queue.put(JobId(name), new=False)
+    return queue
+
+
+async def all_of(queue: ReadyQueue) -> str:
+    return "".join([(await queue.take(shared_by=1, most=1))[0] for _ in range(len(queue))])
+
+
+async def test_new_and_adopted_jobs_alternate() -> None:
+    assert await all_of(filled(new="abcde", adopted="123")) == "1a2b3cde"
+
+
+async def test_a_kind_that_is_alone_waits_for_nothing() -> None:
+    assert await all_of(filled(new="abc")) == "abc"
+    assert await all_of(filled(adopted="123")) == "123"
+
+
+async def test_neither_kind_starves_when_both_keep_coming() -> None:
+    queue = filled(new="a", adopted="1")
+    taken = ""
+    for n in range(20):
+        taken += (await queue.take(shared_by=1, most=1))[0]
+        queue.put(JobId("a"), new=True)
+        queue.put(JobId("1"), new=False)
+        assert abs(taken.count("a") - taken.count("1")) <= 1, f"{taken} after {n}"
+
+
+async def test_each_worker_takes_its_part() -> None:
+    queue = filled(new="abcdefghi")
+
+    assert await queue.take(shared_by=4, most=16) == ["a", "b", "c"]
+    assert await queue.take(shared_by=4, most=16) == ["d", "e"]
+    assert await queue.take(shared_by=1, most=3) == ["f", "g", "h"]
+    assert len(queue) == 1
+
+
+async def test_who_waits_gets_what_comes_and_others_wait_on() -> None:
+    queue = ReadyQueue()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(queue.take(shared_by=4, most=16)) for _ in range(2)]
+        await asyncio.sleep(0)
+        queue.put(JobId("a"), new=True)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert [task.done() for task in waiting] == [True, False]
+        queue.put(JobId("1"), new=False)
+
+    assert [task.result() for task in waiting] == [["a"], ["1"]]
