@@ -79,7 +79,7 @@ def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript,
     queries = []
     words = [shlex.quote(f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}")]
     if settings.system is None:
-        queries.append("arex_system=$(. /etc/os-release && printf '%s' \"$PRETTY_NAME\")")
+        queries.append(part("system"))
         words.append('"systemsoftware=$arex_system"')
     else:
         words.append(shlex.quote(f"systemsoftware={settings.system}"))

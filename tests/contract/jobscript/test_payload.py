@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -77,12 +80,50 @@ def test_the_accounting_lines_come_in_arcs_order(tmp_path: Path, shell: str) -> 
 
 
 def test_node_and_system_are_asked_on_the_node_where_no_one_knows_them(tmp_path: Path) -> None:
+    os_release = Path("/etc/os-release").read_text()
+
     ran = run(a_submission(tmp_path, "/bin/true"), ScriptSettings(nodes_command="printf 'a\\nb\\n'"))
 
     assert ran.diag[2:4] == ["nodename=a", "nodename=b"]
-    assert ran.diag[1].removeprefix("systemsoftware=")
+    name = shlex.split(next(line for line in os_release.splitlines() if line.startswith("PRETTY_NAME=")))[0]
+    assert ran.diag[1] == f"systemsoftware={name.removeprefix('PRETTY_NAME=')}"
     assert ran.done is not None
     assert ran.done.nodes == ("a", "b")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("node", ["as usual", "a date that reads no file", "no /proc/uptime", "neither"])
+def test_start_and_end_are_right_whatever_the_node_can_tell(tmp_path: Path, node: str, shell: str) -> None:
+    """BusyBox's date reads no file, and a sandbox may hide the clock of the kernel."""
+    before = datetime.now(UTC).replace(microsecond=0)
+    submission = a_submission(tmp_path, "/bin/sleep", "2")
+    path = submission.rundir / "script"
+    text = job_script(submission, ALONE)
+    assert text.count("/proc/uptime") == 2
+    if node in {"no /proc/uptime", "neither"}:
+        text = text.replace("/proc/uptime", str(tmp_path / "missing"))
+    path.write_text(text)
+    if node in {"a date that reads no file", "neither"}:
+        simple = tmp_path / "bin" / "date"
+        simple.parent.mkdir()
+        simple.write_text('#!/bin/sh\ncase " $* " in *" -f "*) echo "unrecognized option: f" >&2; exit 1 ;; esac\n'
+                          f'exec {shutil.which("date")} "$@"\n')  # fmt: skip
+        simple.chmod(0o755)
+
+    environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    done = subprocess.run([shell, str(path)], env=environment, capture_output=True, text=True, check=True)
+
+    record = read_done(submission.rundir / "done")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert record is not None
+    assert record.start is not None
+    assert record.end is not None
+    assert before - timedelta(seconds=1) <= record.start <= record.end <= datetime.now(UTC)
+    assert 2 <= (record.end - record.start).total_seconds() <= 10
+    diag = dict(line.split("=", 1) for line in submission.diag.read_text().splitlines() if "=" in line)
+    assert diag["LRMSStartTime"] == f"{record.start:%Y%m%d%H%M%SZ}"
+    assert diag["LRMSEndTime"] == f"{record.end:%Y%m%d%H%M%SZ}"
+    assert diag["walltime"] == str(int((record.end - record.start).total_seconds()))
 
 
 @pytest.mark.parametrize("shell", SHELLS)

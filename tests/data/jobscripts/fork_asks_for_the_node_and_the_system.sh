@@ -53,7 +53,11 @@ export GRID_GLOBAL_JOBHOST=ce.example.org
 HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
-arex_system=$(. /etc/os-release && printf '%s' "$PRETTY_NAME")
+arex_system=
+while IFS= read -r arex_line; do
+    case $arex_line in PRETTY_NAME=*) arex_system=${arex_line#*=} && break ;; esac
+done 2>/dev/null </etc/os-release
+arex_system=${arex_system#[\"\']} arex_system=${arex_system%[\"\']}
 arex_nodes=$(hostname -f)
 unset IFS
 set --

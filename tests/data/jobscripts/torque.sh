@@ -61,7 +61,10 @@ arex_nodes=''
 arex_note() { :; }
 # in the C locale, or date reads a dozen files of another one; not by a function, which would take one more process
 arex_stamp=+%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s
-arex_began=$(LC_ALL=C exec date -u "$arex_stamp")
+# one date can tell both times at the end, if the seconds between them are known
+arex_began=
+{ IFS=. read -r arex_up arex_rest </proc/uptime; } 2>/dev/null || arex_began=$(LC_ALL=C exec date -u "$arex_stamp")
+arex_ended=
 arex_code=
 arex_signal=
 arex_pid=
@@ -72,8 +75,7 @@ arex_end() {
     trap '' TERM
     unset IFS
     arex_leave
-    arex_ended=$(LC_ALL=C exec date -u "$arex_stamp")
-    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    arex_times
     arex_cause='exit code'
     [ "$arex_when" = after ] || [ -n "$arex_code" ] || arex_cause='never started'
     if [ -n "$arex_code" ]; then
@@ -103,6 +105,27 @@ arex_end() {
         printf '%s\n' "$@" complete=yes
     } >"$arex_rundir/done"
     { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
+}
+# the times of start and end, and the seconds between them
+arex_times() {
+    if [ -z "$arex_began" ] && { IFS=. read -r arex_now arex_rest </proc/uptime; } 2>/dev/null; then
+        arex_wall=$((arex_now - arex_up))
+        arex_ended=$(
+            LC_ALL=C exec date -u -f - "$arex_stamp" 2>/dev/null <<END_OF_DATES
+$arex_wall seconds ago
+now
+END_OF_DATES
+        )
+        arex_began=${arex_ended%%"
+"*} arex_ended=${arex_ended##*"
+"}
+    fi
+    # a date that reads no file: BusyBox has one
+    if [ -z "$arex_ended" ]; then
+        arex_ended=$(LC_ALL=C exec date -u "$arex_stamp")
+        [ -n "$arex_began" ] || arex_began=$(LC_ALL=C exec date -u -d "@$((${arex_ended##*,} - arex_wall))" "$arex_stamp")
+    fi
+    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
 }
 # memory, as the control group of this job knows it, if the job has one
 arex_memory() {
@@ -156,7 +179,11 @@ export GRID_GLOBAL_JOBHOST=ce.example.org
 HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
-arex_system=$(. /etc/os-release && printf '%s' "$PRETTY_NAME")
+arex_system=
+while IFS= read -r arex_line; do
+    case $arex_line in PRETTY_NAME=*) arex_system=${arex_line#*=} && break ;; esac
+done 2>/dev/null </etc/os-release
+arex_system=${arex_system#[\"\']} arex_system=${arex_system%[\"\']}
 arex_nodes=$(hostname -f)
 unset IFS
 set --
