@@ -17,8 +17,8 @@ from pathlib import Path
 
 from arex.clock import Clock
 from arex.controldir import confined_fs
+from arex.controldir.cached import CachedControlDir
 from arex.controldir.layout import Place
-from arex.controldir.look import Look
 from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
@@ -98,14 +98,14 @@ class JobContext:
     room: bool = True  #: False: a new job stays in ``accepting/`` because of ``maxjobs``
     _description: JobDescription | None = None
     _session: SessionFiles | None = None
-    _look: Look | None = None
+    _store: CachedControlDir | None = None
 
     @property
-    def store(self) -> Look:
+    def store(self) -> CachedControlDir:
         """The control directory; files that were read during this turn are not read again."""
-        if self._look is None:
-            self._look = Look(self.services.store, self.job.id)
-        return self._look
+        if self._store is None:
+            self._store = CachedControlDir(self.services.store, self.job.id)
+        return self._store
 
     @property
     def settings(self) -> Settings:

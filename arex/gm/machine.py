@@ -75,9 +75,9 @@ def drive(context: JobContext) -> Resting:
     try:
         rest = _drive(context)
     except Exception:
-        context.store.settle()  # the owner sees the states so far
+        context.store.flush()  # the owner sees the states so far
         raise
-    context.store.settle()
+    context.store.flush()
     return rest
 
 

@@ -26,13 +26,13 @@ def unknown(job: JobId) -> Job:
 def take_turns(contexts: list[JobContext]) -> list[Resting | Exception]:
     """Drive each job, and flush durable files to disk. An exception takes the place of the resting step."""
     rests = [_take_turn(context) for context in contexts]
-    return [_forced(context, rest) for context, rest in zip(contexts, rests, strict=True)]
+    return [_synced(context, rest) for context, rest in zip(contexts, rests, strict=True)]
 
 
-def _forced(context: JobContext, rest: Resting | Exception) -> Resting | Exception:
+def _synced(context: JobContext, rest: Resting | Exception) -> Resting | Exception:
     """Flush the tag of an attempt to disk, since the batch system must not get the job before that."""
     try:
-        context.store.force()
+        context.store.sync()
     except OSError as exc:
         return exc
     return rest

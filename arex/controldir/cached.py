@@ -1,9 +1,9 @@
 """
-The control directory during one look at one job, which takes milliseconds.
+The control directory with a cache for one turn of one job, which takes milliseconds.
 
-What the look has read or written it does not read again, and a mark is looked for once: whoever changes such a file
-meanwhile wakes the job, and the next look sees it. Lines for the owner are written together, before the status file
-that comes after them.
+What the turn has read or written is not read again, and each mark is checked once: a process that changes such a file
+meanwhile also wakes the job, and the next turn sees the change. Lines for ``.errors`` are written together, before the
+status file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from arex.model.ids import JobId
 from arex.model.state import Status
 
 
-class Look(ControlDir):
+class CachedControlDir(ControlDir):
     """
-    A control directory for one look at ``job``; not for threads to share.
+    The control directory for one turn of ``job``; not thread-safe.
 
-    The last line of ``note`` is on disk after ``put_status`` or ``settle``, what shall be durable after ``force``.
+    ``put_status`` and ``flush`` write the lines of ``note`` to ``.errors``; ``sync`` flushes durable files to disk.
     """
 
     def __init__(self, store: ControlDir, job: JobId) -> None:
@@ -31,29 +31,32 @@ class Look(ControlDir):
         self._files: dict[str, bytes | None] = {}  #: by suffix; None: there is no such file
         self._marks: dict[Mark, bool] = {}
         self._notes: list[str] = []
-        self._soft: set[str] = set()  #: suffixes of files that the disk may not have yet
+        self._unsynced: set[str] = set()  #: suffixes of files that may not be on disk yet
 
-    def settle(self) -> None:
-        """Write the gathered lines; on OSError, they are kept for the next call."""
+    def flush(self) -> None:
+        """Append the lines of ``note`` to ``.errors``; on OSError, they are kept for the next call."""
         if self._notes:
             super().append(self._job, "errors", "".join(self._notes))
             self._notes.clear()
 
-    def force(self) -> None:
+    def sync(self) -> None:
         """
-        Wait for the disk where ``durable`` was asked for; raises OSError.
+        Flush the files that were put with ``durable`` to disk.
 
-        Several jobs that were looked at together wait for it together: the first takes the others along.
+        Several jobs that had their turns together are flushed together: the first takes the others along.
+
+        Raises:
+            OSError: the disk did not take them.
         """
-        for suffix in self._soft:
+        for suffix in self._unsynced:
             atomic.force(self.layout.job_file(self._job, suffix))
-        self._soft.clear()
+        self._unsynced.clear()
 
     # --- files ---
 
     def read(self, job: JobId, suffix: str, *, limit: int = atomic.MAX_SIZE) -> bytes | None:
         if suffix == "errors":
-            self.settle()
+            self.flush()
             return super().read(job, suffix, limit=limit)
         if suffix not in self._files:
             self._files[suffix] = super().read(job, suffix, limit=limit)
@@ -64,14 +67,14 @@ class Look(ControlDir):
         super().put(job, suffix, data, mode=mode)
         self._files[suffix] = data
         if durable and self.durable:
-            self._soft.add(suffix)
+            self._unsynced.add(suffix)
 
     def create(self, job: JobId, suffix: str, data: bytes, *, durable: bool = False) -> bool:
         if self._files.get(suffix) is not None or not super().create(job, suffix, data):
             return False
         self._files[suffix] = data
         if durable and self.durable:
-            self._soft.add(suffix)
+            self._unsynced.add(suffix)
         return True
 
     def append(self, job: JobId, suffix: str, text: str) -> None:
@@ -98,7 +101,7 @@ class Look(ControlDir):
         for suffix in suffixes:
             if suffix == "errors":
                 self._notes.clear()
-            self._soft.discard(suffix)
+            self._unsynced.discard(suffix)
             if self._files.get(suffix, b"") is not None:
                 super().remove(job, (suffix,))
                 self._files[suffix] = None
@@ -110,7 +113,7 @@ class Look(ControlDir):
     # --- status and marks ---
 
     def put_status(self, job: JobId, status: Status, at: Place | None) -> Place:
-        self.settle()
+        self.flush()
         return super().put_status(job, status, at)
 
     def has_mark(self, job: JobId, mark: Mark) -> bool:
