@@ -1,4 +1,4 @@
-"""Helpers for asyncio: work in threads that has ended when its wait ends, and wake-ups with a time-out."""
+"""Helpers for asyncio: calls in threads that are waited for even after a cancellation, and wake-ups with a time-out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are our parts ours? Packages called plugins, lrms or infoprovider may lie in a user's directory too."""
+"""Checks that plugins, lrms and infoprovider belong to arex: other packages may have the same names."""
 
 from __future__ import annotations
 

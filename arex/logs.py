@@ -1,4 +1,4 @@
-"""Logging: one line a record, the job's id in every record that is about a job, as text or as JSON."""
+"""Logging: one line per record, with the job's id if the record is about a job, as text or as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which name was meant: "did you mean", for everything that people spell."""
+"""Suggests the name that was probably meant ("did you mean"): options, blocks, commands, attributes."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def backend_class(name: str, table: Mapping[str, str], group: str, scripts: str 
     near = difflib.get_close_matches(name, known, n=1)
     cure = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
     if name.startswith("arc-"):
-        cure = "say in [arex/service] arc_scripts where submit-X-job, scan-X-job and cancel-X-job are"
+        cure = "set arc_scripts in [arex/service] to the directory of submit-X-job, scan-X-job and cancel-X-job"
     raise ConfigError([Fault(f"there is no backend named {name!r}", option="[lrms] lrms", cure=cure)])
 
 

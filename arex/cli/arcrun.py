@@ -26,7 +26,7 @@ _MOST = 255
 
 @click.command(context_settings=options.CONTEXT)
 @click.argument("file", type=click.Path(), required=False)
-@click.option("-e", "--jobdescrstring", "string", help="Job description, in place of a file.")
+@click.option("-e", "--jobdescrstring", "string", help="Job description as a string.")
 @click.option(
     "-q", "--queue", default="", help="Queue, if the description does not name one (default: the default queue)."
 )

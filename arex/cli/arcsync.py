@@ -20,7 +20,7 @@ from plugins.local.status import JobStatus
 @click.option("-T", "--truncate", is_flag=True, help="Empty the list of jobs first, including jobs at other services.")
 @click.option("--convert", is_flag=True, hidden=True)
 @click.option("-C", "--computing-element", "elements", multiple=True, help="Target host; only this host is supported.")
-@click.option("-c", "--cluster", multiple=True, help="Same as -C, the spelling of ARC 5.")
+@click.option("-c", "--cluster", multiple=True, help="Same as -C; accepted for compatibility with ARC 5.")
 @options.joblist
 @options.common
 def command(

@@ -41,7 +41,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
         return
     for fault in warnings:
         click.echo(f"warning: {fault}", err=True)
-    click.echo(f"{config.source or 'the defaults'}: no faults, {len(warnings)} warnings")
+    click.echo(f"{config.source or 'the defaults'}: no errors, {len(warnings)} warnings")
 
 
 @group.command()

@@ -52,7 +52,7 @@ def parse(texts: Iterable[str], now: datetime) -> Wish:
     curve = given.get("curve")
     digest = given.get("signingAlgorithm", "inherit").lower()
     if digest not in {*DIGESTS, "inherit"}:
-        raise BadConstraint(f"unknown signing algorithm {digest!r}; expected one of {', '.join(DIGESTS)}, inherit")
+        raise BadConstraint(f"unknown signing algorithm {digest!r}; expected one of {', '.join(DIGESTS)} or inherit")
     return Wish(
         starts=starts,
         ends=ends,

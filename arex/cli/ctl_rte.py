@@ -190,11 +190,17 @@ def _linked_names(catalog: Catalog, wanted: str, linked: Mapping[str, Linked], p
 @group.command("list")
 @click.option("-l", "--long", "is_long", is_flag=True, help="Also print descriptions and paths.")
 @click.option("-e", "--enabled", "which", flag_value="enabled", help="List enabled runtime environments.")
-@click.option("-d", "--default", "which", flag_value="default", help="List those that every job gets.")
-@click.option("-a", "--available", "which", flag_value="available", help="List those that can be enabled.")
-@click.option("-s", "--system", "which", flag_value="system", help="List those that come with arex.")
-@click.option("-u", "--user", "which", flag_value="user", help="List those in the directories of the site.")
-@click.option("-n", "--dummy", "which", flag_value="dummy", help="List those that are enabled without a script.")
+@click.option("-d", "--default", "which", flag_value="default", help="List runtime environments that every job gets.")
+@click.option(
+    "-a", "--available", "which", flag_value="available", help="List runtime environments that can be enabled."
+)
+@click.option("-s", "--system", "which", flag_value="system", help="List runtime environments that come with arex.")
+@click.option(
+    "-u", "--user", "which", flag_value="user", help="List runtime environments in the directories of the site."
+)
+@click.option(
+    "-n", "--dummy", "which", flag_value="dummy", help="List runtime environments that are enabled without a script."
+)
 @_json
 @click.pass_context
 def show(ctx: click.Context, which: str | None, *, is_long: bool, as_json: bool) -> None:

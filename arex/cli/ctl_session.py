@@ -116,7 +116,7 @@ def _by_owner(found: list[Session], *, as_json: bool) -> None:
     "--finished",
     metavar="DAYS",
     type=click.FloatRange(min=0),
-    help="Also remove those of jobs that ended more than DAYS ago.",
+    help="Also remove session directories of jobs that ended more than DAYS days ago.",
 )
 @_json
 def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as_json: bool) -> None:

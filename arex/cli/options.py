@@ -112,7 +112,7 @@ def endpoint(function: _F) -> _F:
     for option in reversed((
         click.option("-C", "--computing-element", "elements", multiple=True, help="Target host; only this host is "
             "supported."),
-        click.option("-c", "--cluster", multiple=True, help="Same as -C, the spelling of ARC 5."),
+        click.option("-c", "--cluster", multiple=True, help="Same as -C; accepted for compatibility with ARC 5."),
         click.option(
             "-T", "-S", "--submission-endpoint-type", "--submissioninterface", "types", multiple=True,
             help=f"Interface for submission: {', '.join(LOCAL_NAMES)}.",

@@ -198,7 +198,7 @@ def init(file: Path | None, *, force: bool) -> None:
 
 @click.command("install-service", context_settings=CONTEXT)
 @_config_option
-@click.option("--remove", is_flag=True, help="Remove the service.")
+@click.option("--remove", is_flag=True, help="Remove the systemd unit or the @reboot line.")
 def install_service(config_file: Path | None, *, remove: bool) -> None:
     """Start arex at boot: with a systemd user unit and lingering, or with @reboot of cron without systemd."""
     from arex.cli import autostart  # noqa: PLC0415 - only this command needs it

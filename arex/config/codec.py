@@ -87,7 +87,7 @@ def loglevel(text: str) -> LogLevel:
 def maxjobs(text: str) -> MaxJobs:
     numbers = [number(word) for word in text.split()]
     if len(numbers) != 5:
-        raise ValueError(f"expected five numbers, -1 for no limit, not {len(numbers)}")
+        raise ValueError(f"expected five numbers (-1 means no limit), found {len(numbers)}")
     if min(numbers) < -1:
         raise ValueError(f"{min(numbers)} is not a valid limit; -1 means no limit")
     limits = [None if each == -1 else each for each in numbers]
@@ -97,7 +97,7 @@ def maxjobs(text: str) -> MaxJobs:
 def defaultttl(text: str) -> DefaultTtl:
     periods = [seconds(word) for word in text.split()]
     if len(periods) not in {1, 2}:
-        raise ValueError(f"expected one or two numbers of seconds, not {len(periods)}")
+        raise ValueError(f"expected one or two numbers of seconds, found {len(periods)}")
     return DefaultTtl(ttl=periods[0], ttr=periods[1] if len(periods) == 2 else timedelta(days=30))
 
 
@@ -160,7 +160,7 @@ def percent(text: str) -> float:
 def cachesize(text: str) -> CacheSize:
     values = [percent(word) for word in text.split()]
     if len(values) not in {1, 2}:
-        raise ValueError(f"expected one or two percentages, not {len(values)}")
+        raise ValueError(f"expected one or two percentages, found {len(values)}")
     size = CacheSize(high=values[0], low=values[-1])
     if size.low > size.high:
         raise ValueError("the second percentage, where cleaning stops, must not be larger than the first")
@@ -216,9 +216,7 @@ def near(scheme: str) -> bool:
 def storage_url(text: str) -> StorageUrl:
     match = _STORAGE.fullmatch(text)
     if match is None or "::" in text or ".." in (match[3] or "").split("/"):
-        raise ValueError(
-            f"expected a scheme (gs) or the beginning of a URL with its host (gs://bucket/), not {shown(text)}"
-        )
+        raise ValueError(f"expected a scheme (gs) or a URL prefix with a host (gs://bucket/), not {shown(text)}")
     scheme, authority, path = match[1].lower(), match[2] or "", match[3] or "/"
     if near(scheme):
         raise ValueError(f"the scheme {scheme} is not allowed: it could give access to files of this host")

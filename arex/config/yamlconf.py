@@ -97,7 +97,7 @@ class _Reading:
         for key, value in node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
             if not name or unprintable(name) or "\n" in name:
-                self._faults.append(Fault(f"{label} has a key that is not a name", self._file, _line(key)))
+                self._faults.append(Fault(f"{label} has an invalid key; expected a name", self._file, _line(key)))
             elif name in seen:
                 self._faults.append(Fault("duplicate key", self._file, _line(key), f"{label} {name}"))
             else:

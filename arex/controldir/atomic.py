@@ -192,7 +192,7 @@ def _open(path: str) -> int | None:
         return None
     except OSError as exc:
         if os.path.islink(path):
-            raise CorruptFile(path, "a symbolic link in place of a control file") from exc
+            raise CorruptFile(path, "a symbolic link, not a regular file") from exc
         raise
 
 
@@ -201,7 +201,7 @@ def _read_regular(fd: int, path: str, limit: int) -> bytes:
     if not stat.S_ISREG(info.st_mode):
         raise CorruptFile(path, "not a regular file")
     if info.st_size > limit:
-        raise CorruptFile(path, f"{info.st_size} bytes, more than the {limit} that are read")
+        raise CorruptFile(path, f"too large: {info.st_size} bytes; the limit is {limit}")
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -210,7 +210,7 @@ def _read_regular(fd: int, path: str, limit: int) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:
-            raise CorruptFile(path, f"grew beyond the {limit} bytes that are read")
+            raise CorruptFile(path, f"too large: it grew beyond the limit of {limit} bytes")
         # a short read is the end of the file, unless a network file system returned less than the reported size
         if not chunk or (len(chunk) < wanted and size >= info.st_size):
             return b"".join(chunks)

@@ -80,11 +80,11 @@ def over(taken: Taken, limits: ServiceBlock) -> str:
     """Why one job uses too much, as a message for its owner; empty if it does not."""
     if limits.session_quota and taken.size > limits.session_quota * MB:
         size = -(-taken.size // MB)
-        return f"The session directory takes {size} MB; this service allows {limits.session_quota} MB a job"
+        return f"The session directory takes {size} MB; this service allows {limits.session_quota} MB per job"
     if limits.session_inodes and taken.inodes > limits.session_inodes:
         return (
             f"The session directory has {taken.inodes} files and directories; this service allows "
-            f"{limits.session_inodes} a job"
+            f"{limits.session_inodes} per job"
         )
     return ""
 

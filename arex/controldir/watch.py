@@ -82,7 +82,7 @@ class Watch:
             return Mode.POLL, "the configuration says so"
         kind = await asyncio.to_thread(filesystem_of, self._directory)
         if kind in _NETWORK and wanted != Mode.EVENTS:
-            return Mode.POLL, f"{self._directory} lies on {kind}, where events of other hosts do not arrive"
+            return Mode.POLL, f"{self._directory} is on {kind}, where events of other hosts do not arrive"
         try:
             await asyncio.to_thread(self._begin, asyncio.get_running_loop())
         except OSError as exc:

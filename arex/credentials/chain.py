@@ -139,9 +139,9 @@ def _root(last: _Level, trusted: Sequence[x509.Certificate]) -> Iterator[Finding
 
 def _validity(certificate: x509.Certificate, now: datetime) -> Iterator[str]:
     if now < certificate.not_valid_before_utc:
-        yield f"it is valid from {certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ} only"
+        yield f"it is not valid before {certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}"
     if now > certificate.not_valid_after_utc:
-        yield f"it ended at {certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+        yield f"it expired at {certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _link(below: _Level, above: _Level) -> Iterator[Finding]:
@@ -184,7 +184,7 @@ def _proxy(below: _Level, above: _Level) -> Iterator[Finding]:
         yield Finding(below.name, "a proxy must not be an authority")
     usage = _extension(above.certificate, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
-        yield Finding(above.name, "it is not allowed to sign anything, so also no proxy")
+        yield Finding(above.name, "it is not allowed to sign anything, so it cannot sign a proxy")
     if above.info is not None and above.info.limited and not (below.info.limited or below.info.policy == INDEPENDENT):
         yield Finding(below.name, "it is not limited, but its issuer is")
 
@@ -238,9 +238,7 @@ def _by_list(below: _Level, above: _Level, listed: x509.CertificateRevocationLis
         yield Finding(above.name, "its revocation list is not signed by its authority")
         return
     if listed.next_update_utc is not None and listed.next_update_utc < now:
-        yield Finding(
-            above.name, f"its revocation list is out of date since {listed.next_update_utc:%Y-%m-%dT%H:%M:%SZ}"
-        )
+        yield Finding(above.name, f"its revocation list expired at {listed.next_update_utc:%Y-%m-%dT%H:%M:%SZ}")
     if listed.get_revoked_certificate_by_serial_number(below.certificate.serial_number) is not None:
         yield Finding(below.name, "it has been revoked")
 

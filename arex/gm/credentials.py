@@ -114,7 +114,7 @@ def _held(context: JobContext, ends: Sequence[datetime]) -> Wait | None:
     if not ends:
         return None
     when = codec.iso_time(min(ends))
-    return Wait(_LOOK_AGAIN_S, f"The credential of the job has ended at {when}; renew it: arcrenew {context.job.id}")
+    return Wait(_LOOK_AGAIN_S, f"The credential of the job expired at {when}; renew it: arcrenew {context.job.id}")
 
 
 # --- for the service ------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Credentials:
                 _hand_out(JobContext(job=job, services=self._services), path)
         except (CorruptFile, OSError) as exc:
             log.warning(
-                "cannot update the copy of the credential, the old one stays: %s",
+                "cannot update the copy of the credential; the job keeps the old one: %s",
                 exc,
                 extra={"event": "delegation.copy", "job": job.id},
             )  # retried in its next turn
@@ -195,9 +195,9 @@ class Credentials:
         now, store = self._services.clock.now(), self._services.store
         at = f"at {codec.iso_time(end)}; renew it with arcrenew {job.id}"
         try:
-            warned = f"The credential of this job ends {at}".encode() in (store.read(job.id, "errors") or b"")
+            warned = f"The credential of this job expires {at}".encode() in (store.read(job.id, "errors") or b"")
             if not warned and end > now and self._needs(job):
-                store.note(job.id, f"{codec.iso_time(now)} The credential of this job ends {at}")
+                store.note(job.id, f"{codec.iso_time(now)} The credential of this job expires {at}")
         except (ArexError, OSError) as exc:
             log.warning(
                 "cannot write the warning to the job's log: %s",

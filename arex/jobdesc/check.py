@@ -81,7 +81,7 @@ def _check_texts(job: JobDescription) -> None:
             raise JobRefused(f"{attribute}: a NUL character is not allowed")
     for name, _ in job.environment:
         if not name or "=" in name:
-            raise JobRefused(f"environment: {name[:80]!r} is not a name of a variable")
+            raise JobRefused(f"environment: {name[:80]!r} is not a valid variable name")
 
 
 def _names(job: JobDescription) -> Iterator[tuple[str, str]]:

@@ -221,7 +221,7 @@ def _moment(fields: tuple[int, ...], offset: int | None, text: str) -> datetime:
             seconds = first + (day - 1) * _DAY + hour * 3600 + minute * 60 + second - offset
         when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     except (OverflowError, ValueError) as exc:
-        raise ValueError(f"not a time that a calendar has: {text[:80]!r}") from exc
+        raise ValueError(f"no such date or time: {text[:80]!r}") from exc
     if seconds == _NO_TIME:
         raise ValueError(f"1969-12-31T23:59:59 UTC cannot be used, because it means 'no time is set': {text[:80]!r}")
     return when

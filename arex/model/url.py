@@ -251,7 +251,7 @@ def _read_host(text: str, *, indexed: bool) -> Host:
     bracketed = text.startswith("[")
     end = text.find("]") if bracketed else -1
     if bracketed and end < 0:
-        raise ValueError("no closing ]")
+        raise ValueError("missing ]")
     if bracketed:
         name, rest = text[1:end], text[end + 1 :]
         if rest and rest[0] not in ":;":

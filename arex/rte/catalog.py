@@ -165,7 +165,7 @@ class Catalog:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as exc:
             above = path.parent.relative_to(self._root / place)
-            raise LinkedElsewhere(f"{above} is a runtime environment itself, so none can be below it") from exc
+            raise LinkedElsewhere(f"{above} is a runtime environment itself, so no other one can be below it") from exc
 
     def unlink(self, name: str, place: str) -> None:
         """

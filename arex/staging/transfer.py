@@ -186,7 +186,7 @@ class Transfer(ABC):
     async def _again(self, url: Url, trouble: TransferError, tries: _Tries, pause: float) -> None:
         self.context.counters.retries += 1
         if tries.candidates[0] != url:
-            then = f"going on with {tries.candidates[0].shown}"
+            then = f"continuing with {tries.candidates[0].shown}"
         else:
             then = f"try {tries.made + 1} of {self.context.most_tries} in {pause:.0f} s"
         await self.owner.note(f"{url.shown}: {trouble}: {then}")

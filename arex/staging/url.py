@@ -82,7 +82,7 @@ def local_path(url: Url) -> Path:
         StagingError: of another host, or not absolute.
     """
     if url.host not in {"", "localhost"}:
-        raise StagingError(f"{url.shown}: a file of another host")
+        raise StagingError(f"{url.shown}: a file on another host")
     path = Path(unquote(url.path, errors="surrogateescape"))
     if not path.is_absolute() or ".." in path.parts or "\0" in str(path) or not path.name:
         raise StagingError(f"{url.shown}: not an absolute path")

@@ -222,7 +222,7 @@ class ArcScriptsBackend:
                     async with asyncio.timeout(until - waited):
                         return await process.wait()
                 waited = until
-                log.warning("%s has not ended in %g s", name, waited, extra={"event": "script.slow", "job": job})
+                log.warning("%s is still running after %g s", name, waited, extra={"event": "script.slow", "job": job})
         except asyncio.CancelledError:
             run.let_go(process)
             raise

@@ -36,7 +36,7 @@ async def start(argv: Sequence[str], errors: int, environment: Mapping[str, str]
             start_new_session=True,
         )
     except OSError as exc:
-        raise BatchUnavailable(f"{argv[0]} does not start: {exc.strerror or exc}") from exc
+        raise BatchUnavailable(f"{argv[0]} could not be started: {exc.strerror or exc}") from exc
 
 
 def let_go(process: asyncio.subprocess.Process) -> None:

@@ -90,7 +90,7 @@ def read_file(path: Path) -> bytes | None:
     except CorruptFile as exc:
         raise UnreadableRecord(path, exc.what) from exc
     except NotADirectoryError as exc:
-        raise UnreadableRecord(path, "not below a directory") from exc
+        raise UnreadableRecord(path, "its parent is not a directory") from exc
 
 
 def parse_done(text: str) -> Done:

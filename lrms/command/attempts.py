@@ -69,7 +69,9 @@ class Attempts:
 
     async def _cancel_copies(self, dialect: Dialect, tag: Tag, ids: Sequence[LocalId]) -> None:
         if ids:
-            log.warning("attempt %s was taken twice: %s is cancelled", tag, " ".join(ids), extra={"event": "twin"})
+            log.warning(
+                "the batch system has attempt %s twice; cancelling %s", tag, " ".join(ids), extra={"event": "twin"}
+            )
             await self._commands.run(dialect.cancel(ids))
 
     async def tagged(self) -> dict[LocalId, JobId]:

@@ -83,7 +83,7 @@ class NoticeFiles:
                 try:
                     await watches.enter_async_context(NameWatch(directory, news.set))
                 except OSError as exc:
-                    log.info("no events from %s: it is read every second (%s)", directory, exc)
+                    log.info("no file-system events for %s; arex lists it every second: %s", directory, exc)
             while True:
                 news.clear()
                 for tag in await asyncio.to_thread(self._collect):

@@ -151,7 +151,9 @@ class StatusReader:
         try:
             await self._commands.cancel(ids)
         except BatchUnavailable as exc:
-            log.warning("%s stay in the queue: %s", " ".join(ids), exc, extra={"event": "lrms.lingers"})
+            log.warning(
+                "cannot remove ended jobs from the queue: %s: %s", " ".join(ids), exc, extra={"event": "lrms.lingers"}
+            )
 
 
 def _is_over(report: Report | None) -> bool:

@@ -120,7 +120,7 @@ def _living(facts: Facts, seen: Seen) -> Report:
 def _recorded(facts: Facts, done: Done) -> Report:
     verdict = facts.verdict
     if not is_clear(done) and (facts.alive or _undecided(verdict)) and facts.waited_s < SETTLE_S:
-        return _waiting(facts, "the job ended by a signal; the batch system has not said yet why")
+        return _waiting(facts, "a signal ended the job; the batch system has not reported the reason yet")
     cause = done.cause
     if not is_clear(done):
         cause = _cause(facts, verdict) or (EndCause.CANCELLED if facts.cancel_asked else done.cause)
@@ -181,7 +181,7 @@ def _unrecorded(facts: Facts, verdict: Seen) -> Report:
     report = _concluded(facts, verdict, code, cause, "" if imposed else "the job left no completion record")
     if facts.sandbox and facts.ours and cause is EndCause.EXIT_CODE:
         # an exit code without the record is that of a script whose files are not here: no success, whatever it is
-        message = "Job failed: lost (the files of the job did not come back)"
+        message = "Job failed: lost (the files of the job were not returned)"
         return replace(report, exit_code=None, cause=EndCause.LOST, message=message)
     return report
 

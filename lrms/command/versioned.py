@@ -64,7 +64,7 @@ class VersionedDialect:
         async with self._asking:
             if self._known is None:
                 self._known = self.choose(await run(self.question))
-                log.info("%s speaks %s", self.first.name, self._known, extra={"event": "lrms.version"})
+                log.info("%s: using the dialect %s", self.first.name, self._known, extra={"event": "lrms.version"})
             return self._known
 
 

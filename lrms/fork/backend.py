@@ -325,7 +325,7 @@ def _owner(rundir: Path) -> ProcessIdentity | None:
     try:
         return parse_identity(data.decode())
     except (KeyError, ValueError) as exc:
-        raise UnreadableRecord(rundir / "pid", f"no identity: {exc}") from exc
+        raise UnreadableRecord(rundir / "pid", f"invalid process identity: {exc}") from exc
 
 
 def _taker(rundir: Path) -> int | None:

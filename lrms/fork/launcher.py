@@ -80,7 +80,7 @@ class Launcher:
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         if loop.time() < self._not_before:
-            raise BatchUnavailable("the forkserver has died and is not started again yet")
+            raise BatchUnavailable("the forkserver died and has not been restarted yet")
         self._not_before = loop.time() + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -96,7 +96,7 @@ class Launcher:
             )
         except OSError as exc:
             ours.close()
-            raise BatchUnavailable(f"the forkserver does not start: {exc}") from exc
+            raise BatchUnavailable(f"the forkserver could not be started: {exc}") from exc
         finally:
             theirs.close()
         ours.setblocking(False)

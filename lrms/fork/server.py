@@ -76,7 +76,7 @@ def _fork(fd: int, order: Order, boot: str, pipe: tuple[int, int]) -> None:
     try:
         pid = os.fork()
     except OSError as exc:
-        _send(fd, order.number, 0, why=f"no process for a supervisor: {exc}")
+        _send(fd, order.number, 0, why=f"fork failed: {exc}")
         return
     if pid == 0:
         _be_supervisor(fd, order, boot, pipe)

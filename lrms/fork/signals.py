@@ -75,4 +75,4 @@ def sweep(marks: Sequence[bytes]) -> None:
                 continue
         if not (found := processes.having_environment(*marks)):
             return
-    log.warning("processes of lost jobs do not go away: %s", found)
+    log.warning("processes of lost jobs are still alive after SIGKILL: %s", found)

@@ -149,7 +149,7 @@ def _write(path: str, how: int, text: str) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
     try:
         if os.write(fd, data) != len(data):
-            raise OSError(errno.ENOSPC, "written in part", path)
+            raise OSError(errno.ENOSPC, "incomplete write", path)
     finally:
         os.close(fd)
 
@@ -184,7 +184,7 @@ class _SupervisedJob:
         try:
             self.main = self._start()
         except OSError as exc:
-            print(f"The job script does not start: {exc}", flush=True)  # noqa: T201 - standard output is SESSION.comment
+            print(f"The job script could not be started: {exc}", flush=True)  # noqa: T201 - standard output is SESSION.comment
         else:
             stopped = self._watch()
         if stopped:
@@ -324,7 +324,7 @@ class _SupervisedJob:
         try:
             _patiently(lambda: _write(self.order.diag, os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, lines))
         except OSError as exc:  # the payload put something else there; its end is recorded all the same
-            print(f"The accounting lines are lost: {exc}", flush=True)  # noqa: T201 - as above
+            print(f"Cannot write the accounting lines: {exc}", flush=True)  # noqa: T201 - as above
 
 
 def _wait(seconds: float | None) -> int:

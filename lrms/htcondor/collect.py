@@ -116,7 +116,9 @@ class OutputCollector:
             return False
         if isinstance(exc, OSError):
             facts = {"event": "arrival.disk"}
-            log.warning("cannot move the files of %s to their place, will retry: %s", rundir.name, exc, extra=facts)
+            log.warning(
+                "cannot move the files of %s into the session directory; will retry: %s", rundir.name, exc, extra=facts
+            )
         else:
             log.error(
                 "internal error while moving the files of %s; will retry",

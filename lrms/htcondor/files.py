@@ -229,20 +229,20 @@ def _make_ready(back: Path, text: str, *, exactly: bool) -> bool:
     sent = _SENT.fullmatch(_read(back / "sent") or b"")
     if sent is None:
         if parse_done(text).exit_code is not None:
-            raise _Damaged("the files of the job did not come back")
+            raise _Damaged("the files of the job were not returned")
         return True  # the script says why there are none
     wanted, came = (int(sent[1]), int(sent[2])), _measured(back / "session")
     if exactly and came != wanted:
         return False
     # a process that outlived the payload may have written after the files were counted
     if came[0] < wanted[0]:
-        raise _Damaged(f"{wanted[0] - came[0]} of {wanted[0]} files of the job did not come back")
+        raise _Damaged(f"{wanted[0] - came[0]} of {wanted[0]} files of the job were not returned")
     try:
         _make_links(back)
     except (UnsafePath, CorruptFile, ValueError, OSError) as exc:
         if isinstance(exc, OSError) and exc.errno not in _FORGED:
             raise
-        raise _Damaged(f"the links of the session directory can't be made again: {exc}") from exc
+        raise _Damaged(f"the links of the session directory can't be created again: {exc}") from exc
     (back / _READY).touch()
     return True
 
@@ -261,7 +261,7 @@ def _measured(tree: Path) -> tuple[int, int]:
 def _make_links(back: Path) -> None:
     data = atomic.read(str(back / "links"), limit=_MOST)
     if data is None:
-        raise CorruptFile(back / "links", "their names did not come back")
+        raise CorruptFile(back / "links", "the list of links was not returned")
     words = os.fsdecode(data).split("\0")
     for name, target in zip(words[:-1:2], words[1::2], strict=True):
         with confined_fs.parent_of(back / "session", name) as (fd, last), contextlib.suppress(FileExistsError):

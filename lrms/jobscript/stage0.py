@@ -76,7 +76,11 @@ async def run_stage0(grami: Grami, shell: Shell) -> Outcome:
         if isinstance(exc.__cause__, OSError) and not isinstance(exc.__cause__, TimeoutError):
             raise
         names = ", ".join(each.name for each in grami.runtimes)
-        limit = f"no end within {shell.timeout_s:g} s" if isinstance(exc.__cause__, TimeoutError) else "endless output"
+        limit = (
+            f"it did not end within {shell.timeout_s:g} s"
+            if isinstance(exc.__cause__, TimeoutError)
+            else "endless output"
+        )
         return _failed(Outcome(grami=grami), names, limit)
     reported = _reported(done.out)
     outcome = Outcome(grami=grami, log=_cut(done.err))

@@ -49,7 +49,7 @@ class UserCredentials:
     def _require_valid(self, given: Credential | Token) -> None:
         if given.expires <= self._clock.now():
             end = codec.iso_time(given.expires)
-            raise CredentialError(f"the credential {_source(given)} ended at {end}: make or fetch a new one first")
+            raise CredentialError(f"the credential {_source(given)} expired at {end}: create or fetch a new one first")
 
     # --- what the user has ---
 

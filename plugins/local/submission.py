@@ -123,7 +123,7 @@ class Writer:
         data = codec.encode(write_adl(job, whole=True))
         limit = self._config.ws_jobs.maxjobdesc
         if limit and len(data) > limit:
-            raise JobRefused(f"Job description is too big: {len(data)} bytes, allowed are {limit}")
+            raise JobRefused(f"Job description is too big: {len(data)} bytes; the limit is {limit}")
         return data
 
     def write(self, source: int, ready: CompletedDescription) -> Submitted:

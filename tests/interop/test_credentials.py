@@ -126,7 +126,7 @@ def test_jobs_held_for_an_ended_proxy_go_on_when_one_of_them_is_renewed(here: Si
     jobs = here.submit(*[fetching(server)] * 3)
     here.wait(jobs, "PENDING:PREPARING")
     shown = here.arex("arcstat", "-l", jobs[1].url).good().out
-    assert "The credential of the job has ended at " in shown
+    assert "The credential of the job expired at " in shown
     assert f"renew it: arcrenew {jobs[1].id}" in shown
 
     make_proxy(here)

@@ -112,13 +112,13 @@ def junk() -> dict[str, bytes]:
     """Frames that no honest process sends, for the first request; and what is said of them."""
     deep = b"[" * 20_000
     return {
-        "a frame of": b"\xff" * 64,
-        "a frame of kind 99": _frame(99, b"1"),
-        "FETCH is not for a request": _frame(Kind.FETCH, b"1"),
+        "invalid frame length": b"\xff" * 64,
+        "unknown frame kind 99": _frame(99, b"1"),
+        "unexpected message FETCH": _frame(Kind.FETCH, b"1"),
         "unexpected answer": encoded(Kind.DONE, 77, None),
         "invalid JSON message": _frame(Kind.DONE, b"{"),
         "invalid JSON": _frame(Kind.DONE, deep),
-        "PULL for STAT": encoded(Kind.PULL, 1, None),
+        "unexpected message PULL in a STAT request": encoded(Kind.PULL, 1, None),
         "data before its start message": _frame(Kind.DATA, b"x"),
         "duplicate start message": encoded(Kind.READY, 0, None),
         "invalid file facts": encoded(Kind.DONE, 1, [1]),

@@ -330,7 +330,7 @@ async def test_copyurl_and_linkurl_and_preferences(site: Site, nginx: Nginx, tmp
 
     replicas = f"http://localhost:{nginx.port}/files/none|http://127.0.0.1:{nginx.port}/files/small"
     assert (await site.fetched(replicas, job="c", preferredpattern="example|127.0.0.1$")).done
-    assert not [note for note in site.notes if "going on with" in note]
+    assert not [note for note in site.notes if "continuing with" in note]
 
 
 async def test_a_further_source_of_the_description_is_asked_when_the_first_has_not_got_it(
@@ -342,7 +342,7 @@ async def test_a_further_source_of_the_description_is_asked_when_the_first_has_n
     staged = await site.engine().stage_in(replace(staging, replicas={"/0": more}))
 
     assert staged.done
-    assert [note for note in site.notes if "going on with" in note]
+    assert [note for note in site.notes if "continuing with" in note]
 
 
 async def test_progress_and_the_list_of_transfers_are_there_for_a_long_staging(site: Site, nginx: Nginx) -> None:

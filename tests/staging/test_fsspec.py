@@ -237,7 +237,9 @@ async def test_a_missing_package_is_named_with_its_cure(
     assert "pip install 'arex[fsspec]'" in (await fetched(site, ftpd, ftpd.url("/x"))).failure
 
 
-@pytest.mark.parametrize(("scheme", "says"), [("smb", "smbprotocol"), ("neverheard", "fsspec knows no neverheard:")])
+@pytest.mark.parametrize(
+    ("scheme", "says"), [("smb", "smbprotocol"), ("neverheard", "fsspec does not support neverheard:")]
+)
 async def test_what_fsspec_lacks_is_told(site: Site, scheme: str, says: str) -> None:
     staged = await site.fetched(f"{scheme}://host/share/x", fsspec=(storage_url(scheme),))
     assert says in staged.failure
@@ -360,7 +362,7 @@ async def test_a_cancelled_upload_ends_at_once_and_its_half_goes(site: Site, slo
         (0o644, "{}", "other users can read or change"),
         (0o620, "{}", "other users can read or change"),
         (0o604, "{}", "other users can read or change"),
-        (0o600, "{secret", "not JSON"),
+        (0o600, "{secret", "invalid JSON"),
         (0o600, '["secret"]', "expected a JSON object"),
         (0o600, '{"ftp://elsewhere/": {"password": "secret"}}', "ftp://elsewhere/ is not a line of the option fsspec"),
         (0o600, '{"ftp": {"password": "secret"}}', "the parameters would be sent to any host"),

@@ -70,7 +70,7 @@ async def test_redirects_to_another_server_are_followed(site: Site, nginx: Nginx
     ("path", "why"),
     [
         ("/loop", "more than 10 redirects"),
-        ("/odd", "a redirect to gopher:, which is not followed"),
+        ("/odd", "the server redirects to gopher:, which arex does not follow"),
         ("/hostless", "the server redirects to a URL without a host"),
     ],
 )
@@ -185,7 +185,7 @@ async def test_another_replica_takes_over_at_once(site: Site, nginx: Nginx) -> N
     staged = await site.fetched(f"{nginx.http('/files/none')}|{nginx.http('/denied')}|{nginx.http('/files/small')}")
     assert staged.done
     assert not [pause for pause in site.clock.slept if pause != 1.0]
-    assert 2 == sum("going on with" in note for note in site.notes)
+    assert 2 == sum("continuing with" in note for note in site.notes)
 
 
 async def test_a_transfer_that_dies_is_gone_on_with(site: Site, odd: Odd) -> None:

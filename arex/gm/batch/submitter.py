@@ -160,7 +160,7 @@ class Submitter:
         self._asks[tag] = replace(ask, sure=False)
         if ask.sure:
             facts = {"event": "submit.unsure", "job": ask.submission.job}
-            log.warning("cannot tell whether the batch system accepted the job; arex looks it up", extra=facts)
+            log.warning("cannot tell whether the batch system accepted the job; arex will look for it", extra=facts)
 
     async def _hand_over(self, batch: list[AskSubmit]) -> dict[Tag, _Taken]:
         """Look up unsure attempts, and submit those that the batch system does not have."""
@@ -186,7 +186,11 @@ class Submitter:
             return
         del self._asks[submission.tag]
         if isinstance(answer, SubmitRejected):
-            log.info("job refused: %s", answer, extra={"event": "submit.rejected", "job": submission.job})
+            log.info(
+                "the batch system refused the job: %s",
+                answer,
+                extra={"event": "submit.rejected", "job": submission.job},
+            )
             self._answered(submission.job, SubmitRefused(str(answer)))
         else:
             self._health.unpark(submission.queue)

@@ -79,4 +79,4 @@ class Publisher:
                     activity.publish(context)
             except (OSError, CorruptFile) as exc:
                 facts = {"event": "xml.failed", "job": each.job.id}
-                log.warning("cannot write the document of the job: %s", exc, extra=facts)
+                log.warning("cannot write the GLUE2 document of the job: %s", exc, extra=facts)

@@ -32,7 +32,7 @@ def boolean(text: str) -> bool:
         ValueError: none of them.
     """
     if text not in _TRUE | _FALSE:
-        raise ValueError(f"not true or false: {text[:80]!r}")
+        raise ValueError(f"expected true or false, not {text[:80]!r}")
     return text in _TRUE
 
 

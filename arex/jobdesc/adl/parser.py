@@ -276,7 +276,7 @@ def _resources(node: Node) -> Resources:
 
 def _access(text: str) -> str:
     if text not in _ACCESS:
-        raise ValueError(f"not one of inbound, outbound and inoutbound: {text[:80]!r}")
+        raise ValueError(f"expected inbound, outbound or inoutbound, not {text[:80]!r}")
     return text
 
 

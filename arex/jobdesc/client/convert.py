@@ -39,7 +39,7 @@ class Language(StrEnum):
         for language in cls:
             if name.lower() in {language.value, language.short}:
                 return language
-        raise ValueError(f"{name[:80]!r} is none of {', '.join(one.short for one in cls)}")
+        raise ValueError(f"unknown language {name[:80]!r}; expected one of {', '.join(one.short for one in cls)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +171,8 @@ def _fields(old: object, new: object, names: Sequence[str], language: str, whose
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             shown = "" if name in {"acl", "alternatives"} else f": {_shown(before)}"
-            now = f"; it says {_shown(after)}" if after not in (None, "", (), False) else ""
-            yield f"{whose}{language} can't say {_WORDS[name]}{shown}{now}"
+            now = f"; it has {_shown(after)}" if after not in (None, "", (), False) else ""
+            yield f"{whose}{language} cannot express {_WORDS[name]}{shown}{now}"
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 - any field of the model
@@ -189,7 +189,7 @@ def _files(
     kind: str, old: Sequence[InputFile | OutputFile], new: Sequence[InputFile | OutputFile], language: str
 ) -> Iterator[str]:
     if len(old) != len(new):
-        yield f"{language} can't say the {kind} files: of {len(old)} it has {len(new)}"
+        yield f"{language} cannot express the {kind} files: it has {len(new)} of {len(old)}"
         return
     for before, after in zip(old, new, strict=True):
         whose = f"{kind} file {before.name}: "
@@ -198,7 +198,7 @@ def _files(
         if isinstance(before, InputFile):
             yield from _fields(before, after, ["sources", "announced", "pattern"], language, whose)
             if before.executable != getattr(after, "executable", None):
-                yield f"{whose}{language} can't say that it is {'' if before.executable else 'not '}executable"
+                yield f"{whose}{language} cannot express that it is {'' if before.executable else 'not '}executable"
         elif isinstance(after, OutputFile) and before != after:
             yield from _targets(whose, before.targets, after.targets, language)
 
@@ -206,6 +206,6 @@ def _files(
 def _targets(whose: str, old: Sequence[Target], new: Sequence[Target], language: str) -> Iterator[str]:
     urls = [[target.url for target in targets] for targets in (old, new)]
     if urls[0] != urls[1]:
-        yield f"{whose}{language} can't say its targets: {', '.join(urls[0][:3]) or 'none'}"
+        yield f"{whose}{language} cannot express its targets: {', '.join(urls[0][:3]) or 'none'}"
     elif list(old) != list(new):
-        yield f"{whose}{language} can't say all about its targets: options, or when they count"
+        yield f"{whose}{language} cannot express all options and conditions of its targets"

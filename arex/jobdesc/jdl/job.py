@@ -47,7 +47,7 @@ class Reading:
         found = []
         for value in values:
             if not isinstance(value, str):
-                self.fail(f"{a.name} must be a string or a list of them, in quotes", a)
+                self.fail(f"{a.name} must be a quoted string or a list of quoted strings", a)
             found.append(value)
         return found
 

@@ -68,7 +68,9 @@ class Part:
         await self._pause()
         if self.wanted.size is not None and facts.size is not None and facts.size != self.wanted.size:
             raise TransferError(
-                ErrorKind.CORRUPT, f"size is {facts.size} bytes, {self.wanted.size} are announced", cure=_ANNOUNCED
+                ErrorKind.CORRUPT,
+                f"the size is {facts.size} bytes, but {self.wanted.size} are announced",
+                cure=_ANNOUNCED,
             )
         self.facts, self.size, self._pieces, self._gathered = facts, start, [], 0
         self.meter.size, self.meter.skipped, self.meter.moved = facts.size, start, 0
@@ -161,10 +163,10 @@ class Part:
     def _objection(self) -> str:
         for size, whose in ((self.facts.size, "by the server"), (self.wanted.size, "in its URL")):
             if size is not None and size != self.size:
-                return f"{self.size} bytes came, {size} are announced {whose}"
+                return f"received {self.size} bytes, but {size} are announced {whose}"
         for announced, computed in self._digests:
             if announced.value != computed.value():
-                return f"checksum {announced.algorithm} is {computed.value()}, announced is {announced.value}"
+                return f"checksum {announced.algorithm} is {computed.value()}, but {announced.value} is announced"
         return ""
 
     async def stop(self) -> None:

@@ -60,7 +60,7 @@ class Movers:
         self._grants = grants or Grants()
         if taken := sorted(self._grants.schemes & table.keys()):
             what = f"{taken[0]}: already has a transfer method"
-            raise ConfigError([Fault(what, option="[arex/data-staging] fsspec", cure="leave it out")])
+            raise ConfigError([Fault(what, option="[arex/data-staging] fsspec", cure="remove it")])
         self._table = {**table, **dict.fromkeys(self._grants.schemes, _FSSPEC)}
         self._made: dict[str, Mover] = {}
 

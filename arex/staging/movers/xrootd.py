@@ -72,7 +72,7 @@ _MEANING: Final[Mapping[int, tuple[ErrorKind, str]]] = {
     3018: (ErrorKind.PERMANENT, "the target already exists (created during the transfer)"),
     3021: (ErrorKind.NO_SPACE, "Disk quota exceeded"),
     3025: (ErrorKind.PERMANENT, "Read-only file system"),
-    3028: (ErrorKind.PERMANENT, "the server wants TLS"),
+    3028: (ErrorKind.PERMANENT, "the server requires TLS"),
 }
 _EXISTS: Final = 3018
 

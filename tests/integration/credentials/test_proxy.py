@@ -119,8 +119,8 @@ def test_an_invalid_proxy_is_not_created(
 def test_an_ended_proxy_is_named_with_its_level(authority: Authority, tmp_path: Path) -> None:
     path = make(authority, tmp_path / "proxy")
 
-    assert findings(authority, path, NOW + timedelta(hours=13)) == [f"it ended at {WISH.ends:%Y-%m-%dT%H:%M:%SZ}"]
-    assert findings(authority, path, NOW - timedelta(hours=1))[0].startswith("it is valid from")
+    assert findings(authority, path, NOW + timedelta(hours=13)) == [f"it expired at {WISH.ends:%Y-%m-%dT%H:%M:%SZ}"]
+    assert findings(authority, path, NOW - timedelta(hours=1))[0].startswith("it is not valid before")
     assert 3 == len(findings(authority, path, NOW + timedelta(days=400)))
 
 
@@ -165,7 +165,7 @@ def test_a_certificate_that_may_not_sign_anything_has_no_proxies(authority: Auth
     path = make(authority, tmp_path / "proxy", user="mute")
 
     assert not authority.verifies(path)
-    assert ["it is not allowed to sign anything, so also no proxy"] == findings(authority, path)
+    assert ["it is not allowed to sign anything, so it cannot sign a proxy"] == findings(authority, path)
 
 
 def forged(authority: Authority, path: Path, *extensions: str, name: str = "/CN=17", by: Path) -> Path:
@@ -243,7 +243,7 @@ def test_a_revoked_user_has_no_proxies(own_authority: Authority, tmp_path: Path)
 
     assert ["it has been revoked"] == findings(own_authority, path)
     late = findings(own_authority, path, NOW + timedelta(days=8))
-    assert any("its revocation list is out of date" in what for what in late)
+    assert any("its revocation list expired at" in what for what in late)
 
 
 # --- certificates and keys ------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def options_of(lines: Collection[StorageUrl], file: Path) -> dict[StorageUrl, Op
     except OSError as exc:
         raise _Unusable(exc.strerror or "can't be read") from exc
     except ValueError:  # its text may quote the file
-        raise _Unusable("not JSON") from None
+        raise _Unusable("invalid JSON") from None
     if not isinstance(found, dict) or not all(isinstance(each, dict) for each in found.values()):
         raise _Unusable("expected a JSON object with an object for each line of fsspec")
     options: dict[StorageUrl, Options] = {}

@@ -96,12 +96,12 @@ class Storage:
         self.complete()
         found = self.look_at(self.name).size
         if found is not None and found != size:
-            raise TransferError(ErrorKind.TEMPORARY, f"{found} bytes are there of {size} that were sent")
+            raise TransferError(ErrorKind.TEMPORARY, f"the storage has {found} bytes of {size} that were sent")
         if self._renames:
             if not overwrite:
                 self._must_be_free()
             if self.left:
-                raise TransferError(ErrorKind.TEMPORARY, "given up")
+                raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
             self._publish(size, overwrite=overwrite)
         self.name = ""
 
@@ -188,7 +188,7 @@ def connect(what: Reach) -> tuple[Any, str]:
         said = " ".join(str(exc).split())[:200]
         raise TransferError(ErrorKind.PERMANENT, f"fsspec lacks a package for {what.scheme}: {said}") from exc
     except ValueError as exc:
-        raise TransferError(ErrorKind.PERMANENT, f"fsspec knows no {what.scheme}:") from exc
+        raise TransferError(ErrorKind.PERMANENT, f"fsspec does not support {what.scheme}:") from exc
     if names := sorted(filter(near, _protocols(cls))):
         raise TransferError(
             ErrorKind.PERMANENT, f"{what.scheme}: is another name of {names[0]}:, which jobs are not allowed to use"

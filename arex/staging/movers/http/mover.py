@@ -394,7 +394,7 @@ def _redirected(url: URL, location: str) -> URL:
     except ValueError as exc:
         raise TransferError(ErrorKind.PERMANENT, "redirect to an invalid URL") from exc
     if goal.scheme not in {"http", "https"}:
-        raise TransferError(ErrorKind.PERMANENT, f"a redirect to {goal.scheme}:, which is not followed")
+        raise TransferError(ErrorKind.PERMANENT, f"the server redirects to {goal.scheme}:, which arex does not follow")
     if not goal.host:
         raise TransferError(ErrorKind.PERMANENT, "the server redirects to a URL without a host")
     if url.scheme == "https" and goal.scheme == "http":

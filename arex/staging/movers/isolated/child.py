@@ -51,7 +51,7 @@ async def _serve(sock: socket.socket) -> None:
 def _leave(why: str = "") -> None:
     """Without the parting of libraries: some hang in it."""
     if why:
-        sys.stderr.write(f"the daemon broke the rules: {why}\n")
+        sys.stderr.write(f"invalid data from the daemon: {why}\n")
         sys.stderr.flush()
     os._exit(70 if why else 0)
 
@@ -91,7 +91,7 @@ class _Servant:
         elif kind is Kind.CLOSE:
             self._closing = asyncio.ensure_future(self._close())
         else:
-            raise BrokenWire(f"{kind.name} is not for a mover")
+            raise BrokenWire(f"unexpected message {kind.name}")
 
     def _data(self, number: int, piece: bytes, _price: int, last: bool) -> None:
         if (source := self._sources.get(number)) is not None:

@@ -57,7 +57,7 @@ class SubprocessMover:
             event = await request.next()
         if isinstance(event, Finished) and event.facts is not None:
             return event.facts
-        raise TransferError(ErrorKind.TEMPORARY, f"{self._called} gives no answer")
+        raise TransferError(ErrorKind.TEMPORARY, f"{self._called} does not answer")
 
     async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
         process = await self._running(place)
@@ -118,7 +118,7 @@ class SubprocessMover:
         if (pause := self._not_before - self._clock.monotonic()) > 0:
             await self._clock.sleep(pause)
         if self._closed.is_set():
-            raise TransferError(ErrorKind.TEMPORARY, "given up")
+            raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
         self._started_at = self._clock.monotonic()
         try:
             process = await Process.start(self._name, self._called, self._means, self._died)
@@ -127,7 +127,7 @@ class SubprocessMover:
             raise _unloadable(scheme, str(exc)) from exc
         if self._closed.is_set():
             await process.close()
-            raise TransferError(ErrorKind.TEMPORARY, "given up")
+            raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
         return process
 
     def _died(self) -> None:

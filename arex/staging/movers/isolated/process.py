@@ -225,7 +225,7 @@ class Process:
         code = await self._gone()
         reason = f"has been stopped: {why}" if why else f"has crashed ({_how(code)})"
         facts = {"event": "mover.crashed"}
-        log.warning("%s %s; transfers under way: %d", self._called, reason, len(self._requests), extra=facts)
+        log.warning("%s %s; transfers in progress: %d", self._called, reason, len(self._requests), extra=facts)
         self._died()
         trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} {reason}")
         if not self._ready.done():
@@ -259,7 +259,7 @@ class Process:
             finally:
                 self._kill()
                 self._stop()
-                self._give_up(TransferError(ErrorKind.TEMPORARY, "given up"))
+                self._give_up(TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled"))
         await asyncio.gather(*self._tasks)
 
     def _give_up(self, trouble: TransferError) -> None:
@@ -282,7 +282,9 @@ class Process:
         if rest and lines < _MOST_LINES:
             self._said(rest)
         if lines > _MOST_LINES:
-            log.info("%s said %d lines more", self._called, lines - _MOST_LINES, extra={"event": "mover.said"})
+            log.info(
+                "%s: %d more lines of output omitted", self._called, lines - _MOST_LINES, extra={"event": "mover.said"}
+            )
 
     def _said(self, line: bytes) -> None:
         text = _QUERY.sub("?...", line.decode(errors="replace"))[:_LONGEST_LINE]

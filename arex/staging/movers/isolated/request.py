@@ -89,7 +89,7 @@ class Request:
     def hear(self, kind: Kind, word: Any) -> None:  # noqa: ANN401
         """Raises BrokenWire for what may not come."""
         if kind in {Kind.BEGIN, Kind.PULL, Kind.CREDIT} and kind not in _SAID[self.kind]:
-            raise BrokenWire(f"{kind.name} for {self.kind.name}")
+            raise BrokenWire(f"unexpected message {kind.name} in a {self.kind.name} request")
         match kind:
             case Kind.BEGIN:
                 self._begin(word)
@@ -105,9 +105,9 @@ class Request:
             case Kind.BUG:
                 self.tell(Broke(bug_of(word)))
             case Kind.GONE:
-                self.tell(Broke(TransferError(ErrorKind.TEMPORARY, "given up")))
+                self.tell(Broke(TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")))
             case _:
-                raise BrokenWire(f"{kind.name} is not for a request")
+                raise BrokenWire(f"unexpected message {kind.name}")
 
     def came(self, piece: bytes, price: int) -> None:
         if not self._begun:

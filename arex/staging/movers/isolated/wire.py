@@ -106,7 +106,7 @@ class Debt:
         """Raises BrokenWire: more than ``WINDOW``."""
         self._open += price
         if self._open > WINDOW:
-            raise BrokenWire("more bytes than there is credit for")
+            raise BrokenWire("more bytes than the flow control allows")
 
     def taken(self, price: int) -> None:
         self._taken += price
@@ -188,7 +188,7 @@ class Wire:
         if self._queued > _MOST_QUEUED:
             self._room.clear()
         if len(self._out) > _MOST_FRAMES:
-            self._loop.call_soon(self._end, "it reads nothing")
+            self._loop.call_soon(self._end, "it does not read what is sent")
         if not self._waiting:
             self._flush()
 
@@ -255,7 +255,7 @@ class Wire:
             return 0
         length, kind, number = _HEADER.unpack_from(self._got)
         if length > LARGEST or (kind == Kind.DATA and not length):
-            raise BrokenWire(f"a frame of {length} bytes")
+            raise BrokenWire(f"invalid frame length: {length} bytes")
         body = bytes(self._got[_HEADER.size : _HEADER.size + length])
         if kind == Kind.DATA:
             self._left, self._number = length - len(body), number
@@ -272,14 +272,14 @@ def encoded(kind: Kind, number: int, word: object) -> bytes:
     """A frame with a word. Raises ValueError for one that is too long."""
     body = json.dumps(word, separators=(",", ":")).encode()
     if len(body) > LARGEST:
-        raise ValueError(f"{len(body)} bytes are too long for a word")
+        raise ValueError(f"the message is too long: {len(body)} bytes")
     return _HEADER.pack(len(body), kind, number) + body
 
 
 def _kind(number: int) -> Kind:
     with contextlib.suppress(ValueError):
         return Kind(number)
-    raise BrokenWire(f"a frame of kind {number}")
+    raise BrokenWire(f"unknown frame kind {number}")
 
 
 def _parsed(body: bytes) -> Any:  # noqa: ANN401 - who reads it looks what it is

@@ -105,14 +105,14 @@ def test_a_description_is_printed_in_another_language(user: User, language: str,
 def test_what_a_language_can_not_say_is_named(user: User) -> None:
     said = user.run("arcsub", "-x", "--dump-format", "jdl", "-e", "&(executable=/bin/true)(priority=7)")
 
-    assert said.err == "WARNING: -e: JDL can't say the priority: 7\n"
+    assert said.err == "WARNING: -e: JDL cannot express the priority: 7\n"
 
 
 def test_an_unknown_language_is_refused(user: User) -> None:
     said = user.run("arcsub", "--dump-format", "jsdl", "-e", HELLO)
 
     assert said.code == 2
-    assert "'jsdl' is none of xrsl, adl, jdl" in said.err
+    assert "unknown language 'jsdl'; expected one of xrsl, adl, jdl" in said.err
 
 
 @pytest.mark.parametrize("option", [[], ["-x"]])

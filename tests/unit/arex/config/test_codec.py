@@ -80,14 +80,14 @@ def test_the_second_word_of_lrms_is_the_default_queue() -> None:
 @pytest.mark.parametrize(
     ("option", "text", "sentence"),
     [
-        ("maxjobs", "1 2 3 4", "expected five numbers, -1 for no limit, not 4"),
+        ("maxjobs", "1 2 3 4", "expected five numbers (-1 means no limit), found 4"),
         ("maxjobs", "1 2 3 4 x", "'x' is not a whole number"),
         ("maxjobs", "1 2 3 4 -2", "-2 is not a valid limit; -1 means no limit"),
         ("maxrerun", "1_0", "'1_0' is not a whole number"),
         ("maxrerun", "-1", "'-1' is too small; the minimum is 0"),
         ("wakeupperiod", "0", "'0' is too small; the minimum is 1"),
         ("wakeupperiod", "99999999999999", "'99999999999999' is not a number of seconds from 0 to 10000000000"),
-        ("defaultttl", "1 2 3", "expected one or two numbers of seconds, not 3"),
+        ("defaultttl", "1 2 3", "expected one or two numbers of seconds, found 3"),
         ("loglevel", "6", "expected 0 to 5 or one of FATAL, ERROR, WARNING, INFO, VERBOSE, DEBUG, not '6'"),
         ("logfile", "arex.log", "'arex.log' is not an absolute path"),
         ("logfile", "", "missing value"),

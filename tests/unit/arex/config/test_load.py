@@ -128,7 +128,7 @@ def test_all_faults_are_reported_at_once_in_the_order_of_the_file(conf: Path) ->
 
     assert faults(conf, text) == [
         "[arx]: unknown block (did you mean [arex]?)",
-        "[arex] maxjobs: expected five numbers, -1 for no limit, not 3",
+        "[arex] maxjobs: expected five numbers (-1 means no limit), found 3",
         "[arex] maxrerun: 'x' is not a whole number",
         "[arex] controldirr: unknown option (did you mean controldir?)",
         "[arex] hostname: unknown option (it belongs in [common])",
@@ -233,13 +233,13 @@ def test_faults_in_yaml_have_lines(tmp_path: Path) -> None:
     file = tmp_path / "arc.yaml"
 
     assert faults(file, text) == [
-        "[arex] maxjobs: expected five numbers, -1 for no limit, not 2",
+        "[arex] maxjobs: expected five numbers (-1 means no limit), found 2",
         "[arex] controldr: unknown option (did you mean controldir?)",
         "[arex] tmpdir: expected a value or a list of values",
         "[arex] tmpdir: duplicate key",
         "[lrms] must be a mapping",
         "[queue:a] comment: a value must be one line of text",
-        "the document has a key that is not a name",
+        "the document has an invalid key; expected a name",
     ]
 
 

@@ -234,7 +234,7 @@ def test_more_than_the_limit_is_corrupt(path: Path) -> None:
     path.write_bytes(b"x" * 101)
 
     assert b"x" * 101 == atomic.read(str(path), limit=101)
-    with pytest.raises(CorruptFile, match="101 bytes, more than the 100"):
+    with pytest.raises(CorruptFile, match="too large: 101 bytes; the limit is 100"):
         atomic.read(str(path), limit=100)
 
 

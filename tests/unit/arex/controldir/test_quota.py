@@ -70,8 +70,8 @@ def test_limits_say_both_numbers() -> None:
     limits = ServiceBlock(session_quota=2, session_inodes=10)
 
     assert "" == over(Taken(2 * MB, 10), limits)
-    assert "The session directory takes 3 MB; this service allows 2 MB a job" == over(Taken(2 * MB + 1, 1), limits)
-    assert "has 11 files and directories; this service allows 10 a job" in over(Taken(1, 11), limits)
+    assert "The session directory takes 3 MB; this service allows 2 MB per job" == over(Taken(2 * MB + 1, 1), limits)
+    assert "has 11 files and directories; this service allows 10 per job" in over(Taken(1, 11), limits)
     assert "" == over(Taken(1 << 50, 1 << 30), ServiceBlock())
 
 

@@ -118,7 +118,7 @@ async def test_inputs_wait_for_a_credential_that_has_ended_and_come_when_it_is_r
         await here.service.reaches(job, "PENDING:PREPARING")
 
         when = codec.iso_time(here.service.clock.now() - HOUR)
-        assert f"The credential of the job has ended at {when}; renew it: arcrenew {job}" == here.waits(job)
+        assert f"The credential of the job expired at {when}; renew it: arcrenew {job}" == here.waits(job)
         assert [] == here.stager.asked
 
         here.renew(job, here.ends(HOUR))
@@ -259,7 +259,7 @@ async def test_an_owner_is_warned_once(tmp_path: Path) -> None:
             here.watch = Credentials(here.service.services, 2 * HOUR)  # as after a restart
 
         when = codec.iso_time(here.service.clock.now() + 1.5 * HOUR)
-        assert 1 == here.log(job).count(f"The credential of this job ends at {when}; renew it with arcrenew {job}\n")
+        assert 1 == here.log(job).count(f"The credential of this job expires at {when}; renew it with arcrenew {job}\n")
 
 
 async def test_after_a_renewal_the_next_end_is_told_too(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ async def test_after_a_renewal_the_next_end_is_told_too(tmp_path: Path) -> None:
         here.renew(job, here.ends(1.5 * HOUR))
         await here.round()
 
-        assert 2 == here.log(job).count("The credential of this job ends at")
+        assert 2 == here.log(job).count("The credential of this job expires at")
 
 
 async def test_who_needs_it_no_more_is_not_warned(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ async def test_who_needs_it_no_more_is_not_warned(tmp_path: Path) -> None:
 
         await here.round()
 
-        assert ["ends at" in here.log(job) for job in (fetched, with_proxy)] == [False, True]
+        assert ["expires at" in here.log(job) for job in (fetched, with_proxy)] == [False, True]
 
 
 # --- tidied ---------------------------------------------------------------------------------------------------------

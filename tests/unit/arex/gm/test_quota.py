@@ -48,7 +48,7 @@ def test_a_job_over_its_quota_is_ended_with_the_reason(tmp_path: Path) -> None:
     place.round(good, bad)
 
     assert [bad.id, bad.id] == place.looked
-    assert "The session directory takes 3 MB; this service allows 1 MB a job\n" == place.store.failure(bad.id)
+    assert "The session directory takes 3 MB; this service allows 1 MB per job\n" == place.store.failure(bad.id)
     assert place.store.has_mark(bad.id, Mark.CANCEL)
     assert not place.store.has_mark(good.id, Mark.CANCEL)
 

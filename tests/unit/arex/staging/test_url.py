@@ -41,7 +41,7 @@ def test_a_url_of_a_file_is_its_path(url: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("file://other/p", "a file of another host"),
+        ("file://other/p", "a file on another host"),
         ("file:p", "not an absolute path"),
         ("file:///a/../b", "not an absolute path"),
         ("file:///a%2f..%2fb", "not an absolute path"),

@@ -210,11 +210,11 @@ def test_an_end_is_concluded_from_all_that_is_known(name: str) -> None:
 
 #: What is known, and what it is waited for: a word of the doubt.
 WAITS: Final[dict[str, tuple[dict[str, Any], str]]] = {
-    "a signal, while the job is still listed": ({"done": TERM, "seen": RUNNING}, "has not said yet why"),
-    "a signal, while the job is not listed": ({"done": TERM}, "has not said yet why"),
+    "a signal, while the job is still listed": ({"done": TERM, "seen": RUNNING}, "has not reported the reason yet"),
+    "a signal, while the job is not listed": ({"done": TERM}, "has not reported the reason yet"),
     "a signal, while the batch system says no more than that the job has gone": (
         {"done": TERM, "seen": Seen(phase=Phase.ENDED, word="z", vague=True)},
-        "has not said yet why",
+        "has not reported the reason yet",
     ),
     "the record of an end": ({"seen": FAILED}, "the completion record of the job is not there yet"),
     "still the record of an end": ({"seen": FAILED, "waited_s": 119.0}, "FAILED"),
@@ -273,7 +273,7 @@ def test_an_exit_code_without_the_files_of_the_job_is_a_loss(code: int, seen: Se
 
     assert code == reported(seen=seen, waited_s=LATER).exit_code
     assert (None, EndCause.LOST) == (report.exit_code, report.cause)
-    assert (-1, "Job failed: lost (the files of the job did not come back)") == lrms_done(report)
+    assert (-1, "Job failed: lost (the files of the job were not returned)") == lrms_done(report)
 
 
 @pytest.mark.parametrize("known", [{"seen": TIMEOUT}, {"done": done(0), "seen": COMPLETED}])

@@ -250,7 +250,7 @@ async def test_a_stage_0_without_end_is_ended(tmp_path: Path) -> None:
 
     why = await refusal(tmp_path, RunTime(name="X"), how=RuntimeSettings(timeout_s=0.3))
 
-    assert why == "Runtime X stage 0 execution failed: no end within 0.3 s"
+    assert why == "Runtime X stage 0 execution failed: it did not end within 0.3 s"
 
 
 async def test_a_talkative_stage_0_does_not_fill_the_log(tmp_path: Path) -> None:

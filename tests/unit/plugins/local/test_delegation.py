@@ -282,7 +282,7 @@ def test_a_given_certificate_without_its_key_is_told(plugin: LocalPlugin, pem: b
 def test_an_ended_credential_is_not_given(plugin: LocalPlugin, tmp_path: Path) -> None:
     (tmp_path / "given").write_bytes(jwt(datetime(2020, 1, 1, tzinfo=UTC)))
 
-    with pytest.raises(CredentialError, match="ended at 2020-01-01T00:00:00Z: make or fetch a new one"):
+    with pytest.raises(CredentialError, match="expired at 2020-01-01T00:00:00Z: create or fetch a new one"):
         LocalPlugin(plugin.config, credential=tmp_path / "given")
 
 

@@ -162,14 +162,14 @@ def test_every_loss_is_a_sentence() -> None:
     )
 
     assert convert(job, Language.XRSL).lost == (
-        "xRSL can't say the description of the job: text",
-        "xRSL can't say the exit code that counts as success: 3",
-        "xRSL can't say the time when the description expires: 2030-01-01 00:00:00+00:00",
-        "input file x: xRSL can't say that it stands for any number of files: True",
+        "xRSL cannot express the description of the job: text",
+        "xRSL cannot express the exit code that counts as success: 3",
+        "xRSL cannot express the time when the description expires: 2030-01-01 00:00:00+00:00",
+        "input file x: xRSL cannot express that it stands for any number of files: True",
     )
-    assert "JDL can't say the platform: arm64" in convert(job, Language.JDL).lost
+    assert "JDL cannot express the platform: arm64" in convert(job, Language.JDL).lost
     assert "input file x: in JDL it is named *.dat" in convert(job, Language.JDL).lost
-    assert "input file x: ADL can't say its source: *.dat; it says x" in convert(job, Language.ADL).lost
+    assert "input file x: ADL cannot express its source: *.dat; it has x" in convert(job, Language.ADL).lost
 
 
 def test_what_jdl_has_no_use_for_comes_back_in_jdl() -> None:

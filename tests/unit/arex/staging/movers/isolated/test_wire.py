@@ -95,9 +95,9 @@ async def test_junk_ends_the_wire_and_nothing_else(seed: int) -> None:
 @pytest.mark.parametrize(
     ("junk", "why"),
     [
-        (data_frame(1, b""), "a frame of 0 bytes"),
-        (b"\x00\x10\x00\x01" + bytes(9), "a frame of 1048577 bytes"),
-        (b"\x00\x00\x00\x00" + bytes([77]) + bytes(8), "a frame of kind 77"),
+        (data_frame(1, b""), "invalid frame length: 0 bytes"),
+        (b"\x00\x10\x00\x01" + bytes(9), "invalid frame length: 1048577 bytes"),
+        (b"\x00\x00\x00\x00" + bytes([77]) + bytes(8), "unknown frame kind 77"),
         (encoded(Kind.DONE, 1, 1)[:-1] + b"}", "invalid JSON message"),
     ],
 )
@@ -152,7 +152,7 @@ async def test_who_reads_nothing_is_left() -> None:
     for _ in range(100_001):
         ear.wire.put(Kind.PING)
     await asyncio.sleep(0)
-    assert ["it reads nothing"] == ear.ends
+    assert ["it does not read what is sent"] == ear.ends
     ear.close()
 
 
