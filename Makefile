@@ -19,7 +19,7 @@ PYTEST := $(BIN)/pytest
 CHECKS := types imports spelling english yaml shell
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint style $(CHECKS) shifted slurm sge condor interop faults fuzz bench docs wheel generated clean
+.PHONY: help venv demo test check lint style $(CHECKS) shifted slurm sge condor interop faults fuzz compare bench docs wheel generated clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -92,6 +92,10 @@ faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wro
 
 fuzz: $(STAMP) ## A million mutated texts for all readers, or twenty minutes
 	$(BIN)/python tests/fuzz/run.py
+
+compare: $(STAMP) ## Latency, throughput, memory and file-system calls beside another checkout: AGAINST=DIR
+	$(BIN)/python benchmarks/against.py --live 1000 "$(AGAINST)"
+	$(BIN)/python benchmarks/fscalls.py --against "$(AGAINST)"
 
 bench: $(STAMP) ## Latency, throughput and memory, beside a real A-REX; SLURM beside bare sbatch, as root
 	sh tools/test-programs.sh

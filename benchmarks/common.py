@@ -95,8 +95,8 @@ class Daemon:
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def real_daemon(site: Site) -> list[str]:
-    return [sys.executable, "-I", str(CHECKOUT / "arex" / "__main__.py"), "run", "--config", str(site.config)]
+def real_daemon(site: Site, checkout: Path = CHECKOUT) -> list[str]:
+    return [sys.executable, "-I", str(checkout / "arex" / "__main__.py"), "run", "--config", str(site.config)]
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float, pause_s: float = 0.005) -> float:

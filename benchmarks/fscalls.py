@@ -30,7 +30,7 @@ from typing import Final, Self
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.common import CHECKOUT, Daemon, Site, temporary, wait_for
+from benchmarks.common import CHECKOUT, Daemon, Site, real_daemon, temporary, wait_for
 
 TRUE: Final = '&(executable="/bin/true")(stdout="out")(stderr="err")(jobname="null")'
 IDLE_S: Final = 10.0
@@ -238,9 +238,8 @@ def measure(name: str, checkout: Path, jobs: int) -> Counts:
     """Calls for each job of one backend in one checkout; fractions are kept."""
     batch = BATCHES[name]
     site = Site(temporary("fscalls"), lrms=batch.lrms)
-    main = [sys.executable, "-I", str(checkout / "arex" / "__main__.py"), "run", "--config", str(site.config)]
     try:
-        with Daemon(main, site) as daemon:
+        with Daemon(real_daemon(site, checkout), site) as daemon:
             service = Running(site, checkout, batch, daemon.process.pid)
             service.run_jobs(2)  # libraries are loaded, directories made
             idle, idle_s = service.count(lambda: time.sleep(IDLE_S))

@@ -26,7 +26,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from arex.config.load import load
-from benchmarks.common import Daemon, Site, real_daemon, temporary, wait_for
+from benchmarks.common import CHECKOUT, Daemon, Site, real_daemon, temporary, wait_for
 from plugins.local import LocalPlugin
 from plugins.local.submission import Submitted
 from tests.interop import grid
@@ -68,7 +68,7 @@ def bare(jobs: int, submit: Callable[[int], None]) -> tuple[float, float]:
     return submitted, time.monotonic() - start
 
 
-def ours(jobs: int, *, arrays: bool) -> tuple[float, float, float, dict[str, int]]:
+def ours(jobs: int, *, arrays: bool, checkout: Path = CHECKOUT) -> tuple[float, float, float, dict[str, int]]:
     """Seconds until all are handed over and until all are FINISHED; CPU seconds; commands run."""
     wait_for(drained, LIMIT_S, 0.2)
     root = temporary("slurm")
@@ -76,7 +76,7 @@ def ours(jobs: int, *, arrays: bool) -> tuple[float, float, float, dict[str, int
     plugin = LocalPlugin(load(site.config, {})[0], subject="/CN=bench")
     outcomes = plugin.submit([TRUE] * jobs)
     assert all(isinstance(each, Submitted) for each in outcomes)
-    with Daemon(real_daemon(site), site) as daemon:
+    with Daemon(real_daemon(site, checkout), site) as daemon:
         start, began = time.monotonic(), time.time()
         wait_for(lambda: site.finished() >= jobs, LIMIT_S, 0.1)
         ended = time.monotonic() - start
