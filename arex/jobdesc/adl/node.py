@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from arex.errors import JobDescriptionError
 from arex.jobdesc.adl.writer import ADL, NORDUGRID
-from arex.jobdesc.model import Remark
+from arex.jobdesc.remarks import Remarks
 from arex.model.numbers import leading_number, whole_number
 from arex.suggest import closest
 
@@ -19,7 +19,6 @@ _T = TypeVar("_T")
 #: How names of ADL and of the NorduGrid extension start here, and the prefixes that ARC gives them.
 _SPACES: Final = (("adl", ADL, ""), ("nordugrid-adl", NORDUGRID, "ng:"))
 _BY_PREFIX: Final = {prefix: mark for prefix, _, mark in _SPACES}
-_MAX_REMARKS: Final = 50
 _TRUE: Final = frozenset({"true", "1"})
 _FALSE: Final = frozenset({"false", "0"})
 
@@ -40,7 +39,7 @@ class AdlDocument:
     """One job: whose names are whose, and what there is to remark."""
 
     def __init__(self, root: _Element) -> None:
-        self.remarks: list[Remark] = []
+        self.remarks = Remarks()
         self._marks = _namespaces(root.nsmap)
 
     def mark(self, element: _Element, parent: str | None) -> str | None:
@@ -51,14 +50,8 @@ class AdlDocument:
         found = self._marks.get(space[1:])
         return found if found is not None else _BY_PREFIX.get(element.prefix or "")
 
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is noted; who would have to look for a suggestion need not."""
-        return len(self.remarks) >= _MAX_REMARKS
-
     def remark(self, what: str, element: _Element, suggestion: str = "") -> None:
-        if not self.full:
-            self.remarks.append(Remark(what=what, line=line_of(element), suggestion=suggestion))
+        self.remarks.add(what, line_of(element), suggestion=suggestion)
 
 
 def _namespaces(declared: Mapping[str | None, str]) -> dict[str, str]:
@@ -116,12 +109,12 @@ class Node:
 
     @property
     def full(self) -> bool:
-        return self._page.full
+        return self._page.remarks.full
 
     def knows(self, *names: str) -> None:
         """Remark on children with other names."""
         for key in self._children.keys() - set(names):
-            if self._page.full:
+            if self._page.remarks.full:
                 return
             plain = key.removeprefix("?").removeprefix("ng:")
             hint = closest(plain, (name.removeprefix("ng:") for name in names))

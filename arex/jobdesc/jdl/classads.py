@@ -9,21 +9,18 @@ must find the same names. Nothing is ever evaluated.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc.model import Remark
+from arex.jobdesc.remarks import SourceText
 
 MAX_NESTING: Final = 40
 #: Bound on words, strings and marks; about a second of work.
 MAX_TOKENS: Final = 500_000
 #: Bound on the operators of one expression: the library goes one level down for each.
 MAX_OPERATORS: Final = 1000
-#: Of one job: who writes more of them is not served by reading them.
-MAX_REMARKS: Final = 50
 
 _TOKEN: Final = re.compile(
     r"""(?P<blank>[ \t\n\v\f\r]+|(?:\#|//)[^\n]*|/\*.*?\*/)
@@ -92,43 +89,12 @@ class _Outline(NamedTuple):
     entries: dict[str, _Entry]
 
 
-class AdDocument:
-    """A text, its lines, and what there is to remark of it."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.remarks: list[Remark] = []
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._made: dict[tuple[str, int], Remark] = {}
-
-    def place(self, at: int) -> tuple[int, int]:
-        line = bisect_right(self._starts, at)
-        return line, at - self._starts[line - 1] + 1
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is noted; who would have to look for a suggestion need not."""
-        return len(self.remarks) >= MAX_REMARKS
-
-    def fail(self, what: str, at: int, suggestion: str = "") -> NoReturn:
-        raise JobDescriptionError(what, *self.place(at), suggestion=suggestion)
-
-    def remark(self, what: str, at: int, suggestion: str = "") -> None:
-        """Note it, once for each job."""
-        remark = self._made.get((what, at))
-        if remark is None:
-            line, column = self.place(at)
-            remark = self._made[what, at] = Remark(what=what, line=line, column=column, suggestion=suggestion)
-        if not self.full and remark not in self.remarks:
-            self.remarks.append(remark)
-
-
 def text_of(tokens: list[AdToken]) -> str:
     """The same with single blanks where there were any."""
     return "".join(f" {token.text}" if token.gap else token.text for token in tokens).removeprefix(" ")
 
 
-def tokens_of(page: AdDocument) -> list[AdToken]:
+def tokens_of(page: SourceText) -> list[AdToken]:
     """
     Words, strings and marks.
 
@@ -153,7 +119,7 @@ def tokens_of(page: AdDocument) -> list[AdToken]:
     return tokens
 
 
-def _odd(page: AdDocument, at: int) -> NoReturn:
+def _odd(page: SourceText, at: int) -> NoReturn:
     rest = page.text[at : at + 80]
     if rest.startswith('"'):
         page.fail('A string has no closing "', at)
@@ -165,7 +131,7 @@ def _odd(page: AdDocument, at: int) -> NoReturn:
     page.fail(f"{rest[:1]!r} has no meaning here", at)
 
 
-def _acceptable(page: AdDocument, token: AdToken) -> None:
+def _acceptable(page: SourceText, token: AdToken) -> None:
     if token.kind == "string" and "\\" in token.text:
         for match in _ODD_ESCAPE.finditer(token.text):
             if match[1] is not None:
@@ -181,7 +147,7 @@ def _acceptable(page: AdDocument, token: AdToken) -> None:
 class _AdParser:
     """Goes through the tokens; remembers where every attribute stands."""
 
-    def __init__(self, page: AdDocument, tokens: list[AdToken], *, bare: bool) -> None:
+    def __init__(self, page: SourceText, tokens: list[AdToken], *, bare: bool) -> None:
         self._page, self._tokens, self._next, self._bare = page, tokens, 0, bare
 
     def whole(self) -> _Outline:
@@ -269,7 +235,7 @@ class _AdParser:
         self._page.fail(f"A second '=' in the value of '{entry.name[:80]}'", self._tokens[self._next].at)
 
 
-def read_ad(page: AdDocument, *, bare: bool = False) -> Ad:
+def read_ad(page: SourceText, *, bare: bool = False) -> Ad:
     """
     The one ad of a text.
 
@@ -306,7 +272,7 @@ def _native(text: str) -> Any:  # noqa: ANN401 - the library has no types
         return None
 
 
-def _locate(page: AdDocument, outline: _Outline) -> None:
+def _locate(page: SourceText, outline: _Outline) -> None:
     """Raise for the attribute that the library cannot parse, if it is only one."""
     for entry in outline.entries.values():
         found = _native(f"[ x = {entry.text} ]")
@@ -316,7 +282,7 @@ def _locate(page: AdDocument, outline: _Outline) -> None:
             page.fail(f"The value of '{entry.name[:80]}' cannot be parsed: {entry.text[:80]}", entry.at)
 
 
-def _ad(page: AdDocument, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401 - the library has no types
+def _ad(page: SourceText, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401 - the library has no types
     values = {str(name).lower(): name for name in native}
     if values.keys() != outline.entries.keys():
         _locate(page, outline)
@@ -328,7 +294,7 @@ def _ad(page: AdDocument, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401
     return Ad(outline.at, attributes)
 
 
-def _value(page: AdDocument, entry: _Entry, inner: Any, native: Any) -> Value:  # noqa: ANN401 - the library has no types
+def _value(page: SourceText, entry: _Entry, inner: Any, native: Any) -> Value:  # noqa: ANN401 - the library has no types
     if isinstance(native, str | bool | int):
         return native
     if isinstance(native, float):

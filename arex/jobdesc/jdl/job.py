@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from arex.jobdesc.jdl.classads import Ad, AdAttribute, AdDocument, Value
+from arex.jobdesc.jdl.classads import Ad, AdAttribute, Value
 from arex.jobdesc.model import InputFile, JobDescription, OutputFile, Resources, Software
+from arex.jobdesc.remarks import SourceText
 
 _TRUE: Final = frozenset({"true", "yes"})
 _FALSE: Final = frozenset({"false", "no"})
@@ -16,7 +17,7 @@ _FALSE: Final = frozenset({"false", "no"})
 class Reading:
     """What attributes have said so far; ``fields`` and ``resources`` have the names of the model."""
 
-    def __init__(self, page: AdDocument, attributes: Mapping[str, AdAttribute]) -> None:
+    def __init__(self, page: SourceText, attributes: Mapping[str, AdAttribute]) -> None:
         self.page, self.attributes = page, attributes
         self.fields: dict[str, object] = {}
         self.resources: dict[str, int | str | bool | None] = {}
@@ -80,6 +81,6 @@ class Reading:
             inputs=tuple(self.inputs),
             outputs=tuple(self.outputs),
             unused=tuple(self.unused),
-            warnings=tuple(self.page.remarks),
+            warnings=self.page.remarks.of_job(),
             **self.fields,  # type: ignore[arg-type]
         )

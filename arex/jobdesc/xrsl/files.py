@@ -76,9 +76,9 @@ def _url(a: Attribute, at: int, text: str, where: str, name: str) -> Url | None:
         scheme = where.partition(":")[0]
         hint = closest(scheme, SCHEMES) if ":" in where else ""
         a.source.fail(f"Invalid URL '{where[:80]}' for '{name[:80]}': {exc}", at, hint if hint != scheme else "")
-    if url is not None and url.scheme not in SCHEMES and where and not a.source.full:
+    if url is not None and url.scheme not in SCHEMES and where and not a.source.remarks.full:
         a.source.remark(f"Unknown URL scheme '{url.scheme[:80]}'", at, closest(url.scheme, SCHEMES))
-    if url is not None and where and not a.source.full and (wrong := fault(url)):
+    if url is not None and where and not a.source.remarks.full and (wrong := fault(url)):
         a.source.remark(f"The URL '{where[:80]}' {wrong}: its transfer will fail", at)
     return url
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
-from arex.errors import JobDescriptionError
-from arex.jobdesc.model import Remark
+from arex.jobdesc.remarks import SourceText
 
 MAX_NESTING: Final = 250
 MAX_JOBS: Final = 10_000
@@ -20,8 +19,6 @@ MAX_JOBS: Final = 10_000
 MAX_TOKENS: Final = 500_000
 #: Bound on the text that all variables of a description expand to.
 MAX_EXPANSION: Final = 4 * 1024 * 1024
-#: Of one text: who writes more of them is not served by reading them.
-MAX_REMARKS: Final = 50
 
 _BLANKS: Final = re.compile(r"[ \t\n\v\f\r]*")
 _WORD: Final = re.compile(r"[^+&|()=<>!\"'^#$ \t\n\v\f\r]+")
@@ -78,36 +75,6 @@ class Branch(NamedTuple):
     items: tuple[Branch | Relation, ...]
 
 
-class RslDocument:
-    """The text; it knows lines, and what there is to remark on it."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.remarks: list[Remark] = []
-        self._remarked = 0
-
-    def fail(self, what: str, at: int, suggestion: str = "") -> NoReturn:
-        """Raise JobDescriptionError for an offset in the text."""
-        line, column = self._place(at)
-        raise JobDescriptionError(what, line, column, suggestion=suggestion)
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is noted; who would have to look for a suggestion need not."""
-        return self._remarked >= MAX_REMARKS
-
-    def remark(self, what: str, at: int, suggestion: str = "") -> None:
-        """Note what has no effect or another one than was meant."""
-        self._remarked += 1
-        if self._remarked <= MAX_REMARKS:
-            line, column = self._place(at)
-            self.remarks.append(Remark(what=what, line=line, column=column, suggestion=suggestion))
-
-    def _place(self, at: int) -> tuple[int, int]:
-        at = min(at, len(self.text))
-        return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
-
-
 def comments(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of what ARC takes for comments, also in strings; the last end is -1 if there is none."""
     start = text.find("(*")
@@ -120,7 +87,7 @@ def comments(text: str) -> Iterator[tuple[int, int]]:
 class Parser:
     """One pass over one text."""
 
-    def __init__(self, source: RslDocument) -> None:
+    def __init__(self, source: SourceText) -> None:
         self._source, self._text = source, source.text
         self._at = 0
         self._depth = 0
@@ -298,7 +265,7 @@ class Parser:
         return Text(start, "".join(pieces))
 
 
-def requests(source: RslDocument) -> list[Branch | Relation]:
+def requests(source: SourceText) -> list[Branch | Relation]:
     """
     What a text asks for: one tree a job.
 
@@ -327,7 +294,7 @@ class Variables:
     They hold from there on to the end of the branch. One that has no value yet is an empty string.
     """
 
-    def __init__(self, source: RslDocument) -> None:
+    def __init__(self, source: SourceText) -> None:
         self._source = source
         self._left = MAX_EXPANSION
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from arex.jobdesc.model import DescriptionDialect, JobDescription, RemoteLogging
+from arex.jobdesc.remarks import SourceText
 from arex.jobdesc.software import software
 from arex.jobdesc.times import parse_time
 from arex.jobdesc.xrsl.attribute import Attribute
 from arex.jobdesc.xrsl.draft import Draft
 from arex.jobdesc.xrsl.files import read_input, read_output
 from arex.jobdesc.xrsl.finish import finish
-from arex.jobdesc.xrsl.grammar import Branch, Group, Relation, RslDocument, Text, Variables, requests
+from arex.jobdesc.xrsl.grammar import Branch, Group, Relation, Text, Variables, requests
 from arex.model.numbers import wrap
 from arex.model.url import full_url
 from arex.suggest import closest
@@ -340,17 +341,17 @@ def parse_xrsl(text: str, dialect: DescriptionDialect) -> list[JobDescription]:
     Raises:
         JobDescriptionError: with line and column.
     """
-    source = RslDocument(text)
+    source = SourceText(text)
     return [_XrslReader(source, dialect).job(request) for request in requests(source)]
 
 
 class _XrslReader:
     """Goes through the tree of one job."""
 
-    def __init__(self, source: RslDocument, dialect: DescriptionDialect) -> None:
+    def __init__(self, source: SourceText, dialect: DescriptionDialect) -> None:
         self._source, self._dialect = source, dialect
         self._work = 0
-        source.remarks.clear()
+        source.remarks.start_job()
 
     def job(self, request: Branch | Relation) -> JobDescription:
         drafts = [Draft()]
@@ -359,8 +360,7 @@ class _XrslReader:
             finish(draft)
         if self._dialect is DescriptionDialect.USER and (action := drafts[0].late.get("action")):
             action.fail("'action' attribute not allowed in user-side job description")
-        warnings = tuple(self._source.remarks)
-        return drafts[0].finish(tuple(one.finish((), ()) for one in drafts[1:]), warnings)
+        return drafts[0].finish(tuple(one.finish((), ()) for one in drafts[1:]), self._source.remarks.of_job())
 
     def _read(self, item: Branch | Relation, drafts: list[Draft]) -> None:
         if isinstance(item, Relation):
@@ -402,7 +402,7 @@ class _XrslReader:
         elif item.name in _GLOBUS:
             a.remark(f"The Globus attribute '{item.name}' is not supported: it is ignored")
         else:
-            hint = "" if self._source.full else closest(item.name, (*_RULES, *_LATE))
+            hint = "" if self._source.remarks.full else closest(item.name, (*_RULES, *_LATE))
             a.remark(f"Unknown attribute '{item.written[:80]}': it is ignored", hint)
 
     def _postpone(self, a: Attribute, drafts: list[Draft]) -> None:

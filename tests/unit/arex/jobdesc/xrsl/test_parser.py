@@ -12,7 +12,7 @@ from arex.errors import JobDescriptionError
 from arex.jobdesc.adl.writer import write_adl
 from arex.jobdesc.client.complete import complete
 from arex.jobdesc.model import DescriptionDialect, InputFile, JobDescription
-from arex.jobdesc.xrsl.grammar import MAX_REMARKS
+from arex.jobdesc.remarks import MAX_REMARKS
 from arex.jobdesc.xrsl.parser import parse_xrsl
 from tests import environments
 
