@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +60,7 @@ class SlurmQueueOptions:
     """What the configuration says about one queue."""
 
     memory_mb: int | None = None
-    extra: tuple[str, ...] = ()  #: options of sbatch
+    extra: tuple[str, ...] = ()  #: lines of options of sbatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +95,13 @@ class SlurmOptions:
 
 
 def requirements(text: str) -> tuple[str, ...]:
-    """Options of sbatch from ``slurm_requirements``, which may be written as ``#SBATCH`` lines' text."""
-    words = shlex.split(text.replace("\\n", " "))
-    return tuple(word for word in words if word != "#SBATCH")
+    r"""
+    The lines of ``slurm_requirements``, without ``#SBATCH``; ``\n`` separates them.
+
+    They go into the script unchanged, as with ARC 6.17: sbatch has its own rules for quotes, backslashes and ``#``.
+    """
+    lines = (line.strip().removeprefix("#SBATCH").strip() for line in text.replace("\\n", "\n").splitlines())
+    return tuple(line for line in lines if line)
 
 
 class SlurmDialect(Dialect):
@@ -172,8 +175,8 @@ class SlurmDialect(Dialect):
             yield f"--account={plain_word(self._options.account, _WORD)}"
         if self._options.qos:
             yield f"--qos={plain_word(self._options.qos, _WORD)}"
-        for option in (*self._options.extra, *queue.extra):
-            yield option if option.startswith("-") else shlex.quote(option)
+        yield from self._options.extra
+        yield from queue.extra
 
     def submit(self, work: Work) -> Call:
         array = [f"--array=1-{work.size}"] if work.is_array else []
