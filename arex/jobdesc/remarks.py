@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 from arex.errors import JobDescriptionError
 from arex.jobdesc.model import Remark
 
-#: Of one text, which may hold thousands of jobs: nobody reads more, and each may cost a search for a suggestion.
+#: Of one text, which may hold thousands of jobs: more are of no use, and each may cost a search for a suggestion.
 MAX_REMARKS: Final = 50
 
 

@@ -3,7 +3,7 @@ Batch systems that ARC's own scripts control: ``submit-X-job``, ``cancel-X-job``
 
 The scripts keep their own state: a local id is the ``joboption_jobid`` that the first appends to ``.grami``, an end
 is the ``lrms_done`` that the last writes. We start them, within ARC's limits, and look at those two files.
-Source: spec of the control directory (ARC 6.17), LRMS backend contract.
+Source: ``docs/developers/control-directory.md``.
 """
 
 from __future__ import annotations

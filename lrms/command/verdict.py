@@ -24,7 +24,7 @@ _IMPOSED: Final = frozenset(EndCause) - {EndCause.EXIT_CODE, EndCause.SIGNAL, En
 SETTLE_S: Final = 10.0
 #: After a cancellation that was taken, how long a job must be missing that never started, seconds.
 _GONE_S: Final = 1.0
-#: ARC's words for ``lrms_done``. Source: spec of the control directory (ARC 6.17), SLURM backend.
+#: ARC's words for ``lrms_done``. Source: ``docs/developers/control-directory.md``.
 _WORDS: Final[Mapping[EndCause, str]] = {
     EndCause.WALLTIME: "Job timeout",
     EndCause.NODE_FAILURE: "Node fail",

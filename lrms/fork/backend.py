@@ -314,7 +314,7 @@ def _ended(rundir: Path, done: Done) -> Report:
 
 
 def _nice(grami: Grami) -> int:
-    """Source: spec of the control directory (ARC 6.17), fork backend; root's jobs stay as they are."""
+    """The niceness of a job. Source: ARC 6.17, except that jobs of root keep that of the service."""
     return 0 if os.geteuid() == 0 else max(0, 20 - grami.priority // 5)
 
 

@@ -68,7 +68,7 @@ class ProcessUsage:
         return self.total[0] + self.total[1]
 
     def lines(self, wall_s: float) -> str:
-        """Spelled and ordered as GNU time does for ARC. Source: spec of the control directory, ``.diag``."""
+        """In the order and spelling of ARC. Source: ``docs/developers/control-directory.md``."""
         user, system, rss, *_, minor, major, swaps, ins, outs, sent, received, signals, waits, forced = self.total
         return (
             f"WallTime={wall_s:.2f}s\nKernelTime={system:.2f}s\nUserTime={user:.2f}s\n"

@@ -1,8 +1,7 @@
 """
 Runtime environments of jobs on their way into a batch system: read from ``CONTROLDIR/rte``, stage 0 run.
 
-Source: spec of the control directory (ARC 6.17), section on RTEs: enabled wins over default, every default
-environment is added to every job, parameters are shell assignments in a file of the same name.
+Source: ``docs/developers/control-directory.md``, runtime environments.
 """
 
 from __future__ import annotations

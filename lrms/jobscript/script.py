@@ -8,7 +8,7 @@ The shell code is in ``shell/``; each kind of script is the list of its parts.
 Files in RUNDIR: ``started`` is the exclusive start marker, its text says how far the script came (empty,
 ``payload PATH``, ``failed before``, ``failed after``); ``why`` says why a script under a supervisor failed; ``done``
 is the completion record, see ``lrms.attempt.record``.
-Source: spec of the control directory (ARC 6.17), sections on job scripts and runtime environments.
+Source: ``docs/developers/control-directory.md``, runtime environments and accounting lines.
 """
 
 from __future__ import annotations

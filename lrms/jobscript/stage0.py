@@ -4,7 +4,7 @@ Stage 0 of runtime environments: their scripts, run by a shell on the front end 
 A separate shell for each job reads the job's ``joboption_*`` variables from its standard input (they may hold
 secrets, so never from argv), sources parameters and script of one environment after the other, and prints what the
 variables are then, separated by NULs. The output of the scripts goes to the job's log.
-Source: spec of the control directory (ARC 6.17), section on RTEs.
+Source: ``docs/admins/runtime-environments.md``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ SLURM: sbatch, one squeue for all jobs, sacct only about jobs that squeue has fo
 
 The tag is the job's comment. Arrays are SLURM's own. Nothing of the daemon's environment gets into a job.
 Source: sbatch(1), squeue(1), sacct(1), scancel(1), scontrol(1) of SLURM 22.05 and newer; the resource options are
-those of ARC's SLURM back end (spec of the control directory, ARC 6.17, section on SLURM).
+those of ARC 6.17 (``docs/admins/lrms/slurm.md``).
 """
 
 from __future__ import annotations
