@@ -214,7 +214,7 @@ def _start_time(parent: Node) -> datetime | None:
 
 
 def _notifications(application: Node) -> Iterator[Notification]:
-    """What ARC can't do is skipped, unless ExpirationTime, of all elements, says that it is not optional."""
+    """What ARC does not support is skipped, unless ``ExpirationTime`` (as in ARC) says that it is not optional."""
     expiration = application.node("ExpirationTime")
     strict = expiration is not None and expiration.optional() is False
     for node in application.nodes("Notification"):
@@ -281,7 +281,7 @@ def _access(text: str) -> str:
 
 
 def _megabytes(text: str) -> int | None:
-    """Bytes, rounded up; what does not fit is cut off as ARC does."""
+    """Megabytes from bytes, rounded up; a number that is too large wraps around as in ARC."""
     number = wrap(-(-whole_number(text, LONG, signed=False) // MB))
     return None if number == -1 else number
 

@@ -1,9 +1,9 @@
 """
-ClassAds, the grammar below JDL: where everything stands is found here, what it means is asked of the ClassAd library.
+ClassAds, the grammar below JDL: places in the text are found here, values come from the ClassAd library.
 
-The library says neither where an error is nor always that there is one: it makes an empty ad of some texts, zero of a
-number that is too large, and a long chain of operators ends the process. So it gets only what was looked at first, and
-must find the same names. Nothing is ever evaluated.
+The library does not say where an error is, and misses some: it returns an empty ad for some texts and zero for a
+number that is too large, and it crashes on a long chain of operators. So it gets only texts that were checked here, and
+must find the same names. Nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _CURE: Final = "pip install 'arex[jdl]'"
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What is no literal; only its text is known."""
+    """A value that is not a literal; only its text is known."""
 
     text: str
 
 
 class AdAttribute(NamedTuple):
-    """A name and its value; ``text`` is the value as it stands there, with blanks and comments made one blank."""
+    """A name and its value; ``text`` is the value as written, except that blanks and comments become one blank."""
 
     name: str
     at: int
@@ -90,7 +90,7 @@ class _Outline(NamedTuple):
 
 
 def text_of(tokens: list[AdToken]) -> str:
-    """The same with single blanks where there were any."""
+    """The text of tokens, with one blank where there were blanks or comments."""
     return "".join(f" {token.text}" if token.gap else token.text for token in tokens).removeprefix(" ")
 
 
@@ -99,7 +99,7 @@ def tokens_of(page: SourceText) -> list[AdToken]:
     Words, strings and marks.
 
     Raises:
-        JobDescriptionError: something is none of them, or the library would misread it.
+        JobDescriptionError: there is anything else, or something that the library would misread.
     """
     tokens: list[AdToken] = []
     at, gap, text = 0, False, page.text
@@ -145,7 +145,7 @@ def _acceptable(page: SourceText, token: AdToken) -> None:
 
 
 class _AdParser:
-    """Goes through the tokens; remembers where every attribute stands."""
+    """Goes through the tokens and notes the place of every attribute."""
 
     def __init__(self, page: SourceText, tokens: list[AdToken], *, bare: bool) -> None:
         self._page, self._tokens, self._next, self._bare = page, tokens, 0, bare
@@ -224,7 +224,7 @@ class _AdParser:
         self._next += 1
 
     def _is_ad(self, opening: AdToken) -> bool:
-        """Behind a value, a bracket holds an index."""
+        """Whether a bracket begins an ad; after a value, it begins an index."""
         before = self._tokens[self._next - 2]
         return before.at >= opening.at or not (before.kind in {"name", "string"} or before.text in {"]", ")", "}"})
 
@@ -244,7 +244,7 @@ def read_ad(page: SourceText, *, bare: bool = False) -> Ad:
         bare: the brackets around all of it are left out.
 
     Raises:
-        JobDescriptionError: it is none, or the ClassAd library is not installed.
+        JobDescriptionError: the text is not an ad, or the ClassAd library is not installed.
     """
     tokens = tokens_of(page)
     if not tokens or not (bare or tokens[0].text == "["):
@@ -259,7 +259,7 @@ def read_ad(page: SourceText, *, bare: bool = False) -> Ad:
 
 
 def _native(text: str) -> Any:  # noqa: ANN401 - the library has no types
-    """What the library makes of a text; None if nothing."""
+    """The ad that the library parses from a text; None if it cannot."""
     try:
         import classad2  # type: ignore[import-untyped] # noqa: PLC0415 - few descriptions are in JDL
     except ImportError as exc:

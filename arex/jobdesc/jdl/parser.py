@@ -21,7 +21,7 @@ MAX_EXPANSION: Final = 16 * 1024 * 1024
 
 _PARAM: Final = "_PARAM_"
 _SHARED: Final = re.compile(r"root\.(\w+)(?:\[([0-9]{1,6})\])?", re.IGNORECASE)
-#: What says which jobs there are, and belongs to none of them.
+#: Attributes that define the set of jobs, and belong to none of them.
 _REQUEST: Final = frozenset({
     *("type", "nodes", "dependencies", "parameters", "parameterstart", "parameterstep"),
 })  # fmt: skip

@@ -1,4 +1,4 @@
-"""One attribute of an xRSL text, and the ways to read its values."""
+"""One attribute of an xRSL text, and the readers of its values."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Attribute(NamedTuple):
             self.fail(f"Value of '{self.name}' attribute must be an integer")
 
     def number(self) -> int:
-        """A number as far as the text is one, else zero: with a remark that this is so."""
+        """The number at the beginning of the text, or zero with a remark."""
         text = self.text()
         try:
             number = leading_number(text)
@@ -90,7 +90,7 @@ class Attribute(NamedTuple):
         return self.seconds(self.text())
 
     def seconds(self, text: str) -> int:
-        """What can't be read is zero seconds: with a remark."""
+        """A period in seconds; an invalid one is zero, with a remark."""
         found = read_period(text, MINUTE if self.dialect is DescriptionDialect.USER else 1)
         if self.source.remarks.full:
             return wrap(found.seconds, LONG)

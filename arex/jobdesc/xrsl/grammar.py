@@ -1,8 +1,8 @@
 """
 The grammar below xRSL: operators, relations, strings, variables; it knows no attribute.
 
-It takes what ARC 6.17 takes. Linear in the size of the text: compiled patterns, no backtracking over what was
-accepted, and limits on nesting and on what variables may grow to.
+It accepts what ARC 6.17 accepts. The time is linear in the size of the text: compiled patterns, no backtracking over
+accepted text, and limits on nesting and on the expansion of variables.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Plain = Text | Group
 
 
 class Relation(NamedTuple):
-    """``(name op value ...)``; the name is in lower case and without underscores, ``written`` as it stands there."""
+    """``(name op value ...)``; the name is in lower case without underscores, ``written`` is the original."""
 
     at: int
     name: str
@@ -76,7 +76,7 @@ class Branch(NamedTuple):
 
 
 def comments(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of what ARC takes for comments, also in strings; the last end is -1 if there is none."""
+    """Start and end of what ARC treats as comments, also in strings; -1 for the missing end of the last one."""
     start = text.find("(*")
     while start >= 0:
         end = text.find("*)", start)
@@ -182,7 +182,7 @@ class Parser:
             self._source.fail(f"{kind} name {name.text[:80]!r} has the character {wrong[0]} in it", name.at)
 
     def _values(self) -> Iterator[Value]:
-        """Values up to what is none; those without a blank between them are one, unless they are groups."""
+        """All values at this place; adjacent ones without a blank between them are one, unless they are groups."""
         parts: list[Text | Variable | Group] = []
         sticky = False  # what follows at once belongs to the value before
         while True:
@@ -249,7 +249,7 @@ class Parser:
         return Text(start, match[0])
 
     def _quoted(self, start: int, opening: int, mark: str, what: str) -> Text:
-        """A string whose marks are doubled where they are part of it."""
+        """A string; its quotation mark is doubled where it is part of the text."""
         pieces, at = [], opening + 1
         while True:
             end = self._text.find(mark, at) if mark else -1
@@ -267,7 +267,7 @@ class Parser:
 
 def requests(source: SourceText) -> list[Branch | Relation]:
     """
-    What a text asks for: one tree a job.
+    The jobs of a text: one tree for each.
 
     Raises:
         JobDescriptionError: it cannot be parsed, or has too many jobs.
@@ -291,7 +291,7 @@ class Variables:
     """
     ``rslsubstitution``: the values of ``$(NAME)``.
 
-    They hold from there on to the end of the branch. One that has no value yet is an empty string.
+    A variable is defined from its relation to the end of the branch. Without a value, it is an empty string.
     """
 
     def __init__(self, source: SourceText) -> None:
@@ -303,7 +303,7 @@ class Variables:
         The same tree without variables.
 
         Raises:
-            JobDescriptionError: they expand to too much, or to what is no string.
+            JobDescriptionError: the expansion is too large, or is not a string.
         """
         known = {} if known is None else known
         if isinstance(item, Relation):

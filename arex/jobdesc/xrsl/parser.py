@@ -1,4 +1,4 @@
-"""xRSL to the model: what attributes mean to ARC 6.17. The grammar is in ``rsl``, the way back in ``xrsl_writer``."""
+"""xRSL to the model: what attributes mean to ARC 6.17. See also ``grammar`` and ``writer``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _GLOBUS: Final = frozenset({
     "scratchdir",
 })  # fmt: skip
 
-#: An attribute speaks to a job and to the alternatives that it has by then; the job is the first of them.
+#: An attribute applies to a job and to its alternatives so far; the job is the first of them.
 _Rule = Callable[[list[Draft], Attribute], None]
 
 
@@ -88,7 +88,7 @@ def _outputfiles(drafts: list[Draft], a: Attribute) -> None:
 def _period(field: str, kept: Callable[[int], int | None]) -> _Rule:
     def rule(drafts: list[Draft], a: Attribute) -> None:
         seconds = kept(a.period())
-        # as ARC does: only clients tell the alternatives before this attribute
+        # as in ARC: only clients apply it to the alternatives before this attribute
         for draft in drafts if a.dialect is DescriptionDialect.USER else drafts[:1]:
             setattr(draft, field, seconds)
 
@@ -280,7 +280,7 @@ def _internal(_: list[Draft], a: Attribute) -> None:
 
 
 def _nothing(_: list[Draft], a: Attribute) -> None:
-    """Said elsewhere."""
+    """The attribute is read elsewhere."""
 
 
 def _unsupported(_: list[Draft], a: Attribute) -> None:
@@ -327,7 +327,7 @@ _RULES: Final[dict[str, _Rule]] = {
     "replicacollection": _internal,
     **dict.fromkeys(("hostname", "jobid", "clientxrsl", "clientsoftware", "savestate"), _internal),
 }
-#: What is worked out from several attributes at the end; the last of each counts.
+#: Attributes that are applied at the end, with others; the last of each counts.
 _LATE: Final = frozenset({"executables", "ftpthreads", "cache", "countpernode", "join", "gridtime"})
 _RELATIONAL: Final = frozenset({"queue", "delegationid", "runtimeenvironment", "opsys", "middleware"})
 
@@ -373,7 +373,7 @@ class _XrslReader:
             self._choose(item, drafts)
 
     def _choose(self, item: Branch, drafts: list[Draft]) -> None:
-        """The first way is the job's own; the others start from what was said of it so far, and are added."""
+        """The first branch belongs to the job; each other one is an alternative, from a copy of the job so far."""
         start = drafts[0].copy()
         first, *others = item.items
         self._read(first, drafts)
