@@ -113,7 +113,7 @@ class SlurmDialect(Dialect):
     node_words = '"${SLURMD_NODENAME:-$(hostname -f)}"'
     kept_env = "SLURM_CONF|SLURM_CONF_SERVER"
     said: ClassVar[Sequence[tuple[str, EndCause]]] = (
-        # several nodes on one host name themselves: slurmstepd-n1
+        # with several nodes on one host, the name has the node: slurmstepd-n1
         (r"slurmstepd\S*: error: .*(exceeded (job |step )?memory limit|oom.kill)", EndCause.MEMORY),
         (r"slurmstepd\S*: error: .*cancelled at .* due to time limit", EndCause.WALLTIME),
         (r"slurmstepd\S*: error: .*cancelled at .* due to preemption", EndCause.PREEMPTED),
@@ -121,7 +121,7 @@ class SlurmDialect(Dialect):
     )
     rules: ClassVar[Sequence[Rule]] = (
         Rule(r"invalid job array specification|array.*(too large|exceeds)", Refusal.ARRAY),
-        # a wish of this one job that no waiting fulfils
+        # a request of this job that can never be met
         Rule(r"(assoc|qos)(\w*(per_?job|wall)|min)", Refusal.PERMANENT),
         Rule(r"violates accounting/qos policy", Refusal.LIMIT),
         Rule(r"unable to accept job|maximum number of jobs|maxjobcount|job submit limit", Refusal.LIMIT),
@@ -157,7 +157,7 @@ class SlurmDialect(Dialect):
     def _wishes(self, grami: Grami) -> Iterator[str]:
         queue = self._options.queues.get(grami.queue, SlurmQueueOptions())
         yield "--no-requeue"
-        yield "--export=ALL"  # anything else reads the account's profile on the node first, which takes long
+        yield "--export=ALL"  # other values make SLURM read the account's profile on the node first, which takes long
         yield "--open-mode=append"
         if grami.queue:
             yield f"--partition={plain_word(grami.queue, _WORD)}"
@@ -184,7 +184,7 @@ class SlurmDialect(Dialect):
         return Call(self._argv("sbatch", *words), cwd=work.first.grami.directory)
 
     def submitted(self, done: Completed, work: Work) -> LocalId:
-        """``12`` or, of another cluster, ``12;north``, which a shell would not take for one word."""
+        """``12`` or, of another cluster, ``12;north``, which a shell would split."""
         del work
         for line in done.out.splitlines():
             if found := re.fullmatch(r"(\d+)(?:;([\w.-]+))?", line.strip()):
