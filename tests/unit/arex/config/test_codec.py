@@ -36,7 +36,7 @@ def test_every_option_has_a_sentence_and_a_value_to_show(about: Option) -> None:
 
 
 @given(text=st.text(), about=st.sampled_from(ALL))
-def test_no_text_brings_anything_but_a_value_or_a_sentence(text: str, about: Option) -> None:
+def test_any_text_gives_a_value_or_a_value_error(text: str, about: Option) -> None:
     try:
         value = codec.read(about, text.strip())
     except ValueError:
@@ -64,7 +64,7 @@ def test_values_mean_what_they_mean_to_arc(option: str, text: str, value: object
     assert value == codec.read(arex(option), text)
 
 
-def test_the_second_word_of_lrms_is_the_default_queue() -> None:
+def test_the_second_value_of_lrms_is_the_default_queue() -> None:
     assert LrmsChoice(name="slurm", queue="short") == codec.read(typed("lrms")["lrms"], "slurm short")
 
 

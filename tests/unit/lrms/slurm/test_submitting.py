@@ -30,7 +30,7 @@ def wishes(options: dict[str, Any] | None = None, **grami: Any) -> list[str]:
     return [line.removeprefix("#SBATCH ") for line in lines]
 
 
-def test_a_job_is_asked_for_with_everything_that_it_wants() -> None:
+def test_a_submission_has_an_option_for_everything_that_the_job_requests() -> None:
     options = {
         "account": "atlas",
         "qos": "grid",
@@ -69,7 +69,7 @@ def test_a_job_is_asked_for_with_everything_that_it_wants() -> None:
     )
 
 
-def test_a_job_that_wants_nothing_gets_little() -> None:
+def test_a_job_without_requests_has_few_options() -> None:
     assert [
         "--no-requeue",
         "--export=ALL",
@@ -300,5 +300,5 @@ def test_no_recorded_refusal_is_left_out() -> None:
         ("", Refusal.UNSURE),
     ],
 )
-def test_sentences_that_are_hard_to_bring_about(sentence: str, verdict: Refusal) -> None:
+def test_messages_that_are_hard_to_provoke(sentence: str, verdict: Refusal) -> None:
     assert verdict is judge(SlurmDialect.rules, said(err=f"sbatch: error: {sentence}\n", code=1))
