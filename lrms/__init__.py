@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from arex.config.model import Configuration
     from arex.ports import Backend
 
-#: Name to ``module:Class``; imported when asked for.
+#: Name to ``module:Class``, which is imported when it is needed.
 BACKENDS: Final[Mapping[str, str]] = {
     "fork": "lrms.fork.backend:ForkBackend",
     "slurm": "lrms.slurm.dialect:SlurmBackend",
@@ -17,7 +17,7 @@ BACKENDS: Final[Mapping[str, str]] = {
     "sge": "lrms.sge.dialect:SgeBackend",
     "condor": "lrms.htcondor.dialect:CondorBackend",
 }
-#: For a batch system that has scripts in ARC's convention and no backend here; ``arc-NAME`` where it has both.
+#: For a batch system with ARC's scripts and without a backend here; ``arc-NAME`` if it has both.
 SCRIPTS: Final = "lrms.arcscripts.backend:ArcScriptsBackend"
 #: Entry points of other packages, for names that are not in the table.
 GROUP: Final = "arex.lrms"

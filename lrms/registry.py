@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from importlib import import_module
 from importlib.metadata import entry_points
+from pkgutil import resolve_name
 from typing import Protocol, cast
 
 from arex.config.model import Configuration
@@ -28,20 +28,15 @@ def backend_class(name: str, table: Mapping[str, str], group: str, scripts: str 
         ConfigError: neither knows the name.
     """
     if (place := table.get(name.lower())) is not None:
-        return _imported(place)
+        return cast(BackendClass, resolve_name(place))
     others = entry_points(group=group)
     if name in others.names:
         return cast(BackendClass, others[name].load())
     if scripts is not None:
-        return _imported(scripts)
+        return cast(BackendClass, resolve_name(scripts))
     known = sorted({*table, *others.names})
     near = difflib.get_close_matches(name, known, n=1)
     cure = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
     if name.startswith("arc-"):
         cure = "set arc_scripts in [arex/service] to the directory of submit-X-job, scan-X-job and cancel-X-job"
     raise ConfigError([Fault(f"there is no backend named {name!r}", option="[lrms] lrms", cure=cure)])
-
-
-def _imported(place: str) -> BackendClass:
-    module, _, attribute = place.partition(":")
-    return cast(BackendClass, getattr(import_module(module), attribute))

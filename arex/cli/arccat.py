@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from arex.cli import options
-from arex.cli.bulk import each
+from arex.cli.bulk import each, on_jobs
 from arex.cli.output import document
-from arex.cli.select import Chosen, JobSelection, choose
+from arex.cli.select import Chosen
 from arex.cli.site import Site
 from plugins.local.view import Output
 
@@ -23,24 +22,9 @@ from plugins.local.view import Output
 @click.option("-l", "--joblog", "what", flag_value="log", help="Print the log of the service about the job.")
 @click.option("-f", "--file", "file", help="Print this file of the session directory.")
 @click.option("-F", "--follow", "followed", is_flag=True, help="Continue to print new output until the job has ended.")
-@options.selection
-@options.common
-def command(
-    *,
-    what: str,
-    file: str | None,
-    followed: bool,
-    as_json: bool,
-    config: Path | None,
-    timeout: int | None,
-    debug: int,
-    joblist: Path | None,
-    **wanted: object,
-) -> int:
+@on_jobs
+def command(site: Site, jobs: list[Chosen], *, what: str, file: str | None, followed: bool, as_json: bool) -> int:
     """Print the output or another file of jobs."""
-    del timeout
-    site = Site(config, joblist, debug)
-    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
     asked: Output | str = file or Output(what)
     texts: dict[str, str] = {}
 

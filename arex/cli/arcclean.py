@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from arex.cli import options
-from arex.cli.bulk import each, report
-from arex.cli.select import Chosen, JobSelection, choose
+from arex.cli.bulk import each, on_jobs, report
+from arex.cli.select import Chosen
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
 from plugins.local.status import JobStatus
@@ -16,22 +14,9 @@ from plugins.local.status import JobStatus
 
 @click.command(context_settings=options.CONTEXT)
 @click.option("-f", "--force", is_flag=True, help="Also remove jobs that no longer exist from the list of jobs.")
-@options.selection
-@options.common
-def command(
-    *,
-    force: bool,
-    as_json: bool,
-    config: Path | None,
-    timeout: int | None,
-    debug: int,
-    joblist: Path | None,
-    **wanted: object,
-) -> int:
+@on_jobs
+def command(site: Site, jobs: list[Chosen], *, force: bool, as_json: bool) -> int:
     """Remove jobs that have ended, with all their files on this host."""
-    del timeout
-    site = Site(config, joblist, debug)
-    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
 
     def clean(job: Chosen) -> None:
         gone = force and isinstance(job.status, NoSuchJob)

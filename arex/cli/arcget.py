@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from arex.cli import options
-from arex.cli.bulk import each, report
+from arex.cli.bulk import each, on_jobs, report
 from arex.cli.output import printable, say
-from arex.cli.select import Chosen, JobSelection, choose
+from arex.cli.select import Chosen
 from arex.cli.site import Site
 from plugins.local.status import JobStatus
 
@@ -26,25 +26,18 @@ from plugins.local.status import JobStatus
 )
 @click.option("-J", "--usejobname", is_flag=True, help="Store the results in DIR/JOBNAME instead of DIR/JOBID.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite existing results.")
-@options.selection
-@options.common
+@on_jobs
 def command(
+    site: Site,
+    jobs: list[Chosen],
     *,
     keep: bool,
     directory: Path | None,
     usejobname: bool,
     force: bool,
     as_json: bool,
-    config: Path | None,
-    timeout: int | None,
-    debug: int,
-    joblist: Path | None,
-    **wanted: object,
 ) -> int:
     """Copy the results of jobs that have ended, then remove the jobs from this host."""
-    del timeout
-    site = Site(config, joblist, debug)
-    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
     base = directory or Path.cwd()
     results: list[str] = []
 

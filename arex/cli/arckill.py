@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from arex.cli import options
-from arex.cli.bulk import each, report
-from arex.cli.select import Chosen, JobSelection, choose
+from arex.cli.bulk import each, on_jobs, report
+from arex.cli.select import Chosen
 from arex.cli.site import Site
 
 
 @click.command(context_settings=options.CONTEXT)
 @click.option("-k", "--keep", is_flag=True, help="Keep the files of the jobs.")
-@options.selection
-@options.common
-def command(
-    *,
-    keep: bool,
-    as_json: bool,
-    config: Path | None,
-    timeout: int | None,
-    debug: int,
-    joblist: Path | None,
-    **wanted: object,
-) -> int:
+@on_jobs
+def command(site: Site, jobs: list[Chosen], *, keep: bool, as_json: bool) -> int:
     """Cancel jobs. Without -k, their files are removed after they have ended."""
-    del timeout
-    site = Site(config, joblist, debug)
-    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
 
     def kill(job: Chosen) -> None:
         site.plugin.kill(job.id, clean=not keep)

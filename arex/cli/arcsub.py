@@ -50,13 +50,7 @@ def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option(
     "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job ids to this file."
 )
-@click.option("-D", "--dryrun", is_flag=True, help="Submit the job without running it, as a test of the description.")
-@click.option(
-    "-x",
-    "--dumpdescription",
-    is_flag=True,
-    help="Print the description that would be submitted, without submitting it.",
-)
+@options.instead_of_submission
 @click.option(
     "--dump-format", "language", metavar="LANGUAGE", callback=_language,
     help="Print the description in xrsl, adl or jdl, without submitting it.",

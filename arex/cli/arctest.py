@@ -37,13 +37,7 @@ class NoSuchTest(ArexError):
 @click.option(
     "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job id to this file."
 )
-@click.option("-D", "--dryrun", is_flag=True, help="Submit the job without running it, as a test of the description.")
-@click.option(
-    "-x",
-    "--dumpdescription",
-    is_flag=True,
-    help="Print the description that would be submitted, without submitting it.",
-)
+@options.instead_of_submission
 @options.joblist
 @options.endpoint
 @options.common

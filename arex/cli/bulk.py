@@ -4,11 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
 
+from arex.cli import options
 from arex.cli.output import document, say
-from arex.cli.select import Chosen
+from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 from arex.errors import ArexError, NoSuchJob
+
+
+def on_jobs(function: Callable[..., int]) -> Callable[..., int]:
+    """
+    Add the options that select jobs, and those of all commands.
+
+    The function is called with the site, the list of selected jobs, ``as_json``, and the options of its own command.
+    """
+
+    @options.selection
+    @options.common
+    @wraps(function)
+    def command(
+        *,
+        config: Path | None,
+        timeout: int | None,
+        debug: int,
+        joblist: Path | None,
+        jobs: Sequence[str],
+        everything: bool,
+        cluster: Sequence[str],
+        states: Sequence[str],
+        rejected: Sequence[str],
+        id_files: Sequence[Path],
+        **own: object,
+    ) -> int:
+        del timeout
+        site = Site(config, joblist, debug)
+        wanted = JobSelection(jobs, everything, cluster, states, rejected, id_files)
+        return function(site, choose(site, wanted), **own)
+
+    return command
 
 
 @dataclass(slots=True)
@@ -42,6 +77,24 @@ def each(site: Site, jobs: Sequence[Chosen], act: Callable[[Chosen], None], *, g
         else:
             tally.done.append(job)
     return tally
+
+
+def request(site: Site, jobs: Sequence[Chosen], ask: Callable[[str], None], result: str, *, as_json: bool) -> int:
+    """
+    Ask the service something for every job, and report how many requests it has.
+
+    Args:
+        site: where the jobs are.
+        jobs: the selected jobs.
+        ask: takes the id of a job.
+        result: what the summary says about jobs for which this succeeded.
+        as_json: whether the report is a JSON document.
+    """
+    tally = each(site, jobs, lambda job: ask(job.id))
+    if tally.done:
+        site.mention_daemon()
+    report(tally, f"Jobs processed: {tally.processed}, {result}: {len(tally.done)}", as_json=as_json)
+    return tally.exit_code
 
 
 def report(tally: Tally, summary: str, *, as_json: bool, **more: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from arex.cli.options import CONTEXT
+from arex.cli.options import CONTEXT, json_option
 from arex.config import explain as explaining
 from arex.config.load import load
 from arex.config.show import as_dict
@@ -16,7 +16,6 @@ from arex.config.show import show as shown
 from arex.errors import ConfigError
 
 _file = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group("config", context_settings=CONTEXT)
@@ -26,7 +25,7 @@ def group() -> None:
 
 @group.command()
 @_file
-@_json
+@json_option
 def check(file: Path | None, *, as_json: bool) -> None:
     """Check a configuration and print all its errors."""
     try:
@@ -47,7 +46,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
 @group.command()
 @_file
 @click.option("--defaults", is_flag=True, help="Also show options with default values.")
-@_json
+@json_option
 def show(file: Path | None, *, defaults: bool, as_json: bool) -> None:
     """Print the effective configuration."""
     config, _ = load(file, os.environ)

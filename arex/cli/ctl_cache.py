@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from arex.cli.options import CONTEXT
+from arex.cli.options import CONTEXT, config_option, json_option
 from arex.cli.output import document, local_time, plain, printable, remark, say
 from arex.cli.service import read_config
 from arex.clock import SystemClock
@@ -17,15 +17,6 @@ from arex.controldir.store import ControlDir
 from arex.errors import ServiceError
 from arex.staging.disk.cache import cached_files
 from arex.staging.disk.cleaning import Cleaned, Cleaner
-
-_config = click.option(
-    "--config",
-    "-c",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Configuration file, arc.conf or YAML (default: search the usual places).",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group("cache", context_settings=CONTEXT)
@@ -51,7 +42,7 @@ def size_words(size: float) -> str:
 
 
 @group.command("list")
-@_config
+@config_option
 @click.option(
     "--used-before",
     metavar="DAYS",
@@ -59,7 +50,7 @@ def size_words(size: float) -> str:
     help="List only files that were not used for DAYS days.",
 )
 @click.argument("pattern", default="")
-@_json
+@json_option
 def list_(config_file: Path | None, *, used_before: float | None, pattern: str, as_json: bool) -> None:
     """List cached files whose URL contains PATTERN, the least recently used first."""
     cleaner = _cleaner(config_file)
@@ -81,8 +72,8 @@ def list_(config_file: Path | None, *, used_before: float | None, pattern: str, 
 
 
 @group.command()
-@_config
-@_json
+@config_option
+@json_option
 def stats(config_file: Path | None, *, as_json: bool) -> None:
     """Print the fill level of each cache directory."""
     cleaner = _cleaner(config_file)
@@ -101,10 +92,10 @@ def stats(config_file: Path | None, *, as_json: bool) -> None:
 
 
 @group.command()
-@_config
+@config_option
 @click.option("--dry-run", "-n", is_flag=True, help="Only print what would be removed.")
 @click.option("--all", "everything", is_flag=True, help="Remove all files that no job uses, at any fill level.")
-@_json
+@json_option
 def clean(config_file: Path | None, *, dry_run: bool, everything: bool, as_json: bool) -> None:
     """Remove files according to cachesize and cachelifetime; files that unfinished jobs use are kept."""
     cleaned = asyncio.run(_cleaner(config_file).clean(dry_run=dry_run, everything=everything))

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from arex.cli.ctl_cache import size_words
-from arex.cli.options import CONTEXT
+from arex.cli.options import CONTEXT, config_option, json_option
 from arex.cli.output import document, plain, printable, remark, say
 from arex.cli.service import read_config
 from arex.config.model import Configuration
@@ -23,14 +23,6 @@ from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
 from arex.model.ids import JobId
 
-_config = click.option(
-    "--config",
-    "-c",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Configuration file, arc.conf or YAML (default: search the usual places).",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 #: A younger session directory without a job may belong to a submission in progress.
 _YOUNG_S = 3600.0
 
@@ -75,9 +67,9 @@ def _owner(store: ControlDir, job: JobId) -> str:
 
 
 @group.command()
-@_config
+@config_option
 @click.option("--by-owner", is_flag=True, help="Print one line for each owner.")
-@_json
+@json_option
 def usage(config_file: Path | None, *, by_owner: bool, as_json: bool) -> None:
     """Print the disk usage of each job, the largest last, and the free space."""
     config = read_config(config_file)
@@ -110,7 +102,7 @@ def _by_owner(found: list[Session], *, as_json: bool) -> None:
 
 
 @group.command()
-@_config
+@config_option
 @click.option("--dry-run", "-n", is_flag=True, help="Only print what would be removed.")
 @click.option(
     "--finished",
@@ -118,7 +110,7 @@ def _by_owner(found: list[Session], *, as_json: bool) -> None:
     type=click.FloatRange(min=0),
     help="Also remove session directories of jobs that ended more than DAYS days ago.",
 )
-@_json
+@json_option
 def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as_json: bool) -> None:
     """Remove session directories without a job, not faster than clean_rate."""
     config = read_config(config_file)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Final
 
 from arex.errors import ArexError
@@ -48,8 +49,7 @@ INTERNAL: Final = 70
 
 def load(target: str) -> click.Command:
     """The click command behind ``module:attribute``."""
-    module, _, attribute = target.partition(":")
-    command: click.Command = getattr(import_module(module), attribute)
+    command: click.Command = resolve_name(target)
     return command
 
 
@@ -108,73 +108,8 @@ def _program(name: str) -> None:
     raise SystemExit(call(name))
 
 
-def arex() -> None:
-    _program("arex")
-
-
-def arexctl() -> None:
-    _program("arexctl")
-
-
-def arcsub() -> None:
-    _program("arcsub")
-
-
-def arcstat() -> None:
-    _program("arcstat")
-
-
-def arcget() -> None:
-    _program("arcget")
-
-
-def arckill() -> None:
-    _program("arckill")
-
-
-def archold() -> None:
-    _program("archold")
-
-
-def arcrelease() -> None:
-    _program("arcrelease")
-
-
-def arcclean() -> None:
-    _program("arcclean")
-
-
-def arccat() -> None:
-    _program("arccat")
-
-
-def arcls() -> None:
-    _program("arcls")
-
-
-def arcrenew() -> None:
-    _program("arcrenew")
-
-
-def arcresume() -> None:
-    _program("arcresume")
-
-
-def arcsync() -> None:
-    _program("arcsync")
-
-
-def arcinfo() -> None:
-    _program("arcinfo")
-
-
-def arcproxy() -> None:
-    _program("arcproxy")
-
-
-def arctest() -> None:
-    _program("arctest")
-
-
-def arcrun() -> None:
-    _program("arcrun")
+def __getattr__(name: str) -> Callable[[], None]:
+    """One function for each program, which its console script calls: ``arex.cli.entry:arcsub``."""
+    if name not in COMMANDS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return partial(_program, name)

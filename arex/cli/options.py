@@ -27,6 +27,17 @@ class EndpointElsewhere(ArexError):
     """The options select a service on another host, or of another kind."""
 
 
+#: For commands of the service, whose ``-c`` is free.
+config_option: Final = click.option(
+    "--config",
+    "-c",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file, arc.conf or YAML (default: search the usual places).",
+)
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
     text = value.upper()
     if text in _LEVELS:
@@ -105,6 +116,21 @@ def selection(function: _F) -> _F:
     )):  # fmt: skip
         function = option(function)
     return joblist(function)
+
+
+def instead_of_submission(function: _F) -> _F:
+    """``-D`` and ``-x``, with which a job is tested or printed and does not run."""
+    for option in reversed((
+        click.option(
+            "-D", "--dryrun", is_flag=True, help="Submit the job without running it, as a test of the description."
+        ),
+        click.option(
+            "-x", "--dumpdescription", is_flag=True,
+            help="Print the description that would be submitted, without submitting it.",
+        ),
+    )):  # fmt: skip
+        function = option(function)
+    return function
 
 
 def endpoint(function: _F) -> _F:

@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from arex import daemon, logs, process
-from arex.cli.options import CONTEXT
+from arex.cli.options import CONTEXT, config_option
 from arex.config.discover import places
 from arex.config.explain import commented_file
 from arex.config.load import load
@@ -23,13 +23,6 @@ from arex.errors import ArexError, ServiceError
 _NOT_RUNNING: Final = 3
 _READY_S: Final = 60.0
 
-_config_option = click.option(
-    "--config",
-    "-c",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Configuration file, arc.conf or YAML (default: search the usual places).",
-)
 _root_option = click.option(
     "--allow-root", is_flag=True, help="Allow the service to run as root. All jobs then run as root too."
 )
@@ -52,7 +45,7 @@ def command_line(config: Configuration, word: str, *more: str) -> list[str]:
 
 
 @click.command(context_settings=CONTEXT)
-@_config_option
+@config_option
 @_root_option
 @click.option("--foreground", is_flag=True, help="Run in the foreground, as 'arex run' does.")
 def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> None:
@@ -82,7 +75,7 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
 
 
 @click.command(context_settings=CONTEXT)
-@_config_option
+@config_option
 @_root_option
 @click.option("--ready-fd", type=int, hidden=True)
 def run(config_file: Path | None, *, allow_root: bool, ready_fd: int | None) -> None:
@@ -125,7 +118,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 @click.command(context_settings=CONTEXT)
-@_config_option
+@config_option
 def stop(config_file: Path | None) -> None:
     """Stop the daemon; jobs in the batch system continue."""
     config = read_config(config_file, quiet=True)
@@ -134,7 +127,7 @@ def stop(config_file: Path | None) -> None:
 
 
 @click.command(context_settings=CONTEXT)
-@_config_option
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(config_file: Path | None, *, as_json: bool) -> None:
     """Show whether the daemon is running, how many jobs it has, and whether the batch system answers."""
@@ -197,7 +190,7 @@ def init(file: Path | None, *, force: bool) -> None:
 
 
 @click.command("install-service", context_settings=CONTEXT)
-@_config_option
+@config_option
 @click.option("--remove", is_flag=True, help="Remove the systemd unit or the @reboot line.")
 def install_service(config_file: Path | None, *, remove: bool) -> None:
     """Start arex at boot: with a systemd user unit and lingering, or with @reboot of cron without systemd."""

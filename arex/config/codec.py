@@ -20,7 +20,6 @@ from arex.config.values import (
     CacheSize,
     CopyUrl,
     DefaultTtl,
-    DelegationDb,
     FixDirectories,
     JobFileLayout,
     LogLevel,
@@ -30,17 +29,11 @@ from arex.config.values import (
     SharePriority,
     SpaceMethod,
     SpeedControl,
-    StateCallout,
     WatchMode,
 )
-from arex.model.state import State
 
 _YES: Final = frozenset({"yes", "true"})
 _NO: Final = frozenset({"no", "false"})
-#: States that a program can be attached to. Source: ARC 6.17, statecallout.
-_CALLOUT_STATES: Final = ("ACCEPTED", "PREPARING", "SUBMIT", "FINISHING", "FINISHED", "DELETED")
-_EVENTS: Final = ("onsuccess", "onfailure", "ontimeout")
-_ACTIONS: Final = ("pass", "fail", "log")
 _LONGEST_S: Final = 10**10  # 300 years: above it dates run out
 
 
@@ -113,26 +106,6 @@ def lrms(text: str) -> LrmsChoice:
     if len(rest) > 1:
         raise ValueError("expected the name of a batch system and at most one queue")
     return LrmsChoice(name=name, queue=rest[0] if rest else None)
-
-
-def statecallout(text: str) -> StateCallout:
-    """``STATE options command``; the key ``timeout=`` may be left out before its number."""
-    words = text.split(maxsplit=2)
-    if len(words) != 3:
-        raise ValueError("expected a state, options and a command")
-    state, settings, command = words
-    if state not in _CALLOUT_STATES:
-        raise ValueError(f"expected one of {', '.join(_CALLOUT_STATES)}, not {shown(state)}")
-    timeout, actions = None, []
-    for setting in settings.split(","):
-        key, _, value = setting.rpartition("=")
-        if key in {"", "timeout"}:
-            timeout = seconds(value)
-        elif key in _EVENTS and value in _ACTIONS:
-            actions.append((key, value))
-        else:
-            raise ValueError(f"{shown(setting)} is not an option of statecallout")
-    return StateCallout(state=State(state), timeout=timeout, actions=tuple(actions), command=command)
 
 
 def cachedir(text: str) -> CacheDir:
@@ -255,12 +228,10 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "StorageUrl": storage_url,
     "SpeedControl": speedcontrol,
     "Period": period,
-    "DelegationDb": _word(DelegationDb),
     "MaxJobs": maxjobs,
     "DefaultTtl": defaultttl,
     "SessionDir": sessiondir,
     "LrmsChoice": lrms,
-    "StateCallout": statecallout,
 }
 
 
@@ -302,9 +273,6 @@ def write(value: object) -> str:
             return f"{value.path} drain" if value.drain else str(value.path)
         case LrmsChoice():
             return f"{value.name} {value.queue}" if value.queue else value.name
-        case StateCallout():
-            timeout = () if value.timeout is None else (f"timeout={write(value.timeout)}",)
-            return f"{value.state} {','.join((*timeout, *map('='.join, value.actions)))} {value.command}"
         case _:
             return str(value)
 

@@ -19,14 +19,12 @@ from arex.config.service import ServiceBlock
 from arex.config.staging import CacheBlock, CacheCleanerBlock, DataStagingBlock
 from arex.config.values import (
     DefaultTtl,
-    DelegationDb,
     FixDirectories,
     LogLevel,
     LrmsChoice,
     MaxJobs,
     Pairs,
     SessionDir,
-    StateCallout,
 )
 
 
@@ -241,10 +239,10 @@ class ArexBlock(Record):
         "`arexctl rte`.",
         example="/opt/rte",
     )
-    delegationdb: DelegationDb = option(
-        default=DelegationDb.SQLITE, doc="Database of delegated credentials. arex always uses `sqlite`.", honoured=False
+    delegationdb: str = option(
+        default="sqlite", doc="Database of delegated credentials. arex always uses `sqlite`.", honoured=False
     )
-    statecallout: tuple[StateCallout, ...] = option(
+    statecallout: tuple[str, ...] = option(
         default=(), doc="Program to run when a job enters a state: `STATE options command`.", honoured=False
     )
     other: Pairs = ()

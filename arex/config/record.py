@@ -23,7 +23,7 @@ class Option(NamedTuple):
     doc: str
     unit: str
     example: str  #: a value to show where there is no default
-    honoured: bool  #: False: read and checked, without effect
+    honoured: bool  #: False: accepted, without effect
     least: int  #: smallest number that makes sense
 
     @property

@@ -7,7 +7,6 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 
 from arex.config.record import Record, record
-from arex.model.state import State
 
 #: Options without a type, as written and in order.
 Pairs = tuple[tuple[str, str], ...]
@@ -54,13 +53,6 @@ class SpaceMethod(StrEnum):
 
     FILESYSTEM = "filesystem"
     CACHEDIR = "cachedir"
-
-
-class DelegationDb(StrEnum):
-    """Storage of the delegation index."""
-
-    SQLITE = "sqlite"
-    BDB = "bdb"
 
 
 @record
@@ -157,13 +149,3 @@ class LrmsChoice(Record):
 
     name: str
     queue: str | None = None
-
-
-@record
-class StateCallout(Record):
-    """A program to run as a job enters a state."""
-
-    state: State
-    timeout: timedelta | None = None
-    actions: Pairs = ()  #: onsuccess, onfailure, ontimeout to pass, fail, log
-    command: str

@@ -1,7 +1,7 @@
 """
 Who the user is and what the service may do in the user's name: certificates, proxies, tokens. Never required.
 
-Reading is done here without any tool or library, and quickly: every client starts with it. ``store`` (sqlite3),
+Reading needs no tool or library and is quick: every client starts with it. ``store`` (sqlite3),
 ``proxy`` and ``chain`` (the package cryptography) are imported only by what needs them.
 """
 

@@ -1,5 +1,5 @@
 """
-What a certificate says about who and until when.
+The holder of a certificate, and when it expires.
 
 Source: RFC 5280 (certificates), RFC 3820 (proxies).
 """
@@ -27,7 +27,7 @@ _EXTENSIONS: Final = 0xA3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """The few fields that say who and until when."""
+    """The few fields that are used here: names, serial number and times."""
 
     subject: str
     issuer: str
@@ -41,7 +41,7 @@ def in_pem(data: bytes) -> list[bytes]:
 
 
 def parse(data: bytes) -> Certificate:
-    """Read a certificate in DER; raises ValueError or IndexError for what is none."""
+    """Read a certificate in DER; raises ValueError or IndexError if it is not a certificate."""
     [(_, body)] = list(der.items(data))
     _, tbs = next(der.items(body))
     fields = [item for item in der.items(tbs) if item[0] != _VERSION]
@@ -58,7 +58,7 @@ def parse(data: bytes) -> Certificate:
 
 
 def extension(data: bytes, wanted: str) -> bytes | None:
-    """The value of an extension of a certificate in DER; None if it has none of that number."""
+    """The value of an extension of a certificate in DER; None if it has no extension of that number."""
     [(_, body)] = list(der.items(data))
     _, tbs = next(der.items(body))
     for tag, content in der.items(tbs):

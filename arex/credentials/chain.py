@@ -1,7 +1,7 @@
 """
-Whether a proxy would be believed: every link from its key up to an authority that the site trusts.
+Whether a proxy is valid: every link from its key up to an authority that the site trusts.
 
-Source: RFC 5280 and RFC 3820, section 4. What virtual organisations say in it is not looked at, nor are the
+Source: RFC 5280 and RFC 3820, section 4. Attributes of virtual organisations are not checked, nor are the
 namespaces (``.signing_policy``) of authorities.
 """
 
@@ -57,7 +57,7 @@ def name_of(name: x509.Name) -> str:
 
 def check(path: Path, data: bytes, authorities: Path | None, now: datetime) -> list[Finding]:
     """
-    What is wrong with the content of a proxy file; nothing is good news.
+    What is wrong with the content of a proxy file; empty if it is valid.
 
     Args:
         path: its name, for messages.
@@ -66,7 +66,7 @@ def check(path: Path, data: bytes, authorities: Path | None, now: datetime) -> l
         now: when.
 
     Raises:
-        CredentialError: it holds no certificate, or one that does not read at all.
+        CredentialError: it holds no certificate, or one that cannot be parsed.
     """
     found = certificates(data, path)
     trusted = _authorities(authorities)
@@ -83,7 +83,7 @@ def check(path: Path, data: bytes, authorities: Path | None, now: datetime) -> l
 
 
 def _path(found: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """From the first certificate up, each with the one that issued it, as far as there is one."""
+    """Each certificate with its issuer, from the first one up to where no issuer is found."""
     path = [found[0]]
     while path[-1].issuer != path[-1].subject and len(path) < _MOST_LEVELS:
         above = [each for each in (*trusted, *found[1:]) if each.subject == path[-1].issuer and each not in path]
@@ -145,7 +145,7 @@ def _validity(certificate: x509.Certificate, now: datetime) -> Iterator[str]:
 
 
 def _link(below: _Level, above: _Level) -> Iterator[Finding]:
-    """What one certificate has to be that another may stand on it."""
+    """Whether one certificate may be the issuer of another."""
     if not _signed(below.certificate, above.certificate):
         yield Finding(below.name, f"it is not signed by {above.name}")
     if below.info is None:
@@ -205,7 +205,7 @@ def _extension(certificate: x509.Certificate, kind: type[_Kind]) -> _Kind | None
 
 
 def _lengths(levels: Sequence[_Level]) -> Iterator[Finding]:
-    """How many proxies, and authorities, may follow each."""
+    """Check the limits on the number of proxies and of authorities below each certificate."""
     for depth, level in enumerate(levels):
         if level.info is not None and level.info.path_length is not None and level.info.path_length < depth:
             yield Finding(level.name, f"it allows {level.info.path_length} proxies below it, and there are {depth}")

@@ -1,4 +1,4 @@
-"""Credentials of jobs as they lie in the store: where, of which kind, until when; and the copies that jobs have."""
+"""Credentials of jobs in the store: path, kind and expiry; and the copies that jobs have."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _seen: Final[dict[tuple[str, tuple[int, int]], Kept | None]] = {}
 
 def look(path: str) -> Kept | None:
     """
-    What a credential file says; None if there is none that reads. Costs a ``stat``, and a reading per change.
+    What a credential file says; None if it is missing or invalid. The file is read again only after a change.
 
-    Threads may ask at the same time: the worst is that two read it.
+    Threads may call this at the same time: at worst, two of them read the file.
     """
     try:
         info = os.lstat(path)
@@ -69,12 +69,12 @@ def _read(path: str, version: tuple[int, int]) -> Kept | None:
 
 def hand_out(store: ControlDir, job: JobId, session: Path | None, pem: bytes) -> bool:
     """
-    Bring the copies of a job up to date: ``.proxy``, and what ``ENV/PROXY`` has made of it in the session directory.
+    Update the copies of a job: ``.proxy``, and the copy that ``ENV/PROXY`` has made in the session directory.
 
-    A file there that says anything else than ``.proxy`` did is the job's own, and stays.
+    If the file in the session directory differs from the old ``.proxy``, the job has written it, and it stays.
 
     Returns:
-        whether anything was to do.
+        whether anything was changed.
     """
     old = store.read(job, "proxy")
     if old == pem:

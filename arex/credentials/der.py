@@ -1,7 +1,7 @@
 """
 As much of DER as certificates need, both ways.
 
-Whatever does not read raises ValueError or IndexError. Source: X.690.
+Invalid input raises ValueError or IndexError. Source: X.690.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def oid(data: bytes) -> str:
 
 
 def from_oid(text: str) -> bytes:
-    """An object identifier, whole."""
+    """An object identifier with its tag and length, from its text with dots."""
     first, second, *rest = map(int, text.split("."))
     return item(OID, *map(_base128, (40 * first + second, *rest)))
 

@@ -15,7 +15,7 @@ from arex.credentials.certificate import identity, in_pem, levels, parse
 from arex.errors import ControlDirError, CredentialError
 
 LARGEST: Final = 1024 * 1024
-#: Where every grid tool looks for the proxy or token of an account.
+#: Where grid tools look for the proxy or token of an account.
 SHARED: Final = "/tmp"  # noqa: S108
 _KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 

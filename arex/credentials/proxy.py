@@ -25,9 +25,9 @@ INHERIT_ALL: Final = "1.3.6.1.5.5.7.21.1"
 INDEPENDENT: Final = "1.3.6.1.5.5.7.21.2"
 ANY_LANGUAGE: Final = "1.3.6.1.5.5.7.21.0"
 LIMITED: Final = "1.3.6.1.4.1.3536.1.1.1.9"
-#: A server whose clock is behind ours takes the proxy too.
+#: A server whose clock is behind ours accepts the proxy too.
 SLACK: Final = timedelta(minutes=5)
-#: Sizes of RSA keys that anybody accepts and that are made within a second or two.
+#: Sizes of RSA keys that servers accept and that can be generated within a second or two.
 KEY_BITS: Final = range(1024, 8193)
 _CURVES: Final[Mapping[int, Callable[[], ec.EllipticCurve]]] = {256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}
 _DIGESTS: Final[Mapping[str, Callable[[], hashes.HashAlgorithm]]] = {
@@ -62,7 +62,7 @@ class Info:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a proxy shall be like; it never outlives its signer."""
+    """The requested properties of a proxy, which never outlives its signer."""
 
     starts: datetime
     ends: datetime
@@ -74,7 +74,7 @@ class Wish:
 
 def info_of(certificate: x509.Certificate) -> Info | None:
     """
-    What a certificate says of being a proxy; None if it is none.
+    The proxy information of a certificate; None if it is not a proxy.
 
     Raises:
         CredentialError: it is a proxy, but cannot be parsed.
@@ -111,7 +111,7 @@ def make(signer: Signer, wish: Wish) -> bytes:
     A proxy as PEM: its certificate, its key, then the certificates above it but the authority's own.
 
     Raises:
-        CredentialError: the signer can't sign it, or the wish can't be had.
+        CredentialError: the signer cannot sign it, or the request cannot be met.
     """
     parent = info_of(signer.certificate)
     if parent is not None and parent.path_length is not None and parent.path_length <= 0:

@@ -1,4 +1,4 @@
-"""A certificate with its private key, out of the files that users have: PEM, DER or PKCS#12."""
+"""A certificate with its private key, from files of users: PEM, DER or PKCS#12."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from arex.credentials.crypto import PrivateKeyTypes, UnsupportedAlgorithm, pkcs1
 from arex.credentials.file import content
 from arex.errors import CredentialError
 
-#: Gives the passphrase of a key, when it is asked for.
+#: Returns the passphrase of a key; called only if it is needed.
 Passphrase = Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who can sign a proxy: the first certificate of the chain, by its key."""
+    """What signs a proxy: a key, and the chain whose first certificate belongs to it."""
 
     chain: tuple[x509.Certificate, ...]
     key: PrivateKeyTypes = field(repr=False)
@@ -33,7 +33,7 @@ def read(certificate: Path, key: Path | None, passphrase: Passphrase) -> Signer:
     Read certificate and key; ``key`` may be missing or the same file if that holds both.
 
     Raises:
-        CredentialError: one can't be read, is readable for others, or does not belong to the other.
+        CredentialError: one cannot be read, other users can read the key, or they do not belong together.
     """
     data = content(certificate, "certificate")
     if b"-----BEGIN" in data or _is_der(data):
@@ -73,7 +73,7 @@ def own_key(data: bytes) -> PrivateKeyTypes | None:
 
 
 def belongs(key: PrivateKeyTypes, certificate: x509.Certificate) -> bool:
-    """Whether they are the two halves of a pair."""
+    """Whether the key belongs to the certificate."""
     form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     return key.public_key().public_bytes(*form) == certificate.public_key().public_bytes(*form)
 

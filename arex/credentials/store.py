@@ -1,8 +1,9 @@
 """
 The credentials that jobs act with: ``delegations[.<user>]/`` of the control directory, as ARC keeps it.
 
-A list in SQLite and a file for each credential. Many jobs share one: each has a row that locks it. What no job
-locks goes a day after it was used last. Calls block, also while another process writes: use a worker thread.
+A list in SQLite and a file for each credential. Jobs share credentials; each job has a row that locks the one that it
+uses. A credential without a lock is removed a day after its last use. Calls block, also while another process writes:
+use a worker thread.
 Source: ARC 6.17.
 """
 
@@ -68,7 +69,7 @@ class Store:
         A credential; None if there is none of that id.
 
         Raises:
-            CredentialError: that is no id, or no file that reads.
+            CredentialError: that is no id, or the file cannot be read.
         """
         try:
             return atomic.read(str(self.path(id_)), limit=LARGEST)
@@ -79,7 +80,7 @@ class Store:
 
     def keep(self, owner: str, data: bytes, job: JobId) -> str:
         """
-        Hold a credential for a job; the same one of the same owner is kept once, whoever brings it.
+        Lock a credential for a job. The same credential of the same owner is stored once.
 
         Returns:
             its id.
@@ -105,10 +106,10 @@ class Store:
 
     def renew(self, id_: str, owner: str, data: bytes, job: JobId) -> list[JobId]:
         """
-        Replace the credential behind an id for all that share it; a record that was lost is made again for ``job``.
+        Replace the credential of an id for all jobs that share it; a lost record is created again for ``job``.
 
         Returns:
-            the jobs that hold it, ``job`` among them.
+            the jobs that lock it, ``job`` among them.
 
         Raises:
             CredentialError: that is no id.
@@ -123,7 +124,7 @@ class Store:
         return [*dict.fromkeys((job, *map(JobId, holders)))]
 
     def give_back(self, job: JobId) -> None:
-        """The job was never made: what was kept for it alone goes at once."""
+        """The job was not created: remove what was stored for it alone."""
         with self._changing() as db:
             held = [uid for (uid,) in db.execute("SELECT uid FROM lock WHERE lockid = ?", (_escape(job),))]
             db.execute("DELETE FROM lock WHERE lockid = ?", (_escape(job),))
@@ -134,7 +135,7 @@ class Store:
     # --- for the service -----------------------------------------------------------------------------------------
 
     def held(self) -> Mapping[JobId, Collection[str]]:
-        """Who holds what: jobs, and the ids of their credentials. Empty if nothing was ever kept."""
+        """Jobs, and the ids of the credentials that they lock. Empty if nothing was ever stored."""
         found: dict[JobId, set[str]] = {}
         if (self.directory / "list").exists():
             with self._database() as db:

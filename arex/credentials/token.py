@@ -1,7 +1,7 @@
 """
-Tokens: what a user may do at servers that ask for ``Authorization: Bearer``. Only their end is read here.
+Tokens for servers that accept ``Authorization: Bearer``. Only their expiry is read here.
 
-A token is a secret as a key is: it is kept in files of mode 0600 and sent only to the server that needs it.
+A token is as secret as a key: it is kept in files of mode 0600 and sent only to the server that needs it.
 Source: RFC 7519 (JWT), WLCG Bearer Token Discovery 1.0.
 """
 
@@ -73,7 +73,7 @@ def find(environ: Mapping[str, str] = os.environ) -> Token | None:
     the same in ``/tmp``; the first that there is.
 
     Raises:
-        CredentialError: it is there and no token.
+        CredentialError: it exists and is not a token.
     """
     if token := environ.get("BEARER_TOKEN", ""):
         return from_bytes(token.encode("utf-8", "surrogateescape"), "$BEARER_TOKEN")

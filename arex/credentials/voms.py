@@ -1,5 +1,5 @@
 """
-What the attribute certificates of a virtual organisation (VO) in a proxy say. Nothing here is verified.
+The attribute certificates of a virtual organisation (VO) in a proxy. Nothing here is verified.
 
 Source: RFC 5755 (attribute certificates), OGF GFD.182 (their use by VOMS).
 """

@@ -1,4 +1,4 @@
-"""Job descriptions: which language is it, then the parser."""
+"""Job descriptions: finds the language of a text, then calls its parser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["MAX_SIZE", "DescriptionDialect", "JobDescription", "Remark", "parse"
 #: Bytes; ARC's default of ``[arex/ws/jobs] maxjobdesc``.
 MAX_SIZE: Final = 5242880
 
-#: What may stand before the first bracket of JDL, and before a JDL that has left its brackets out.
+#: Blanks and comments: allowed before the first bracket of JDL, and before JDL without brackets.
 _COMMENTS: Final = r"(?:[ \t\n\v\f\r]++|(?:#|//)[^\n]*+|/\*(?>.*?\*/))*+"
 _JDL: Final = re.compile(rf"{_COMMENTS}\[", re.DOTALL)
 _BARE_JDL: Final = re.compile(rf"{_COMMENTS}[A-Za-z_]\w*+[ \t]*+=(?!=)[^;]*+;", re.DOTALL)
@@ -25,9 +25,9 @@ def parse(
     text: str | bytes, dialect: DescriptionDialect, *, max_size: int = MAX_SIZE, source: str = ""
 ) -> list[JobDescription]:
     """
-    Read one or more jobs from xRSL, ADL or JDL, whichever it is.
+    Read one or more jobs from xRSL, ADL or JDL.
 
-    A service reads no JDL: no client of ARC sends it, and the library for it is kept out of the daemon.
+    A service does not read JDL: no client of ARC sends it, and the daemon does not load the library for it.
 
     Args:
         text: the description; bytes must be UTF-8, those of XML what they declare.
@@ -61,7 +61,7 @@ def _check_size(text: str | bytes, max_size: int) -> None:
 
 
 def _parse(text: str | bytes, dialect: DescriptionDialect) -> list[JobDescription]:
-    """A client pays for the language that it meets: the parsers are imported one by one."""
+    """Import only the parser that is needed: the start time of clients has a budget."""
     text = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(BOM_UTF8)
     start = text.lstrip()[:1]
     if not start:
@@ -120,7 +120,7 @@ def _line(lines: list[str], number: int | None) -> str:
 
 
 def _explained(jobs: list[JobDescription], text: str | bytes, source: str) -> list[JobDescription]:
-    """With warnings that show their lines."""
+    """The same jobs; their warnings quote the lines of the text."""
     if not any(job.warnings for job in jobs):
         return jobs
     lines = _lines(text)

@@ -21,7 +21,7 @@ _MAX_PART: Final = 255
 
 def check(job: JobDescription, *, queues: Collection[str] | None = None) -> None:
     """
-    Refuse what this service can't or must not run.
+    Refuse a job that this service cannot or must not run.
 
     Args:
         job: as the service read it.

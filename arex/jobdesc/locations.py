@@ -1,4 +1,4 @@
-"""Where a description's files are, as one text: a URL with its options and replicas in the host part."""
+"""A place of a file as one text: a URL with its options and replicas in the host part."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from arex.errors import JobDescriptionError
 
 
 class DescriptionDialect(StrEnum):
-    """Who reads a description: it decides units, defaults and which attributes count."""
+    """Who reads a description. This decides about units, defaults and the attributes that count."""
 
     USER = "user"  #: a client reads its user's file: periods in minutes, local files, ``join``
     GRIDMANAGER = "gridmanager"  #: the service reads what a client wrote: plain seconds
@@ -27,12 +27,12 @@ class Creation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """Something in a description that has no effect, or not the one that was meant; lines and columns count from 1."""
+    """Something without an effect, or with another effect than was meant; lines and columns count from 1."""
 
     what: str
     line: int | None = None
     column: int | None = None
-    suggestion: str = ""  #: the name that was meant, perhaps
+    suggestion: str = ""  #: the name that was probably meant
     source: str = ""  #: name of the file
     excerpt: str = ""  #: the line
 
@@ -109,7 +109,7 @@ class Software:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What runs before or after the job: a script of the client sees to it, no service does."""
+    """A program that runs before or after the job: a script of the client starts it, no service does."""
 
     path: str = ""
     arguments: tuple[str, ...] = ()
@@ -201,7 +201,7 @@ class JobDescription:
     notifications: tuple[Notification, ...] = ()
     start_time: datetime | None = None
     acl: str = ""  #: an XML document
-    action: str = ""  #: what is asked of a service: empty is the same as "request", the one thing it does
+    action: str = ""  #: what a service shall do: only "request", which is the same as empty
     credential_services: tuple[str, ...] = ()
 
     resources: Resources = field(default_factory=Resources)
@@ -218,12 +218,12 @@ class JobDescription:
     requirements: str = ""  #: what a service must be like, in JDL; what other fields say is not repeated
     rank: str = ""  #: which service is the best, in JDL
     unused: tuple[tuple[str, str], ...] = ()  #: attributes of JDL without effect here, and their values in JDL
-    #: what a user should know about a text that reads
+    #: remarks for the user on a text that was parsed
     warnings: tuple[Remark, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def unsupported(self) -> tuple[str, ...]:
-        """Features that no service here can honour, by their ADL names."""
+        """Requested features that no service supports, by their ADL names."""
         asked = {
             "PreExecutable": self.before,
             "PostExecutable": self.after,

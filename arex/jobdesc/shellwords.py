@@ -1,4 +1,4 @@
-"""Arguments in one string, as a shell reads them: words, quotes and backslashes, and nothing is expanded."""
+"""Arguments in one string, split as by a shell at blanks, with quotes and backslashes; nothing is expanded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def split(text: str) -> list[str]:
 
 
 def quoted(word: str) -> str:
-    """One word as a shell reads it back, whatever is in it."""
+    """One word, quoted so that a shell reads it unchanged."""
     return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
 
 

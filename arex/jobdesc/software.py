@@ -1,4 +1,4 @@
-"""Names with versions, how they compare, and which of those that are installed a job gets."""
+"""Names with versions: how they compare, and which installed version a job gets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS: Final = re.compile(r"[-.]+")
 
 
 def software(full_name: str, relation: str = "=", options: Iterable[str] = ()) -> Software:
-    """Take ``NAME-VERSION`` apart; the version may be missing."""
+    """Split ``NAME-VERSION``; the version may be missing."""
     name, *version = _VERSION.split(full_name, maxsplit=1)
     return Software(name=name, version="".join(version), relation=relation, options=tuple(options))
 
@@ -26,8 +26,8 @@ def greater(left: Software, right: Software) -> bool:
     """
     Whether ``left`` is a later version of the same thing.
 
-    Number by number between dots and dashes; any version is later than none. Where both have something else than
-    numbers, and it differs, neither is later. Source: behaviour of ARC 6.17.
+    Versions are compared number by number, between dots and dashes; any version is later than none. If both have
+    different words in the place of a number, neither is later. Source: behaviour of ARC 6.17.
     """
     if (left.family, left.name) != (right.family, right.name) or not left.version or left.version == right.version:
         return False
@@ -65,7 +65,7 @@ def _same(left: Software, right: Software) -> bool:
 
 
 def satisfies(installed: Software, wanted: Software) -> bool:
-    """Whether this one stands in the relation that is wanted."""
+    """Whether this version satisfies the requested relation."""
     match wanted.relation:
         case "=":
             return _same(installed, wanted)
@@ -83,9 +83,9 @@ def satisfies(installed: Software, wanted: Software) -> bool:
 
 def resolve_runtimes(job: JobDescription, installed: Collection[str]) -> JobDescription:
     """
-    The same job with every runtime environment named exactly: of those that satisfy a relation the latest.
+    The same job with exact names of its runtime environments: the latest that satisfies each relation.
 
-    One that must not be there (``!=``) is gone from the result.
+    One that must not be there (``!=``) is not in the result.
 
     Raises:
         JobRefused: nothing that is installed satisfies a relation.

@@ -29,7 +29,7 @@ _UNITS: Final = {
 }
 #: Digits, among which there may be blanks, and what follows them.
 _COUNTED: Final = re.compile(r"[0-9][0-9 ]*([^0-9 ]?)", re.ASCII)
-#: Words that say what the first letter alone already says.
+#: Words whose meaning the first letter alone gives.
 UNIT_WORDS: Final = (
     *("weeks", "week", "days", "day", "hours", "hour"),
     *("minutes", "minute", "mins", "min", "seconds", "second", "secs", "sec"),
@@ -37,7 +37,7 @@ UNIT_WORDS: Final = (
 
 
 class Period(NamedTuple):
-    """A length of time, and what is wrong with its text; ARC takes any text for a period."""
+    """A length of time, and what is wrong with its text; ARC accepts any text as a period."""
 
     seconds: int
     fault: str = ""  #: empty: nothing
@@ -47,8 +47,8 @@ def read_period(text: str, unit_s: int = 1) -> Period:
     """
     Seconds in ``PT10M``, ``1 hour 30 minutes``, ``2h`` or a bare number of ``unit_s`` seconds.
 
-    Of a word only the first letter counts, and a number behind it has the next smaller unit. What can't be read is
-    zero seconds, as ARC has it. Source: behaviour of ARC 6.17.
+    Of a word only the first letter counts, and a number after it has the next smaller unit. An invalid text is zero
+    seconds. Source: behaviour of ARC 6.17.
     """
     if len(text) > _LONGEST:
         return Period(0, f"a period of time in more than {_LONGEST} characters")
@@ -69,7 +69,7 @@ def read_period(text: str, unit_s: int = 1) -> Period:
 
 
 def _as_arc_counts(counted: str) -> str:
-    """ARC keeps as many characters as there are digits, from the first on, whatever stands between."""
+    """ARC keeps as many characters as there are digits, from the first on, whatever is between them."""
     return counted[: sum(map(str.isdigit, counted))]
 
 
@@ -113,13 +113,13 @@ def format_period(seconds: int) -> str:
 
 # --- points in time -------------------------------------------------------------------------------------------------
 
-#: What ARC has where it has no time, in seconds since 1970.
+#: ARC's value for "no time", in seconds since 1970.
 _NO_TIME: Final = -1
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FIELD: Final = re.compile(r"[ \t\n\v\f\r]*", re.ASCII)
 _SIGNED: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _FRACTION: Final = re.compile(r"\.[0-9]*", re.ASCII)
-#: Words and numbers as C's ``scanf`` takes them: blanks first, then as much as there is, a sign being part of it.
+#: Words and numbers as C's ``scanf`` reads them: blanks, then as much as matches, including a sign.
 _NAME: Final = r"\s*+(\S{1,3}+)"
 _TWO: Final = r"\s*+([+-][0-9]|[0-9]{1,2}+)"
 _FOUR: Final = r"\s*+([+-][0-9]{1,3}+|[0-9]{1,4}+)"
@@ -132,7 +132,7 @@ def parse_time(text: str) -> datetime:
     A point in time, as UTC; without a zone it is local time. A thirteenth month is the first of the next year.
 
     Raises:
-        ValueError: it is no time in a format that ARC knows.
+        ValueError: it is not a time in a format that ARC knows.
     """
     text = text.encode("utf-8", "surrogateescape").decode("latin-1")  # ARC counts bytes
     if "0" <= text[:1] <= "9":
@@ -210,7 +210,7 @@ def _moment(fields: tuple[int, ...], offset: int | None, text: str) -> datetime:
     A point in time from year, month, day, hour, minute and second, any of which may run over.
 
     Raises:
-        ValueError: no calendar has it.
+        ValueError: there is no such date.
     """
     year, month, day, hour, minute, second = fields
     try:

@@ -1,9 +1,9 @@
 """
 Batch systems that ARC's own scripts control: ``submit-X-job``, ``cancel-X-job``, ``scan-X-job`` of a site.
 
-The scripts keep their own state: a local id is the ``joboption_jobid`` that the first appends to ``.grami``, an end
-is the ``lrms_done`` that the last writes. We start them, within ARC's limits, and look at those two files.
-Source: spec of the control directory (ARC 6.17), LRMS backend contract.
+The scripts keep the state: the submit script appends the local id to ``.grami`` as ``joboption_jobid``, the scan script
+writes ``lrms_done`` when a job has ended. This backend starts them, within ARC's limits, and reads these two files.
+Source: ``docs/developers/control-directory.md``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from lrms.arcscripts.site import ArcScripts, end_report, spelled
 
 log = logging.getLogger(__name__)
 
-#: The attempt that a submit script works on: in its environment, and in that of all processes that it starts.
+#: Names the attempt in the environment of its submit script, and of all processes that the script starts.
 MARK: Final = "AREX_ATTEMPT"
 
 
@@ -66,7 +66,7 @@ class ArcScriptsBackend:
         await asyncio.to_thread(atomic.put, str(self._scripts.cfg_path), self._scripts.cfg.encode())
 
     async def close(self) -> None:
-        """Submissions under way are waited for; a script that takes long continues without us."""
+        """Wait for submissions in progress; a script that takes too long continues alone."""
         if self._submissions:
             _, late = await asyncio.wait(self._submissions, timeout=self._scripts.patience_s)
             for task in late:
@@ -86,7 +86,7 @@ class ArcScriptsBackend:
         self._submissions |= set(tasks.values())
         for task in tasks.values():
             task.add_done_callback(self._submissions.discard)
-        # a script must not end with our request: it may have handed the job over already
+        # a script must not be ended with our request: it may have submitted the job already
         answers = await asyncio.shield(asyncio.gather(*tasks.values()))
         return {tag: answer for tag, answer in zip(tasks, answers, strict=True) if answer is not None}
 
@@ -109,10 +109,10 @@ class ArcScriptsBackend:
 
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         """
-        What the scripts have left in ``.grami``.
+        The local ids in ``.grami``.
 
         Raises:
-            BatchUnavailable: the script of an earlier attempt is still at work, or what it has started is.
+            BatchUnavailable: the script of an earlier attempt, or a process that it has started, is still running.
         """
         until = self._clock.monotonic() + self._scripts.patience_s
         while True:
@@ -145,19 +145,19 @@ class ArcScriptsBackend:
     # --- asking ---
 
     async def tagged(self) -> Mapping[LocalId, JobId]:
-        """No script shows any."""
+        """Empty: no script lists the jobs of the batch system."""
         return {}
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        """The ends that a scan has written."""
+        """The ends of jobs that a scan has found."""
         reports = await self.status(jobs)
         return {localid: report for localid, report in reports.items() if report.phase is Phase.ENDED}
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         """
-        A job is present until a scan says that it has left; no script says where it is meanwhile.
+        A job is present until a scan finds its end; no script tells its phase before.
 
-        So there is an answer about every job, and the scan script alone decides that a job is lost.
+        So every job has a report, and only the scan script decides that a job is lost.
         """
         done = await asyncio.to_thread(self._done, [job.job for job in jobs])
         self._inside.update({job.localid: job.job for job in jobs if job.job not in done})
@@ -239,7 +239,7 @@ class ArcScriptsBackend:
             tasks.create_task(self._looking(ended), name=f"{self.name}: look")
 
     async def _looking(self, ended: Callable[[LocalId], None]) -> None:
-        """A scan writes what it finds at its beginning and sleeps after it."""
+        """Look for new ends every second: a scan script writes what it finds and then sleeps."""
         while True:
             await self._clock.sleep(self._scripts.look_s)
             for localid in await asyncio.to_thread(self._left, dict(self._inside)):
@@ -247,7 +247,7 @@ class ArcScriptsBackend:
                 ended(localid)
 
     def _left(self, inside: Mapping[LocalId, JobId]) -> list[LocalId]:
-        """Jobs that have an end; and those without any file left, which no one will ask about again."""
+        """Jobs that have ended, and those whose files are gone: no one asks about these again."""
         job_file = self._scripts.layout.job_file
         return [
             localid
@@ -264,7 +264,7 @@ def _size(path: str) -> int | None:
 
 
 def _at_work(batch: Sequence[Submission]) -> set[Tag]:
-    """Attempts of which something runs on this host: the script itself, or what it has started."""
+    """Attempts of which a process runs on this host: the script itself, or one that it has started."""
     marks = {each.tag: f"{MARK}={each.tag}".encode() for each in batch}
     if not processes.having_environment(*marks.values()):
         return set()

@@ -1,4 +1,4 @@
-"""Running a script that may outlive us: it is never killed because we end."""
+"""Starting a script that may outlive this process: it is not killed when the service stops."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def open_log(path: str, flags: int) -> int:
 
 async def start(argv: Sequence[str], errors: int, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     """
-    In a separate session, with its output in a file: it depends neither on this process nor on the jobs that it
-    leaves behind.
+    Start it in a separate session with its output in a file, so that it does not depend on this process.
 
     Raises:
         BatchUnavailable: it cannot be started.
@@ -40,7 +39,7 @@ async def start(argv: Sequence[str], errors: int, environment: Mapping[str, str]
 
 
 def let_go(process: asyncio.subprocess.Process) -> None:
-    """The script continues; asyncio would kill it when it cleans up."""
+    """Let the script continue; asyncio would kill it during its cleanup."""
     transport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001
     transport._proc.returncode = 0  # noqa: SLF001
     transport.close()

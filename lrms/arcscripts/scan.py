@@ -1,4 +1,4 @@
-"""The scan of ARC's scripts: one at a time, again and again."""
+"""Runs ARC's scan script repeatedly, one at a time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lrms.arcscripts.site import ArcScripts
 
 log = logging.getLogger(__name__)
 
-#: The control directory that a scan script works on.
+#: Names the control directory in the environment of its scan script.
 _SCAN_MARK: Final = "AREX_SCAN"
 _SCAN_ERRORS: Final = "scan.errors"
-_SHOWN: Final = 20  #: lines of a scan's complaints
+_SHOWN: Final = 20  #: lines of a scan's messages that are logged
 
 
 class Scanner:
-    """Starts ``scan-X-job`` and logs its complaints; what it finds, it writes itself."""
+    """Starts ``scan-X-job`` and logs its messages. The script itself writes ``lrms_done``."""
 
     def __init__(self, scripts: ArcScripts, clock: Clock, counts: Counter[str]) -> None:
         self._scripts = scripts
@@ -56,7 +56,7 @@ class Scanner:
         try:
             code = await process.wait()
         except asyncio.CancelledError:
-            run.let_go(process)  # killed, it could leave a part of an answer
+            run.let_go(process)  # if it were killed, it could leave an incomplete file
             raise
         said = codec.decode(await asyncio.to_thread(lambda: atomic.read(path) or b"")).splitlines()
         for line in said[-_SHOWN:]:

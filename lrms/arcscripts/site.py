@@ -1,4 +1,4 @@
-"""Where ARC's scripts of a site are, what is passed to them, and the report of an end that they write."""
+"""Where ARC's scripts of a site are, what they get, and how their ``lrms_done`` is read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arex.errors import ConfigError, Fault
 from arex.model.ids import JobId
 from arex.model.report import EndCause, Evidence, EvidenceSource, Phase, Report
 
-#: ``lrms=arc-X`` asks for the scripts of X where we have a backend of our own for it.
+#: ``lrms=arc-X`` selects the scripts of X although arex has a backend for it.
 PREFIX: Final = "arc-"
 _CFG: Final = "arc-scripts.cfg"
 _AT_ONCE: Final = 10
@@ -33,12 +33,12 @@ class ArcScripts:
     cfg: str  #: text of the configuration that the scripts read
     tmpdir: Path = Path("/tmp")  # noqa: S108 - ARC's default
     settings: Mapping[str, str] = field(default_factory=dict)  #: more of the environment
-    at_once: int = _AT_ONCE  #: scripts about jobs that run at one time
+    at_once: int = _AT_ONCE  #: limit on scripts for jobs that run at the same time
     suspicious_s: float = 600.0
     fatal_s: float = 3600.0
     scan_apart_s: float = 10.0  #: between the starts of two scans
-    look_s: float = 1.0  #: between looks for what the scan has written
-    patience_s: float = 30.0  #: for submissions under way, when the service stops or one is looked up
+    look_s: float = 1.0  #: between checks for what the scan has written
+    patience_s: float = 30.0  #: for submissions in progress, when the service stops or ``find`` is called
 
     @property
     def root(self) -> Path:
@@ -69,7 +69,7 @@ class ArcScripts:
         For ``lrms=X`` or ``lrms=arc-X``.
 
         Raises:
-            ConfigError: ``arc_scripts`` does not say where they are.
+            ConfigError: ``arc_scripts`` does not name their directory.
         """
         name = config.lrms.lrms.name.removeprefix(PREFIX)
         directory = config.service.arc_scripts

@@ -7,14 +7,14 @@ from arex.model.ids import LocalId
 
 
 class MissingSince:
-    """Of each job that is missing: since when. A job that is forgotten, or present again, starts anew."""
+    """When each missing job was first missing. A job that was forgotten, or seen again, starts from zero."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since: dict[LocalId, float] = {}  #: monotonic seconds
 
     def seconds(self, localid: LocalId) -> float:
-        """The job is missing from an answer: for how long now."""
+        """Note that the job is missing from an answer, and return for how long it has been."""
         now = self._clock.monotonic()
         return now - self._since.setdefault(localid, now)
 

@@ -1,6 +1,6 @@
 """
-The completion record ``RUNDIR/done``: how an attempt ended, written once by its job script or supervisor; it
-counts when its last line is there.
+The completion record ``RUNDIR/done``: how an attempt ended, written once by its job script or supervisor. It is
+valid only if its last line is there.
 
 ``key=value`` lines: ``exitcode`` (empty: the payload did not run to its end), ``signal``, ``cause``
 (a word of ``EndCause``), ``start`` and ``end`` (ISO, UTC), ``wall_s``, ``user_s``, ``system_s`` or two lines as the
@@ -25,7 +25,7 @@ _ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 class UnreadableRecord(BatchError):
-    """A completion record that cannot be parsed: the attempt is over, how it ended is not known."""
+    """A completion record that cannot be parsed: the attempt is over, and it is unknown how it ended."""
 
     def __init__(self, path: Path | str, what: str) -> None:
         self.path, self.what = Path(path), what
@@ -33,7 +33,7 @@ class UnreadableRecord(BatchError):
 
 
 class UnfinishedRecord(UnreadableRecord):
-    """One without its last line: it is being written, or its script was ended while it wrote."""
+    """A record without its last line: it is being written, or its script was killed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +79,10 @@ def read_done(path: Path) -> Done | None:
 
 def read_file(path: Path) -> bytes | None:
     """
-    A file that the payload may have replaced by anything; None while there is none.
+    The content of a file that the payload may have replaced by anything; None if it does not exist.
 
     Raises:
-        UnreadableRecord: it is no regular file of a sensible size, or what should be its directory is none.
+        UnreadableRecord: it is not a regular file or too large, or its directory is not a directory.
         OSError: it exists and cannot be read now.
     """
     try:
@@ -150,7 +150,7 @@ def _shell_seconds(text: str) -> float:
 
 
 def ended(done: Done) -> Report:
-    """What the record says, as a report."""
+    """The report that follows from a record."""
     return Report(
         phase=Phase.ENDED,
         exit_code=done.exit_code,
@@ -165,7 +165,7 @@ def ended(done: Done) -> Report:
 
 
 def failure(done: Done) -> str:
-    """Why the payload did not run to its end, in the words of the script; empty: it did, or the reason is unknown."""
+    """The script's reason why the payload did not run to its end; empty if it did, or if the reason is unknown."""
     return f"Job failed: {done.cause} ({done.message})" if done.message and done.exit_code is None else ""
 
 

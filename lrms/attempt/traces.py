@@ -1,4 +1,4 @@
-"""What an attempt has left on disk, read and written: its record, its start marker, our own requests about it."""
+"""Reads and writes what an attempt has on disk: its record, its start marker, our requests about it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXITCODE: Final = re.compile(r"^exitcode=(\d{1,6})$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
-    """Everything but the record."""
+    """Everything on disk except the record."""
 
     mark: StartMarker | None = None
     cancel_asked: bool = False
@@ -32,7 +32,7 @@ class Traces:
 
     @property
     def localid(self) -> str:
-        """Of the copy that took the start marker; empty while there is none."""
+        """The local id of the copy that took the start marker; empty if there is none."""
         return "" if self.mark is None else self.mark.localid
 
 
@@ -55,7 +55,7 @@ def records(jobs: Collection[LocalJob]) -> dict[LocalId, Done]:
 
 
 def traces_of(job: LocalJob) -> Traces:
-    """Of a job that a script of another program ran, the exit code in its accounting lines."""
+    """What a job has left; of a job that another program submitted, only the exit code in its accounting lines."""
     if job.rundir is not None:
         return replace(traces(job.rundir), output=_tail(job.session.with_name(f"{job.session.name}.comment")))
     try:
@@ -81,7 +81,7 @@ def exit_code(session: Path) -> int | None:
 
 
 def traces(rundir: Path) -> Traces:
-    """What there is in one run directory."""
+    """The files of one run directory."""
     return Traces(
         mark=_mark(_text(rundir / "started")),
         cancel_asked=(rundir / _CANCEL).exists(),
@@ -100,7 +100,7 @@ def _tail(path: Path) -> str:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - a descriptor
             file.seek(-min(_TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
             return file.read(_TAIL).decode(errors="replace")
-    except OSError:  # cleaned, or replaced by something else: a piece of evidence less
+    except OSError:  # removed, or replaced by something else: then there is less evidence
         return ""
 
 
@@ -125,7 +125,7 @@ def ask_cancel(jobs: Collection[LocalJob]) -> None:
 
 
 def keep_from_starting(rundirs: Collection[Path]) -> None:
-    """Take the start markers ourselves: a copy that starts now ends at once. Without the directory none can start."""
+    """Create the start markers, so that a late copy ends at once. Without the run directory, no copy can start."""
     for rundir in rundirs:
         try:
             os.close(os.open(rundir / "started", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))

@@ -1,1 +1,1 @@
-"""Batch systems that are spoken to by commands: everything but the dialect of each."""
+"""Batch systems that are controlled by commands: everything but the dialect of each."""

@@ -1,10 +1,10 @@
 """
 Arrays that are invisible to users: several attempts of the same shape as one job of the batch system.
 
-Each child keeps its own run directory, script and output. What belongs to the array alone lies in
-``SESSIONROOT/.arex/arrays/TAG``: the launcher, and per child a link to the file for what its script prints, because
-the names of output files can hold nothing but an index. The links also say which child of which array an attempt is;
-they are on disk before the batch system is called, so that a submission without an answer can be looked up.
+Each child keeps its own run directory, script and output. The files of the array are in
+``SESSIONROOT/.arex/arrays/TAG``: the launcher, and for each child a link to the output file of its script, because the
+name of an output file can only contain an index. The links also record which child of which array an attempt is. They
+are on disk before the batch system is called, so that a submission without an answer can be looked up.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def groups(dialect: Dialect, batch: Iterable[Submission], most: int) -> Iterator
 
 
 def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> Work:
-    """Put what the array needs beside the session directories; raises OSError."""
+    """Write the files of the array; raises OSError."""
     form = dialect.array
     assert form is not None
     tag = f"arex-{secrets.token_hex(8)}"
@@ -62,7 +62,7 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> 
 
 
 def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, shell: str) -> str:
-    """Starts the child that an index stands for; the batch system keeps it, so it names them all."""
+    """A script that starts the child of an index. The batch system keeps a copy of it, so it names all children."""
     assert dialect.array is not None
     children = (f"{n}) arex_child={shlex.quote(_below(each, root))} ;;" for n, each in enumerate(submissions, 1))
     text = part(
@@ -81,10 +81,10 @@ def _below(submission: Submission, root: Path) -> str:
 
 
 def named(submissions: Sequence[Submission]) -> Submission:
-    """The first, with a name that fits all: what their names begin with."""
+    """The first submission, renamed to the beginning that all names share."""
     first = submissions[0]
     names = [each.grami.jobname for each in submissions]
-    low, high = min(names), max(names)  # what these two share, all share
+    low, high = min(names), max(names)  # the first and the last in order share what all share
     common = low[: next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))].rstrip(
         "_-. "
     )
@@ -92,7 +92,7 @@ def named(submissions: Sequence[Submission]) -> Submission:
 
 
 def memberships(dialect: Dialect, submissions: Iterable[Submission]) -> dict[Tag, list[Member]]:
-    """Every child that may be one of these attempts: an unsure one may have gone into several arrays."""
+    """The children of these attempts; an uncertain attempt may be in several arrays."""
     if dialect.array is None:
         return {}
     wanted = {str(each.comment): each for each in submissions}
@@ -100,7 +100,8 @@ def memberships(dialect: Dialect, submissions: Iterable[Submission]) -> dict[Tag
     for root in {each.grami.directory.parent for each in wanted.values()}:
         for tag, index, link in _links(dialect.array, root):
             each = wanted.get(str(link.readlink()))
-            if each is not None and _made(link) >= _made(each.rundir / "script"):  # else of a run before a restart
+            # a link that is older than the script is from a run before a restart
+            if each is not None and _made(link) >= _made(each.rundir / "script"):
                 found.setdefault(each.tag, []).append(Member(tag, index))
     return found
 

@@ -1,4 +1,4 @@
-"""Finding attempts in the batch system: after an answer was lost, and the jobs of this service that it has."""
+"""Finding attempts in the batch system, after an answer was lost or to list all jobs of this service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lrms.command.transport import FileTransport
 
 log = logging.getLogger(__name__)
 
-#: What ``new_tag`` and arrays make; the jobs of another program may have anything in its place.
+#: Tags of attempts and arrays; the jobs of other programs may have any text there.
 _TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,63}-[0-9a-f]{8}|arex-[0-9a-f]{16}")
 #: A tag, and the index in the array of this tag.
 _Key = tuple[str, int | None]
@@ -48,9 +48,9 @@ class Attempts:
 
     async def _look_up(self, hidden: Sequence[Submission]) -> dict[Tag, LocalId]:
         """
-        By tag; if an attempt was taken twice, its other copies are cancelled.
+        Find attempts by tag. If the batch system has an attempt twice, the other copies are cancelled.
 
-        One that has ended without a start marker never ran: to submit it again is safe, so it does not count.
+        A copy that has ended without a start marker never ran. It is safe to submit it again, so it does not count.
         """
         dialect = await self._commands.dialect()
         listing = await self._commands.listing()
@@ -60,7 +60,7 @@ class Attempts:
         for each in hidden:
             keys: list[_Key] = [(each.tag, None), *((one.tag, one.index) for one in members.get(each.tag, ()))]
             ids = [localid for key in keys for localid in copies.get(key, ())]
-            # one that runs has the start marker, whether we see it already or not; then the oldest
+            # running copies first, since one of them has the start marker; then the oldest
             ids.sort(key=lambda localid: (listing[localid].phase in {Phase.QUEUED, Phase.HELD}, _age(localid)))
             if ids:
                 found[each.tag] = ids[0]

@@ -6,7 +6,7 @@ script takes an exclusive start marker before it runs the payload, and the marke
 are concluded from evidence (``lrms.command.verdict``), never from silence.
 
 The parts are independent of each other: the source of the dialect, the runner of commands, the transport of files,
-the submitter, the lookup of attempts and the reader of states. This class only wires them.
+the submitter, the lookup of attempts and the reader of states. This class only connects them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CommandBackend:
         clock: Clock | None = None,
         transport: FileTransport | None = None,
     ) -> None:
-        """``transport``: a shared file system, unless given."""
+        """``transport``: by default, a shared file system."""
         clock = clock or SystemClock()
         source = FixedDialect(dialect) if isinstance(dialect, Dialect) else dialect
         first = source.first
@@ -106,7 +106,7 @@ class CommandBackend:
         return await self._status.status(jobs)
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        """Of a job that was taken twice, also the copy that runs."""
+        """Cancel jobs; of a job that the batch system has twice, also the copy that runs."""
         await asyncio.to_thread(traces.ask_cancel, jobs)
         left = await asyncio.to_thread(lambda: {job.localid: traces.traces_of(job) for job in jobs})
         followed = {LocalId(left[job.localid].localid or job.localid): job.localid for job in jobs}

@@ -15,7 +15,7 @@ from lrms.command.versioned import DialectSource
 
 log = logging.getLogger(__name__)
 
-#: Ids in one command.
+#: Largest number of ids in one command.
 _TOGETHER: Final = 500
 
 
@@ -35,12 +35,12 @@ class Commands:
         return await self._runner.run(call)
 
     async def listing(self, ids: Collection[LocalId] = ()) -> Mapping[LocalId, Seen]:
-        """All jobs of this account that the batch system lists; ``ids`` are those of interest."""
+        """All jobs of this account that the batch system lists; the caller needs those in ``ids``."""
         dialect = await self.dialect()
         return dialect.listed(await self._runner.query(dialect.listing(ids)))
 
     async def accounting(self, ids: Sequence[LocalId]) -> Mapping[LocalId, Seen]:
-        """What the records of ended jobs say; a failure of the accounting hides nothing that others know."""
+        """The accounting records of these jobs; empty if the accounting fails, since other sources remain."""
         dialect = await self.dialect()
         accounts: dict[LocalId, Seen] = {}
         for part in _parts(dialect, ids):
@@ -55,7 +55,7 @@ class Commands:
         return accounts
 
     async def cancel(self, ids: Sequence[LocalId]) -> dict[LocalId, str]:
-        """The refusals, as for ``hold`` and ``release``."""
+        """Cancel jobs; returns the refused ones with the reason, as ``hold`` and ``release`` do."""
         dialect = await self.dialect()
         return await self._act(dialect, dialect.cancel, ids)
 
@@ -77,7 +77,7 @@ class Commands:
 
 
 def _parts(dialect: Dialect, ids: Sequence[LocalId]) -> Iterator[list[LocalId]]:
-    """What may be in one command."""
+    """The ids, split so that each part fits into one command."""
     sites: dict[str, list[LocalId]] = {}
     for localid in ids:
         sites.setdefault(dialect.site(localid), []).append(localid)

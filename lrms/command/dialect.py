@@ -1,7 +1,7 @@
 """
 How one batch system is controlled: what to run, and what its answers mean. Nothing here runs anything.
 
-A new batch system is one class of this kind: builders make a ``Call``, parsers make values from a ``Completed``.
+A new batch system is one class of this kind: builders return a ``Call``, parsers turn a ``Completed`` into values.
 ``lrms.command.backend.CommandBackend`` does the rest for all of them: exactly one submission, evidence, limits, arrays.
 """
 
@@ -39,22 +39,22 @@ class Call:
 class Refusal(StrEnum):
     """What a refusal to take a job means."""
 
-    UNSURE = "unsure"  #: it may have been taken all the same: look it up
-    LIMIT = "limit"  #: certainly not taken, and it will be later: wait, jobs of other queues go on
-    ARRAY = "array"  #: certainly not taken as an array of this size: smaller ones may be
-    PERMANENT = "permanent"  #: certainly not taken, and never will be
+    UNSURE = "unsure"  #: the job may have been accepted: look it up
+    LIMIT = "limit"  #: certainly not accepted, but it will be later: wait; jobs of other queues continue
+    ARRAY = "array"  #: certainly not accepted as an array of this size; a smaller one may be
+    PERMANENT = "permanent"  #: certainly not accepted, now or later
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One sentence of a batch system, as a regular expression that ignores case, and what it means."""
+    """A message of a batch system, as a regular expression that ignores case, and what it means."""
 
     pattern: str
     verdict: Refusal
 
 
 def judge(rules: Sequence[Rule], done: Completed) -> Refusal:
-    """The verdict of the first rule that is found in what the command said; a message without a rule is unsure."""
+    """The meaning of the first rule that matches the output of a command; ``UNSURE`` without a match."""
     said = f"{done.err}\n{done.out}"
     return next((rule.verdict for rule in rules if re.search(rule.pattern, said, re.IGNORECASE)), Refusal.UNSURE)
 
@@ -65,8 +65,8 @@ class Seen:
 
     phase: Phase
     word: str  #: the system's own word, with its reason: ``PENDING (Resources)``
-    tag: str = ""  #: what ``Work.tag`` was when the job was submitted, where the answer shows it
-    cause: EndCause | None = None  #: why it ended; None while it has not, or if the word does not say it
+    tag: str = ""  #: ``Work.tag`` of its submission, if the answer shows it
+    cause: EndCause | None = None  #: why it ended; None if it has not ended, or if the word does not tell
     exit_code: int | None = None
     signal: int | None = None
     nodes: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Seen:
     usage: Usage = Usage()  # noqa: RUF009 - frozen
     lingers: bool = False  #: it has ended, and stays in the queue until it is removed
     vague: bool = False  #: the accounting may know more about this end
-    message: str = ""  #: one line for the owner about the end, more than the cause says
+    message: str = ""  #: one line for the owner about the end, with more details than the cause
 
 
 def is_alive(seen: Seen | None) -> bool:
@@ -85,17 +85,17 @@ def is_alive(seen: Seen | None) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What one call to submit hands over: a job, or several of the same shape as one array."""
+    """What one submission contains: a job, or several of the same shape as one array."""
 
     submissions: tuple[Submission, ...]
     script: Path  #: the job script; of an array, the one that starts its children by their index
     output: str  #: file for what the script prints; of an array, with the system's own placeholder for the index
-    tag: str  #: of the attempt or of the array: goes where ``listed`` sees it again
+    tag: str  #: of the attempt or of the array, to be put where ``listed`` finds it
     keys: tuple[str, ...] = ()  #: if the batch system moves files: the key of the input of each attempt
 
     @property
     def first(self) -> Submission:
-        """Stands for all: their resources are the same."""
+        """The first submission; all have the same resources."""
         return self.submissions[0]
 
     @property
@@ -115,25 +115,25 @@ class Work:
 class ArrayForm:
     """How a batch system numbers the children of an array."""
 
-    variable: str  #: of the environment, that holds a child's index
-    placeholder: str  #: for the index, in the name of an output file
+    variable: str  #: environment variable that holds a child's index
+    placeholder: str  #: what stands for the index in the name of an output file
     link: str = "{}"  #: name of a child's output file in the array's directory, from its index
-    most: int = 1000  #: children in one array, whatever the configuration says
+    most: int = 1000  #: limit on children in one array, in addition to the configured one
 
 
 class Dialect(ABC):
     """
     The commands of one batch system.
 
-    Every parser raises ``UnreadableOutput`` for an answer that it does not understand: that is no answer.
+    Every parser raises ``UnreadableOutput`` for output that it does not understand, which counts as no answer.
     Indices of an array begin at 1.
     """
 
     #: ``lrms`` as ``.local`` spells it
     name: ClassVar[str]
-    #: what the sentences of the submit command mean; the first that fits decides
+    #: meanings of the messages of the submit command; the first match decides
     rules: ClassVar[Sequence[Rule]] = ()
-    #: what it writes into a job's output when it ends the job, as a regular expression, and the cause that it means
+    #: regular expressions for what it writes into a job's output when it ends the job, and the causes that they mean
     said: ClassVar[Sequence[tuple[str, EndCause]]] = ()
     #: None: it has no arrays of one script
     array: ClassVar[ArrayForm | None] = None
@@ -161,7 +161,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def submit(self, work: Work) -> Call:
-        """The command that hands it over, with the tag where ``listed`` finds it."""
+        """The submit command, with the tag where ``listed`` finds it."""
 
     @abstractmethod
     def submitted(self, done: Completed, work: Work) -> LocalId:
@@ -185,7 +185,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def listing(self, ids: Collection[LocalId]) -> Call:
-        """One query about all jobs of this account that the batch system knows, with the ended ones that it shows."""
+        """One query about all jobs of this account, including the ended ones that the batch system still shows."""
 
     @abstractmethod
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
@@ -197,18 +197,18 @@ class Dialect(ABC):
         """
 
     def accounting(self, ids: Collection[LocalId]) -> Call | None:
-        """One query of the records of ended jobs, about these; None where there are no records."""
+        """One query of the accounting records of these ended jobs; None if there is no accounting."""
         del ids
         return None
 
     def accounted(self, done: Completed) -> Mapping[LocalId, Seen]:
-        """Raises UnreadableOutput. A job that is absent is not known (yet)."""
+        """Raises UnreadableOutput. A job that is missing has no record (yet)."""
         raise UnreadableOutput(done.argv, done.code, "there is no accounting")
 
     # --- acting: one call is about jobs of one site ---
 
     def site(self, localid: LocalId) -> str:
-        """The cluster that a job is on, where one client serves several."""
+        """The cluster that a job is on, if one client serves several."""
         del localid
         return ""
 
@@ -240,19 +240,19 @@ def no_answer(done: Completed, down: re.Pattern[str]) -> BatchUnavailable:
     """
     The error for output that is no answer.
 
-    It is ``UnreadableOutput``, unless the output says in one of the words of ``down`` that the server does not answer.
+    It is ``UnreadableOutput``, unless ``down`` matches the output: then the server does not answer.
     """
     said = " ".join((done.err or done.out).split())[:300]
     return BatchUnavailable(said) if down.search(said) else UnreadableOutput(done.argv, done.code, said)
 
 
 def unknown_state(system: str, word: str) -> None:
-    """Log a state that the table of a dialect does not have; its jobs count as present."""
+    """Log a state that is not in the table of a dialect; its jobs count as present."""
     log.warning("unknown state of %s: %s", system, word, extra={"event": "lrms.state"})
 
 
 def plain_word(text: str, allowed: str = r"\w.@+-") -> str:
-    """One word of a directive, whatever a client wrote: other characters, which could end it, become ``_``."""
+    """One word of a directive: all other characters of a client's text, which could end it, become ``_``."""
     return re.sub(rf"[^{allowed}]", "_", text, flags=re.ASCII)
 
 
@@ -260,7 +260,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def job_name(text: str, most: int = 15) -> str:
-    """A name that every batch system takes: ``gridjob`` for none, a letter first. Source: ARC's SLURM back end."""
+    """A name that every batch system accepts; ``gridjob`` for an empty one. Source: ARC's SLURM back end."""
     name = _UNSAFE.sub("_", text.encode("ascii", "replace").decode().replace("?", "_"))
     if not name:
         return "gridjob"
@@ -268,7 +268,7 @@ def job_name(text: str, most: int = 15) -> str:
 
 
 def host_time(when: datetime) -> datetime:
-    """In the time of this host; the last hours of the last year have none east of Greenwich and stay what they are."""
+    """In the time zone of this host; unchanged if that is beyond the year 9999."""
     try:
         return when.astimezone()
     except OverflowError:

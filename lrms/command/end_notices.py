@@ -1,8 +1,8 @@
 """
-Noticing ends at once: a job script that ends leaves a file, named by its tag, in one directory per session root.
+End notices: a job script that ends creates a file, named by its tag, in one directory for each session root.
 
-Events of the file system report it where they arrive; elsewhere the directory is read every second. The file is a
-hint and nothing more: the completion record in the run directory is what counts.
+File system events report it if there are any; otherwise the directory is read every second. The file is only a hint:
+what counts is the completion record in the run directory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lrms.jobscript.script import END_NOTICES
 log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 1.0
-#: Notices that came before the local id was known; the oldest are forgotten, a poll finds their jobs.
+#: Limit on notices that came before the local id was known; the oldest are dropped, and a poll finds their jobs.
 _MOST_EARLY: Final = 10_000
 
 
@@ -40,7 +40,7 @@ class EndNotices:
         await asyncio.to_thread(self._files.prepare)
 
     def note(self, tag: str, localid: LocalId) -> None:
-        """The job of this tag has this id."""
+        """Note that the job of this tag has this id."""
         self._localids[tag] = localid
         if tag in self._early:
             del self._early[tag]
@@ -64,7 +64,7 @@ class EndNotices:
 
 
 class NoticeFiles:
-    """The files themselves, in their directories."""
+    """The files of end notices, in their directories."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self._directories = directories
@@ -93,7 +93,7 @@ class NoticeFiles:
                         await news.wait()
 
     def _collect(self) -> list[str]:
-        """The names that are there; each file is removed."""
+        """Remove the files that are there, and return their names."""
         names: list[str] = []
         for directory in self._directories:
             try:
@@ -105,7 +105,7 @@ class NoticeFiles:
                 self._complain(exc)
                 continue
             for name in found:
-                with contextlib.suppress(OSError):  # already removed, or no file: the poll finds the job
+                with contextlib.suppress(OSError):  # already removed, or not a file: the poll finds the job
                     os.unlink(directory / name)  # noqa: PTH108
                 names.append(name)
         return names
@@ -117,7 +117,7 @@ class NoticeFiles:
             self._complain(exc)
 
     def _complain(self, exc: OSError) -> None:
-        """Once for each reason: the directory is read every second."""
+        """Log each reason once: the directory is read every second."""
         if str(exc) not in self._logged:
             self._logged.add(str(exc))
             log.warning(

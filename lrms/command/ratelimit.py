@@ -1,4 +1,4 @@
-"""How many queries a batch system gets in a minute: a hard limit, and the count of all commands."""
+"""A hard limit on the queries to a batch system in one minute, and the count of all commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the commands of a batch system: a time limit, few variables, a count, and a limit on queries."""
+"""Runs the commands of a batch system: with a time limit, few variables, a count, and a limit on queries."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from arex.process import Completed
 from lrms.command.dialect import Call
 from lrms.command.ratelimit import RateLimit
 
-#: What commands see of the daemon's environment, and with SLURM every job: the rest is not for them.
+#: Variables of the daemon's environment that commands get (and with SLURM, jobs), but no others.
 _KEPT: Final = "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH"
 
 
 class Runner:
-    """Every command raises ``BatchUnavailable`` if it cannot be run or takes too long."""
+    """Runs commands; raises ``BatchUnavailable`` if one cannot be run or takes too long."""
 
     def __init__(self, kept_env: str, *, timeout_s: float, queries_per_minute: int, clock: Clock) -> None:
         """``kept_env``: more variables for the commands, as a regular expression."""
@@ -36,7 +36,7 @@ class Runner:
         )
 
     async def query(self, call: Call) -> Completed:
-        """Run a command that only asks, as soon as the limit allows it."""
+        """Run a query as soon as the limit allows it."""
         await self._limit.query()
         return await self.run(call)
 

@@ -51,14 +51,14 @@ class CommandSettings:
         )
 
     def script_for(self, dialect: Dialect, mode: ScriptMode) -> ScriptSettings:
-        """With what the batch system adds: shell, local id, name of the node."""
+        """The settings of job scripts, completed by the dialect: shell, local id, name of the node."""
         script = replace(self.script, mode=mode, interpreter=dialect.interpreter, localid_words=dialect.localid_words)
         if dialect.node_words and script.nodes_command == NODES_COMMAND:
             return replace(script, node_words=dialect.node_words)
         return script
 
     def together(self, dialect: Dialect) -> int:
-        """How many jobs one submission may hand over."""
+        """The largest number of jobs in one submission."""
         if not self.array:
             return 1
         if dialect.array is not None:

@@ -1,4 +1,4 @@
-"""Reading how jobs are: evidence from disk, listing and accounting, from which the verdict follows."""
+"""Reads the state of jobs: evidence from disk, listing and accounting, from which the verdict follows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Evidence:
     listing: Mapping[LocalId, Seen] = field(default_factory=dict)
     accounts: Mapping[LocalId, Seen] = field(default_factory=dict)
     traces: Mapping[LocalId, Traces] = field(default_factory=dict)  #: of jobs that are not alive
-    said: Mapping[LocalId, Said] = field(default_factory=dict)  #: by the batch system, in their output
+    said: Mapping[LocalId, Said] = field(default_factory=dict)  #: what the batch system wrote into their output
 
     def followed(self, localid: LocalId) -> LocalId:
         """The id of the copy that runs, which has the start marker."""
@@ -44,7 +44,7 @@ class _Evidence:
 
 
 class StatusReader:
-    """Remembers since when jobs are not alive, and nothing else."""
+    """Reads the state of jobs. It remembers only since when jobs are not alive."""
 
     def __init__(self, commands: Commands, transport: FileTransport, clock: Clock, record_wait_s: float) -> None:
         self._commands = commands
@@ -93,7 +93,7 @@ class StatusReader:
     # --- evidence ---
 
     async def _evidence(self, jobs: Collection[LocalJob]) -> _Evidence:
-        """The batch system is asked only about jobs that their records do not explain."""
+        """Collect the evidence; the batch system is queried only about jobs that their records do not explain."""
         records = await asyncio.to_thread(traces.records, jobs)
         clear = {localid for localid, done in records.items() if is_clear(done)}
         listing = await self._commands.listing([job.localid for job in jobs]) if len(clear) < len(jobs) else {}
@@ -137,7 +137,7 @@ class StatusReader:
     # --- after the end ---
 
     async def _settle(self, over: Sequence[LocalJob], left: Mapping[LocalId, Traces]) -> None:
-        """Nothing of an attempt that is over may start any more, should a copy of it still be queued somewhere."""
+        """Keep copies that are still queued from starting, once the attempt is over."""
         unmarked = [job.rundir for job in over if job.rundir and job.localid in left and not left[job.localid].mark]
         if unmarked:
             await asyncio.to_thread(traces.keep_from_starting, unmarked)
@@ -165,5 +165,5 @@ def _lingers(seen: Seen | None) -> bool:
 
 
 def _is_unexplained(seen: Seen | None) -> bool:
-    """Whether the listing does not say enough about an end."""
+    """Whether the listing does not explain an end."""
     return not is_alive(seen) and (seen is None or seen.cause is None or seen.vague)

@@ -1,8 +1,8 @@
 """
-Handing jobs over to a batch system: scripts on disk first, then one command for each job or array.
+Submits jobs to a batch system: first the scripts are written, then one command runs for each job or array.
 
-What a command says decides about its jobs: they were taken, they are refused, a limit is reached, or nothing is
-certain. An uncertain job is in no answer.
+The output of the command decides about its jobs: accepted, refused, a limit is reached, or uncertain. The answer does
+not contain uncertain jobs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CommandSubmitter:
 
     @property
     def together(self) -> int:
-        """How many jobs one submission may hand over; the batch system may lower it."""
+        """The largest number of jobs in one submission; refusals of the batch system can lower it."""
         return self._together
 
     async def submit(self, batch: Sequence[Submission]) -> dict[Tag, Answer]:
@@ -128,7 +128,7 @@ class CommandSubmitter:
                 raise UnreadableOutput(done.argv, done.code, said)
 
     async def _in_halves(self, dialect: Dialect, work: Work) -> dict[Tag, Answer]:
-        """A limit that is too small for all may have room for some."""
+        """Submit the halves: a limit that is too small for all jobs may have room for some."""
         half = work.size // 2
         answers: dict[Tag, Answer] = {}
         for part in (work.submissions[:half], work.submissions[half:]):
@@ -147,7 +147,7 @@ class CommandSubmitter:
 
 
 def _gathered(answers: dict[Tag, Answer], outcomes: Iterable[dict[Tag, Answer] | BaseException]) -> dict[Tag, Answer]:
-    """All answers; without any, the error is raised."""
+    """All answers; raises the error if there are none."""
     silences = []
     for outcome in outcomes:
         if isinstance(outcome, BatchUnavailable):
@@ -172,5 +172,5 @@ def _child(dialect: Dialect, root: LocalId, work: Work, index: int) -> LocalId:
 
 
 def _sentence(done: Completed) -> str:
-    """What a command said, on one line."""
+    """The output of a command, on one line."""
     return " ".join((done.err or done.out).split())[:500] or f"{done.argv[0]} exited with {done.code}"

@@ -1,4 +1,4 @@
-"""How the files of jobs get to the nodes and back, and with them the signs that jobs have started and ended."""
+"""How the files of jobs get to the nodes and back, including start markers and completion records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lrms.jobscript.settings import ScriptMode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What is to be handed over; an attempt that is in neither cannot be prepared now, and was certainly not taken."""
+    """What is to be submitted; an attempt that is in neither cannot be prepared now, and was certainly not accepted."""
 
     work: Work | None
     taken: Mapping[Tag, LocalId] = field(default_factory=dict)  #: by an earlier submission of the same attempt
@@ -34,12 +34,12 @@ class FileTransport(Protocol):
     async def start(self) -> None: ...
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for running work."""
         ...
 
     def lay_out(self, submission: Submission) -> None:
         """
-        Make what the transport needs beside the job script; a second time changes nothing.
+        Write what the transport needs in addition to the job script; a second call changes nothing.
 
         Raises:
             OSError: the submission cannot be prepared now.
@@ -51,19 +51,19 @@ class FileTransport(Protocol):
         ...
 
     async def claim(self, work: Work) -> Claimed:
-        """Called just before the submit command: no earlier submission of these attempts can start any more."""
+        """Called just before the submit command: afterwards, no earlier submission of these attempts can start."""
         ...
 
     async def taken(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
-        """Attempts that were taken, as far as the transport itself knows."""
+        """Attempts that the batch system has accepted, as far as the transport knows."""
         ...
 
     def note(self, attempt: Submission | LocalJob, localid: LocalId) -> None:
-        """The attempt is in the batch system: its end is of interest."""
+        """Note that the attempt is in the batch system, and watch for its end."""
         ...
 
     async def arriving(self, jobs: Collection[LocalJob]) -> frozenset[LocalId]:
-        """Jobs whose files are on their way back: nothing can be said about their end yet."""
+        """Jobs whose files are being transferred back: their end cannot be reported yet."""
         ...
 
     async def note_starts(self, jobs: Collection[LocalJob]) -> None:
@@ -71,7 +71,7 @@ class FileTransport(Protocol):
         ...
 
     async def settle(self, over: Collection[LocalJob]) -> None:
-        """These jobs are over: nothing of them may start any more, and their ends are of no interest."""
+        """These jobs are over: keep their copies from starting, and stop watching for their ends."""
         ...
 
     def forget(self, job: LocalJob) -> None:
@@ -98,10 +98,10 @@ class SharedFileSystem:
         """Nothing is under way."""
 
     def lay_out(self, submission: Submission) -> None:
-        """The job script is all."""
+        """Nothing to do: the job script is enough."""
 
     def exclusive(self, tags: Collection[Tag]) -> contextlib.AbstractAsyncContextManager[object]:
-        """The start marker lets one copy run, whatever happens here."""
+        """No lock is needed: the start marker lets only one copy run."""
         del tags
         return contextlib.nullcontext()
 

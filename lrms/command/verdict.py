@@ -1,10 +1,10 @@
 """
-How a job is or ended, from all evidence. Pure: facts in, a report out, nothing guessed.
+The state or end of a job, from all evidence. Pure functions: facts in, a report out, without guesses.
 
-The job script's completion record comes first, the scan of the batch system second, its accounting third. A record
-with a plain exit code decides alone. One with a signal says that something ended
-the job, and the batch system knows what and why. A job that the batch system has ended without a record is waited for:
-a shared file system shows new files late.
+The completion record of the job script comes first, the listing of the batch system second, its accounting third. A
+record with a plain exit code decides alone. A record with a signal means that something ended the job, and the batch
+system knows what and why. If the batch system has ended a job without a record, arex waits for the record: a shared
+file system shows new files late.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from lrms.command.dialect import Seen
 
 #: Ends that the batch system caused: its answer takes precedence over the script's.
 _IMPOSED: Final = frozenset(EndCause) - {EndCause.EXIT_CODE, EndCause.SIGNAL, EndCause.LOST}
-#: How long the batch system may take to say why a job got a signal, seconds; and the script, to write that it did.
+#: How long to wait until the batch system tells why a job got a signal, and until the script has written so, seconds.
 SETTLE_S: Final = 10.0
-#: After a cancellation that was taken, how long a job must be missing that never started, seconds.
+#: After an accepted cancellation, how long a job that never started must be missing, seconds.
 _GONE_S: Final = 1.0
-#: ARC's words for ``lrms_done``. Source: spec of the control directory (ARC 6.17), SLURM backend.
+#: ARC's words for ``lrms_done``. Source: ``docs/developers/control-directory.md``.
 _WORDS: Final[Mapping[EndCause, str]] = {
     EndCause.WALLTIME: "Job timeout",
     EndCause.NODE_FAILURE: "Node fail",
@@ -43,7 +43,7 @@ class Said:
 
 
 def said_in(output: str, patterns: Sequence[tuple[str, EndCause]]) -> Said | None:
-    """The last line in which the batch system says why it ended the job; the first pattern that fits decides."""
+    """The last line in which the batch system says why it ended the job; the first matching pattern decides."""
     for line in reversed(output.splitlines()):
         for pattern, cause in patterns:
             if re.search(pattern, line, re.IGNORECASE):
@@ -61,11 +61,11 @@ class Facts:
     seen: Seen | None = None  #: in the scan; None: not listed
     account: Seen | None = None  #: in the accounting; None: not there, or there is none
     said: Said | None = None  #: in the script's output, by the batch system
-    ours: bool = True  #: our script runs it; otherwise there is no start marker and no record
+    ours: bool = True  #: our job script runs it; without that, there is no start marker and no record
     diag_code: int | None = None  #: of a job that a script of another program ran: in ``SESSION.diag``
     cancel_asked: bool = False  #: by us
     sandbox: bool = False  #: the batch system brings the files of the job back, and the record with them
-    waited_s: float = 0.0  #: since it was first seen not to be alive, in every answer
+    waited_s: float = 0.0  #: since it was first not alive, in all answers since then
     record_wait_s: float = 120.0
 
     @property
@@ -74,7 +74,7 @@ class Facts:
 
     @property
     def verdict(self) -> Seen | None:
-        """What the batch system says about the end, if it does."""
+        """The answer of the batch system about the end, if there is one."""
         seen = None if self.alive else self.seen
         if self.account is not None and self.account.phase is Phase.ENDED:  # it may lag behind
             return self.account if seen is None or seen.vague or seen.cause is None else seen
@@ -101,8 +101,8 @@ def missing(missing_s: float, patience_s: float) -> Report | None:
     """
     The report of a job that its batch system does not know, in every answer for ``missing_s`` seconds.
 
-    None while that may still mean something else: a listing may lag behind, a record may be seen late. This is the
-    only place that calls a job lost because it is missing.
+    None as long as this may have another reason: a listing can lag behind, a record can appear late. Only this function
+    calls a job lost because it is missing.
     """
     if missing_s < patience_s:
         return None
@@ -140,12 +140,12 @@ def _recorded(facts: Facts, done: Done) -> Report:
 
 
 def _undecided(verdict: Seen | None) -> bool:
-    """The batch system has said nothing yet, or only that the job has left, and its accounting is late."""
+    """Whether the batch system has not told the cause yet, while its accounting may still do so."""
     return verdict is None or (verdict.vague and verdict.cause is None)
 
 
 def _cause(facts: Facts, verdict: Seen | None) -> EndCause | None:
-    """What the batch system caused; None if it did not."""
+    """The cause if the batch system ended the job; otherwise None."""
     if verdict is None or verdict.cause not in _IMPOSED:
         ended = verdict is not None or not facts.alive
         return facts.said.cause if facts.said is not None and ended else None
@@ -164,7 +164,7 @@ def _contradiction(facts: Facts, done: Done, verdict: Seen | None) -> str:
 
 
 def _unrecorded(facts: Facts, verdict: Seen) -> Report:
-    """The batch system has ended it, and there is no record (yet)."""
+    """The report of a job that the batch system has ended, without a record (yet)."""
     imposed = _cause(facts, verdict) or (EndCause.CANCELLED if facts.cancel_asked else None)
     if facts.diag_code is not None:  # a script of another program, which keeps no record
         return _concluded(facts, verdict, facts.diag_code, imposed or EndCause.EXIT_CODE)
@@ -180,7 +180,7 @@ def _unrecorded(facts: Facts, verdict: Seen) -> Report:
         cause = verdict.cause or (EndCause.LOST if code is None else EndCause.EXIT_CODE)
     report = _concluded(facts, verdict, code, cause, "" if imposed else "the job left no completion record")
     if facts.sandbox and facts.ours and cause is EndCause.EXIT_CODE:
-        # an exit code without the record is that of a script whose files are not here: no success, whatever it is
+        # an exit code without a record comes from a script whose files are missing: this is never a success
         message = "Job failed: lost (the files of the job were not returned)"
         return replace(report, exit_code=None, cause=EndCause.LOST, message=message)
     return report
@@ -203,7 +203,7 @@ def _concluded(facts: Facts, verdict: Seen, code: int | None, cause: EndCause, d
 
 
 def _never_listed(facts: Facts) -> Report | None:
-    """In SLURM, a child of an array that was cancelled before it became a job: it just disappears."""
+    """A child of an array that was cancelled before SLURM made it a job: it disappears without a trace."""
     if not facts.cancel_asked or facts.mark is not None or facts.waited_s < _GONE_S:
         return None
     return Report(
@@ -215,7 +215,7 @@ def _never_listed(facts: Facts) -> Report | None:
 
 
 def _recovered(facts: Facts) -> Report | None:
-    """A job of another program's script that the batch system has forgotten."""
+    """The report of another program's job that the batch system has forgotten."""
     if facts.diag_code is None:
         return None
     message = f"Job missing from {facts.system}, exitcode recovered from session directory"
@@ -233,7 +233,7 @@ def _waiting(facts: Facts, doubt: str) -> Report:
 
 
 def _message(facts: Facts, cause: EndCause, verdict: Seen | None) -> str:
-    """For ``lrms_done``; empty where its code says it all."""
+    """The message of ``lrms_done``; empty if its code is enough."""
     if cause in {EndCause.EXIT_CODE, EndCause.SIGNAL}:
         return "" if facts.done is None else failure(facts.done)
     own = [facts.done.message] if facts.done is not None and facts.done.message else []

@@ -1,4 +1,4 @@
-"""Which dialect a batch system speaks: one that is fixed, or one that depends on the version that is installed."""
+"""The dialect of a batch system: a fixed one, or one that depends on the installed version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DialectSource(Protocol):
 
     @property
     def first(self) -> Dialect:
-        """For what does not depend on the version: name, environment, job script."""
+        """A dialect for what does not depend on the version: name, environment, job script."""
         ...
 
     async def dialect(self, run: Run) -> Dialect:
@@ -53,7 +53,7 @@ class VersionedDialect:
     """
 
     def __init__(self, first: Dialect, question: Call, choose: Callable[[Completed], Dialect]) -> None:
-        """``choose`` raises UnreadableOutput for output that is no version."""
+        """``choose`` raises UnreadableOutput for output without a version."""
         self.first = first
         self.question = question  #: the command that prints the version
         self.choose = choose

@@ -2,8 +2,8 @@
 Jobs as processes of this machine: a supervisor per job, its identity and the completion record in RUNDIR.
 
 All facts about a job are on disk and in the process table, so a new daemon knows as much as the old one.
-The local id is the decimal pid of the supervisor, as with ARC's own fork backend, and a real A-REX can
-continue our jobs and we its (those have no tag).
+The local id is the pid of the supervisor, as with ARC's own fork backend. A real A-REX can continue jobs of arex, and
+arex those of A-REX, which have no tag.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from lrms.processes import ProcessIdentity
 
 log = logging.getLogger(__name__)
 
-#: What jobs see of the daemon's environment; the rest (such as credentials of the service) is not for them.
+#: Variables of the daemon's environment that jobs get; the rest, such as credentials of the service, is not for them.
 _PASSED_ON: Final = ("PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "TZ", "TMPDIR")
-#: Between looks at inherited supervisors where the kernel has no pidfds (before 5.3).
+#: Seconds between checks of inherited supervisors on kernels without pidfds (before 5.3).
 _POLL_S: Final = 1.0
-#: Between looks at processes that got TERM.
+#: Seconds between checks of processes that got TERM.
 _GRACE_STEP_S: Final = 0.2
 #: The longest wait for a record: there is no network between the supervisor and the service.
 _RECORD_WAIT_S: Final = 15.0
@@ -62,7 +62,7 @@ def _environment() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForkSettings:
-    slots: int = 0  #: jobs at one time; 0: one per core
+    slots: int = 0  #: limit on running jobs; 0: one for each core
     #: between TERM and KILL; less than the 5 s after which ARC's cancel-fork-job kills the supervisor itself
     grace_s: float = 4.0
     record_wait_s: float = 120.0  #: how long a job may be missing before it is lost
@@ -81,8 +81,8 @@ class ForkBackend:
         self._slots = settings.slots or len(os.sched_getaffinity(0))
         self._script = replace(settings.script, mode=ScriptMode.SUPERVISED)
         self._boot = ""
-        self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: look at ``_polled``
-        self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that are not our forkserver's
+        self._events: asyncio.Queue[LocalId | None] = asyncio.Queue()  #: None: check ``_polled``
+        self._watched: dict[int, int] = {}  #: pid to pidfd, of supervisors that an earlier forkserver has started
         self._polled: set[int] = set()  #: the same, on a kernel without pidfds
         self._missing = MissingSince(clock or SystemClock())
         self._runtimes = Runtimes(settings.runtimes)
@@ -126,7 +126,7 @@ class ForkBackend:
         return {}  # there is no command to count
 
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
-        await self._launcher.start()  # before anything is on disk: without a forkserver there is no attempt
+        await self._launcher.start()  # before anything is written: without a forkserver there is no attempt
         ready, refused = await self._runtimes.prepare(batch)
         laid_out, rejected = await asyncio.to_thread(lay_out_all, ready, self._lay_out)
         pids = await self._launcher.launch([self._order(each) for each in laid_out])
@@ -164,7 +164,7 @@ class ForkBackend:
         return {}  # a supervisor without its run directory has no work to do, and ends
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
-        del jobs  # ``status`` costs no more: it asks no other program
+        del jobs  # ``status`` is as cheap: it runs no other program
         return {}
 
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
@@ -194,7 +194,7 @@ class ForkBackend:
         try:
             return self._look_at_ours(job) if job.rundir is not None else foreign.report_of(job)
         except OSError as exc:
-            # one directory that cannot be read hides nothing about the other jobs
+            # a directory that cannot be read must not hide the other jobs
             log.warning("cannot read the state of job %s now: %s", job.job, exc, extra={"event": "record.unreadable"})
             return Report(phase=Phase.OTHER)
 
@@ -207,7 +207,7 @@ class ForkBackend:
                 return None
             if owner.boot == self._boot and processes.identify(owner.pid, self._boot) == owner:
                 return Report(phase=Phase.RUNNING, nodes=self._script.nodes)
-            # the record is written just before the end, so it may have come while we looked
+            # the record is written just before the end, so it may have appeared meanwhile
             if (done := read_done(job.rundir / "done")) is not None:
                 return _ended(job.rundir, done)
             return lost() if owner.boot == self._boot else _RESTARTED
@@ -216,7 +216,7 @@ class ForkBackend:
             return lost()
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        """A job that ARC's own backend has started may take ``grace_s`` here; ours are ended by their supervisors."""
+        """Cancel jobs. Those that ARC's own backend has started can take ``grace_s``; supervisors end the others."""
         refusals: dict[LocalId, str] = {}
         trees = await asyncio.to_thread(self._terminate_all, jobs, refusals)
         if trees:
@@ -224,7 +224,7 @@ class ForkBackend:
         return refusals
 
     def _terminate_all(self, jobs: Collection[LocalJob], refusals: dict[LocalId, str]) -> list[ProcessIdentity]:
-        """TERM to each job; returns the processes of those that have no supervisor to end the rest."""
+        """Send TERM to each job; return the processes of jobs without a supervisor that would end the rest."""
         trees: list[ProcessIdentity] = []
         traces.ask_cancel(jobs)
         for job in jobs:
@@ -244,7 +244,7 @@ class ForkBackend:
         return trees
 
     async def _kill_the_stubborn(self, trees: Sequence[ProcessIdentity]) -> None:
-        """Wait until all have ended, ``grace_s`` at most; what is left then is killed."""
+        """Wait until all have ended, at most ``grace_s``; then kill the rest."""
         for _ in range(int(self._settings.grace_s / _GRACE_STEP_S)):
             if not await asyncio.to_thread(signals.alive, trees):
                 return
@@ -279,7 +279,7 @@ class ForkBackend:
         self._events.put_nowait(LocalId(str(pid)))
 
     def _adopt(self, pids: Iterable[int]) -> None:
-        """Watch the ends of supervisors that this process has not started."""
+        """Watch supervisors that this process has not started, until they end."""
         for pid in pids:
             if pid in self._watched or pid in self._polled:
                 continue
@@ -306,7 +306,7 @@ class ForkBackend:
 
 
 def _ended(rundir: Path, done: Done) -> Report:
-    """A supervisor that got TERM does not know who sent it; our own requests are recorded."""
+    """The report of a record. A supervisor does not know who sent TERM; requests of arex are recorded on disk."""
     report = ended(done)
     if done.cause is EndCause.CANCELLED and not traces.traces(rundir).cancel_asked:
         return replace(report, cause=EndCause.CANCELLED_BY_ADMIN)
@@ -314,7 +314,7 @@ def _ended(rundir: Path, done: Done) -> Report:
 
 
 def _nice(grami: Grami) -> int:
-    """Source: spec of the control directory (ARC 6.17), fork backend; root's jobs stay as they are."""
+    """The niceness of a job. Source: ARC 6.17, except that jobs of root keep that of the service."""
     return 0 if os.geteuid() == 0 else max(0, 20 - grami.priority // 5)
 
 
@@ -329,7 +329,7 @@ def _owner(rundir: Path) -> ProcessIdentity | None:
 
 
 def _taker(rundir: Path) -> int | None:
-    """The pid that has the attempt; 0 if its identity cannot be parsed: status will call it lost."""
+    """The pid of the supervisor that has the attempt; 0 if its identity cannot be parsed: ``status`` calls it lost."""
     try:
         owner = _owner(rundir)
     except UnreadableRecord as exc:
@@ -339,7 +339,7 @@ def _taker(rundir: Path) -> int | None:
 
 
 def _mark(job: LocalJob) -> bytes:
-    """What every process of a job has in its environment; a later attempt has another tag."""
+    """The variable that every process of a job has in its environment; a later attempt has another tag."""
     return f"{TAG_VARIABLE}={job.tag}".encode() if job.tag else f"GRID_GLOBAL_JOBID={job.job}".encode()
 
 
@@ -352,7 +352,7 @@ def _system() -> str:
 
 
 async def _nodes(command: str) -> tuple[str, ...]:
-    """This node's name, as the command says it."""
+    """The names of this node, from the configured command."""
     try:
         done = await process.run(("/bin/sh", "-c", command), timeout=10)
     except BatchUnavailable:

@@ -21,7 +21,7 @@ def is_running(job: LocalJob) -> bool:
 
 def report_of(job: LocalJob) -> Report:
     """
-    What is left of it says how it is.
+    The report that follows from what is left of the job.
 
     Raises:
         OSError: its accounting lines cannot be read now.
@@ -35,7 +35,7 @@ def report_of(job: LocalJob) -> Report:
 
 
 def tree_of(job: LocalJob, boot: str) -> list[ProcessIdentity]:
-    """ARC's watcher and all below: bash does not react to TERM while it waits for the job script."""
+    """ARC's watcher and its descendants: bash does not react to TERM while it waits for the job script."""
     if not is_running(job):
         return []
     pids = [int(job.localid), *processes.descendants(int(job.localid))]

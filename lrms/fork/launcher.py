@@ -22,7 +22,7 @@ _ANSWER_S: Final = 30.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 _BUFFER: Final = 65536
-# isolated and without site: milliseconds and megabytes count, every supervisor is a copy of this process
+# isolated and without site, to start fast and small: every supervisor is a copy of this process
 _CODE: Final = (
     f"import sys; sys.path.append({str(Path(__file__).resolve().parents[2])!r}); "
     "from lrms.fork.server import main; main()"
@@ -36,7 +36,7 @@ class Launcher:
     Args:
         environment: of the forkserver and so of all jobs.
         ended: called with the pid of each supervisor that has ended.
-        orphaned: called with the pids of those that a dying forkserver left.
+        orphaned: called with the pids of those that a dead forkserver has left.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Launcher:
 
     @property
     def children(self) -> frozenset[int]:
-        """Supervisors whose end the forkserver will report."""
+        """The supervisors whose end the forkserver will report."""
         return frozenset(self._children)
 
     @property
     def pid(self) -> int | None:
-        """Of the forkserver."""
+        """The pid of the forkserver."""
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
@@ -86,7 +86,7 @@ class Launcher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         argv = (sys.executable, "-I", "-S", "-c", _CODE, str(theirs.fileno()))
         try:
-            # not arex.process.run: this one stays, and talks over its own socket
+            # not arex.process.run: this process keeps running, and communicates over a socket
             self._process = await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -121,7 +121,7 @@ class Launcher:
         """
         Start many supervisors; the answer is tag to pid.
 
-        Where another supervisor has the attempt already, the pid is that one's. A tag that is absent is unsure.
+        If another supervisor already has the attempt, the answer is its pid. A missing tag is uncertain.
 
         Raises:
             BatchUnavailable: there is no forkserver, and nothing was started.

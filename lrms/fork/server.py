@@ -1,11 +1,11 @@
 """
-The forkserver: a small process that forks a supervisor per job, because forking the daemon itself costs
-ten times as much and would copy everything it holds.
+The forkserver: a small process that forks a supervisor for each job. Forking the daemon itself would cost
+ten times as much and copy all its memory.
 
-It speaks over one socket that keeps message borders (SOCK_SEQPACKET). In: orders as JSON, a list of the fields of
-``Order``. Out: ``[number, pid, sender, ""]`` from a supervisor, ``pid`` being the one that has the attempt,
+It communicates over one socket that keeps message boundaries (SOCK_SEQPACKET). In: orders as JSON, a list of the
+fields of ``Order``. Out: ``[number, pid, sender, ""]`` from a supervisor, ``pid`` being the one that has the attempt,
 ``[number, 0, 0, why]`` when nothing was started, ``[-1, pid, 0, ""]`` when a supervisor has ended.
-It ends when the other side does; the supervisors continue. Standard library only.
+It ends when the other side closes; the supervisors continue. Standard library only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     boot = boot_id()
     gc.collect()
-    gc.freeze()  # what is never collected is never copied into a child
+    gc.freeze()  # objects that the collector does not touch are not copied into children
     gc.disable()
     poll = select.poll()
     poll.register(fd, select.POLLIN)
@@ -49,7 +49,7 @@ def main() -> None:
             os.read(woken, 4096)
             _report_ended(fd)
         if ready.get(fd, 0) & (select.POLLHUP | select.POLLERR):
-            return  # and drop the orders of a dead daemon: the next one finds them not taken
+            return  # and drop the orders of a dead daemon: the next one finds that they were not started
         if fd in ready:
             _fork(fd, Order(*json.loads(os.read(fd, _LARGEST))), boot, (woken, wake))
 
@@ -69,7 +69,7 @@ def _send(fd: int, number: int, pid: int, *, sender: int = 0, why: str = "") -> 
     try:
         os.write(fd, json.dumps([number, pid, sender, why]).encode())
     except (BrokenPipeError, ConnectionResetError):
-        return  # no daemon listens any more; the next one reads the run directories
+        return  # the daemon has gone; the next one reads the run directories
 
 
 def _fork(fd: int, order: Order, boot: str, pipe: tuple[int, int]) -> None:
@@ -89,7 +89,7 @@ def _be_supervisor(fd: int, order: Order, boot: str, pipe: tuple[int, int]) -> N
         nonlocal answered
         answered = True
         _send(fd, order.number, pid, sender=os.getpid())
-        os.close(fd)  # or the daemon would not see the forkserver's end
+        os.close(fd)  # otherwise the daemon would not notice the end of the forkserver
 
     try:
         signal.set_wakeup_fd(-1)

@@ -1,4 +1,4 @@
-"""Signals to processes that are known by more than their pid."""
+"""Signals to processes that are identified by more than their pid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pidfd(pid: int) -> int | None:
 
 def send(owner: ProcessIdentity, number: signal.Signals) -> None:
     """
-    A signal to this very process, not to one that got its pid later; none if it has ended.
+    Send a signal to exactly this process, not to one that got its pid later; do nothing if it has ended.
 
     Raises:
         PermissionError: the process belongs to another user.
@@ -60,12 +60,12 @@ def alive(identities: Sequence[ProcessIdentity]) -> list[ProcessIdentity]:
 
 def kill(identities: Sequence[ProcessIdentity]) -> None:
     for each in alive(identities):
-        with contextlib.suppress(PermissionError):  # refused when TERM was
+        with contextlib.suppress(PermissionError):  # refused already when TERM was sent
             send(each, signal.SIGKILL)
 
 
 def sweep(marks: Sequence[bytes]) -> None:
-    """Kill all processes with one of these ``NAME=value``; a few rounds, because killing is not faster than forking."""
+    """Kill all processes that have one of these ``NAME=value``, in a few rounds, since they may fork meanwhile."""
     found = processes.having_environment(*marks)
     for _ in range(10):
         for pid in found:

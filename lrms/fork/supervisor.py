@@ -22,23 +22,23 @@ from lrms.processes import ProcessIdentity, descendants, stat
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _libc_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up once, not in every child
 
-#: Blocked, and waited for: TERM is a request to cancel.
+#: Blocked signals, received with sigwait; TERM is a request to cancel.
 _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 #: Names every process of an attempt, for the sweep after a supervisor's violent end.
 TAG_VARIABLE: Final = "AREX_TAG"
-#: How often limits on the sum over processes are looked at, after a few earlier looks.
+#: Seconds between checks of limits on the sum over processes, after a few quicker ones.
 _LOOK_S: Final = 1.0
 #: Attempts to write how a job has ended, and the seconds between them.
 _PATIENCE: Final = 120
 _PATIENCE_S: Final = 5.0
-#: What a job exits with that we ended: as if by this signal.
+#: The exit code of a job that the supervisor ended: as if by this signal.
 _SIGNAL_OF: Final = {"walltime": 9, "cputime": 9, "memory": 9, "cancelled": 15}
 
 
 class Order(NamedTuple):
     """The order to a supervisor: texts and numbers only, because it comes as JSON."""
 
-    number: int  #: of the order; the answer has it
+    number: int  #: of the order; the answer repeats it
     tag: str
     rundir: str
     session: str
@@ -53,7 +53,7 @@ class Order(NamedTuple):
 
 
 class ProcessUsage:
-    """Sums over everything that was waited for."""
+    """Sums over all processes that have ended."""
 
     def __init__(self) -> None:
         self.total = [0.0] * 16
@@ -68,7 +68,7 @@ class ProcessUsage:
         return self.total[0] + self.total[1]
 
     def lines(self, wall_s: float) -> str:
-        """Spelled and ordered as GNU time does for ARC. Source: spec of the control directory, ``.diag``."""
+        """In the order and spelling of ARC. Source: ``docs/developers/control-directory.md``."""
         user, system, rss, *_, minor, major, swaps, ins, outs, sent, received, signals, waits, forced = self.total
         return (
             f"WallTime={wall_s:.2f}s\nKernelTime={system:.2f}s\nUserTime={user:.2f}s\n"
@@ -114,7 +114,7 @@ def _redirect(comment: str) -> None:
 
 
 def _claim(order: Order, boot: str) -> int:
-    """Take the attempt, or learn who has it: whole at once, for one only, whoever else tries."""
+    """Claim the attempt atomically; returns the process that has it if another one was first."""
     own = stat(os.getpid())
     assert own is not None
     path = f"{order.rundir}/pid"
@@ -135,7 +135,7 @@ def _owner(path: str) -> int:
 
 
 def parse_identity(text: str) -> ProcessIdentity:
-    """The content of ``RUNDIR/pid``. Raises KeyError or ValueError where it makes no sense."""
+    """The content of ``RUNDIR/pid``. Raises KeyError or ValueError if it is invalid."""
     values = dict(line.partition("=")[::2] for line in text.splitlines())
     return ProcessIdentity(int(values["pid"]), int(values["start"]), values["boot"])
 
@@ -155,7 +155,7 @@ def _write(path: str, how: int, text: str) -> None:
 
 
 def _patiently(step: Callable[[], None]) -> None:
-    """Wait for space on a full disk: how a job has ended must not be forgotten."""
+    """Retry a write on a full disk: the end of a job must not be lost."""
     for _ in range(_PATIENCE):
         try:
             step()
@@ -174,7 +174,7 @@ class _SupervisedJob:
     def __init__(self, order: Order) -> None:
         self.order = order
         self.usage = ProcessUsage()
-        self.status: int | None = None  #: of the script, as wait gives it
+        self.status: int | None = None  #: of the script, from wait
         self.began = time.time()  # noqa: TID251 - a separate process: there is no Clock to pass in
         self.began_s = time.monotonic()
         self.main = 0
@@ -193,20 +193,20 @@ class _SupervisedJob:
         self._record(stopped)
 
     def _start(self) -> int:
-        # spawn does not copy this process as fork would, which saves a quarter of what a short job costs; so nothing
-        # can be set between fork and exec, the job does not notice the death of this process, and status sweeps
+        # spawn does not copy this process as fork would, which saves a quarter of the cost of a short job. But nothing
+        # can be set between fork and exec: the job does not notice the death of this process, so status sweeps
         os.nice(self.order.nice)
         return os.posix_spawn(
             "/bin/sh",
             ("/bin/sh", f"{self.order.rundir}/script"),
             {**os.environ, TAG_VARIABLE: self.order.tag},
-            setsid=True,  # a job that signals its group means itself
+            setsid=True,  # a job that sends a signal to its group means only itself
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores them
         )
 
     def _watch(self) -> str:
-        """Until the script ends: empty, or why it must."""
+        """Wait until the script has ended; empty, or the reason why it must be ended."""
         pause = 0.1
         while True:
             left = None if self.order.wall_s is None else self.order.wall_s - (time.monotonic() - self.began_s)
@@ -234,7 +234,7 @@ class _SupervisedJob:
         return ""
 
     def _collect(self) -> bool:
-        """Wait for whatever has ended; whether anything is left."""
+        """Wait for all processes that have ended; returns whether any is left."""
         while True:
             try:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -247,7 +247,7 @@ class _SupervisedJob:
                 self.status = status
 
     def _end_all(self) -> None:
-        """TERM to everything, KILL after the grace, until no process is left."""
+        """Send TERM to all processes, KILL after the grace time, until none is left."""
         if not self._collect():
             return
         _signal_all(signal.SIGTERM)
@@ -294,7 +294,7 @@ class _SupervisedJob:
         return code, None, "exit code"
 
     def _why(self, code: int | None) -> str:
-        """The line of the record about what the script failed for, where it says so and the payload has no end."""
+        """The ``message`` line of the record: why the script failed before the payload ended, if it says so."""
         if code is not None:
             return ""
         try:
@@ -323,7 +323,7 @@ class _SupervisedJob:
             lines += f"exitcode={code}\n"
         try:
             _patiently(lambda: _write(self.order.diag, os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, lines))
-        except OSError as exc:  # the payload put something else there; its end is recorded all the same
+        except OSError as exc:  # the payload has put something else there; its end is recorded nevertheless
             print(f"Cannot write the accounting lines: {exc}", flush=True)  # noqa: T201 - as above
 
 
@@ -339,13 +339,13 @@ def _signal_all(number: int) -> None:
     for pid in descendants(os.getpid()):
         try:
             os.kill(pid, number)
-            os.kill(pid, signal.SIGCONT)  # a stopped process would not act on TERM
+            os.kill(pid, signal.SIGCONT)  # a stopped process does not react to TERM
         except (ProcessLookupError, PermissionError):
             continue
 
 
 def _missing_interpreter(path: str) -> str:
-    """Empty: it is there, or none is needed."""
+    """The interpreter that is missing; empty if it is there, or if none is needed."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             first = file.readline(256)

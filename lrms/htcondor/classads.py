@@ -23,13 +23,13 @@ Ad = Mapping[str, float | bool | str]
 
 def ads(done: Completed) -> list[Ad]:
     """
-    All in the answer.
+    All ads in the answer.
 
     Raises:
-        UnreadableOutput: it is not whole, or no list of them.
+        UnreadableOutput: it is incomplete, or not a list of ads.
     """
     try:
-        # the site's own command, and expat bounds what entities can do
+        # the output of a command of the site, and expat limits the expansion of entities
         tree = ET.fromstring(_NO_XML.sub("?", done.out))  # noqa: S314
         found: list[Ad] = [dict(_attributes(ad)) for ad in tree.findall("c")]
     except (ET.ParseError, ValueError, KeyError) as exc:
@@ -40,7 +40,7 @@ def ads(done: Completed) -> list[Ad]:
 
 
 def _attributes(ad: ET.Element) -> Iterator[tuple[str, float | bool | str]]:
-    """Those with a value; an expression is none."""
+    """The attributes with a value, without expressions."""
     for attribute in ad.findall("a"):
         for value in attribute:
             text = value.text or ""

@@ -1,6 +1,6 @@
 """
-Taking in what HTCondor has brought back, job by job, while everything else continues; and noticing ends by its logs,
-because a node that sees no session directory cannot leave an end notice.
+Moves the files that HTCondor has transferred back to their place, job by job in the background. Detects ends from
+HTCondor's logs, because a node that does not see the session directory cannot leave an end notice.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from lrms.htcondor import files
 
 log = logging.getLogger(__name__)
 
-#: How long a query waits for what is being taken in, seconds; a large session takes longer.
+#: How long a query waits for files that are being moved, seconds; a large session takes longer.
 _WAIT_S: Final = 2.0
-#: How long something must lie there complete before it counts although HTCondor's log does not say so, seconds.
+#: How long complete files must be there before they count although HTCondor's log has no entry, seconds.
 _CERTAIN_S: Final = 60.0
 _SIDE_BY_SIDE: Final = 2
-#: Between two looks at the logs, seconds.
+#: Seconds between checks of the logs.
 _LOOK_S: Final = 1.0
 
 
 @dataclass(slots=True)
 class _Received:
-    """A job, and how much of its log was read."""
+    """A job, and how much of its log has been read."""
 
     localid: LocalId
     log: Path | None = None
@@ -48,13 +48,13 @@ def _ended(watched: Mapping[Path, _Received]) -> list[LocalId]:
             each.size = size
             if files.summary_of(rundir).over:
                 ended.append(each.localid)
-        except OSError:  # not there yet, or not any more: polls will see the end
+        except OSError:  # not there yet, or already removed: a poll will find the end
             continue
     return ended
 
 
 class OutputCollector:
-    """One task for each session directory that has arrived and is not in its place yet."""
+    """Runs one task for each session directory that has arrived and is not in its place yet."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -64,11 +64,11 @@ class OutputCollector:
         self._hands = asyncio.Semaphore(_SIDE_BY_SIDE)
 
     async def close(self) -> None:
-        """Wait for running tasks: each is a few renames once it has been read."""
+        """Wait for running tasks: after reading, each does only a few renames."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def note(self, rundir: Path, localid: LocalId) -> None:
-        """The job is in HTCondor: watch for its end."""
+        """Note that the job is in HTCondor, and watch for its end."""
         self._watched.setdefault(rundir, _Received(localid))
 
     def forget(self, rundir: Path) -> None:
@@ -83,7 +83,7 @@ class OutputCollector:
                 ended(localid)
 
     async def take_in(self, jobs: Collection[LocalJob]) -> frozenset[LocalId]:
-        """The jobs whose files are here and are not in their place yet: nothing can be said about their end."""
+        """The jobs whose files have arrived and are not in their place yet: their end cannot be reported yet."""
         self._sweep()
         places = {job.rundir: job for job in jobs if job.rundir is not None}
         came = await asyncio.to_thread(lambda: [rundir for rundir in places if files.is_open(rundir)])
@@ -96,7 +96,7 @@ class OutputCollector:
         return frozenset(places[rundir].localid for rundir in came if self._busy(rundir))
 
     def _sweep(self) -> None:
-        """Tasks that have ended since the last query."""
+        """Remove the tasks that have ended since the last query."""
         for rundir in [rundir for rundir, task in self._tasks.items() if task.done()]:
             self._busy(rundir)
 
@@ -107,7 +107,7 @@ class OutputCollector:
             return await asyncio.to_thread(files.take_in, rundir, session, certain=certain)
 
     def _busy(self, rundir: Path) -> bool:
-        """Also if another query has just seen its end: the next one finds the record."""
+        """Whether the files of the job are being moved, or were until now: the next query finds the record."""
         task = self._tasks.get(rundir)
         if task is None or not task.done():
             return True

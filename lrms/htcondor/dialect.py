@@ -2,9 +2,9 @@
 HTCondor: condor_submit, one condor_q for all jobs, condor_history about those that have left it, condor_rm.
 
 The tag is an attribute of the job, ``ArexTag``. Attempts of one shape are one cluster, each with its own script: child
-n is the process n - 1. An ended job stays in the queue for some minutes, so that one query shows it. The job
-itself carries its limits and the reason that each of them gives, and leaves the queue when it cannot continue.
-Where nodes do not see the session directories, HTCondor's own transfers move them: see ``lrms.htcondor.transfer``.
+n is the process n - 1. An ended job stays in the queue for some minutes, so that one query shows it. The job's own
+policy has its limits, with a reason for each, and removes it from the queue if it cannot continue.
+If nodes do not see the session directories, HTCondor's own transfers move them: see ``lrms.htcondor.transfer``.
 Source: condor_submit(1), condor_q(1), condor_history(1), job ClassAd attributes and hold reason codes in the manual
 of HTCondor 23.
 """
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _KEPT_S: Final = 600
 #: How long a payload may take to end after TERM, seconds.
 _VACATE_S: Final = 30
-#: How long after its wall time a job is removed, seconds, where its script has to send files back before.
+#: How long after its wall time a job is removed, seconds, if its script has to send files back first.
 _LATE_S: Final = 300
 _GONE: Final = re.compile(r"not found|already (marked|completed|removed)|not held to be released", re.IGNORECASE)
 _ACTED: Final = re.compile(r"marked for removal|held$|released$|^all jobs matching", re.IGNORECASE)
@@ -117,7 +117,7 @@ class CondorDialect(Dialect):
         None: they are in the submit description.
 
         Raises:
-            SubmitRejected: the session directory has a name that it cannot hold.
+            SubmitRejected: the session directory has a name that a submit description cannot hold.
         """
         if _UNSUITABLE.search(str(submission.rundir)):
             raise SubmitRejected(f"HTCondor cannot work in {submission.grami.directory}: {_NOT_POSSIBLE}")
@@ -159,7 +159,7 @@ class CondorDialect(Dialect):
         if options.rank:
             yield f"rank = {options.rank}"
         start = "" if grami.starttime is None else f"time() >= {int(grami.starttime.timestamp())}"
-        # without a start marker that all nodes see, this keeps it from starting again before the policy removes it
+        # without a start marker that all nodes see, this prevents a second start before the policy removes the job
         once = "(MY.NumJobStarts ?: 0) == 0" if options.moves else ""
         wishes = (options.requirements, queue.requirements, start, once)
         if wanted := " && ".join(f"({each})" for each in wishes if each):
@@ -188,7 +188,7 @@ class CondorDialect(Dialect):
     # --- asking ---
 
     def listing(self, ids: Collection[LocalId]) -> Call:
-        # one query for all: without a name it is about this account's jobs; as JSON, no jobs would be no answer at all
+        # one query for all: without a name, it lists the jobs of this account; as JSON, no jobs are empty output
         del ids
         return self._call("condor_q", "-xml", "-attributes", ",".join(ATTRIBUTES))
 
@@ -196,7 +196,7 @@ class CondorDialect(Dialect):
         return queue.listed(done)
 
     def accounting(self, ids: Collection[LocalId]) -> Call | None:
-        """It searches from the newest record backwards, until it has seen them all."""
+        """Query condor_history, which searches backwards from the newest record until it has found all."""
         words = ("-xml", "-attributes", ",".join(ATTRIBUTES), "-match", str(len(ids)), *sorted(ids))
         return self._call("condor_history", *words)
 
@@ -209,7 +209,7 @@ class CondorDialect(Dialect):
         return self._call("condor_rm", *ids)
 
     def hold(self, ids: Sequence[LocalId]) -> Call:
-        """Only those that wait: a hold would end the others, and they cannot start again."""
+        """Hold only jobs that wait: a hold would end running jobs, and they cannot start again."""
         jobs = [found for localid in ids if (found := re.match(r"(\d+)\.(\d+)", localid))]
         them = " || ".join(f"ClusterId == {job[1]} && ProcId == {job[2]}" for job in jobs)
         return self._call("condor_hold", "-constraint", f"JobStatus == 1 && ({them or 'False'})")
@@ -224,7 +224,7 @@ class CondorDialect(Dialect):
         for line in lines:
             if line not in known:
                 numbers = set(re.findall(r"\d+\.\d+", line))
-                # a constraint that no job meets: none of them waits
+                # no job matches the constraint: none of them waits
                 whom = ids if line.startswith("Couldn't find") else [localid for localid in ids if localid in numbers]
                 refusals |= dict.fromkeys(whom, line)
         if not (known or refusals) or DOWN.search(done.err):
@@ -233,14 +233,14 @@ class CondorDialect(Dialect):
 
 
 def _universe(image: str) -> tuple[str, ...]:
-    """A container image comes from a runtime environment; characters that could begin another line are left out."""
+    """The universe of a job; characters that could begin another line are dropped from the image's name."""
     if not image:
         return ("universe = vanilla",)
     return ("universe = docker", f"docker_image = {re.sub(r'[^!-~]', '', image)}")
 
 
 def _processes(work: Work) -> Iterator[str]:
-    """The lines about each attempt; several differ by tag and session, of which the last may hold blanks."""
+    """The lines about each attempt. Attempts differ by tag and session; only the last field may contain blanks."""
     first = work.first
     if not work.is_array:
         yield f'My.ArexTag = "{first.tag}"'
@@ -270,7 +270,7 @@ _MOVED: Final = (
 
 
 def _loaded(work: Work) -> Iterator[str]:
-    """Names in lists are ours, below the run directory: the names of the job's own files are in none."""
+    """Lists contain only names from arex, below the run directory, and no names of the job's files."""
     rundir = "$(arex_session).lrms/$(arex_tag)" if work.is_array else str(work.script.parent)
     yield 'My.ArexTag = "$(arex_tag)"'
     yield f"initialdir = {rundir}"
@@ -285,9 +285,9 @@ def _loaded(work: Work) -> Iterator[str]:
 
 def _policy(grami: Grami, *, moves: bool) -> Iterator[str]:
     """
-    What removes a job from the queue: its limits, a second start, and any hold that no one asked for.
+    What removes a job from the queue: its limits, a second start, and any hold that was not requested.
 
-    It cannot start a second time: the script takes the start marker before it runs the payload.
+    A second start would be useless: the script takes the start marker before it runs the payload.
     """
     began, late_s = ("JobCurrentStartExecutingDate", _LATE_S) if moves else ("JobCurrentStartDate", 0)
     limits = {
@@ -307,7 +307,7 @@ def _policy(grami: Grami, *, moves: bool) -> Iterator[str]:
 
 
 def _string(text: str) -> str:
-    """A ClassAd string, whatever a client wrote: characters that could end it are replaced."""
+    """A ClassAd string from a client's text: characters that could end it are replaced."""
     return '"' + re.sub(r"[^\w.:@+-]", "_", text, flags=re.ASCII) + '"'
 
 

@@ -1,7 +1,7 @@
 """
-HTCondor's log of one attempt, written by its submit host: it replaces what a job cannot write from its node.
+HTCondor's log of one attempt. The submit host writes it, so it replaces markers that a job cannot write from its node.
 
-An attempt whose submission was in doubt may have several jobs in it.
+If a submission was uncertain, the log of an attempt may have several jobs.
 Source: job event log codes in the manual of HTCondor 23, and logs of 23.9.
 """
 
@@ -19,18 +19,16 @@ _SUBMITTED, _EXECUTING, _TERMINATED, _ABORTED, _HELD = "000", "001", "005", "009
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSummary:
-    """What the log says; an empty log says nothing."""
+    """The content of a log."""
 
-    taken: LocalId | None = (
-        None  #: the job that stands for the attempt; None: there is none, or it left without having started
-    )
-    began: LocalId | None = None  #: the job that a node has run last
-    returned: bool = False  #: that one has ended, and its files have arrived
+    taken: LocalId | None = None  #: the job of the attempt; None: there is none, or it left without having started
+    began: LocalId | None = None  #: the job that a node has started last
+    returned: bool = False  #: that job has ended, and its files have arrived
     over: bool = False  #: the last entry about any of them: ended, removed, held
 
 
 def parse_log(text: str) -> EventSummary:
-    """Entries end with a line of three dots; an unfinished one does not count, and what they quote is no entry."""
+    """Parse a log. Entries end with a line of three dots; unfinished entries and quoted text do not count."""
     seen: dict[LocalId, set[str]] = {}
     began: LocalId | None = None
     returned = over = False

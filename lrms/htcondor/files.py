@@ -1,14 +1,14 @@
 """
-The front end's part of moving session directories: what HTCondor gets, and where the files go that it brings back.
+Moving session directories on the front end: what HTCondor gets, and what happens to the files that it returns.
 
-``RUNDIR/in.KEY`` is what goes: the session's directories, and links to its files where they lie, so that nothing is
-copied. No start marker on a node keeps a second copy of an attempt from running; the key does. Each submission has a
-new one, and takes the files from the one before: a job that HTCondor takes late has no files to start with.
+``RUNDIR/in.KEY`` is sent: the directories of the session, and links to its files, so that nothing is copied. A start
+marker on a node cannot keep a second copy of an attempt from running, so the key does. Each submission has a new key
+and takes over the files of the one before: a job that HTCondor accepts late has no files to start with.
 ``RUNDIR/log.KEY`` is HTCondor's log of a submission.
 
-``RUNDIR/back`` is what comes, see ``lrms.jobscript.sandbox``. It takes the place of the session by renaming, once
-HTCondor's log says that all of it is here; until then the session stays what it was. Every step may be done twice.
-The completion record, ``RUNDIR/done``, comes last: when it exists, the session is as the job has left it.
+``RUNDIR/back`` is received, see ``lrms.jobscript.sandbox``. It replaces the session by renaming, once HTCondor's log
+says that it is complete; until then the session is unchanged. Every step may be repeated. The completion record,
+``RUNDIR/done``, is written last: when it exists, the session is as the job has left it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from lrms.jobscript.sandbox import BACK
 _KEY: Final = "key"
 _READY: Final = "ready"
 _SENT: Final = re.compile(rb"entries=(\d{1,18})\nbytes=(\d{1,18})\ncomplete=yes\n")
-#: Errors for names that no file system accepts: those of a forged list.
+#: Errors for names that no file system accepts, which only a forged list contains.
 _FORGED: Final = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.ELOOP})
 #: Limit for names and targets of links, and for accounting lines, bytes.
 _MOST: Final = 64 << 20
@@ -43,7 +43,7 @@ _MOST: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where links to a cache of this service lead, and where their files lie."""
+    """The target of links into a cache of this service, and the directory with the files."""
 
     seen: str
     path: str
@@ -51,7 +51,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a submission may be: a new one, with this key; or none, since this job was taken."""
+    """Permission for a new submission with this key; or none, because this job was accepted."""
 
     key: str = ""
     taken: LocalId | None = None
@@ -72,9 +72,9 @@ def log_of(key: str) -> str:
 
 def lay_out(rundir: Path, session: Path, caches: tuple[Link, ...] = ()) -> None:
     """
-    Make what goes, unless it is there.
+    Prepare the files to be sent, unless they are there.
 
-    Links into a cache of ours become files on the node; other links stay links, and lead where they lead there.
+    Links into a cache of arex become files on the node; other links stay links.
     """
     if _sent_with(rundir):
         return
@@ -88,10 +88,10 @@ def lay_out(rundir: Path, session: Path, caches: tuple[Link, ...] = ()) -> None:
 
 def claim(rundir: Path) -> Claim:
     """
-    Prepare a new submission, after which no earlier one can start; unless an earlier one was taken.
+    Prepare a new submission, after which no earlier one can start; unless an earlier one was accepted.
 
     Raises:
-        OSError: the disk, or the files are not there.
+        OSError: the disk has an error, or the files are missing.
     """
     [known] = _sent_with(rundir) or [""]
     if (taken := summary_of(rundir).taken) is not None:
@@ -100,7 +100,7 @@ def claim(rundir: Path) -> Claim:
         return Claim(taken=taken)
     key = secrets.token_hex(4)
     (rundir / inputs(known)).rename(rundir / inputs(key))
-    # a job that was taken up to now may have started; one that is taken later has no files to start with
+    # a job that was accepted by now may have started; one that is accepted later has no files to start with
     if (taken := summary_of(rundir).taken) is not None:
         (rundir / inputs(key)).rename(rundir / inputs(known))
         return Claim(taken=taken)
@@ -109,7 +109,7 @@ def claim(rundir: Path) -> Claim:
 
 
 def _sent_with(rundir: Path) -> list[str]:
-    """The key of what goes; empty if there is nothing."""
+    """The key of the files to be sent; empty if there are none."""
     return [name.removeprefix("in.") for name in os.listdir(rundir) if name.startswith("in.")]  # noqa: PTH208 - names
 
 
@@ -118,7 +118,7 @@ def _of_job(cache: Link, job: str) -> Link:
 
 
 def _mirror(session: Path, mirror: Path, caches: tuple[Link, ...]) -> Iterator[str]:
-    """Directories and links to files; yields the commands that make the other links."""
+    """Create directories and links to files; yields the commands that create the other links."""
     below = [""]
     while below:
         directory = below.pop()
@@ -150,13 +150,13 @@ def _cached(target: str, caches: tuple[Link, ...]) -> str | None:
 
 
 def summary_of(rundir: Path) -> EventSummary:
-    """What HTCondor's log says about this attempt; raises OSError."""
+    """The content of HTCondor's log of this attempt; raises OSError."""
     data = _read(log_file(rundir))
     return parse_log((data or b"").decode(errors="replace"))
 
 
 def log_file(rundir: Path) -> Path:
-    """Of the submission that counts."""
+    """The log of the current submission."""
     return rundir / log_of(_key(rundir))
 
 
@@ -172,13 +172,13 @@ def note_start(rundir: Path) -> None:
 
 
 def is_open(rundir: Path) -> bool:
-    """Whether something has arrived that was not taken in yet."""
+    """Whether files have arrived that are not in their place yet."""
     return os.path.lexists(rundir / BACK / "done") and not os.path.lexists(rundir / "done")
 
 
 def take_in(rundir: Path, session: Path, *, certain: bool = False) -> bool:
     """
-    Put what has arrived in the place of the session; False if it is not complete.
+    Replace the session with the files that have arrived; False if they are incomplete.
 
     ``certain``: it has not changed for long, so it may be complete although the log does not say so.
 
@@ -210,11 +210,11 @@ def take_in(rundir: Path, session: Path, *, certain: bool = False) -> bool:
 
 
 class _Damaged(Exception):
-    """What has arrived is not what was sent, and will not be."""
+    """The files that have arrived are not those that were sent."""
 
 
 def _record(back: Path) -> str | None:
-    """The text of the record, if it is whole."""
+    """The text of the record, if it is complete."""
     try:
         if read_done(back / "done") is None:
             return None
@@ -225,12 +225,12 @@ def _record(back: Path) -> str | None:
 
 
 def _make_ready(back: Path, text: str, *, exactly: bool) -> bool:
-    """Compare with what was sent and make the links; False: more may come."""
+    """Compare with the counts of the script and create the links; False: files may still be missing."""
     sent = _SENT.fullmatch(_read(back / "sent") or b"")
     if sent is None:
         if parse_done(text).exit_code is not None:
             raise _Damaged("the files of the job were not returned")
-        return True  # the script says why there are none
+        return True  # the record says why there are none
     wanted, came = (int(sent[1]), int(sent[2])), _measured(back / "session")
     if exactly and came != wanted:
         return False
@@ -248,7 +248,7 @@ def _make_ready(back: Path, text: str, *, exactly: bool) -> bool:
 
 
 def _measured(tree: Path) -> tuple[int, int]:
-    """Entries, the directory itself with them, and the bytes of files."""
+    """Number of entries, including the directory itself, and bytes of files."""
     if not tree.is_dir() or tree.is_symlink():
         return 0, 0
     entries, size = 1, 0
@@ -269,7 +269,7 @@ def _make_links(back: Path) -> None:
 
 
 def _swap(rundir: Path, session: Path) -> None:
-    """The session is missing for a moment; the next call continues from there."""
+    """Swap the directories. The session is missing for a moment; after a crash, the next call continues."""
     tree = rundir / BACK / "session"
     if not os.path.lexists(tree):
         return
@@ -287,13 +287,13 @@ def _add_diag(came: Path, diag: Path) -> None:
 
 
 def _spoiled(text: str, why: str) -> str:
-    """The record of a job whose payload may have succeeded, and whose files are not here."""
+    """The record of a job whose payload may have succeeded, but whose files are missing."""
     kept = [line for line in text.splitlines() if not line.startswith(("exitcode=", "signal=", "cause=", "message="))]
     return "\n".join(["exitcode=", "signal=", "cause=lost", f"message={' '.join(why.split())}", *kept, ""])
 
 
 def forget(rundir: Path) -> None:
-    """After the end: remove what a copy that is still queued somewhere would start with; raises OSError."""
+    """After the end: remove the files with which a queued copy would start; raises OSError."""
     _remove(rundir, ("in.",))
 
 

@@ -17,7 +17,7 @@ from arex.process import Completed
 from lrms.command.dialect import Seen, no_answer, unknown_state
 from lrms.htcondor.classads import Ad, ads, integer, moment, number, text
 
-#: What is asked about each job.
+#: The requested attributes of each job.
 ATTRIBUTES: Final = (
     "ClusterId",
     "ProcId",
@@ -59,11 +59,11 @@ _STATES: Final[Mapping[int, tuple[str, Phase]]] = {
     8: ("JOB_STATUS_FAILED", Phase.EXITING),
     9: ("JOB_STATUS_BLOCKED", Phase.QUEUED),
 }
-#: Holds on request, which a release ends: by hand, at submission, while files are on their way.
+#: Holds that end with a release: by hand, at submission, during a file transfer.
 ASKED: Final = (1, 15, 16)
-#: Holds because files did not come back from the node, or were too large: the results of the job are lost.
+#: Holds because files were not transferred back or were too large: the results of the job are lost.
 _NOT_BACK: Final = frozenset({12, 33})
-#: HoldReasonCode to what ended a job that HTCondor itself has put on hold; any other: it could not start.
+#: Causes of the end of a job that HTCondor itself has put on hold, by HoldReasonCode; any other: it could not start.
 _HOLDS: Final[Mapping[int, EndCause]] = {
     3: EndCause.CANCELLED_BY_LIMIT,
     5: EndCause.CANCELLED_BY_LIMIT,
@@ -73,7 +73,7 @@ _HOLDS: Final[Mapping[int, EndCause]] = {
     46: EndCause.WALLTIME,
     47: EndCause.WALLTIME,
 }
-#: What the job's own policy says on removing it.
+#: The reasons of the job's own policy for removing it.
 OURS: Final = "arex: "
 _REASONS: Final[Mapping[str, EndCause]] = {
     "walltime": EndCause.WALLTIME,
@@ -145,7 +145,7 @@ def _seen(ad: Ad) -> Seen:
 
 
 def _completed(ad: Ad) -> tuple[EndCause | None, str]:
-    """A second copy of a script ends at once, and its exit code says nothing about the first."""
+    """The end of a completed job. A second copy of a script ends at once, with an exit code that does not count."""
     if (integer(ad, "NumJobStarts") or 0) > 1:
         return EndCause.PREEMPTED, "started again"
     if (integer(ad, "NumShadowStarts") or 0) > 1:

@@ -1,8 +1,8 @@
 """
-The transport of files by HTCondor itself, where nodes do not see the session directories.
+Transport of files by HTCondor itself, if nodes do not see the session directories.
 
-A submission is claimed before it is handed over, so that no earlier one of the same attempt can start; an end is
-reported when the files of the job are in their place. What is sent and received: ``lrms.htcondor.files``.
+A submission is claimed before the submit command, so that no earlier one of the same attempt can start. An end is
+reported when the files of the job are in their place. ``lrms.htcondor.files`` describes what is sent and received.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FileTransfer:
         self._locks: weakref.WeakValueDictionary[Tag, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def start(self) -> None:
-        """Nothing to make ready."""
+        """Nothing to prepare."""
 
     async def close(self) -> None:
         await self._collector.close()
@@ -72,7 +72,7 @@ class FileTransfer:
         return Claimed(work=load, taken=taken)
 
     async def taken(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
-        """One that has started is in HTCondor's log, also when it has left the queue."""
+        """Attempts that have started are in HTCondor's log, also when they have left the queue."""
         summaries = await asyncio.to_thread(lambda: {each.tag: _summary(each.rundir) for each in batch})
         return {tag: each.taken for tag, each in summaries.items() if each.taken is not None}
 
@@ -84,11 +84,11 @@ class FileTransfer:
         return await self._collector.take_in(jobs)
 
     async def note_starts(self, jobs: Collection[LocalJob]) -> None:
-        """From HTCondor's log."""
+        """Write the start markers, from HTCondor's log."""
         await asyncio.to_thread(_note_starts, [job.rundir for job in jobs if job.rundir is not None])
 
     async def settle(self, over: Collection[LocalJob]) -> None:
-        """What a copy that is still queued would start with is removed."""
+        """Remove the files with which a queued copy would start."""
         await asyncio.to_thread(_forget, [job.rundir for job in over if job.rundir is not None])
         for job in over:
             self.forget(job)
@@ -102,7 +102,7 @@ class FileTransfer:
 
 
 def _claim(submissions: Sequence[Submission]) -> dict[Tag, Claim]:
-    """One that is absent cannot be claimed now: it was certainly not handed over, and comes again."""
+    """Claim attempts. A missing one cannot be claimed now: it was certainly not submitted, and is tried again."""
     claims: dict[Tag, Claim] = {}
     for each in submissions:
         try:
@@ -115,7 +115,7 @@ def _claim(submissions: Sequence[Submission]) -> dict[Tag, Claim]:
 def _summary(rundir: Path) -> EventSummary:
     try:
         return files.summary_of(rundir)
-    except OSError as exc:  # the queue is queried as well
+    except OSError as exc:  # the queue is checked as well
         log.warning("cannot read HTCondor's log: %s", exc, extra={"event": "record.disk"})
         return EventSummary()
 

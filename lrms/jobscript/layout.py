@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 def lay_out(submission: Prepared, settings: ScriptSettings) -> None:
     """
-    Put the job script into RUNDIR; a second time changes nothing.
+    Write the job script into RUNDIR; a second call changes nothing.
 
     Raises:
         SubmitRejected: there is no session directory.
-        OSError: the disk.
+        OSError: it cannot be written.
     """
     directory = submission.grami.directory
     if not directory.is_dir():
@@ -33,9 +33,9 @@ def lay_out(submission: Prepared, settings: ScriptSettings) -> None:
 
 def _put(rundir: Path, script: bytes) -> None:
     """
-    The first script of an attempt is written in place: nothing starts it before it is handed over.
+    The first script of an attempt is written in place: it cannot start before it is submitted.
 
-    Later ones replace it, for a copy that runs keeps reading the file that it has opened.
+    Later ones replace it, because a running copy continues to read the file that it has opened.
     """
     path = str(rundir / "script")
     try:
@@ -59,9 +59,9 @@ def lay_out_all(
     batch: Sequence[Prepared], lay_out_one: Callable[[Prepared], None]
 ) -> tuple[list[Prepared], dict[Tag, SubmitRejected]]:
     """
-    Those that are on disk now, and those that are rejected.
+    The submissions that are on disk now, and the rejected ones.
 
-    One that cannot be prepared now is in neither: it was certainly not taken, and comes again.
+    One that cannot be prepared now is in neither: it was certainly not accepted, and is tried again.
     """
     ready: list[Prepared] = []
     rejected: dict[Tag, SubmitRejected] = {}

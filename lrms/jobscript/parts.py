@@ -1,4 +1,4 @@
-"""Parts that all kinds of job scripts have: where files are, environment, runtime environments, facts, payload."""
+"""Parts of all kinds of job scripts: paths of files, environment, runtime environments, accounting lines, payload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lrms.jobscript.settings import RuntimeScript, ScriptSettings, Settled
 from lrms.jobscript.template import part
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-#: Variables that are the shell's or (by their beginning) the script's own: a value from a job would break it.
+#: Variables of the shell, and the prefix of those of the script: a value from a job would break the script.
 _SHELL: Final = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "IFS", "OPTIND", "PPID", "SHELLOPTS", "UID"})
 _RESERVED: Final = "arex_"
 
@@ -38,7 +38,7 @@ def paths(submission: Submission) -> str:
 
 
 def environment(grami: Grami) -> str:
-    """The variables of the job, then ARC's four; afterwards the script is in the session directory."""
+    """The variables of the job, then four of ARC; then the script changes to the session directory."""
     arc = (
         ("GRID_GLOBAL_JOBID", grami.gridid),
         ("GRID_GLOBAL_JOBURL", grami.joburl),
@@ -56,7 +56,7 @@ def _export(name: str, value: str) -> str:
 
 
 def runtime_functions(runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
-    """A shell function for each: the colon keeps an empty one valid."""
+    """A shell function for each environment; the colon makes an empty one valid."""
     for index, runtime in enumerate(runtimes):
         name = " ".join(runtime.name.split())
         yield f"# runtime environment {name}\narex_runtime_{index}() {{\n:\n{runtime.params}\n{runtime.body}\n}}"
@@ -111,7 +111,7 @@ def payload(grami: Grami, settled: Settled, runtimes: tuple[RuntimeScript, ...])
 
 
 def _directories(grami: Grami, runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
-    """Directories of the outputs are made; the session's own is there, unless a runtime environment has moved them."""
+    """Create the directories of outputs, except the session directory, unless a runtime environment may move them."""
     for name, path in (("STDOUT", grami.stdout), ("STDERR", grami.stderr)):
         if runtimes or path.rpartition("/")[0] != str(grami.directory):
             directory = f'"${{RUNTIME_JOB_{name}%/*}}"'

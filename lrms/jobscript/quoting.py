@@ -1,4 +1,4 @@
-"""Texts of a job that a shell is to expand."""
+"""Texts of a job that a shell expands."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """
-Runtime environments of jobs on their way into a batch system: read from ``CONTROLDIR/rte``, stage 0 run.
+Prepares jobs for a batch system: reads their runtime environments from ``CONTROLDIR/rte`` and runs stage 0.
 
-Source: spec of the control directory (ARC 6.17), section on RTEs: enabled wins over default, every default
-environment is added to every job, parameters are shell assignments in a file of the same name.
+Source: ``docs/developers/control-directory.md``, runtime environments.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ from lrms.jobscript.stage0 import Outcome, Shell, run_stage0
 
 log = logging.getLogger(__name__)
 
-#: Shells of stage 0 that run at the same time: they wait for disks more than they compute.
+#: Limit on shells of stage 0 at the same time, which mostly wait for disks.
 _AT_ONCE: Final = 8
 _PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ")
 _BASH: Final = "/bin/bash"
-#: Errors that a later attempt would meet again: the file is not there or is not for us.
+#: Permanent errors: the file is missing or cannot be accessed.
 _HOPELESS: Final = frozenset({
     errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO,
 })  # fmt: skip
@@ -43,7 +42,7 @@ _HOPELESS: Final = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared(Submission):
-    """A submission as stage 0 has left it: its ``grami`` is what the batch system gets."""
+    """A submission after stage 0; the batch system gets its ``grami``."""
 
     runtimes: tuple[RuntimeScript, ...] = ()
     settled: Settled = NOTHING_SETTLED
@@ -98,7 +97,7 @@ class RuntimeSettings:
 
 
 class Runtimes:
-    """The runtime environments of all jobs of a backend; stage 0 takes a process only where a script could use it."""
+    """The runtime environments of all jobs of a backend; stage 0 starts a process only if there is a script."""
 
     def __init__(self, settings: RuntimeSettings | None = None) -> None:
         self._settings = settings or RuntimeSettings()
@@ -107,9 +106,9 @@ class Runtimes:
 
     async def prepare(self, batch: Sequence[Submission]) -> tuple[list[Prepared], dict[Tag, SubmitRejected]]:
         """
-        Read what the jobs ask for and run stage 0, many jobs side by side; safe to be done twice.
+        Read the environments of the jobs and run stage 0, for many jobs in parallel; can be repeated.
 
-        A job that is in neither answer cannot be prepared now: it was certainly not taken, and comes again.
+        A job that is in neither answer cannot be prepared now: it was certainly not accepted, and is tried again.
         """
         first = await asyncio.to_thread(self._read_all, batch)
         outcomes = await asyncio.gather(*(self._stage0(found) for _, found in first))
@@ -186,7 +185,7 @@ class Runtimes:
 
 
 def with_defaults(grami: Grami) -> Grami:
-    """The job with the site's default environments, in the order of their names, behind what it asked for."""
+    """The job with its own environments, then the site's default environments, sorted by name."""
     asked = {each.name for each in grami.runtimes}
     names = sorted(names_below(grami.controldir / "rte" / DEFAULT))
     added = tuple(RunTime(name=name) for name in names if name not in asked and is_name(name))
@@ -195,11 +194,11 @@ def with_defaults(grami: Grami) -> Grami:
 
 def load_runtimes(grami: Grami) -> tuple[RuntimeScript, ...]:
     """
-    What the job asked for, in its order, then the site's defaults.
+    The environments that the job requested, in its order, then the site's defaults.
 
     Raises:
         SubmitRejected: one of them is not installed here.
-        OSError: one is there, and cannot be read now.
+        OSError: one exists and cannot be read now.
     """
     return _load_all(with_defaults(grami))
 
@@ -231,7 +230,7 @@ def _load(root: Path, runtime: RunTime) -> RuntimeScript:
 
 
 def _text(path: Path) -> str | None:
-    """Of a file, or of /dev/null, which stands for an environment that does nothing; None: neither is there."""
+    """The text of a file; empty for /dev/null, an environment that does nothing; None: the file does not exist."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:

@@ -1,10 +1,9 @@
 """
 The part of a job script that runs the job on the node's own disk: SCRATCH/ID in place of the session directory.
 
-Nothing leaves the session before its copy is complete: the move tool copies first, one entry after the other, and
-where it fails, everything goes back. ``SESSION.lrms/scratch`` says where the files are meanwhile (``entering`` or
-``inside``, the node, the directory): a later attempt brings them back if it can see them, and says where they are
-if it cannot.
+No file is removed from the session before its copy is complete: the move tool copies one entry after the other, and if
+it fails, everything is moved back. ``SESSION.lrms/scratch`` records where the files are (``entering`` or ``inside``,
+the node, the directory): a later attempt brings them back if it can see them, and otherwise reports where they are.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ END: Final = "arex_leave || exit 1"
 
 def scratch_of(config: Configuration) -> Scratch | None:
     """
-    What the configuration says about scratch directories; None: jobs run in their session directories.
+    The configured scratch directories; None: jobs run in their session directories.
 
-    Where the batch system moves the files, its own directory on the node is the scratch directory.
+    If the batch system transfers the files, its directory on the node takes the place of a scratch directory.
 
     Raises:
-        ConfigError: nodes are said not to see the session directories, and this backend does not move them.
+        ConfigError: the nodes do not see the session directories, and this backend does not transfer them.
     """
     arex = config.arex
     if not arex.shared_filesystem:
@@ -53,15 +52,15 @@ def scratch_of(config: Configuration) -> Scratch | None:
 
 
 def is_on_one_node(grami: Grami) -> bool:
-    """Whether all slots of a job are on one node, as far as the job says; others could not see their files."""
+    """Whether the job requests all slots on one node; on other nodes, its files would be missing."""
     return grami.count in {1, grami.countpernode} or grami.numnodes == 1
 
 
 def chosen(site: Scratch | None, settled: Settled) -> Scratch | None:
-    """Where the site and the runtime environments want a job to run; None: in its session directory."""
+    """Where a job runs according to the site and the runtime environments; None: in its session directory."""
     scratch = site
     if settled.scratch:
-        # its place on the front end is known for the site's own directory only
+        # the path on the front end is known only for the site's own directory
         scratch = Scratch(text=settled.scratch, expands=True, movetool=scratch.movetool if scratch else "mv")
     if scratch is None:
         return None
@@ -69,7 +68,7 @@ def chosen(site: Scratch | None, settled: Settled) -> Scratch | None:
 
 
 def begin(scratch: Scratch, grami: Grami, traps: str = "") -> str:
-    """Functions, traps and the way in; afterwards RUNTIME_JOB_DIR is the scratch directory."""
+    """Define functions and traps and move the files in; afterwards RUNTIME_JOB_DIR is the scratch directory."""
     shared = os.path.join(scratch.shared, grami.gridid) if scratch.shared else ""  # noqa: PTH118
     return part(
         "scratch",

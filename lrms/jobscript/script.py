@@ -8,7 +8,7 @@ The shell code is in ``shell/``; each kind of script is the list of its parts.
 Files in RUNDIR: ``started`` is the exclusive start marker, its text says how far the script came (empty,
 ``payload PATH``, ``failed before``, ``failed after``); ``why`` says why a script under a supervisor failed; ``done``
 is the completion record, see ``lrms.attempt.record``.
-Source: spec of the control directory (ARC 6.17), sections on job scripts and runtime environments.
+Source: ``docs/developers/control-directory.md``, runtime environments and accounting lines.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ END_NOTICES: Final = ".arex/ended"
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """All that a script depends on."""
+    """Everything that a script depends on."""
 
     submission: Submission
     settings: ScriptSettings
@@ -46,7 +46,7 @@ def job_script(
     """
     The POSIX shell script of one attempt.
 
-    Whatever the job's texts contain, they are data here: the script parses, and passes shellcheck but for
+    The job's texts are only data, whatever they contain: the script is always valid, and passes shellcheck except for
     the bodies of runtime environments.
     """
     job = _Job(submission, settings, runtimes, settled)
@@ -117,12 +117,12 @@ _KINDS: Final[Mapping[ScriptMode, Callable[[_Job], Iterator[str]]]] = {
 
 
 def _fits(job: _Job) -> bool:
-    """Never a scratch directory that half of the job cannot see."""
+    """Whether all processes of the job would see a scratch directory."""
     return job.settled.multicore or scratch.is_on_one_node(job.submission.grami)
 
 
 def _own_record(job: _Job) -> Iterator[str]:
-    """The record that the EXIT trap leaves, a TERM that gets to the payload, the start marker, the CPU time."""
+    """Without a supervisor: the EXIT trap writes the record, TERM is passed to the payload; start marker, CPU time."""
     cputime_s = job.submission.grami.cputime_s
     yield part("failures")
     yield part("end", NODES=shlex.quote(" ".join(job.settings.nodes)))
@@ -133,7 +133,7 @@ def _own_record(job: _Job) -> Iterator[str]:
 
 
 def _prologue(job: _Job) -> Iterator[str]:
-    """All that comes between the start marker and the payload."""
+    """Everything between the start marker and the payload."""
     grami = job.submission.grami
     yield parts.environment(grami)
     yield from parts.runtime_functions(job.runtimes)

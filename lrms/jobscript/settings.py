@@ -1,4 +1,4 @@
-"""The values that a job script is built from, beside the submission itself."""
+"""The values from which a job script is built, in addition to the submission."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-#: What is asked on the node where neither the site nor the batch system knows better.
+#: Default command for the name of the node.
 NODES_COMMAND: Final = "hostname -f"
 
 
@@ -14,7 +14,7 @@ class ScriptMode(StrEnum):
     """Where a job script runs, and what ends it."""
 
     BATCH = "batch"  #: under a batch system, on a node that sees the session directory
-    SANDBOX = "sandbox"  #: on a node that does not: the batch system moves the files, see ``lrms.jobscript.sandbox``
+    SANDBOX = "sandbox"  #: on a node that does not: the batch system transfers the files (``lrms.jobscript.sandbox``)
     SUPERVISED = "supervised"  #: under a supervisor, which enforces limits and writes the completion record
 
 
@@ -25,7 +25,7 @@ class Scratch:
     text: str  #: its path there
     expands: bool = False  #: whether variables in it are expanded on the node
     movetool: str = "mv"  #: command that gets sources and a directory
-    shared: str = ""  #: the same directory as the front end sees it; empty: it does not
+    shared: str = ""  #: the same directory as the front end sees it; empty if it does not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class RuntimeScript:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What runtime environments have settled on the front end, beside the job's own options; empty: nothing."""
+    """What runtime environments have set on the front end, in addition to the job's options; empty: not set."""
 
     command: str = ""  #: shell words in place of the job's arguments
     instance: str = ""  #: image or machine that the job runs in, for the accounting
@@ -66,7 +66,7 @@ class ScriptSettings:
     directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first
     localid_words: str = ""  #: shell words that give the local id inside the job; empty under a supervisor
     benchmark: str = "HEPSPEC:1.0"
-    nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is asked there
+    nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is run there
     nodes_command: str = NODES_COMMAND  #: shell command that prints one name per line
     node_words: str = ""  #: shell words that give the names, in place of the command
     system: str | None = None  #: name of the operating system; None: the node's os-release

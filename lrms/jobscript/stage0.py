@@ -4,7 +4,7 @@ Stage 0 of runtime environments: their scripts, run by a shell on the front end 
 A separate shell for each job reads the job's ``joboption_*`` variables from its standard input (they may hold
 secrets, so never from argv), sources parameters and script of one environment after the other, and prints what the
 variables are then, separated by NULs. The output of the scripts goes to the job's log.
-Source: spec of the control directory (ARC 6.17), section on RTEs.
+Source: ``docs/admins/runtime-environments.md``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from lrms.jobscript.settings import NOTHING_SETTLED, Settled
 from lrms.jobscript.template import part
 
 _SHARED: Final = "RUNTIME_NODE_SEES_FRONTEND"
-#: Exported on writing a job's environment; they are the job's identity, which stays.
+#: The job's identity in its environment, which scripts cannot change.
 _IDENTITY: Final = frozenset(f"GRID_GLOBAL_{name}" for name in ("JOBID", "JOBURL", "JOBINTERFACE", "JOBHOST"))
 _NUMBERS: Final = ("arg_code", "count", "countpernode", "numnodes", "cputime", "walltime", "memory", "virtualmemory",
                    "disk", "priority")  # fmt: skip
-#: Of what the scripts print, the log of the job gets so many characters from the beginning and from the end.
+#: Characters from the beginning and the end of the scripts' output that go to the log of the job.
 _HEAD, _TAIL = 8192, 24576
 
 
@@ -41,12 +41,12 @@ class Shell:
     path: str = "/bin/sh"
     timeout_s: float = 60.0
     environment: Mapping[str, str]  #: all that the scripts see
-    variables: Mapping[str, str]  #: of the shell, beside the job's options
+    variables: Mapping[str, str]  #: of the shell, in addition to the job's options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What stage 0 has made of a job."""
+    """The result of stage 0 for a job."""
 
     grami: Grami
     settled: Settled = NOTHING_SETTLED
@@ -56,12 +56,12 @@ class Outcome:
 
 async def run_stage0(grami: Grami, shell: Shell) -> Outcome:
     """
-    Run the environments of one job; those that a script adds take part.
+    Run the environments of one job, including those that a script adds.
 
-    A failure is the job's: it comes as ``rejected``, with the log.
+    If a script fails, the job is ``rejected``, with the log.
 
     Raises:
-        BatchUnavailable: no shell could be started; nothing is wrong with the job.
+        BatchUnavailable: no shell could be started; this is not a fault of the job.
     """
     command = " ".join(map(expanding, grami.args))
     try:
@@ -91,11 +91,11 @@ async def run_stage0(grami: Grami, shell: Shell) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Reported:
-    """What the shell has reported."""
+    """The output of the shell."""
 
     at: str  #: the environment that was run last
     before: Mapping[str, str]  #: variables
-    after: Mapping[str, str] | None  #: None: it did not get that far
+    after: Mapping[str, str] | None  #: None: it did not get so far
 
 
 def _failed(outcome: Outcome, name: str, why: str) -> Outcome:
@@ -170,7 +170,7 @@ def _series(values: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 def _changed(grami: Grami, options: Mapping[str, str], everything: Mapping[str, str]) -> Grami:
     """
-    The job with these options; what is the job itself (its id and directories) stays.
+    The job with these options; its id and directories cannot change.
 
     ``everything`` counts where options were removed; otherwise unchanged options keep their bytes.
     """
@@ -196,7 +196,7 @@ def _changed(grami: Grami, options: Mapping[str, str], everything: Mapping[str, 
 
 
 def _program(grami: Grami, command: str, variables: Mapping[str, str]) -> bytes:
-    """Parsed as a whole before it runs, so that no script can read it away from standard input."""
+    """The program of the shell. It is parsed before it runs, so that no script can consume it from standard input."""
     options = os.fsdecode(dump_grami(replace(grami, localid=None)))
     text = part(
         "stage0",

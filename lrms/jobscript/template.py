@@ -16,7 +16,7 @@ _SLOT: Final = re.compile(r"^#@([A-Z_]+)@\n|@([A-Z_]+)@", re.MULTILINE)
 
 
 def _body(text: str) -> str:
-    """Without the comments at the top; a first line that names the interpreter stays."""
+    """Without the comments at the top, except a first line with the interpreter."""
     head, _, body = text.partition("\n\n")
     first = head.partition("\n")[0]
     return f"{first}\n{body}" if first.startswith("#!") else body

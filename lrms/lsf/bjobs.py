@@ -69,7 +69,7 @@ class BjobsRecord:
 
 def read_json(done: Completed) -> list[BjobsRecord]:
     """
-    From ``-json``; lines that ask for patience may come before.
+    From ``-json``; lines that ask to wait may come before.
 
     Raises:
         UnreadableOutput: it is invalid, or incomplete.
@@ -87,7 +87,7 @@ def read_json(done: Completed) -> list[BjobsRecord]:
 
 def read_delimited(done: Completed) -> list[BjobsRecord]:
     """
-    From ``-o`` with a delimiter, below a line with the names; a dash is nothing.
+    From ``-o`` with a delimiter, below a line with the names; a dash is an empty value.
 
     Raises:
         UnreadableOutput: it has another form, or is incomplete.
@@ -107,7 +107,7 @@ def read_delimited(done: Completed) -> list[BjobsRecord]:
 
 def read_plain(done: Completed) -> list[BjobsRecord]:
     """
-    From ``-w``: id, user, state, queue, hosts, name and time in columns; what has not begun has no second host.
+    From ``-w``: id, user, state, queue, hosts, name and time in columns; a job that has not started has no second host.
 
     Raises:
         UnreadableOutput: it has another form, or is incomplete.
@@ -124,7 +124,7 @@ def read_plain(done: Completed) -> list[BjobsRecord]:
 
 
 def _below(done: Completed, head: str) -> Iterator[str]:
-    """The lines below the one that begins so; the last one must have an end."""
+    """The lines below the one with this beginning; the last one must end with a line break."""
     before, found, rest = done.out.partition(head)
     if not found or (before and not before.endswith("\n")) or not rest.endswith("\n"):
         raise UnreadableOutput(done.argv, done.code, done.out or done.err)
@@ -132,7 +132,7 @@ def _below(done: Completed, head: str) -> Iterator[str]:
 
 
 def _localid(number: str, name: str) -> LocalId:
-    """Some versions show a child by its array's number: its name has the index."""
+    """Some versions show a child with its array's number only: then its name has the index."""
     if re.fullmatch(r"\d+\[\d+\]", number, re.ASCII):
         return LocalId(number)
     if not re.fullmatch(r"\d+", number, re.ASCII):
@@ -147,7 +147,7 @@ def _nodes(text: str) -> tuple[str, ...]:
 
 
 def _moment(text: str) -> datetime | None:
-    """Local time; None without a year, as most sites have it."""
+    """A time in local time; None if it has no year, as on most sites."""
     text = re.sub(r" [A-Z]$", "", " ".join(text.split()))
     for form in ("%b %d %H:%M:%S %Y", "%b %d %H:%M %Y"):
         try:

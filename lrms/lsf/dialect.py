@@ -2,9 +2,9 @@
 LSF: bsub with the script on its standard input, one bjobs about all jobs, bkill, bstop, bresume.
 
 The tag is the job's description or, before version 9.1, its name. bjobs prints JSON since 10.1.0.2 and fields
-with a delimiter since 9.1; before that, only columns, which say nothing about ends but DONE or EXIT.
+with a delimiter since 9.1; before that, only columns, which show nothing about ends but DONE or EXIT.
 Source: bsub(1), bjobs(1), bkill(1) of LSF 7, 9.1 and 10.1; "Termination reasons displayed by bacct, bhist, and bjobs"
-in the administrator's guide of 10.1; sentences as shlex.quote in issues of public projects.
+in the administrator's guide of 10.1; messages as quoted in issues of public projects.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ log = logging.getLogger(__name__)
 
 STATES: Final[Mapping[str, Phase]] = {
     "PEND": Phase.QUEUED,
-    "WAIT": Phase.QUEUED,  # a member of a chunk whose turn has not come
-    "PROV": Phase.QUEUED,  # its host is being made
+    "WAIT": Phase.QUEUED,  # a member of a chunk that has not started yet
+    "PROV": Phase.QUEUED,  # its host is being provisioned
     "FWD_PEND": Phase.QUEUED,
     "PSUSP": Phase.HELD,
     "RUN": Phase.RUNNING,
@@ -113,7 +113,7 @@ _DOWN: Final = re.compile(
 
 
 class Form(StrEnum):
-    """How bjobs answers."""
+    """The format of bjobs."""
 
     JSON = "json"
     DELIMITED = "delimited"
@@ -142,11 +142,11 @@ class LsfOptions:
 
 
 class LsfDialect(Dialect):
-    """See ``lrms.command.dialect``; ``units``: whether limits carry their units, as they may since 10.1."""
+    """See ``lrms.command.dialect``; ``units``: whether limits have units, as is possible since 10.1."""
 
     name = "lsf"
     array = ArrayForm(variable="LSB_JOBINDEX", placeholder="%I")
-    # the index of a job that is alone is 0
+    # the index of a job outside an array is 0
     localid_words = '$LSB_JOBID$([ "${LSB_JOBINDEX:-0}" = 0 ] || printf "[%s]" "$LSB_JOBINDEX")'
     kept_env = r"(LSF|EGO|XLSF)_\w+"
     rules: ClassVar[Sequence[Rule]] = (
@@ -217,12 +217,12 @@ class LsfDialect(Dialect):
             yield f'-R "{" ".join(parts)}"'
 
     def submit(self, work: Work) -> Call:
-        """On standard input: options in a file that bsub is given count only where a site says so."""
+        """The script is on standard input: bsub reads options in a script file only if the site has configured it."""
         submission = named(work.submissions) if work.is_array else work.first
         plain = self.form is Form.PLAIN
         name = work.tag if plain else job_name(submission.grami.jobname)
         words = ["-J", f"{name}[1-{work.size}]" if work.is_array else name, *([] if plain else ["-Jd", work.tag])]
-        # of what stands on both sides, the command line counts
+        # the command line overrides the script
         return Call(
             self._argv("bsub", *words, "-o", work.output),
             stdin=os.fsencode("\n".join(("#!/bin/sh", *self.directives(submission), self._starter(work), ""))),
@@ -252,7 +252,7 @@ class LsfDialect(Dialect):
     # --- asking ---
 
     def listing(self, ids: Collection[LocalId]) -> Call:
-        del ids  # without any, it is all jobs of this account
+        del ids  # without ids, bjobs lists all jobs of this account
         match self.form:
             case Form.JSON:
                 words = ["-o", " ".join((*bjobs.FIELDS, "pend_reason")), "-json"]
@@ -299,7 +299,7 @@ _PATIENCE: Final = {"LSB_NTRIES": "1"}
 
 
 def _slots_per_node(grami: Grami) -> int | None:
-    """None: any."""
+    """None: any number."""
     if grami.countpernode is not None and grami.countpernode > 0:
         return grami.countpernode
     return max(1, -(-grami.count // grami.numnodes)) if grami.numnodes else None
@@ -339,7 +339,7 @@ def _cause(record: BjobsRecord) -> EndCause | None:
 
 
 def _signal(record: BjobsRecord) -> int | None:
-    """LSF shows the end by a signal as a shell does."""
+    """The signal in an exit code, which LSF encodes as a shell does."""
     code = record.exit_code
     return code - 128 if code is not None and 128 < code <= 192 else None
 
@@ -349,7 +349,7 @@ def dialect_of(done: Completed, options: LsfOptions) -> LsfDialect:
     The dialect of the version that ``bsub -V`` prints: ``IBM Spectrum LSF 10.1.0.13, Apr 15 2022``.
 
     Raises:
-        UnreadableOutput: it prints none.
+        UnreadableOutput: it prints no version.
     """
     found = re.search(r"\bLSF\b\D*?(\d+(?:\.\d+)*)", f"{done.out}\n{done.err}", re.ASCII)
     if found is None:

@@ -1,5 +1,5 @@
 """
-PBS: OpenPBS and PBS Professional, and Torque, which have the names of their commands and little else in common.
+PBS: OpenPBS and PBS Professional, and Torque, which share little but the names of the commands.
 
 The tag is a variable of the job's environment, which qstat lists. One qstat lists all jobs, ended ones as long as
 the server remembers them: JSON from OpenPBS, XML from Torque. Exit statuses below 0 are the server's own verdicts.
@@ -133,7 +133,7 @@ class PbsDialect(Dialect):
         (r"=>> PBS: job killed: p?v?mem (\w+ )?exceeded limit", EndCause.MEMORY),
         (r"=>> PBS: job killed: .* exceeded limit", EndCause.CANCELLED_BY_LIMIT),
     )
-    #: verdicts of the server in the place of an exit status; None: other attributes say the cause
+    #: verdicts of the server in place of an exit status; None: other attributes tell the cause
     ends: ClassVar[Mapping[int, EndCause | None]] = {
         -4: EndCause.NODE_FAILURE, -5: EndCause.NODE_FAILURE, -6: EndCause.NODE_FAILURE, -11: None,
         -12: EndCause.PREEMPTED, -14: EndCause.NODE_FAILURE, -15: None, -18: EndCause.CANCELLED_BY_ADMIN,
@@ -144,8 +144,8 @@ class PbsDialect(Dialect):
 
     def __init__(self, options: PbsOptions) -> None:
         self._options = options
-        self._history = True  #: whether the server remembers ended jobs; an answer shows it
-        self._json = True  #: whether its JSON can be read; the same
+        self._history = True  #: whether the server remembers ended jobs, which an answer shows
+        self._json = True  #: whether its JSON can be parsed, which an answer shows too
 
     def __str__(self) -> str:
         return "OpenPBS"
@@ -159,7 +159,7 @@ class PbsDialect(Dialect):
         return tuple(f"#PBS {option}" for option in self._wishes(submission.grami, properties(submission)))
 
     def _wishes(self, grami: Grami, wanted: Sequence[str]) -> Iterator[str]:
-        # or the owner's own shell reads the script; PBS starts any as a login shell
+        # otherwise the owner's shell runs the script; PBS starts any shell as a login shell
         yield f"-S {'/bin/bash' if self._options.login else self.interpreter}"
         yield f"-N {job_name(grami.jobname)}"
         yield "-j oe"
@@ -192,7 +192,7 @@ class PbsDialect(Dialect):
             yield "-l place=excl"
 
     def submit(self, work: Work) -> Call:
-        # an array must allow that it is run again; what has run already ends at the script's mark
+        # an array must allow reruns; a second run ends at the start marker
         array = ["-r", "y", "-J", f"1-{work.size}"] if work.is_array else []
         return self._submit(work, array)
 
@@ -224,16 +224,15 @@ class PbsDialect(Dialect):
         return Call(self._argv("qstat", *words))
 
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
-        # without its server qstat prints JSON all the same, of no jobs
+        # without its server, qstat still prints JSON, without jobs
         if done.code != 0 or _DOWN.search(done.err):
             self._learn(done.err + done.out)
             raise no_answer(done, _DOWN)
         try:
             jobs = read_json(done) if self._json else read_text(done)
         except UnreadableOutput:
-            if done.out.rstrip().endswith(
-                "}"
-            ):  # complete, and invalid: environments of jobs break the JSON of some versions
+            # complete, and invalid: environments of jobs break the JSON of some versions
+            if done.out.rstrip().endswith("}"):
                 log.info(
                     "qstat returned invalid JSON: arex reads its text output from now on", extra={"event": "lrms.json"}
                 )
@@ -250,7 +249,7 @@ class PbsDialect(Dialect):
             self._json = False
 
     def _jobs(self, jobs: Mapping[str, QstatJob]) -> Mapping[LocalId, Seen]:
-        """All but arrays as a whole: their children are listed too."""
+        """The jobs without the entries of whole arrays, whose children are listed too."""
         return {LocalId(localid): self._seen(job) for localid, job in jobs.items() if "[]" not in localid}
 
     def _seen(self, job: QstatJob) -> Seen:
@@ -277,7 +276,7 @@ class PbsDialect(Dialect):
         )
 
     def cause(self, job: QstatJob, status: int | None) -> EndCause | None:
-        """Why the job ended, from its exit status and what else qstat shows; None: that does not say it."""
+        """Why the job ended, from its exit status and other attributes; None if they do not tell."""
         comment = job.text("comment")
         if status is not None and status < 0:
             cause = self.ends.get(status, EndCause.NEVER_STARTED)
@@ -319,7 +318,7 @@ class PbsDialect(Dialect):
 
 
 class TorqueDialect(PbsDialect):
-    """Torque from 2.5 on. It names the output of a child by itself: a dash and the index follow."""
+    """Torque from 2.5 on. It appends a dash and the index to the name of a child's output file."""
 
     array: ClassVar[ArrayForm | None] = ArrayForm(variable="PBS_ARRAYID", placeholder="out", link="out-{}")
     ends: ClassVar[Mapping[int, EndCause | None]] = {
@@ -356,7 +355,7 @@ class TorqueDialect(PbsDialect):
             return self.ends.get(status, EndCause.NEVER_STARTED)
         if status in {137, 143, 265, 271} and (exceeded := job.exceeded()) is not None:
             return exceeded
-        if status == 271:  # what qdel leaves, also of a job that has not begun
+        if status == 271:  # what qdel leaves, also for a job that has not started
             return EndCause.CANCELLED
         if status is None:
             return None
@@ -364,7 +363,7 @@ class TorqueDialect(PbsDialect):
 
 
 def _shape(grami: Grami) -> tuple[int, int]:
-    """Nodes (or chunks) and slots on each. A bare count may be spread anyhow, one slot at a time."""
+    """Nodes (or chunks) and slots on each. Without a number of slots for each node, slots are requested one by one."""
     if grami.countpernode is not None and grami.countpernode > 0:
         return max(1, -(-grami.count // grami.countpernode)), grami.countpernode
     if grami.numnodes:

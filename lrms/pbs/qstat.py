@@ -82,7 +82,7 @@ class QstatJob:
         )
 
     def exceeded(self) -> EndCause | None:
-        """The limit that a killed job was beyond, where the server does not say it."""
+        """The limit that a killed job exceeded, if the server does not tell."""
         for name, read, cause in (
             ("walltime", _seconds, EndCause.WALLTIME),
             ("cput", _seconds, EndCause.CPUTIME),
@@ -116,7 +116,7 @@ def read_json(done: Completed) -> dict[str, QstatJob]:
 
 def read_text(done: Completed) -> dict[str, QstatJob]:
     """
-    Jobs by id, from ``qstat -f``: a line an attribute, continued with a tab; an empty line ends a job.
+    Jobs by id, from ``qstat -f``: one line for an attribute, continued with a tab; an empty line ends a job.
 
     Raises:
         UnreadableOutput: it has another form, or is incomplete.
@@ -136,14 +136,14 @@ def read_text(done: Completed) -> dict[str, QstatJob]:
 
 def read_xml(done: Completed) -> dict[str, QstatJob]:
     """
-    Jobs by id. The XML of some versions has characters that no parser of XML takes, so only its elements count.
+    Jobs by id. The XML of some versions has characters that no XML parser accepts, so only its elements are parsed.
 
     Raises:
         UnreadableOutput: it has another form, or is incomplete.
     """
     text = done.out.strip()
     if not text and not done.err.strip():
-        return {}  # this is how it says that there is no job
+        return {}  # this means that there is no job
     if not re.fullmatch(r"(<\?xml[^>]*\?>\s*)?<Data>(<Job>.*</Job>)?</Data>", text, re.DOTALL):
         raise UnreadableOutput(done.argv, done.code, done.out[-300:] or done.err)
     jobs: dict[str, QstatJob] = {}

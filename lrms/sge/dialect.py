@@ -2,8 +2,8 @@
 Grid Engine: qsub, one qstat for all jobs, qacct only about ends that need explaining, qdel, qhold, qrls.
 
 The tag follows a tilde in the job's name, the one place that qstat and qacct both show. All options are on the
-command line: qsub would take lines of a job's texts that begin with ``#$`` for more of them. The script is started
-by a few lines of ours, because the exit codes 99 and 100 mean "once more" and "stop the queue's head" to Grid Engine.
+command line: qsub would read lines of a job's texts that begin with ``#$`` as options. The script is started
+by a few lines of ours, because Grid Engine reruns a job with exit code 99, and puts one with 100 into an error state.
 Source: qsub(1), qstat(1), qacct(1), sge_status(5), sge_types(1) of Grid Engine 8.1.9.
 """
 
@@ -48,7 +48,7 @@ from lrms.sge import qacct, qstat
 DEFAULT_PE: Final = "smp"
 _GONE: Final = re.compile(r"does not exist|already in deletion", re.IGNORECASE)
 _DONE: Final = re.compile(r"has registered the |has deleted |modified hold of ", re.IGNORECASE)
-#: A list of paths, and variables in them.
+#: Characters that Grid Engine interprets in a path: separators of lists, and variables.
 _UNSUITABLE: Final = re.compile(r"[,$\n\0]")
 _NOT_POSSIBLE: Final = "it contains a comma, a dollar sign or a line break"
 _CURE: Final = "use a directory without commas, dollar signs or line breaks in its name"
@@ -114,7 +114,7 @@ class SgeDialect(Dialect):
 
     def __init__(self, options: SgeOptions) -> None:
         self._options = options
-        self._in_error: set[LocalId] = set()  #: in the last listing: qstat knows why, qacct does not
+        self._in_error: set[LocalId] = set()  #: in an error state in the last listing: qstat knows why, qacct does not
 
     def _call(self, command: str, *words: str, stdin: bytes = b"") -> Call:
         return Call((program(self._options.bin, command), *words), stdin=stdin, env=self._options.environment)
@@ -126,7 +126,7 @@ class SgeDialect(Dialect):
         None: they are on the command line.
 
         Raises:
-            SubmitRejected: the session directory has a name that Grid Engine would not take as it is.
+            SubmitRejected: the session directory has a name that Grid Engine would change.
         """
         if _UNSUITABLE.search(str(submission.comment)):
             raise SubmitRejected(f"Grid Engine cannot use the path {submission.comment}: {_NOT_POSSIBLE}")
@@ -140,7 +140,7 @@ class SgeDialect(Dialect):
         words = [
             *("-S", "/bin/sh", "-wd", "/"),
             *self._wishes(work.first.grami, properties(work.first)),
-            # what follows is ours whatever the site's options say; the colon: no host comes before the path
+            # these override the options of the site; the colon: there is no host before the path
             *("-terse", "-C", "", "-r", "n", "-b", "n", "-j", "y", "-o", f":{work.output}"),
             *("-N", f"{name}~{work.tag.replace('@', '%')}"),
             *(("-t", f"1-{work.size}") if work.is_array else ()),
@@ -151,7 +151,7 @@ class SgeDialect(Dialect):
         """
         Options of qsub for what the job asks for, then the site's own.
 
-        A runtime environment says by a node property in which parallel environment the job is to run.
+        The node property of a runtime environment names the parallel environment of the job.
         """
         queue = self._options.queues.get(grami.queue, SgeQueueOptions())
         environment, extra = _parallel((*self._options.extra, *queue.extra))
@@ -197,9 +197,9 @@ class SgeDialect(Dialect):
 
     def accounting(self, ids: Collection[LocalId]) -> Call | None:
         """
-        About jobs in an error state first: the others' turn comes with the next question.
+        Jobs in an error state come first; the next query is about the others.
 
-        qacct takes one job or array, or everything of the last days; it reads the whole file in either case.
+        qacct accepts one job or array, or all of the last days. It reads the whole file in both cases.
         """
         if failed := [localid for localid in ids if localid in self._in_error]:
             return self._call("qstat", "-xml", "-j", ",".join(sorted({_root(localid) for localid in failed})))
@@ -223,7 +223,7 @@ class SgeDialect(Dialect):
         return self._call("qrls", *ids)
 
     def refused(self, done: Completed, ids: Sequence[LocalId]) -> Mapping[LocalId, str]:
-        """What can't be done is said on standard output, about an array's child by the number of the array alone."""
+        """Refusals are on standard output. For a child of an array, they only have the number of the array."""
         if qstat.DOWN.search(done.err):
             raise no_answer(done, qstat.DOWN)
         refusals: dict[LocalId, str] = {}
@@ -257,7 +257,7 @@ def _parallel(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _resources(grami: Grami, memory_mb: int | None) -> Iterator[str]:
-    """Grid Engine multiplies what is consumed, and CPU time, by the slots."""
+    """Resources for each slot: Grid Engine multiplies consumable resources and CPU time by the slots."""
     if grami.walltime_s is not None:
         yield f"h_rt={grami.walltime_s}"
     if grami.cputime_s is not None:
@@ -269,7 +269,7 @@ def _resources(grami: Grami, memory_mb: int | None) -> Iterator[str]:
 
 
 def _word(text: str) -> str:
-    """The name of a queue, whatever a client wrote; no list and no pattern."""
+    """One queue name from a client's text, which must not become a list or a pattern."""
     return plain_word(text, r"\w.@-").lstrip("-")
 
 
@@ -284,7 +284,7 @@ class SgeBackend(CommandBackend):
     def from_config(cls, config: Configuration) -> Self:
         """
         Raises:
-            ConfigError: a session root has a name that Grid Engine would not take as it is.
+            ConfigError: a session root has a name that Grid Engine would change.
         """
         faults = [
             Fault(

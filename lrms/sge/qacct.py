@@ -15,10 +15,10 @@ from arex.process import Completed
 from lrms.command.dialect import Seen, no_answer
 from lrms.sge.qstat import DOWN, moment
 
-#: ``failed`` of qacct: what became of the job; None: it has not ended, it is to run again. Source: sge_status(5).
+#: ``failed`` of qacct: how the job ended; None: it has not ended, it will run again. Source: sge_status(5).
 _FAILED: Final[Mapping[int, EndCause | None]] = {
     0: EndCause.EXIT_CODE,
-    12: EndCause.EXIT_CODE,  # 12 to 16 and 30: the job itself was over
+    12: EndCause.EXIT_CODE,  # 12 to 16 and 30: failures after the end of the job
     13: EndCause.EXIT_CODE,
     14: EndCause.EXIT_CODE,
     15: EndCause.EXIT_CODE,
@@ -37,12 +37,12 @@ _FAILED: Final[Mapping[int, EndCause | None]] = {
 _KILLED: Final = frozenset({17, 37, 100})
 #: Exit codes of a shell whose child the kernel has ended at a limit: KILL and XCPU.
 _BY_THE_KERNEL: Final = frozenset({128 + 9, 128 + 24})
-#: The same of a child that got no more memory, and did not take it well: ABRT, BUS, SEGV.
+#: Exit codes of a shell whose child was refused memory and crashed: ABRT, BUS, SEGV.
 _OUT_OF_MEMORY: Final = frozenset({128 + 6, 128 + 7, 128 + 11})
-#: Where a limit counts as reached: it is looked at from time to time only, and seconds are rounded.
+#: This part of a limit counts as reaching it: it is checked only from time to time, and seconds are rounded.
 _NEARLY: Final = 0.95
 _ROUNDED: Final = 1.0
-#: What the job was killed for: the limit in its category, the field that reached it.
+#: The possible limits: cause, name in the category of the job, and the field of the usage.
 _LIMITS: Final = (
     ("h_rt", "ru_wallclock", EndCause.WALLTIME),
     ("s_rt", "ru_wallclock", EndCause.WALLTIME),
@@ -50,7 +50,7 @@ _LIMITS: Final = (
     ("s_cpu", "cpu", EndCause.CPUTIME),
     ("h_vmem", "maxvmem", EndCause.MEMORY),
     ("s_vmem", "maxvmem", EndCause.MEMORY),
-    ("h_vmem", "ru_maxrss", EndCause.MEMORY),  # of a short job, maxvmem is 0
+    ("h_vmem", "ru_maxrss", EndCause.MEMORY),  # for a short job, maxvmem is 0
 )
 _UNITS: Final[Mapping[str, float]] = {
     **{letter: 1000.0**power for power, letter in enumerate(("", "k", "m", "g", "t"))},
@@ -61,7 +61,7 @@ _NONE: Final = re.compile(r"job (id|name) \S+ not found|no jobs running since st
 
 def accounted(done: Completed) -> Mapping[LocalId, Seen]:
     """
-    The ends on record. A job that is to run again has none; slave tasks of a parallel job are not the job.
+    The recorded ends. A job that will run again has none; slave tasks of a parallel job do not count.
 
     Raises:
         BatchUnavailable: there is no answer, or it is invalid.
@@ -80,7 +80,7 @@ def accounted(done: Completed) -> Mapping[LocalId, Seen]:
 
 
 def _records(done: Completed) -> Iterator[dict[str, str]]:
-    """The blocks of qacct; the first line of a name counts."""
+    """The blocks of qacct; the first line with a name counts."""
     for block in re.split(r"^=+\s*$", done.out, flags=re.MULTILINE):
         record: dict[str, str] = {}
         for line in block.splitlines():
@@ -94,7 +94,7 @@ def _records(done: Completed) -> Iterator[dict[str, str]]:
 
 
 def _recorded(record: Mapping[str, str]) -> Seen | None:
-    """One end; None: it was none, the job runs again."""
+    """One end; None if the job runs again."""
     failed = int(_leading(record["failed"]) or 0)
     cause = _FAILED.get(failed, EndCause.NEVER_STARTED if failed <= 11 or failed in range(26, 40) else None)
     if cause is None and failed in _FAILED:
@@ -122,7 +122,7 @@ def _recorded(record: Mapping[str, str]) -> Seen | None:
 
 
 def _limit(record: Mapping[str, str]) -> EndCause | None:
-    """The limit that the job was at when it was killed, if it was at one."""
+    """The limit that the job had reached when it was killed, if any."""
     words = _words(record.get("category", ""))
     asked = [word for flag, word in itertools.pairwise(words) if flag == "-l"]
     limits = dict(pair.partition("=")[::2] for each in asked for pair in each.split(","))
@@ -144,7 +144,7 @@ def _used(record: Mapping[str, str], name: str) -> float | None:
 
 
 def _peak_kb(record: Mapping[str, str]) -> float | None:
-    """The kernel counts kB, and 8.1.9 prints the number as if it were bytes."""
+    """In kB. The kernel counts kB, and 8.1.9 prints the number as if it were bytes."""
     return _amount(record.get("ru_maxrss", ""))
 
 

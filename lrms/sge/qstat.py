@@ -44,7 +44,7 @@ def listed(done: Completed) -> Mapping[LocalId, Seen]:
 
 def explained(done: Completed) -> Mapping[LocalId, Seen]:
     """
-    What went wrong with jobs in an error state, from ``qstat -xml -j``.
+    The reasons of jobs in an error state, from ``qstat -xml -j``.
 
     Raises:
         BatchUnavailable: there is no answer, or it is invalid.
@@ -96,7 +96,7 @@ def _seen(job: ET.Element, state: str) -> Seen:
 
 
 def _phase(state: str) -> Phase:
-    """The letters of a state say one thing each; the gravest counts. Source: sge_status(5)."""
+    """The phase from the letters of a state, of which the most severe counts. Source: sge_status(5)."""
     letters = set(state)
     for wanted, phase in (
         ("d", Phase.EXITING),
@@ -113,7 +113,7 @@ def _phase(state: str) -> Phase:
 
 
 def _reasons(tree: ET.Element) -> Iterator[tuple[LocalId, Seen]]:
-    """Of jobs in an error state, what went wrong with each task."""
+    """The reason of each task in an error state."""
     for job in tree.iterfind("djob_info/element"):
         number = job.findtext("JB_job_number", "")
         array = job.find("JB_ja_structure/task_id_range/RN_max")
@@ -129,7 +129,7 @@ def _reasons(tree: ET.Element) -> Iterator[tuple[LocalId, Seen]]:
 
 
 def moment(text: str) -> datetime | None:
-    """Local time, in the ways of qstat and of several versions of qacct."""
+    """Local time, in the formats of qstat and of several versions of qacct."""
     for form in ("%Y-%m-%dT%H:%M:%S", "%a %b %d %H:%M:%S %Y", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S.%f"):
         try:
             return datetime.strptime(text, form).astimezone(UTC)

@@ -12,7 +12,7 @@ from arex.model.report import EndCause, Phase
 from lrms.command.dialect import Seen, unknown_state
 
 _OTHER: Final = Phase.OTHER
-#: State words to phase and, of an ended job, cause; None: the word alone does not tell. Source: squeue(1).
+#: Phase and, for an ended job, cause of each state; None: the state alone does not tell the cause. Source: squeue(1).
 STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
     "PENDING": (Phase.QUEUED, None),
     "CONFIGURING": (Phase.QUEUED, None),
@@ -31,7 +31,7 @@ STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
     "COMPLETING": (Phase.EXITING, None),
     "STAGE_OUT": (Phase.EXITING, None),
     "EXPEDITING": (Phase.QUEUED, None),
-    "REVOKED": (_OTHER, None),  # another cluster of the federation has it
+    "REVOKED": (_OTHER, None),  # it is on another cluster of the federation
     "COMPLETED": (Phase.ENDED, EndCause.EXIT_CODE),
     "FAILED": (Phase.ENDED, None),
     "CANCELLED": (Phase.ENDED, EndCause.CANCELLED_BY_ADMIN),
@@ -46,10 +46,10 @@ STATES: Final[Mapping[str, tuple[Phase, EndCause | None]]] = {
 }
 #: Signals that SLURM shows for its own errors: 53 is a launch that failed, 125 a lack of memory.
 _OWN_ERRORS: Final = 50
-#: Reasons for waiting that are the usual course of things.
+#: Usual reasons for waiting.
 _USUAL: Final = frozenset({"", "None", "(null)", "Resources", "Priority", "BeginTime", "Cleaning", "JobArrayTaskLimit"})
 _HELD: Final = re.compile(r"job ?h[eo]ld|requeued (in )?held", re.IGNORECASE)
-#: Fields of squeue -O with their widths; what is longer is cut off.
+#: Fields of squeue -O with their widths; longer values are cut off.
 FIELDS: Final = (
     ("JobArrayID", 30),
     ("ArrayJobID", 15),
@@ -67,7 +67,7 @@ ACCOUNT: Final = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Rea
 
 
 def indices(text: str) -> Iterator[int]:
-    """``1,3-5%2``: the children that a line about an array stands for; none for a cut list or no array."""
+    """``1,3-5%2``: the children in a line about an array; none if the list is cut off, or if it is not an array."""
     for part in text.partition("%")[0].split(","):
         if not (found := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)):
             continue
@@ -108,7 +108,7 @@ def _phase(state: str) -> tuple[Phase, EndCause | None]:
 
 def _wait_status(text: str) -> tuple[int | None, int | None]:
     """
-    Exit code and signal from ``exit_code``; neither from an error of SLURM's own.
+    Exit code and signal from ``exit_code``; None for both after an error of SLURM itself.
 
     Until 23.02 squeue prints what wait(2) gave slurmd, later ``code:signal``.
     """
@@ -124,7 +124,7 @@ def _wait_status(text: str) -> tuple[int | None, int | None]:
 
 
 def _failed(text: str) -> EndCause | None:
-    """SLURM calls a script that kills itself a launch failure too, so the status has to tell the two apart."""
+    """SLURM also calls a script that kills itself a launch failure; the exit status distinguishes the two."""
     code, number = _wait_status(text)
     if number is not None:
         return EndCause.SIGNAL
@@ -155,7 +155,7 @@ def accounted(fields: Mapping[str, str]) -> Seen:
 
 
 def _nodes(text: str) -> tuple[str, ...]:
-    """As SLURM folds them: ``n[1-3]`` stays one word."""
+    """Names as SLURM abbreviates them: ``n[1-3]`` stays one word."""
     return () if text in {"", "(null)", "None assigned"} else (text,)
 
 

@@ -3,7 +3,7 @@ SLURM: sbatch, one squeue for all jobs, sacct only about jobs that squeue has fo
 
 The tag is the job's comment. Arrays are SLURM's own. Nothing of the daemon's environment gets into a job.
 Source: sbatch(1), squeue(1), sacct(1), scancel(1), scontrol(1) of SLURM 22.05 and newer; the resource options are
-those of ARC's SLURM back end (spec of the control directory, ARC 6.17, section on SLURM).
+those of ARC 6.17 (``docs/admins/lrms/slurm.md``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +60,7 @@ class SlurmQueueOptions:
     """What the configuration says about one queue."""
 
     memory_mb: int | None = None
-    extra: tuple[str, ...] = ()  #: options of sbatch
+    extra: tuple[str, ...] = ()  #: lines of options of sbatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +95,13 @@ class SlurmOptions:
 
 
 def requirements(text: str) -> tuple[str, ...]:
-    """Options of sbatch from ``slurm_requirements``, which may be written as ``#SBATCH`` lines' text."""
-    words = shlex.split(text.replace("\\n", " "))
-    return tuple(word for word in words if word != "#SBATCH")
+    r"""
+    The lines of ``slurm_requirements``, without ``#SBATCH``; ``\n`` separates them.
+
+    They go into the script unchanged, as with ARC 6.17: sbatch has its own rules for quotes, backslashes and ``#``.
+    """
+    lines = (line.strip().removeprefix("#SBATCH").strip() for line in text.replace("\\n", "\n").splitlines())
+    return tuple(line for line in lines if line)
 
 
 class SlurmDialect(Dialect):
@@ -110,7 +113,7 @@ class SlurmDialect(Dialect):
     node_words = '"${SLURMD_NODENAME:-$(hostname -f)}"'
     kept_env = "SLURM_CONF|SLURM_CONF_SERVER"
     said: ClassVar[Sequence[tuple[str, EndCause]]] = (
-        # several nodes on one host name themselves: slurmstepd-n1
+        # with several nodes on one host, the name has the node: slurmstepd-n1
         (r"slurmstepd\S*: error: .*(exceeded (job |step )?memory limit|oom.kill)", EndCause.MEMORY),
         (r"slurmstepd\S*: error: .*cancelled at .* due to time limit", EndCause.WALLTIME),
         (r"slurmstepd\S*: error: .*cancelled at .* due to preemption", EndCause.PREEMPTED),
@@ -118,7 +121,7 @@ class SlurmDialect(Dialect):
     )
     rules: ClassVar[Sequence[Rule]] = (
         Rule(r"invalid job array specification|array.*(too large|exceeds)", Refusal.ARRAY),
-        # a wish of this one job that no waiting fulfils
+        # a request of this job that can never be met
         Rule(r"(assoc|qos)(\w*(per_?job|wall)|min)", Refusal.PERMANENT),
         Rule(r"violates accounting/qos policy", Refusal.LIMIT),
         Rule(r"unable to accept job|maximum number of jobs|maxjobcount|job submit limit", Refusal.LIMIT),
@@ -154,7 +157,7 @@ class SlurmDialect(Dialect):
     def _wishes(self, grami: Grami) -> Iterator[str]:
         queue = self._options.queues.get(grami.queue, SlurmQueueOptions())
         yield "--no-requeue"
-        yield "--export=ALL"  # anything else reads the account's profile on the node first, which takes long
+        yield "--export=ALL"  # other values make SLURM read the account's profile on the node first, which takes long
         yield "--open-mode=append"
         if grami.queue:
             yield f"--partition={plain_word(grami.queue, _WORD)}"
@@ -172,8 +175,8 @@ class SlurmDialect(Dialect):
             yield f"--account={plain_word(self._options.account, _WORD)}"
         if self._options.qos:
             yield f"--qos={plain_word(self._options.qos, _WORD)}"
-        for option in (*self._options.extra, *queue.extra):
-            yield option if option.startswith("-") else shlex.quote(option)
+        yield from self._options.extra
+        yield from queue.extra
 
     def submit(self, work: Work) -> Call:
         array = [f"--array=1-{work.size}"] if work.is_array else []
@@ -181,7 +184,7 @@ class SlurmDialect(Dialect):
         return Call(self._argv("sbatch", *words), cwd=work.first.grami.directory)
 
     def submitted(self, done: Completed, work: Work) -> LocalId:
-        """``12`` or, of another cluster, ``12;north``, which a shell would not take for one word."""
+        """``12`` or, of another cluster, ``12;north``, which a shell would split."""
         del work
         for line in done.out.splitlines():
             if found := re.fullmatch(r"(\d+)(?:;([\w.-]+))?", line.strip()):

@@ -118,6 +118,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "a feature": Shape(lrms="slurm_requirements=-C fast\n"),
     "requirements of the queue": Shape(queue="slurm_requirements=-C big --gres=gpu:2\n"),
     "several requirements": Shape(lrms="slurm_requirements=-C fast --tmp=5 --exclude=n3\n"),
+    "requirements in quotes": Shape(lrms="slurm_requirements=-C \"fast\" --exclude='n3'\n"),
     "requirements of both": Shape(lrms="slurm_requirements=-C fast\n", queue="slurm_requirements=--gres=gpu:1\n"),
     "disk and virtual memory": Shape(grami={"disk_mb": 500, "virtualmemory_mb": 5000}),
 }

@@ -25,7 +25,7 @@ def acl_document(acl: str) -> str:
 
 def normal_acl(text: str) -> str:
     """
-    The element that a text is, as ARC keeps it: no declaration and nothing around it.
+    The element of an XML text, as ARC keeps it: no declaration and nothing around it.
 
     Raises:
         ValueError: it is not XML, or has a document type.

@@ -24,7 +24,7 @@ def read_staging(node: Node) -> DataStaging:
     The files of a job.
 
     Raises:
-        JobDescriptionError: a name is missing, or a URL is none.
+        JobDescriptionError: a name is missing, or a URL is invalid.
     """
     node.knows("ClientDataPush", "InputFile", "OutputFile", "ng:DelegationID")
     return DataStaging(
@@ -53,7 +53,7 @@ def _input(node: Node) -> InputFile:
 
 
 def _named_source(node: Node, name: str) -> tuple[Location, ...]:
-    """Where a file without a source comes from if its name is a URL: from there, as ARC has it."""
+    """As in ARC: if the name of a file without a source is a URL, that is its source."""
     try:
         url = parse_url(name)
     except ValueError:

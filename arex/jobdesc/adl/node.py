@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from arex.errors import JobDescriptionError
 from arex.jobdesc.adl.writer import ADL, NORDUGRID
-from arex.jobdesc.model import Remark
+from arex.jobdesc.remarks import Remarks
 from arex.model.numbers import leading_number, whole_number
 from arex.suggest import closest
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: How names of ADL and of the NorduGrid extension start here, and the prefixes that ARC gives them.
+#: The namespaces of ADL and of the NorduGrid extension: ARC's prefix, URI, and the prefix of names here.
 _SPACES: Final = (("adl", ADL, ""), ("nordugrid-adl", NORDUGRID, "ng:"))
 _BY_PREFIX: Final = {prefix: mark for prefix, _, mark in _SPACES}
-_MAX_REMARKS: Final = 50
 _TRUE: Final = frozenset({"true", "1"})
 _FALSE: Final = frozenset({"false", "0"})
 
@@ -37,36 +36,30 @@ def boolean(text: str) -> bool:
 
 
 class AdlDocument:
-    """One job: whose names are whose, and what there is to remark."""
+    """One document: its namespaces, and the remarks on it."""
 
     def __init__(self, root: _Element) -> None:
-        self.remarks: list[Remark] = []
+        self.remarks = Remarks()
         self._marks = _namespaces(root.nsmap)
 
     def mark(self, element: _Element, parent: str | None) -> str | None:
-        """What a name of this element starts with; None if it is in no namespace of ours."""
+        """The prefix of this element's name here; None if its namespace is unknown."""
         space, _, _ = str(element.tag).rpartition("}")
         if not space:
             return parent  # as ARC does: an element without a namespace is in that of its parent
         found = self._marks.get(space[1:])
         return found if found is not None else _BY_PREFIX.get(element.prefix or "")
 
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is noted; who would have to look for a suggestion need not."""
-        return len(self.remarks) >= _MAX_REMARKS
-
     def remark(self, what: str, element: _Element, suggestion: str = "") -> None:
-        if not self.full:
-            self.remarks.append(Remark(what=what, line=line_of(element), suggestion=suggestion))
+        self.remarks.add(what, line_of(element), suggestion=suggestion)
 
 
 def _namespaces(declared: Mapping[str | None, str]) -> dict[str, str]:
     """
     The namespaces that ARC finds.
 
-    It uses its own prefixes, and stops at the first that the root has defined differently; from there on
-    only prefixes count.
+    It looks for its own prefixes, and stops at the first that the root defines differently. From there on, only
+    prefixes count.
     """
     marks: dict[str, str] = {}
     for prefix, space, mark in _SPACES:
@@ -83,12 +76,12 @@ def line_of(element: _Element) -> int:
 
 
 def text_of(element: _Element) -> str:
-    """What stands in the element itself, not in its children."""
+    """The text of the element itself, without that of its children."""
     return (element.text or "") + "".join(child.tail or "" for child in element)
 
 
 class Node:
-    """An element; names of the NorduGrid extension start with ``ng:``. Of several with one name the first counts."""
+    """An element; names of the NorduGrid extension start with ``ng:``. The first child of a name counts."""
 
     __slots__ = ("_children", "_element", "_mark", "_page")
 
@@ -103,7 +96,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """With its mark, as for children; a mark of ``?`` is a foreign namespace."""
+        """With its prefix, as for children; ``?`` is an unknown namespace."""
         return f"{'?' if self._mark is None else self._mark}{str(self._element.tag).rpartition('}')[2]}"
 
     def fail(self, what: str, name: str = "") -> NoReturn:
@@ -116,12 +109,12 @@ class Node:
 
     @property
     def full(self) -> bool:
-        return self._page.full
+        return self._page.remarks.full
 
     def knows(self, *names: str) -> None:
-        """Remark on children with other names."""
+        """Add a remark for each child with another name."""
         for key in self._children.keys() - set(names):
-            if self._page.full:
+            if self._page.remarks.full:
                 return
             plain = key.removeprefix("?").removeprefix("ng:")
             hint = closest(plain, (name.removeprefix("ng:") for name in names))
@@ -148,7 +141,7 @@ class Node:
         return None
 
     def optional(self) -> bool | None:
-        """Whether it may be ignored, None if it does not say."""
+        """Whether it may be ignored; None if it has no such attribute."""
         text = self.attribute("optional")
         if text is not None and text not in _TRUE | _FALSE:
             self.fail(f"optional is neither true nor false: {text[:80]!r}")
@@ -187,7 +180,7 @@ class Node:
         return None if found == -1 else found
 
     def number(self, name: str) -> int | None:
-        """A number as far as the text is one, else zero: with a remark that this is so. None if it is absent."""
+        """The number at the beginning of the text, or zero with a remark. None if it is absent."""
         if (child := self.node(name)) is None:
             return None
         try:

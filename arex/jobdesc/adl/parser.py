@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
@@ -70,7 +70,7 @@ def _not_ours(root: _Element) -> JobDescriptionError:
 
 
 def _job(page: AdlDocument, root: Node) -> JobDescription:
-    page.remarks.clear()
+    page.remarks.start_job()
     root.knows("ActivityIdentification", "Application", "Resources", "DataStaging")
     job = JobDescription()
     if (node := root.node("ActivityIdentification")) is not None:
@@ -88,10 +88,10 @@ def _job(page: AdlDocument, root: Node) -> JobDescription:
             inputs=staging.inputs,
             outputs=staging.outputs,
         )
-    return replace(job, warnings=_in_order(page.remarks))
+    return replace(job, warnings=_in_order(page.remarks.of_job()))
 
 
-def _in_order(remarks: list[Remark]) -> tuple[Remark, ...]:
+def _in_order(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
     return tuple(sorted(remarks, key=lambda remark: remark.line or 0))
 
 
@@ -214,7 +214,7 @@ def _start_time(parent: Node) -> datetime | None:
 
 
 def _notifications(application: Node) -> Iterator[Notification]:
-    """What ARC can't do is skipped, unless ExpirationTime, of all elements, says that it is not optional."""
+    """What ARC does not support is skipped, unless ``ExpirationTime`` (as in ARC) says that it is not optional."""
     expiration = application.node("ExpirationTime")
     strict = expiration is not None and expiration.optional() is False
     for node in application.nodes("Notification"):
@@ -281,7 +281,7 @@ def _access(text: str) -> str:
 
 
 def _megabytes(text: str) -> int | None:
-    """Bytes, rounded up; what does not fit is cut off as ARC does."""
+    """Megabytes from bytes, rounded up; a number that is too large wraps around as in ARC."""
     number = wrap(-(-whole_number(text, LONG, signed=False) // MB))
     return None if number == -1 else number
 

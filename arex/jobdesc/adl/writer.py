@@ -37,7 +37,7 @@ ON_STATE: Final = {
     "f": "POSTPROCESSING",
     "e": "TERMINAL",
 }
-#: What ARC's clients write for a state that is none, and what is meant: they leave ACCEPTED itself out.
+#: ARC's clients write ACCEPTED for a state that is not supported (a blank), and leave out ACCEPTED itself (``a``).
 _ODD_STATE: Final = {" ": "ACCEPTED"}
 _FIRST_STATE: Final = {"a": "ACCEPTED"}
 
@@ -65,7 +65,7 @@ def _leaf(name: str, value: object) -> str:
 
 
 def _given(name: str, value: str | int | None) -> _Lines:
-    """An element, if there is something to say."""
+    """An element, unless its value is empty."""
     if value is not None and value != "" and value is not False:
         yield _leaf(name, value)
 

@@ -1,4 +1,4 @@
-"""XML without surprises: no document types, no entities, nothing from outside the text."""
+"""Safe XML: no document types, no entities, nothing from outside the text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_xml(text: str | bytes) -> etree._Element:
     """
     The root element; bytes are in the encoding that they declare.
 
-    What makes libxml warn is refused too, as ARC does: another version of XML, a relative namespace.
+    As in ARC, warnings of libxml are errors too: another version of XML, a relative namespace.
 
     Raises:
         JobDescriptionError: with line and column; not XML, or it has a document type.
@@ -77,7 +77,7 @@ def _parsed(text: str | bytes, parser: etree.XMLParser) -> etree._Element:
 
 
 def write_xml(element: etree._Element) -> str:
-    """The element alone; what is not ASCII in its attributes is escaped, as libxml does where no encoding is known."""
+    """The element alone; characters beyond ASCII in attributes are escaped, as libxml does without an encoding."""
     text = etree.tostring(element, encoding="unicode", with_tail=False)
     return _TAG.sub(lambda match: _NOT_ASCII.sub(_reference, match[0]), text)
 

@@ -1,4 +1,4 @@
-"""What a client adds to its user's description before it sends it."""
+"""What a client adds to the user's description before it sends it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ClientUpload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletedDescription:
-    """A description that is ready, and what it asks of the client."""
+    """A description that is ready to be sent, and the files that the client has to upload."""
 
     description: JobDescription  #: to be sent: no source is local
     record: JobDescription  #: to be kept: local sources are absolute paths
@@ -98,7 +98,7 @@ def _inputs(job: JobDescription, directory: Path) -> list[InputFile]:
 
 
 def _matching(file: InputFile, directory: Path) -> Iterator[InputFile]:
-    """The files of the client that a wildcard stands for, in order of name; or the one that is named just so."""
+    """The files of the client that match a wildcard, sorted by name; or the file with exactly this name."""
     pattern = local_path(file.sources[0].url)
     paths = [pattern] if _is_file(directory / pattern) else sorted(glob(pattern, root_dir=directory))  # noqa: PTH207
     found = [path for path in paths if _is_file(directory / path)]

@@ -1,4 +1,4 @@
-"""From one language to another: the text, and every wish that the other language can't express."""
+"""From one language to another: the text, and a list of what the other language cannot express."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Language(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
     text: str
-    lost: tuple[str, ...]  #: a sentence for everything that the text does not say, or says otherwise
+    lost: tuple[str, ...]  #: a sentence for everything that the text lacks or changes
 
 
 #: Fields of the model in words.
@@ -111,10 +111,10 @@ _WORDS: Final = {
 
 def convert(job: JobDescription, language: Language) -> Converted:
     """
-    Write a job in a language, and read it again to see what the language does not say.
+    Write a job in a language, and read it again to find out what was lost.
 
     Raises:
-        JobDescriptionError: the language can't carry a character, a name or a URL of this job; or the library for JDL
+        JobDescriptionError: the language cannot hold a character, a name or a URL of this job; or the library for JDL
             is not installed.
     """
     text = _written(job, language)
@@ -144,7 +144,7 @@ def _written(job: JobDescription, language: Language) -> str:
 
 
 def _normal(job: JobDescription) -> JobDescription:
-    """An input without a source is the file of that name; who is executable follows from the rest, too."""
+    """For comparison: an input without a source is the file of that name; the executable flag follows."""
     return replace(job, inputs=tuple(_normal_input(job, file) for file in job.inputs))
 
 

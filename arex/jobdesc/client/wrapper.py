@@ -1,5 +1,5 @@
 """
-A script around a job, for what runs before and after it: services of ARC know neither.
+A script around a job, for what runs before and after it: services of ARC support neither.
 
 It is an input that the client writes. What it runs is in it word by word, so nothing expands an argument on its way.
 """
@@ -29,8 +29,8 @@ def wrapped(job: JobDescription) -> tuple[JobDescription, InputFile, bytes]:
     The same job with the script in place of its executable; the script as an input file, and its text.
 
     The job is not started if a program before it fails. The programs after it run however it ended, and if one of them
-    fails after a success, the job fails with its exit code. A program fails with any exit code but the one that is
-    asked for; one that asks for none can't.
+    fails after a success, the job fails with its exit code. A program fails with any other exit code than the
+    expected one; without an expected one, it cannot fail.
 
     Raises:
         JobDescriptionError: a word holds a NUL character.

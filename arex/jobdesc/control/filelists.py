@@ -1,4 +1,4 @@
-"""A description to what the control directory says about it: file lists and the fields of ``.local``."""
+"""From a description to its files in the control directory: file lists and the fields of ``.local``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pfn(name: str) -> str:
 
 
 def flat(text: str) -> str:
-    """Without line feeds: the lines of control files can't hold them, and ARC drops them too."""
+    """Without line feeds: control files have one value on a line, and ARC drops them too."""
     return text.replace("\n", "")
 
 
@@ -69,12 +69,12 @@ def _input_entry(job: JobDescription, file: InputFile, credential: Credential) -
 
 
 def is_fetched(file: InputFile) -> bool:
-    """Whether the service brings this input; else the client does. Only the first source counts."""
+    """Whether the service downloads this input; otherwise the client uploads it. Only the first source counts."""
     return bool(file.sources) and (is_remote(file.sources[0].url) or file.sources[0].url.startswith("file:"))
 
 
 def output_entries(job: JobDescription, ending: Ending, credential: Credential) -> list[FileEntry]:
-    """The lines of ``.output`` after one kind of end; what no target takes then stays for the client."""
+    """The lines of ``.output`` after one kind of end; files without a target for it stay for the client."""
     entries = []
     for file in job.outputs:
         targets = [target for target in file.targets if ending in _endings(target)]

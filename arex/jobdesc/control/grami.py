@@ -26,7 +26,7 @@ def build_grami(job: JobDescription, local: JobLocal, *, jobid: JobId, session: 
     """
     What the job script needs, from the description and what the service decided about it.
 
-    Queue and priority of ``local`` go before those of the description. Line feeds are dropped, as ARC does.
+    Queue and priority of ``local`` take precedence over those of the description. Line feeds are dropped, as ARC does.
     """
     resources = job.resources
     slots, per_host = resources.slots, resources.slots_per_host

@@ -1,29 +1,26 @@
 """
-ClassAds, the grammar below JDL: where everything stands is found here, what it means is asked of the ClassAd library.
+ClassAds, the grammar below JDL: places in the text are found here, values come from the ClassAd library.
 
-The library says neither where an error is nor always that there is one: it makes an empty ad of some texts, zero of a
-number that is too large, and a long chain of operators ends the process. So it gets only what was looked at first, and
-must find the same names. Nothing is ever evaluated.
+The library does not say where an error is, and misses some: it returns an empty ad for some texts and zero for a
+number that is too large, and it crashes on a long chain of operators. So it gets only texts that were checked here, and
+must find the same names. Nothing is evaluated.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn
 
 from arex.errors import JobDescriptionError
-from arex.jobdesc.model import Remark
+from arex.jobdesc.remarks import SourceText
 
 MAX_NESTING: Final = 40
 #: Bound on words, strings and marks; about a second of work.
 MAX_TOKENS: Final = 500_000
 #: Bound on the operators of one expression: the library goes one level down for each.
 MAX_OPERATORS: Final = 1000
-#: Of one job: who writes more of them is not served by reading them.
-MAX_REMARKS: Final = 50
 
 _TOKEN: Final = re.compile(
     r"""(?P<blank>[ \t\n\v\f\r]+|(?:\#|//)[^\n]*|/\*.*?\*/)
@@ -42,13 +39,13 @@ _CURE: Final = "pip install 'arex[jdl]'"
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What is no literal; only its text is known."""
+    """A value that is not a literal; only its text is known."""
 
     text: str
 
 
 class AdAttribute(NamedTuple):
-    """A name and its value; ``text`` is the value as it stands there, with blanks and comments made one blank."""
+    """A name and its value; ``text`` is the value as written, except that blanks and comments become one blank."""
 
     name: str
     at: int
@@ -92,48 +89,17 @@ class _Outline(NamedTuple):
     entries: dict[str, _Entry]
 
 
-class AdDocument:
-    """A text, its lines, and what there is to remark of it."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.remarks: list[Remark] = []
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._made: dict[tuple[str, int], Remark] = {}
-
-    def place(self, at: int) -> tuple[int, int]:
-        line = bisect_right(self._starts, at)
-        return line, at - self._starts[line - 1] + 1
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is noted; who would have to look for a suggestion need not."""
-        return len(self.remarks) >= MAX_REMARKS
-
-    def fail(self, what: str, at: int, suggestion: str = "") -> NoReturn:
-        raise JobDescriptionError(what, *self.place(at), suggestion=suggestion)
-
-    def remark(self, what: str, at: int, suggestion: str = "") -> None:
-        """Note it, once for each job."""
-        remark = self._made.get((what, at))
-        if remark is None:
-            line, column = self.place(at)
-            remark = self._made[what, at] = Remark(what=what, line=line, column=column, suggestion=suggestion)
-        if not self.full and remark not in self.remarks:
-            self.remarks.append(remark)
-
-
 def text_of(tokens: list[AdToken]) -> str:
-    """The same with single blanks where there were any."""
+    """The text of tokens, with one blank where there were blanks or comments."""
     return "".join(f" {token.text}" if token.gap else token.text for token in tokens).removeprefix(" ")
 
 
-def tokens_of(page: AdDocument) -> list[AdToken]:
+def tokens_of(page: SourceText) -> list[AdToken]:
     """
     Words, strings and marks.
 
     Raises:
-        JobDescriptionError: something is none of them, or the library would misread it.
+        JobDescriptionError: there is anything else, or something that the library would misread.
     """
     tokens: list[AdToken] = []
     at, gap, text = 0, False, page.text
@@ -153,7 +119,7 @@ def tokens_of(page: AdDocument) -> list[AdToken]:
     return tokens
 
 
-def _odd(page: AdDocument, at: int) -> NoReturn:
+def _odd(page: SourceText, at: int) -> NoReturn:
     rest = page.text[at : at + 80]
     if rest.startswith('"'):
         page.fail('A string has no closing "', at)
@@ -165,7 +131,7 @@ def _odd(page: AdDocument, at: int) -> NoReturn:
     page.fail(f"{rest[:1]!r} has no meaning here", at)
 
 
-def _acceptable(page: AdDocument, token: AdToken) -> None:
+def _acceptable(page: SourceText, token: AdToken) -> None:
     if token.kind == "string" and "\\" in token.text:
         for match in _ODD_ESCAPE.finditer(token.text):
             if match[1] is not None:
@@ -179,9 +145,9 @@ def _acceptable(page: AdDocument, token: AdToken) -> None:
 
 
 class _AdParser:
-    """Goes through the tokens; remembers where every attribute stands."""
+    """Goes through the tokens and notes the place of every attribute."""
 
-    def __init__(self, page: AdDocument, tokens: list[AdToken], *, bare: bool) -> None:
+    def __init__(self, page: SourceText, tokens: list[AdToken], *, bare: bool) -> None:
         self._page, self._tokens, self._next, self._bare = page, tokens, 0, bare
 
     def whole(self) -> _Outline:
@@ -258,7 +224,7 @@ class _AdParser:
         self._next += 1
 
     def _is_ad(self, opening: AdToken) -> bool:
-        """Behind a value, a bracket holds an index."""
+        """Whether a bracket begins an ad; after a value, it begins an index."""
         before = self._tokens[self._next - 2]
         return before.at >= opening.at or not (before.kind in {"name", "string"} or before.text in {"]", ")", "}"})
 
@@ -269,7 +235,7 @@ class _AdParser:
         self._page.fail(f"A second '=' in the value of '{entry.name[:80]}'", self._tokens[self._next].at)
 
 
-def read_ad(page: AdDocument, *, bare: bool = False) -> Ad:
+def read_ad(page: SourceText, *, bare: bool = False) -> Ad:
     """
     The one ad of a text.
 
@@ -278,7 +244,7 @@ def read_ad(page: AdDocument, *, bare: bool = False) -> Ad:
         bare: the brackets around all of it are left out.
 
     Raises:
-        JobDescriptionError: it is none, or the ClassAd library is not installed.
+        JobDescriptionError: the text is not an ad, or the ClassAd library is not installed.
     """
     tokens = tokens_of(page)
     if not tokens or not (bare or tokens[0].text == "["):
@@ -293,7 +259,7 @@ def read_ad(page: AdDocument, *, bare: bool = False) -> Ad:
 
 
 def _native(text: str) -> Any:  # noqa: ANN401 - the library has no types
-    """What the library makes of a text; None if nothing."""
+    """The ad that the library parses from a text; None if it cannot."""
     try:
         import classad2  # type: ignore[import-untyped] # noqa: PLC0415 - few descriptions are in JDL
     except ImportError as exc:
@@ -306,7 +272,7 @@ def _native(text: str) -> Any:  # noqa: ANN401 - the library has no types
         return None
 
 
-def _locate(page: AdDocument, outline: _Outline) -> None:
+def _locate(page: SourceText, outline: _Outline) -> None:
     """Raise for the attribute that the library cannot parse, if it is only one."""
     for entry in outline.entries.values():
         found = _native(f"[ x = {entry.text} ]")
@@ -316,7 +282,7 @@ def _locate(page: AdDocument, outline: _Outline) -> None:
             page.fail(f"The value of '{entry.name[:80]}' cannot be parsed: {entry.text[:80]}", entry.at)
 
 
-def _ad(page: AdDocument, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401 - the library has no types
+def _ad(page: SourceText, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401 - the library has no types
     values = {str(name).lower(): name for name in native}
     if values.keys() != outline.entries.keys():
         _locate(page, outline)
@@ -328,7 +294,7 @@ def _ad(page: AdDocument, outline: _Outline, native: Any) -> Ad:  # noqa: ANN401
     return Ad(outline.at, attributes)
 
 
-def _value(page: AdDocument, entry: _Entry, inner: Any, native: Any) -> Value:  # noqa: ANN401 - the library has no types
+def _value(page: SourceText, entry: _Entry, inner: Any, native: Any) -> Value:  # noqa: ANN401 - the library has no types
     if isinstance(native, str | bool | int):
         return native
     if isinstance(native, float):

@@ -14,7 +14,7 @@ from arex.suggest import closest
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
 _REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-#: A target on this host is a word of CREAM for: the client fetches it.
+#: CREAM's URL for a file that the client downloads.
 STAYS: Final = "gsiftp://localhost"
 
 

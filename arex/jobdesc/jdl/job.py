@@ -1,4 +1,4 @@
-"""One job of JDL while it is read, and the ways to read a value."""
+"""One job of JDL while it is parsed, and the readers of its values."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from arex.jobdesc.jdl.classads import Ad, AdAttribute, AdDocument, Value
+from arex.jobdesc.jdl.classads import Ad, AdAttribute, Value
 from arex.jobdesc.model import InputFile, JobDescription, OutputFile, Resources, Software
+from arex.jobdesc.remarks import SourceText
 
 _TRUE: Final = frozenset({"true", "yes"})
 _FALSE: Final = frozenset({"false", "no"})
 
 
 class Reading:
-    """What attributes have said so far; ``fields`` and ``resources`` have the names of the model."""
+    """What the attributes so far have set; ``fields`` and ``resources`` have the names of the model."""
 
-    def __init__(self, page: AdDocument, attributes: Mapping[str, AdAttribute]) -> None:
+    def __init__(self, page: SourceText, attributes: Mapping[str, AdAttribute]) -> None:
         self.page, self.attributes = page, attributes
         self.fields: dict[str, object] = {}
         self.resources: dict[str, int | str | bool | None] = {}
@@ -32,7 +33,7 @@ class Reading:
         self.page.remark(what, a.at, suggestion)
 
     def keep(self, a: AdAttribute, what: str, suggestion: str = "") -> None:
-        """For those who write JDL again; nothing here looks at it."""
+        """Keep an attribute without effect, so that the JDL writer can write it again."""
         self.remark(what, a, suggestion)
         self.unused.append((a.name, a.text))
 
@@ -52,7 +53,7 @@ class Reading:
         return found
 
     def number(self, a: AdAttribute, least: int = 0) -> int:
-        """A whole number; one in quotes will do."""
+        """A whole number, with or without quotes."""
         value = a.value
         if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 20:
             value = int(value)
@@ -80,6 +81,6 @@ class Reading:
             inputs=tuple(self.inputs),
             outputs=tuple(self.outputs),
             unused=tuple(self.unused),
-            warnings=tuple(self.page.remarks),
+            warnings=self.page.remarks.of_job(),
             **self.fields,  # type: ignore[arg-type]
         )

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from arex.jobdesc.jdl.classads import Ad, AdAttribute, AdDocument, Expression, Value, read_ad
+from arex.jobdesc.jdl.classads import Ad, AdAttribute, Expression, Value, read_ad
 from arex.jobdesc.jdl.job import Reading
 from arex.jobdesc.jdl.rules import RULES
 from arex.jobdesc.model import JobDescription
+from arex.jobdesc.remarks import SourceText
 from arex.jobdesc.xrsl.grammar import MAX_JOBS
 from arex.suggest import closest
 
@@ -20,7 +21,7 @@ MAX_EXPANSION: Final = 16 * 1024 * 1024
 
 _PARAM: Final = "_PARAM_"
 _SHARED: Final = re.compile(r"root\.(\w+)(?:\[([0-9]{1,6})\])?", re.IGNORECASE)
-#: What says which jobs there are, and belongs to none of them.
+#: Attributes that define the set of jobs, and belong to none of them.
 _REQUEST: Final = frozenset({
     *("type", "nodes", "dependencies", "parameters", "parameterstart", "parameterstep"),
 })  # fmt: skip
@@ -41,18 +42,18 @@ def parse_jdl(text: str, *, bare: bool = False) -> list[JobDescription]:
     Raises:
         JobDescriptionError: with line and column; or the ClassAd library is not installed.
     """
-    page = AdDocument(text)
+    page = SourceText(text)
     root = read_ad(page, bare=bare)
     if not root.attributes:
         page.fail("There are no attributes", root.at)
     found = []
     for attributes in _requests(page, root):
-        page.remarks.clear()
+        page.remarks.start_job()
         found.append(_job(page, attributes))
     return found
 
 
-def _requests(page: AdDocument, root: Ad) -> Iterator[Mapping[str, AdAttribute]]:
+def _requests(page: SourceText, root: Ad) -> Iterator[Mapping[str, AdAttribute]]:
     kind = _word(page, root, "type") or "job"
     if kind == "dag" or (graph := root.attributes.get("dependencies")) is not None:
         page.fail(_GRAPHS, root.attributes["type"].at if kind == "dag" else graph.at if graph else root.at)
@@ -64,7 +65,7 @@ def _requests(page: AdDocument, root: Ad) -> Iterator[Mapping[str, AdAttribute]]
         page.fail("Type must be Job or Collection", root.attributes["type"].at)
 
 
-def _word(page: AdDocument, ad: Ad, name: str) -> str:
+def _word(page: SourceText, ad: Ad, name: str) -> str:
     """A string in lower case; empty if it is absent."""
     if (attribute := ad.attributes.get(name)) is None:
         return ""
@@ -76,7 +77,7 @@ def _word(page: AdDocument, ad: Ad, name: str) -> str:
 # --- collections ------------------------------------------------------------------------------------------------------
 
 
-def _nodes(page: AdDocument, root: Ad) -> Iterator[Mapping[str, AdAttribute]]:
+def _nodes(page: SourceText, root: Ad) -> Iterator[Mapping[str, AdAttribute]]:
     nodes = root.attributes.get("nodes")
     if nodes is None or not isinstance(nodes.value, tuple) or not nodes.value:
         page.fail("A collection needs Nodes, a list of jobs", root.at if nodes is None else nodes.at)
@@ -88,7 +89,7 @@ def _nodes(page: AdDocument, root: Ad) -> Iterator[Mapping[str, AdAttribute]]:
         yield from _jobs(page, {**shared, **_own(page, node, root)})
 
 
-def _own(page: AdDocument, node: Ad, root: Ad) -> dict[str, AdAttribute]:
+def _own(page: SourceText, node: Ad, root: Ad) -> dict[str, AdAttribute]:
     """Attributes of a node; those of the collection that it refers to are in their place."""
     if (file := node.attributes.get("file")) is not None:
         page.fail("A node in a separate file is not supported: write the job into Nodes", file.at)
@@ -100,7 +101,7 @@ def _own(page: AdDocument, node: Ad, root: Ad) -> dict[str, AdAttribute]:
     }
 
 
-def _resolved(page: AdDocument, attribute: AdAttribute, root: Ad) -> Value:
+def _resolved(page: SourceText, attribute: AdAttribute, root: Ad) -> Value:
     value = attribute.value
     if not isinstance(value, tuple):
         return _shared(page, attribute, value, root)
@@ -111,7 +112,7 @@ def _resolved(page: AdDocument, attribute: AdAttribute, root: Ad) -> Value:
     return tuple(items)
 
 
-def _shared(page: AdDocument, attribute: AdAttribute, value: Value, root: Ad) -> Value:
+def _shared(page: SourceText, attribute: AdAttribute, value: Value, root: Ad) -> Value:
     match = _SHARED.fullmatch(value.text.replace(" ", "")) if isinstance(value, Expression) else None
     if match is None:
         return value
@@ -128,7 +129,7 @@ def _shared(page: AdDocument, attribute: AdAttribute, value: Value, root: Ad) ->
 # --- parametric jobs --------------------------------------------------------------------------------------------------
 
 
-def _jobs(page: AdDocument, attributes: Mapping[str, AdAttribute]) -> Iterator[Mapping[str, AdAttribute]]:
+def _jobs(page: SourceText, attributes: Mapping[str, AdAttribute]) -> Iterator[Mapping[str, AdAttribute]]:
     """One job, or one for each parameter."""
     if not _is_parametric(attributes):
         if (lonely := attributes.get("parameters")) is not None:
@@ -151,7 +152,7 @@ def _is_parametric(attributes: Mapping[str, AdAttribute]) -> bool:
     return any(isinstance(value, str) and value.lower() == "parametric" for value in values)
 
 
-def _parameters(page: AdDocument, attributes: Mapping[str, AdAttribute]) -> list[str]:
+def _parameters(page: SourceText, attributes: Mapping[str, AdAttribute]) -> list[str]:
     wanted = attributes.get("parameters")
     if wanted is None:
         page.fail("A parametric job needs Parameters: a list, or where to end", attributes["jobtype"].at)
@@ -171,13 +172,13 @@ def _parameters(page: AdDocument, attributes: Mapping[str, AdAttribute]) -> list
     return values
 
 
-def _parameter(page: AdDocument, wanted: AdAttribute, value: Value) -> str:
+def _parameter(page: SourceText, wanted: AdAttribute, value: Value) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         page.fail("Parameters must be strings or numbers", wanted.at)
     return str(value)
 
 
-def _number(page: AdDocument, attribute: AdAttribute | None, default: int) -> int:
+def _number(page: SourceText, attribute: AdAttribute | None, default: int) -> int:
     if attribute is None:
         return default
     if isinstance(attribute.value, bool) or not isinstance(attribute.value, int) or abs(attribute.value) > 2**31:
@@ -185,7 +186,7 @@ def _number(page: AdDocument, attribute: AdAttribute | None, default: int) -> in
     return attribute.value
 
 
-def _bounded(page: AdDocument, jobs: int, size: int, at: int) -> None:
+def _bounded(page: SourceText, jobs: int, size: int, at: int) -> None:
     if jobs > MAX_JOBS:
         page.fail(f"More than {MAX_JOBS} jobs", at)
     if jobs * size > MAX_EXPANSION:
@@ -215,7 +216,7 @@ def _with(found: Value, value: str) -> Value:
 # --- one job ----------------------------------------------------------------------------------------------------------
 
 
-def _job(page: AdDocument, attributes: Mapping[str, AdAttribute]) -> JobDescription:
+def _job(page: SourceText, attributes: Mapping[str, AdAttribute]) -> JobDescription:
     reading = Reading(page, attributes)
     for name, attribute in attributes.items():
         if (rule := RULES.get(name)) is not None:
@@ -234,5 +235,5 @@ def _meant(name: str) -> str:
 
 
 def _unknown(reading: Reading, attribute: AdAttribute) -> None:
-    hint = "" if reading.page.full else _meant(attribute.name)
+    hint = "" if reading.page.remarks.full else _meant(attribute.name)
     reading.keep(attribute, f"Unknown attribute '{attribute.name[:80]}': it has no effect", hint)

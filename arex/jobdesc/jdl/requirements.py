@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from arex.jobdesc.jdl.classads import AdDocument, AdToken, text_of, tokens_of
+from arex.jobdesc.jdl.classads import AdToken, text_of, tokens_of
 from arex.jobdesc.model import JobDescription, Software
+from arex.jobdesc.remarks import SourceText
 from arex.jobdesc.software import software
 
 #: Names of the GLUE schema, the field that each sets, and how many of its units one is; the first is written.
@@ -53,7 +54,7 @@ def understood(text: str) -> Wishes:
     amounts: dict[str, int] = {}
     runtimes: list[Software] = []
     rest: list[str] = []
-    for condition in _conditions(tokens_of(AdDocument(text))):
+    for condition in _conditions(tokens_of(SourceText(text))):
         plain = " ".join(token.text for token in condition)
         if (amount := _amount(plain)) is not None:
             field, number = amount

@@ -40,7 +40,7 @@ def _arguments(job: Reading, a: AdAttribute) -> None:
 
 
 def _words(job: Reading, a: AdAttribute) -> tuple[str, ...]:
-    """The words of a string, split as in a shell; or the items of a list."""
+    """The words of a string, split as in a shell, or the items of a list."""
     if isinstance(a.value, tuple):
         return tuple(job.strings(a))
     try:

@@ -1,4 +1,4 @@
-"""The model to JDL, as CREAM and gLite's WMS take it; what JDL has no word for is left out, ``convert`` tells what."""
+"""The model to JDL, as CREAM and gLite's WMS accept it. What JDL cannot express is left out; ``convert`` lists it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def quote(text: str) -> str:
     A string of JDL.
 
     Raises:
-        JobDescriptionError: there is a character in it that a string can't hold.
+        JobDescriptionError: the string holds a character that JDL cannot.
     """
     if _ILLEGAL.search(text) is not None:
         raise JobDescriptionError(f"a character that is not allowed in JDL in {text[:80]!r}")
@@ -35,10 +35,10 @@ def quote(text: str) -> str:
 
 def write_jdl(job: JobDescription) -> str:
     """
-    One job in brackets, an attribute a line.
+    One job in brackets, one attribute on each line.
 
     Raises:
-        JobDescriptionError: a string holds what JDL can't carry.
+        JobDescriptionError: a string holds a character that JDL cannot.
     """
     return "\n".join(("[", *(f"  {line};" for line in _lines(job)), "]", ""))
 

@@ -1,12 +1,13 @@
-"""One attribute of an xRSL text, and the ways to read its values."""
+"""One attribute of an xRSL text, and the readers of its values."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, NoReturn
 
 from arex.jobdesc.model import DescriptionDialect
+from arex.jobdesc.remarks import SourceText
 from arex.jobdesc.times import MINUTE, UNIT_WORDS, read_period
-from arex.jobdesc.xrsl.grammar import Group, Plain, RslDocument, Text
+from arex.jobdesc.xrsl.grammar import Group, Plain, Text
 from arex.model.numbers import LONG, leading_number, whole_number, wrap
 from arex.suggest import closest
 
@@ -14,7 +15,7 @@ from arex.suggest import closest
 class Attribute(NamedTuple):
     """One relation, its variables replaced; every reader raises JobDescriptionError with line and column."""
 
-    source: RslDocument
+    source: SourceText
     dialect: DescriptionDialect
     at: int
     name: str
@@ -72,7 +73,7 @@ class Attribute(NamedTuple):
             self.fail(f"Value of '{self.name}' attribute must be an integer")
 
     def number(self) -> int:
-        """A number as far as the text is one, else zero: with a remark that this is so."""
+        """The number at the beginning of the text, or zero with a remark."""
         text = self.text()
         try:
             number = leading_number(text)
@@ -89,9 +90,9 @@ class Attribute(NamedTuple):
         return self.seconds(self.text())
 
     def seconds(self, text: str) -> int:
-        """What can't be read is zero seconds: with a remark."""
+        """A period in seconds; an invalid one is zero, with a remark."""
         found = read_period(text, MINUTE if self.dialect is DescriptionDialect.USER else 1)
-        if self.source.full:
+        if self.source.remarks.full:
             return wrap(found.seconds, LONG)
         if found.fault:
             meant = next((hint for word in _words(text) if (hint := closest(word, UNIT_WORDS)) != word.lower()), "")

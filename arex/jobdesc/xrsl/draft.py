@@ -1,4 +1,4 @@
-"""A job whose description is still being read."""
+"""A job whose description is still being parsed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from arex.jobdesc.xrsl.attribute import Attribute
 
 @dataclass(slots=True)
 class Draft:
-    """What attributes have said so far; names are those of the model, and None is unset there, too."""
+    """What the attributes so far have set; the names and the meaning of None are those of the model."""
 
     executable: str = ""
     stdin: str = ""
@@ -58,10 +58,10 @@ class Draft:
     notifications: dict[str, str] = field(default_factory=dict)  #: recipients and their states
     inputs: list[InputFile] = field(default_factory=list)
     outputs: list[OutputFile] = field(default_factory=list)
-    late: dict[str, Attribute] = field(default_factory=dict)  #: what is worked out at the end
+    late: dict[str, Attribute] = field(default_factory=dict)  #: attributes that are applied at the end
 
     def copy(self) -> Draft:
-        """Another one that goes its own way from here."""
+        """An independent copy."""
         other = Draft()
         for each in fields(self):
             value = getattr(self, each.name)

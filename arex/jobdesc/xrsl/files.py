@@ -20,7 +20,7 @@ def read_input(a: Attribute, at: int, row: Sequence[str]) -> InputFile:
     One row of ``inputfiles``: a name, a source, and options of the source.
 
     Raises:
-        JobDescriptionError: the source is no URL, or an option has no value.
+        JobDescriptionError: the source is not a URL, or an option has no value.
     """
     name, where, *options = row
     if a.dialect is DescriptionDialect.GRIDMANAGER and (announced := _announced(where)):
@@ -53,7 +53,7 @@ def read_output(a: Attribute, at: int, row: Sequence[str]) -> OutputFile:
     One row of ``outputfiles``: a name, a target if it does not stay, and options of the target.
 
     Raises:
-        JobDescriptionError: the target is no URL, or an option has no value.
+        JobDescriptionError: the target is not a URL, or an option has no value.
     """
     name, where, *options = row
     if where.lower().startswith("file:"):
@@ -67,7 +67,7 @@ def read_output(a: Attribute, at: int, row: Sequence[str]) -> OutputFile:
 
 
 def _url(a: Attribute, at: int, text: str, where: str, name: str) -> Url | None:
-    """The URL of a source or target, None if there is none; a name may happen not to be one."""
+    """The URL of a source or target; None if there is none, or if it is only a name."""
     try:
         url = parse_url(text) if text else None
     except ValueError as exc:
@@ -76,9 +76,9 @@ def _url(a: Attribute, at: int, text: str, where: str, name: str) -> Url | None:
         scheme = where.partition(":")[0]
         hint = closest(scheme, SCHEMES) if ":" in where else ""
         a.source.fail(f"Invalid URL '{where[:80]}' for '{name[:80]}': {exc}", at, hint if hint != scheme else "")
-    if url is not None and url.scheme not in SCHEMES and where and not a.source.full:
+    if url is not None and url.scheme not in SCHEMES and where and not a.source.remarks.full:
         a.source.remark(f"Unknown URL scheme '{url.scheme[:80]}'", at, closest(url.scheme, SCHEMES))
-    if url is not None and where and not a.source.full and (wrong := fault(url)):
+    if url is not None and where and not a.source.remarks.full and (wrong := fault(url)):
         a.source.remark(f"The URL '{where[:80]}' {wrong}: its transfer will fail", at)
     return url
 
@@ -111,5 +111,5 @@ def _other(a: Attribute, at: int, name: str, text: str) -> Url:
 
 
 def with_option(location: _Place, name: str, value: str) -> _Place:
-    """The same place, with an option more if it has a value."""
+    """The same place, with one more option if that has a value."""
     return replace(location, options=sort_options((*location.options, (name, value)))) if value else location

@@ -1,4 +1,4 @@
-"""What several attributes of xRSL say together, once all have been read."""
+"""The effect of attributes of xRSL that depend on each other, once all have been read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arex.model.numbers import whole_number, wrap
 
 def finish(draft: Draft) -> None:
     """
-    Apply the attributes that were put off, in the order that ARC has.
+    Apply the postponed attributes, in ARC's order.
 
     Raises:
         JobDescriptionError: they contradict each other.
@@ -57,7 +57,7 @@ def _set_threads(draft: Draft) -> None:
 
 
 def _set_cache(draft: Draft) -> None:
-    """For what is fetched and not run."""
+    """Set the cache option of inputs that are downloaded and not executable."""
     if (a := draft.late.get("cache")) is None:
         return
     text = a.text()

@@ -1,18 +1,17 @@
 """
 The grammar below xRSL: operators, relations, strings, variables; it knows no attribute.
 
-It takes what ARC 6.17 takes. Linear in the size of the text: compiled patterns, no backtracking over what was
-accepted, and limits on nesting and on what variables may grow to.
+It accepts what ARC 6.17 accepts. The time is linear in the size of the text: compiled patterns, no backtracking over
+accepted text, and limits on nesting and on the expansion of variables.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
-from arex.errors import JobDescriptionError
-from arex.jobdesc.model import Remark
+from arex.jobdesc.remarks import SourceText
 
 MAX_NESTING: Final = 250
 MAX_JOBS: Final = 10_000
@@ -20,8 +19,6 @@ MAX_JOBS: Final = 10_000
 MAX_TOKENS: Final = 500_000
 #: Bound on the text that all variables of a description expand to.
 MAX_EXPANSION: Final = 4 * 1024 * 1024
-#: Of one text: who writes more of them is not served by reading them.
-MAX_REMARKS: Final = 50
 
 _BLANKS: Final = re.compile(r"[ \t\n\v\f\r]*")
 _WORD: Final = re.compile(r"[^+&|()=<>!\"'^#$ \t\n\v\f\r]+")
@@ -61,7 +58,7 @@ Plain = Text | Group
 
 
 class Relation(NamedTuple):
-    """``(name op value ...)``; the name is in lower case and without underscores, ``written`` as it stands there."""
+    """``(name op value ...)``; the name is in lower case without underscores, ``written`` is the original."""
 
     at: int
     name: str
@@ -78,38 +75,8 @@ class Branch(NamedTuple):
     items: tuple[Branch | Relation, ...]
 
 
-class RslDocument:
-    """The text; it knows lines, and what there is to remark on it."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.remarks: list[Remark] = []
-        self._remarked = 0
-
-    def fail(self, what: str, at: int, suggestion: str = "") -> NoReturn:
-        """Raise JobDescriptionError for an offset in the text."""
-        line, column = self._place(at)
-        raise JobDescriptionError(what, line, column, suggestion=suggestion)
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more is noted; who would have to look for a suggestion need not."""
-        return self._remarked >= MAX_REMARKS
-
-    def remark(self, what: str, at: int, suggestion: str = "") -> None:
-        """Note what has no effect or another one than was meant."""
-        self._remarked += 1
-        if self._remarked <= MAX_REMARKS:
-            line, column = self._place(at)
-            self.remarks.append(Remark(what=what, line=line, column=column, suggestion=suggestion))
-
-    def _place(self, at: int) -> tuple[int, int]:
-        at = min(at, len(self.text))
-        return self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
-
-
 def comments(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of what ARC takes for comments, also in strings; the last end is -1 if there is none."""
+    """Start and end of what ARC treats as comments, also in strings; -1 for the missing end of the last one."""
     start = text.find("(*")
     while start >= 0:
         end = text.find("*)", start)
@@ -120,7 +87,7 @@ def comments(text: str) -> Iterator[tuple[int, int]]:
 class Parser:
     """One pass over one text."""
 
-    def __init__(self, source: RslDocument) -> None:
+    def __init__(self, source: SourceText) -> None:
         self._source, self._text = source, source.text
         self._at = 0
         self._depth = 0
@@ -215,7 +182,7 @@ class Parser:
             self._source.fail(f"{kind} name {name.text[:80]!r} has the character {wrong[0]} in it", name.at)
 
     def _values(self) -> Iterator[Value]:
-        """Values up to what is none; those without a blank between them are one, unless they are groups."""
+        """All values at this place; adjacent ones without a blank between them are one, unless they are groups."""
         parts: list[Text | Variable | Group] = []
         sticky = False  # what follows at once belongs to the value before
         while True:
@@ -282,7 +249,7 @@ class Parser:
         return Text(start, match[0])
 
     def _quoted(self, start: int, opening: int, mark: str, what: str) -> Text:
-        """A string whose marks are doubled where they are part of it."""
+        """A string; its quotation mark is doubled where it is part of the text."""
         pieces, at = [], opening + 1
         while True:
             end = self._text.find(mark, at) if mark else -1
@@ -298,9 +265,9 @@ class Parser:
         return Text(start, "".join(pieces))
 
 
-def requests(source: RslDocument) -> list[Branch | Relation]:
+def requests(source: SourceText) -> list[Branch | Relation]:
     """
-    What a text asks for: one tree a job.
+    The jobs of a text: one tree for each.
 
     Raises:
         JobDescriptionError: it cannot be parsed, or has too many jobs.
@@ -324,10 +291,10 @@ class Variables:
     """
     ``rslsubstitution``: the values of ``$(NAME)``.
 
-    They hold from there on to the end of the branch. One that has no value yet is an empty string.
+    A variable is defined from its relation to the end of the branch. Without a value, it is an empty string.
     """
 
-    def __init__(self, source: RslDocument) -> None:
+    def __init__(self, source: SourceText) -> None:
         self._source = source
         self._left = MAX_EXPANSION
 
@@ -336,7 +303,7 @@ class Variables:
         The same tree without variables.
 
         Raises:
-            JobDescriptionError: they expand to too much, or to what is no string.
+            JobDescriptionError: the expansion is too large, or is not a string.
         """
         known = {} if known is None else known
         if isinstance(item, Relation):

@@ -1,4 +1,4 @@
-"""xRSL to the model: what attributes mean to ARC 6.17. The grammar is in ``rsl``, the way back in ``xrsl_writer``."""
+"""xRSL to the model: what attributes mean to ARC 6.17. See also ``grammar`` and ``writer``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from arex.jobdesc.model import DescriptionDialect, JobDescription, RemoteLogging
+from arex.jobdesc.remarks import SourceText
 from arex.jobdesc.software import software
 from arex.jobdesc.times import parse_time
 from arex.jobdesc.xrsl.attribute import Attribute
 from arex.jobdesc.xrsl.draft import Draft
 from arex.jobdesc.xrsl.files import read_input, read_output
 from arex.jobdesc.xrsl.finish import finish
-from arex.jobdesc.xrsl.grammar import Branch, Group, Relation, RslDocument, Text, Variables, requests
+from arex.jobdesc.xrsl.grammar import Branch, Group, Relation, Text, Variables, requests
 from arex.model.numbers import wrap
 from arex.model.url import full_url
 from arex.suggest import closest
@@ -31,7 +32,7 @@ _GLOBUS: Final = frozenset({
     "scratchdir",
 })  # fmt: skip
 
-#: An attribute speaks to a job and to the alternatives that it has by then; the job is the first of them.
+#: An attribute applies to a job and to its alternatives so far; the job is the first of them.
 _Rule = Callable[[list[Draft], Attribute], None]
 
 
@@ -87,7 +88,7 @@ def _outputfiles(drafts: list[Draft], a: Attribute) -> None:
 def _period(field: str, kept: Callable[[int], int | None]) -> _Rule:
     def rule(drafts: list[Draft], a: Attribute) -> None:
         seconds = kept(a.period())
-        # as ARC does: only clients tell the alternatives before this attribute
+        # as in ARC: only clients apply it to the alternatives before this attribute
         for draft in drafts if a.dialect is DescriptionDialect.USER else drafts[:1]:
             setattr(draft, field, seconds)
 
@@ -279,7 +280,7 @@ def _internal(_: list[Draft], a: Attribute) -> None:
 
 
 def _nothing(_: list[Draft], a: Attribute) -> None:
-    """Said elsewhere."""
+    """The attribute is read elsewhere."""
 
 
 def _unsupported(_: list[Draft], a: Attribute) -> None:
@@ -326,7 +327,7 @@ _RULES: Final[dict[str, _Rule]] = {
     "replicacollection": _internal,
     **dict.fromkeys(("hostname", "jobid", "clientxrsl", "clientsoftware", "savestate"), _internal),
 }
-#: What is worked out from several attributes at the end; the last of each counts.
+#: Attributes that are applied at the end, with others; the last of each counts.
 _LATE: Final = frozenset({"executables", "ftpthreads", "cache", "countpernode", "join", "gridtime"})
 _RELATIONAL: Final = frozenset({"queue", "delegationid", "runtimeenvironment", "opsys", "middleware"})
 
@@ -340,17 +341,17 @@ def parse_xrsl(text: str, dialect: DescriptionDialect) -> list[JobDescription]:
     Raises:
         JobDescriptionError: with line and column.
     """
-    source = RslDocument(text)
+    source = SourceText(text)
     return [_XrslReader(source, dialect).job(request) for request in requests(source)]
 
 
 class _XrslReader:
     """Goes through the tree of one job."""
 
-    def __init__(self, source: RslDocument, dialect: DescriptionDialect) -> None:
+    def __init__(self, source: SourceText, dialect: DescriptionDialect) -> None:
         self._source, self._dialect = source, dialect
         self._work = 0
-        source.remarks.clear()
+        source.remarks.start_job()
 
     def job(self, request: Branch | Relation) -> JobDescription:
         drafts = [Draft()]
@@ -359,8 +360,7 @@ class _XrslReader:
             finish(draft)
         if self._dialect is DescriptionDialect.USER and (action := drafts[0].late.get("action")):
             action.fail("'action' attribute not allowed in user-side job description")
-        warnings = tuple(self._source.remarks)
-        return drafts[0].finish(tuple(one.finish((), ()) for one in drafts[1:]), warnings)
+        return drafts[0].finish(tuple(one.finish((), ()) for one in drafts[1:]), self._source.remarks.of_job())
 
     def _read(self, item: Branch | Relation, drafts: list[Draft]) -> None:
         if isinstance(item, Relation):
@@ -373,7 +373,7 @@ class _XrslReader:
             self._choose(item, drafts)
 
     def _choose(self, item: Branch, drafts: list[Draft]) -> None:
-        """The first way is the job's own; the others start from what was said of it so far, and are added."""
+        """The first branch belongs to the job; each other one is an alternative, from a copy of the job so far."""
         start = drafts[0].copy()
         first, *others = item.items
         self._read(first, drafts)
@@ -402,7 +402,7 @@ class _XrslReader:
         elif item.name in _GLOBUS:
             a.remark(f"The Globus attribute '{item.name}' is not supported: it is ignored")
         else:
-            hint = "" if self._source.full else closest(item.name, (*_RULES, *_LATE))
+            hint = "" if self._source.remarks.full else closest(item.name, (*_RULES, *_LATE))
             a.remark(f"Unknown attribute '{item.written[:80]}': it is ignored", hint)
 
     def _postpone(self, a: Attribute, drafts: list[Draft]) -> None:

@@ -14,7 +14,7 @@ _YES_NO: Final = {True: "yes", False: "no"}
 
 
 def quote(text: str) -> str:
-    """A string of xRSL; anything can be in it."""
+    """A string of xRSL, which can hold any character."""
     return '"' + text.replace('"', '""') + '"'
 
 
@@ -22,7 +22,7 @@ def write_xrsl(job: JobDescription) -> str:
     """
     One xRSL text on one line, to be read in the USER dialect.
 
-    Lost, since xRSL has no word for it: the expected exit code, virtual memory, the parallel environment,
+    Lost, since xRSL cannot express it: the expected exit code, virtual memory, the parallel environment,
     ends other than success, and names of ADL that only people read.
     """
     return "&" + ("".join(f"( {piece} )" for piece in _pieces(job)) or '( executable = "" )')

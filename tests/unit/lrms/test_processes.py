@@ -17,7 +17,7 @@ def test_a_stat_line_is_read_behind_the_name_of_the_program() -> None:
     assert expected == parse_stat(LINE)
 
 
-def test_no_one_has_a_pid_that_does_not_exist() -> None:
+def test_a_pid_that_does_not_exist_has_no_process() -> None:
     assert stat(2**22 + 1) is None
     assert identify(2**22 + 1, "boot") is None
     assert descendants(2**22 + 1) == []
@@ -32,7 +32,7 @@ def test_an_identity_is_read_from_its_file() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "pid=x\nstart=4\nboot=b\n", "pid=3\n"])
-def test_half_an_identity_is_none(text: str) -> None:
+def test_half_an_identity_is_invalid(text: str) -> None:
     with pytest.raises((KeyError, ValueError)):
         parse_identity(text)
 

@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Coroutine
 from functools import partial
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, Final, cast
 
 from arex.staging.movers.base import FileInfo, Mover, Sink, Source, TransferError
@@ -99,9 +99,8 @@ class _Servant:
 
     def _hello(self, path: list[str], name: str, means: object) -> None:
         sys.path[:] = path  # what the daemon finds is found here
-        module, _, attribute = name.partition(":")
         try:
-            self._mover = cast("Mover", getattr(import_module(module), attribute)(means_of(means)))
+            self._mover = cast("Mover", resolve_name(name)(means_of(means)))
         except Exception as exc:  # noqa: BLE001 - whatever it is, the daemon has to say it
             self._wire.put(Kind.UNLOADABLE, 0, str(exc)[:_LONGEST_TRACE])
         else:

@@ -51,7 +51,7 @@ def test_another_list_and_a_file_of_ids_are_used(user: User) -> None:
     assert (user.home / "ids").read_text().splitlines() == listed
 
 
-def test_without_a_daemon_the_user_is_told_how_to_start_it(user: User) -> None:
+def test_without_a_daemon_the_user_learns_how_to_start_it(user: User) -> None:
     said = user.run("arcsub", "-e", HELLO)
 
     assert "no service is running" in said.err

@@ -18,6 +18,6 @@ def test_periods_read_as_arc_writes_them() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "=", "keybits", "validityStart=", "pathLength=-1", "policyLanguage=1.x", "\0=\0"])
-def test_a_constraint_that_does_not_read_is_told(text: str) -> None:
+def test_an_invalid_constraint_is_an_error(text: str) -> None:
     with pytest.raises(BadConstraint):
         parse([text], NOW)

@@ -112,7 +112,7 @@ def test_a_misspelt_name_changes_nothing_and_the_right_one_is_named(run: Run) ->
     assert run("list", "-e").stdout == ""
 
 
-def test_what_is_done_already_is_said_and_is_no_error(run: Run) -> None:
+def test_what_is_done_already_is_reported_and_is_no_error(run: Run) -> None:
     run("enable", "ENV/RTE")
 
     again = run("enable", "ENV/RTE")
@@ -147,7 +147,7 @@ def test_parameters_are_shown_set_and_unset(run: Run) -> None:
     assert run("params", "get", "APPS/X-1.0").stdout == "COLOUR=red\n"
 
 
-def test_a_value_that_can_not_be_is_refused(run: Run) -> None:
+def test_an_impossible_value_is_refused(run: Run) -> None:
     assert why(run("params-set", "APPS/X-1.0", "COLOUR", "green")) == "COLOUR must be one of red, blue, not 'green'"
 
 

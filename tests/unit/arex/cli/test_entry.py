@@ -95,7 +95,7 @@ def test_an_interrupt_has_the_shell_s_code(user: User, monkeypatch: pytest.Monke
     assert user.run("arcstat", "-a").code == 130
 
 
-def test_a_bug_is_told_without_a_traceback(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_one_sentence_without_a_traceback(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oops")
 

@@ -112,7 +112,7 @@ def test_nothing_to_do_is_a_failure_with_arcs_words(user: User, program: str, ar
 
 
 @pytest.mark.parametrize("name", ["\x1b[2Jevil", "\x9b2Jevil", "a\rb\tc"])
-def test_a_name_can_not_move_the_cursor(user: User, name: str) -> None:
+def test_a_name_cannot_move_the_cursor(user: User, name: str) -> None:
     """A description can't hold most of this, but a file made by hand can."""
     job = user.submit()
     path = user.home / "ctl" / f"job.{job}.local"
@@ -126,7 +126,7 @@ def test_a_name_can_not_move_the_cursor(user: User, name: str) -> None:
     assert not set(said.out + said.err) & {"\x1b", "\x9b", "\r"}
 
 
-def test_jobs_elsewhere_are_left_out_and_told(user: User) -> None:
+def test_jobs_elsewhere_are_left_out_with_a_warning(user: User) -> None:
     job = user.submit()
     rest = {"id": "https://ce/1", "idfromendpoint": "1", "managementinterfacename": "org.nordugrid.arcrest"}
     JobList(user.home / ".arc" / "jobs.dat").add([rest])

@@ -54,7 +54,7 @@ def test_a_comment_may_hold_any_bytes() -> None:
     assert sections(decode(b"# gr\xfc\xdfe\n[a]\n")) == [Section("a", None, 2, [])]
 
 
-def test_every_line_that_does_not_read_is_a_fault() -> None:
+def test_every_invalid_line_is_a_fault() -> None:
     _, faults = parse(decode(b"x=1\n[a\n[a b]\n[a:]\n[a[b]]\na b\n=c\n[ok]\ny=\xff\n"), FILE)
 
     assert [fault.line for fault in faults] == [1, 2, 3, 4, 5, 6, 7, 9]

@@ -56,7 +56,7 @@ def test_without_home_the_account_has_one() -> None:
     assert places({}).home.is_absolute()
 
 
-def test_what_can_not_be_read_is_a_fault_that_names_the_file(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_fault_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\x7fELF\0\0")
     (tmp_path / "large").write_bytes(b"#" * 5 * 1024 * 1024)
 

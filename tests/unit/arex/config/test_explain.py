@@ -46,7 +46,7 @@ def test_a_block_lists_its_options() -> None:
         ("zzzzzzzzz", ""),
     ],
 )
-def test_an_unknown_name_brings_a_suggestion(name: str, cure: str) -> None:
+def test_an_unknown_option_gets_a_suggestion(name: str, cure: str) -> None:
     with pytest.raises(ConfigError) as caught:
         explain(name)
 

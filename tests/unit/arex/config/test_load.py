@@ -99,7 +99,7 @@ def test_without_a_file_everything_lies_at_home(tmp_path: Path) -> None:
         assert config.queues == (QueueBlock(name="fork"),)
 
 
-def test_an_ordinary_user_gets_home_directories_for_what_the_file_leaves_out_and_is_told(conf: Path) -> None:
+def test_an_ordinary_user_gets_home_directories_as_defaults_with_a_warning(conf: Path) -> None:
     config, warnings = loaded(conf, "[common]\n[arex]\nsessiondir=/s\nlogfile=/l\n", USER)
 
     assert config.arex.controldir == Path("/home/u/.local/share/arex/jobstatus")
@@ -114,7 +114,7 @@ def test_an_ordinary_user_gets_home_directories_for_what_the_file_leaves_out_and
     ]
 
 
-def test_a_file_written_for_arex_needs_no_word_about_its_defaults(conf: Path) -> None:
+def test_a_file_written_for_arex_gets_no_warning_about_defaults(conf: Path) -> None:
     _, warnings = loaded(conf, "[arex]\n[arex/service]\n", USER)
 
     assert warnings == []
@@ -257,7 +257,7 @@ def test_an_empty_file_is_a_configuration(tmp_path: Path, conf: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["conf", "yaml"])
 @given(data=st.binary(max_size=200) | st.text(alphabet='[]:=#\n "{}-&*!arex/queumxjobs1', max_size=100).map(str.encode))
-def test_no_file_brings_anything_but_a_configuration_or_a_config_error(
+def test_any_file_gives_a_configuration_or_a_config_error(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, data: bytes
 ) -> None:
     file = tmp_path_factory.getbasetemp() / f"any.{suffix}"

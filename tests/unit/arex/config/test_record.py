@@ -19,7 +19,7 @@ def test_a_record_is_a_dataclass_that_replace_and_fields_understand() -> None:
     assert "maxrerun" in {each.name for each in fields(changed)}
 
 
-def test_a_record_can_not_be_changed() -> None:
+def test_a_record_is_immutable() -> None:
     block = ArexBlock()
 
     with pytest.raises(FrozenInstanceError):

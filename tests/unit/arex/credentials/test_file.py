@@ -14,7 +14,7 @@ from arex.errors import CredentialError
 @pytest.mark.parametrize(
     "text", [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]
 )
-def test_what_is_no_certificate_is_told(text: bytes, tmp_path: Path) -> None:
+def test_a_file_without_a_certificate_is_an_error(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(text)
 
     with pytest.raises(CredentialError, match=r"contains no certificate|cannot be parsed"):

@@ -151,7 +151,7 @@ def test_a_busy_list_is_waited_for(store: Store) -> None:
     assert 2 == len(store.held())
 
 
-def test_a_list_that_stays_busy_is_told(store: Store) -> None:
+def test_a_list_that_stays_locked_is_an_error(store: Store) -> None:
     store.keep(ME, b"pem", job(1))
     with sqlite3.connect(store.directory / "list", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -169,7 +169,7 @@ def test_an_invalid_list_is_an_error(store: Store) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "../../etc/passwd", "a/b", "a b", "ä", "x" * 65, "a\n"])
-def test_an_id_that_could_lead_elsewhere_is_none(store: Store, id_: str) -> None:
+def test_an_id_that_could_lead_elsewhere_is_invalid(store: Store, id_: str) -> None:
     for call in (store.path, store.read, lambda each: store.renew(each, ME, b"x", job(1))):
         with pytest.raises(CredentialError, match="not a delegation id"):
             call(id_)

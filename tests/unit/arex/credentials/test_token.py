@@ -38,14 +38,14 @@ def test_a_token_that_does_not_say_it_has_no_end(text: bytes) -> None:
 @pytest.mark.parametrize(
     "text", [b"", b"short", b"two words and more", b"line\nfeed-line-feed", b"x" * 20000, b"\xff" * 20]
 )
-def test_what_is_no_token_is_told_without_its_text(text: bytes) -> None:
+def test_an_invalid_token_is_an_error_without_its_text(text: bytes) -> None:
     with pytest.raises(CredentialError) as raised:
         token.from_bytes(text, "the file t")
 
     assert "the file t contains no token" == str(raised.value)
 
 
-def test_a_token_is_not_in_its_own_description() -> None:
+def test_the_repr_of_a_token_does_not_contain_it() -> None:
     assert "opaque" not in repr(token.from_bytes(b"opaque-token", "here"))
 
 
@@ -69,6 +69,6 @@ def test_no_token_is_found_by_default(tmp_path: Path) -> None:
     assert token.find({"XDG_RUNTIME_DIR": str(tmp_path)}) is None
 
 
-def test_a_token_file_that_is_named_and_missing_is_told(tmp_path: Path) -> None:
+def test_a_named_token_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CredentialError, match=r"cannot read the token .*: No such file"):
         token.find({"BEARER_TOKEN_FILE": str(tmp_path / "gone")})

@@ -58,7 +58,7 @@ CLIENT_ONLY = {path.name for path in FIXTURES.glob("client_*") if path.name != "
 NO_HISTORY = {"deleted"}
 #: A daemon of ARC was restarted in SUBMIT and submitted twice; ours is tested for that with crashes.
 RESTARTED = {"dbl_submit"}
-#: 6.17 looks for the dead job after a rerun instead of submitting again (defect 7 of the spec): the end differs.
+#: 6.17 looks for the dead job after a rerun instead of submitting again: the end differs.
 OTHER_END = {"restart_fail3"}
 
 CASES = sorted(

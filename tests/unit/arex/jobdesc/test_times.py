@@ -45,7 +45,7 @@ def test_a_period_reads_as_arc_reads_it(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "abc", "P", "PT5", "PT1.5S", "1.5", "1:30", "1 fortnight", "9" * 5000])
-def test_what_is_no_period_is_zero_seconds_and_said_to_be_wrong(text: str) -> None:
+def test_an_invalid_period_is_zero_seconds_and_has_a_fault(text: str) -> None:
     found = read_period(text)
 
     assert 0 == found.seconds

@@ -79,7 +79,7 @@ def test_the_sites_own_scripts_mask_those_of_arex(catalog: Catalog) -> None:
     assert catalog.available()["ENV/RTE"] == catalog.user_dirs[0] / "ENV/RTE"
 
 
-def test_enabled_and_default_can_be_asked_for(catalog: Catalog, tmp_path: Path) -> None:
+def test_the_list_can_be_limited_to_enabled_and_default(catalog: Catalog, tmp_path: Path) -> None:
     assert installed(tmp_path / "ctl") == frozenset()
 
     put(catalog, "APPS/HEP/X-1.0")
@@ -92,7 +92,7 @@ def test_enabled_and_default_can_be_asked_for(catalog: Catalog, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("target", ["/no/such", "/", "X"])
-def test_what_leads_to_no_script_can_not_be_asked_for(catalog: Catalog, tmp_path: Path, target: str) -> None:
+def test_a_link_without_a_script_cannot_be_requested(catalog: Catalog, tmp_path: Path, target: str) -> None:
     (tmp_path / "ctl/rte/enabled").mkdir(parents=True)
     (tmp_path / "ctl/rte/enabled/X").symlink_to(target)
 
@@ -186,7 +186,7 @@ def test_what_is_set_is_what_a_shell_reads(catalog: Catalog, tmp_path: Path, par
         ("TEXT", "a\\", "TEXT must not contain quotes"),
     ],
 )
-def test_what_a_parameter_can_not_have_is_said(catalog: Catalog, param: str, value: str, why: str) -> None:
+def test_an_invalid_value_of_a_parameter_is_an_error(catalog: Catalog, param: str, value: str, why: str) -> None:
     with pytest.raises(BadParameter, match=why):
         catalog.set_value("ENV/RTE", param, value)
 

@@ -275,7 +275,7 @@ async def test_a_file_that_the_scan_has_not_filled_yet_is_no_end(site: Site) -> 
     assert {} == await site.backend().recorded([local_job()])
 
 
-async def test_an_end_that_the_scan_writes_is_told_at_once(site: Site) -> None:
+async def test_an_end_that_the_scan_writes_is_reported_at_once(site: Site) -> None:
     site.script("scan", 'cd "$3" && echo "0 " >job.job1.lrms_done; sleep 600')
     site.submission()
     backend, job = site.backend(), local_job()

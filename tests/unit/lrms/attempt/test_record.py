@@ -43,11 +43,11 @@ def test_processor_time_may_be_in_the_words_of_the_shell() -> None:
     assert parse_done(text).usage == replace(DONE.usage, user_s=62.5, system_s=0.25)
 
 
-def test_an_empty_exit_code_is_none() -> None:
+def test_an_empty_exit_code_means_none() -> None:
     assert parse_done(RECORD.replace("exitcode=3", "exitcode=")).exit_code is None
 
 
-def test_no_record_is_none(tmp_path: Path) -> None:
+def test_without_a_file_there_is_no_record(tmp_path: Path) -> None:
     assert read_done(tmp_path / "done") is None
 
 
@@ -65,7 +65,7 @@ def test_no_record_is_none(tmp_path: Path) -> None:
         RECORD.replace("user_s=1.5", "times=soon"),
     ],
 )
-def test_garbage_is_said_to_be_garbage(tmp_path: Path, text: str) -> None:
+def test_an_invalid_record_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "done").write_text(text)
 
     with pytest.raises(UnreadableRecord) as caught:

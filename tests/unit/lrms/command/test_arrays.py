@@ -71,7 +71,7 @@ def grouped(batch: Sequence[Submission], most: int = 100) -> list[list[str]]:
 # --- who travels together ---------------------------------------------------------------------------------------------
 
 
-def test_jobs_of_the_same_shape_travel_together_whatever_they_are_called() -> None:
+def test_jobs_of_the_same_shape_are_in_one_array_whatever_their_names() -> None:
     root = Path("/s")
 
     assert [["a", "b"]] == grouped([submission(root, "a", jobname="one"), submission(root, "b", jobname="two")])
@@ -89,7 +89,7 @@ def test_jobs_of_the_same_shape_travel_together_whatever_they_are_called() -> No
         {"exclusivenode": True},
     ],
 )
-def test_jobs_of_another_shape_do_not(other: dict[str, Any]) -> None:
+def test_jobs_of_another_shape_are_in_another_array(other: dict[str, Any]) -> None:
     root = Path("/s")
 
     assert [["a"], ["b"]] == grouped([submission(root, "a"), submission(root, "b", **other)])
@@ -102,12 +102,12 @@ def test_what_the_batch_system_need_not_know_makes_no_shape() -> None:
     assert [["a", "b"]] == grouped([submission(root, "a"), submission(root, "b", **other)])
 
 
-def test_jobs_of_another_session_root_do_not_travel_along() -> None:
+def test_jobs_of_another_session_root_are_in_another_array() -> None:
     assert [["a"], ["b"]] == grouped([submission(Path("/s"), "a"), submission(Path("/t"), "b")])
 
 
 @given(st.lists(st.sampled_from(["q", "r"]), max_size=30), st.integers(1, 7))
-def test_everybody_travels_once_and_no_group_is_too_large(queues: list[str], most: int) -> None:
+def test_every_job_is_in_one_group_and_no_group_is_too_large(queues: list[str], most: int) -> None:
     batch = [submission(Path("/s"), f"job{n}", queue=queue) for n, queue in enumerate(queues)]
 
     groups = list(arrays.groups(SLURM, batch, most))
@@ -184,7 +184,7 @@ def test_without_any_array_no_one_has_a_place(tmp_path: Path) -> None:
     assert {} == places(on_disk(tmp_path, 2))
 
 
-def test_what_a_child_prints_goes_to_its_own_job(tmp_path: Path) -> None:
+def test_the_output_of_a_child_goes_to_its_job(tmp_path: Path) -> None:
     work = laid_out(tmp_path)
 
     for index, each in enumerate(work.submissions, 1):
@@ -215,7 +215,7 @@ def test_the_launcher_starts_the_child_of_its_index(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("index", ["0", "4", "", "1 2", "*", "$(echo 1)"])
-def test_an_index_that_no_one_has_starts_no_one(tmp_path: Path, index: str) -> None:
+def test_an_index_without_a_child_starts_nothing(tmp_path: Path, index: str) -> None:
     done = start(copied(laid_out(tmp_path), tmp_path / "spool"), index)
 
     assert (1, "") == (done.returncode, done.stdout)

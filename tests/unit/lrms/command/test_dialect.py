@@ -28,5 +28,5 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (datetime(9999, 12, 31, 23, 59, tzinfo=UTC), "9999-12-31 23:59"),
     ],
 )
-def test_a_start_is_told_in_the_time_of_this_host(when: datetime, expected: str) -> None:
+def test_a_start_time_is_in_the_time_zone_of_this_host(when: datetime, expected: str) -> None:
     assert expected == f"{host_time(when):%Y-%m-%d %H:%M}"

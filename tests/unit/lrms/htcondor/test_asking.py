@@ -17,7 +17,7 @@ from arex.process import Completed
 from tests.unit.lrms.htcondor.speech import ad, dialect, recorded, seen
 
 
-def test_one_question_is_about_all_jobs_of_this_account() -> None:
+def test_one_query_is_about_all_jobs_of_this_account() -> None:
     argv = dialect().listing([LocalId("1.0")]).argv
 
     assert ("condor_q", "-xml", "-attributes") == argv[:3]
@@ -144,7 +144,7 @@ def test_a_schedd_that_does_not_answer_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("part", [0.01, 0.2, 0.5, 0.9, 0.99])
-def test_half_an_answer_is_none(part: float) -> None:
+def test_half_an_answer_is_no_answer(part: float) -> None:
     whole = recorded("q-mixed")
 
     with pytest.raises(UnreadableOutput):
@@ -162,7 +162,7 @@ def test_half_an_answer_is_none(part: float) -> None:
         "<classads><c><a><i>1</i></a></c></classads>",
     ],
 )
-def test_nonsense_is_no_answer(text: str) -> None:
+def test_invalid_output_is_no_answer(text: str) -> None:
     with pytest.raises(UnreadableOutput):
         dialect().listed(Completed(("condor_q",), 0, text, ""))
 

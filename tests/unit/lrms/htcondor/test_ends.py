@@ -70,7 +70,7 @@ def test_only_jobs_that_wait_are_held() -> None:
 
 
 @pytest.mark.parametrize("name", ["rm", "rm-again", "hold", "hold-idle", "release"])
-def test_that_a_job_has_gone_is_no_refusal(name: str) -> None:
+def test_a_missing_job_is_no_refusal(name: str) -> None:
     assert {} == dialect().refused(recorded(name), IDS)
 
 

@@ -83,7 +83,7 @@ def test_wishes_become_lines(grami: dict[str, Any], name: str, wanted: str | Non
     assert wanted == value(description(work(submission(**grami))), name)
 
 
-def test_what_the_site_says_is_asked_for() -> None:
+def test_the_options_of_the_site_are_used() -> None:
     queues = {"q": CondorQueueOptions(requirements='Pool == "grid"', memory_mb=7)}
 
     lines = description(
@@ -120,7 +120,7 @@ def test_a_job_carries_its_limits_and_their_names() -> None:
     assert reason.count("(") == reason.count(")")
 
 
-def test_jobs_of_one_shape_ask_for_the_same() -> None:
+def test_jobs_of_one_shape_have_the_same_requests() -> None:
     shape = dialect().shape
 
     assert shape(submission("a", walltime_s=5)) == shape(submission("b", walltime_s=5))
@@ -167,7 +167,7 @@ def test_a_cluster_s_id_is_its_root_and_processes_begin_at_zero() -> None:
 
 
 @pytest.mark.parametrize("out", ["", "43.0 - 43.1\n", "43.0 - 44.0\n", "1 job(s) submitted to cluster 43.\n", "43\n"])
-def test_an_answer_that_does_not_fit_the_question_is_none(out: str) -> None:
+def test_an_answer_that_does_not_match_the_submission_is_no_answer(out: str) -> None:
     with pytest.raises(UnreadableOutput):
         dialect().submitted(Completed(("condor_submit",), 0, out, ""), work(submission()))
 
@@ -186,7 +186,7 @@ def test_an_answer_that_does_not_fit_the_question_is_none(out: str) -> None:
         ("submit-bad-line", Refusal.PERMANENT),
     ],
 )
-def test_a_refusal_means_what_its_sentence_says(name: str, verdict: Refusal) -> None:
+def test_the_message_of_a_refusal_decides_what_it_means(name: str, verdict: Refusal) -> None:
     done = recorded(name)
 
     assert done.code != 0
@@ -201,5 +201,5 @@ def test_a_refusal_means_what_its_sentence_says(name: str, verdict: Refusal) -> 
         "ERROR: Failed to commit job submission into the queue.",
     ],
 )
-def test_a_sentence_that_no_one_knows_is_unsure(said: str) -> None:
+def test_an_unknown_message_is_unsure(said: str) -> None:
     assert Refusal.UNSURE is judge(CondorDialect.rules, Completed(("condor_submit",), 1, "", said))

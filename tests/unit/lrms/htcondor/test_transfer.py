@@ -111,5 +111,5 @@ def test_the_log_of_a_job_tells_its_story(text: str, story: EventSummary) -> Non
 
 
 @given(st.text())
-def test_any_text_is_some_story(text: str) -> None:
+def test_any_text_is_parsed_as_a_log(text: str) -> None:
     assert isinstance(parse_log(text), EventSummary)

@@ -67,7 +67,7 @@ def test_enabled_wins_over_default_and_parameters_come_along(tmp_path: Path) -> 
     assert loaded == (RuntimeScript(name="ENV/X", options=("o",), params='A="1"\n', body="enabled"),)
 
 
-def test_defaults_are_added_once_behind_what_was_asked_for(tmp_path: Path) -> None:
+def test_defaults_are_added_once_after_what_was_requested(tmp_path: Path) -> None:
     put(tmp_path, "default/B", "b")
     put(tmp_path, "default/A/A", "a")
     put(tmp_path, "enabled/Z", "z")
@@ -150,7 +150,7 @@ async def test_the_scripts_see_the_job(tmp_path: Path) -> None:
     )
 
 
-async def test_what_stage_0_sets_is_what_the_batch_system_is_told(tmp_path: Path) -> None:
+async def test_what_stage_0_sets_is_what_the_batch_system_gets(tmp_path: Path) -> None:
     put(tmp_path, "enabled/X", "joboption_memory=2000\njoboption_queue=\"long 'q'\"\njoboption_nodeproperty_0=fast\n"
         'n=0; while eval "test -n \\"\\${joboption_env_$n+x}\\""; do n=$((n+1)); done\n'
         'export "joboption_env_$n=NEW=two\nlines"\njoboption_exclusivenode=true\n'
@@ -224,7 +224,7 @@ async def test_a_stage_0_that_fails_is_the_jobs_failure_and_says_why(tmp_path: P
     assert why in await refusal(tmp_path, RunTime(name="X"))
 
 
-async def test_stage_0_is_told_whether_nodes_see_the_front_end(tmp_path: Path) -> None:
+async def test_stage_0_knows_whether_nodes_see_the_front_end(tmp_path: Path) -> None:
     """Where they don't, it is empty from the beginning, and no reason to refuse the job."""
     put(tmp_path, "enabled/X", 'joboption_args="$RUNTIME_NODE_SEES_FRONTEND"')
 

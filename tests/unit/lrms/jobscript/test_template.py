@@ -7,7 +7,7 @@ from lrms.jobscript.template import part
 from tests.environments import ROOT
 
 
-def test_a_slot_is_a_word_of_the_part() -> None:
+def test_a_slot_is_a_placeholder_in_the_part() -> None:
     assert "RUNTIME_LOCAL_SCRATCH_DIR=" not in part("sandbox_watch", LATE="17")
     assert "sleep 17 &&" in part("sandbox_watch", LATE="17")
 

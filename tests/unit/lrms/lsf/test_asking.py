@@ -43,7 +43,7 @@ def test_every_kept_answer_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(READERS))
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
-def test_half_an_answer_is_none(name: str, part: float) -> None:
+def test_half_an_answer_is_no_answer(name: str, part: float) -> None:
     done = recorded(name)
     whole = done.out.rstrip()
 
@@ -51,13 +51,13 @@ def test_half_an_answer_is_none(name: str, part: float) -> None:
         dialect(READERS[name]).listed(replace(done, out=whole[: int(len(whole) * part)]))
 
 
-def test_one_that_announces_more_jobs_than_it_lists_is_none() -> None:
+def test_an_answer_with_fewer_jobs_than_it_announces_is_no_answer() -> None:
     with pytest.raises(UnreadableOutput):
         dialect().listed(said('{"COMMAND":"bjobs","JOBS":2,"RECORDS":[]}'))
 
 
 @pytest.mark.parametrize("name", ["lsf-10.1/bjobs-composed", "lsf-9.1/bjobs-composed"])
-def test_ends_are_told_apart(name: str) -> None:
+def test_ends_are_distinguished(name: str) -> None:
     found = dialect(READERS[name]).listed(recorded(name))
 
     assert {localid: seen.cause for localid, seen in found.items() if seen.phase is Phase.ENDED} == {
@@ -125,7 +125,7 @@ def test_no_jobs_is_an_answer() -> None:
         said(err="Failed in an LSF library call: Communication time out", code=255),
     ],
 )
-def test_what_does_not_read_is_no_answer(form: Form, done: Completed) -> None:
+def test_unparsable_output_is_no_answer(form: Form, done: Completed) -> None:
     with pytest.raises(BatchUnavailable):
         dialect(form).listed(done)
 
@@ -135,7 +135,7 @@ def test_every_state_has_its_phase(word: str) -> None:
     assert STATES[word] is one(stat=word).phase
 
 
-def test_a_state_that_no_one_knows_is_still_there() -> None:
+def test_a_job_in_an_unknown_state_is_present() -> None:
     assert one(stat="DREAM").phase is Phase.OTHER
 
 
@@ -145,7 +145,7 @@ def test_every_reason_has_its_cause(reason: str) -> None:
     assert REASONS[reason] is one(stat="EXIT", exit_code="130", exit_reason=f"{reason}: job killed").cause
 
 
-def test_a_reason_that_no_one_knows_was_lsf_s_own() -> None:
+def test_an_unknown_reason_means_that_lsf_ended_the_job() -> None:
     assert one(stat="EXIT", exit_code="9", exit_reason="TERM_TOMORROW: job killed").cause is EndCause.CANCELLED_BY_LIMIT
 
 

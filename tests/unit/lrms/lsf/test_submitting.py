@@ -82,7 +82,7 @@ def wishes(spoken: LsfDialect, **grami: Any) -> list[str]:
     return [line.removeprefix("#BSUB ") for line in lines]
 
 
-def test_lsf_is_asked_for_everything_that_a_job_wants() -> None:
+def test_lsf_gets_an_option_for_everything_that_a_job_requests() -> None:
     spoken = dialect(account="atlas", architecture="X86_64")
 
     assert wishes(
@@ -113,7 +113,7 @@ def test_lsf_is_asked_for_everything_that_a_job_wants() -> None:
     ]
 
 
-def test_before_10_1_limits_wear_no_units() -> None:
+def test_before_10_1_limits_have_no_units() -> None:
     """-M counts kilobytes then, a reservation megabytes."""
     assert wishes(dialect(Form.PLAIN, units=False), memory_mb=10)[-2:] == ["-M 10240", '-R "rusage[mem=10]"']
 

@@ -40,7 +40,7 @@ def test_jobs_are_cancelled_held_and_released_together() -> None:
         "qdel: Request invalid for finished array subjob 1[3].pbs",
     ],
 )
-def test_that_a_job_has_gone_is_no_refusal(line: str) -> None:
+def test_a_missing_job_is_no_refusal(line: str) -> None:
     assert dialect().refused(said(err=f"{line}\n", code=1, argv="qdel 1.pbs"), [LocalId("1.pbs")]) == {}
 
 

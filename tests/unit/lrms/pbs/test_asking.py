@@ -59,7 +59,7 @@ def test_every_kept_answer_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(READERS))
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
-def test_half_an_answer_is_none(name: str, part: float) -> None:
+def test_half_an_answer_is_no_answer(name: str, part: float) -> None:
     done = recorded(name)
     whole = done.out.rstrip()
 
@@ -84,7 +84,7 @@ def test_a_held_job_is_seen_as_held() -> None:
     assert dialect().listed(recorded("pbs-19.0.0/qstat-held"))[LocalId("157.pbs")].phase is Phase.HELD
 
 
-def test_ends_are_told_apart() -> None:
+def test_ends_are_distinguished() -> None:
     found = dialect().listed(recorded("pbs-23.06.06/qstat-ends"))
 
     assert {number: found[LocalId(f"{number}.pbs")].cause for number in (1, 2, 3, 4, 5, 6, 10)} == {
@@ -143,7 +143,7 @@ def test_no_jobs_is_an_answer() -> None:
     assert dialect().listed(said('{"timestamp":1,"pbs_version":"23.06.06","pbs_server":"pbs"}')) == {}
 
 
-def test_torque_s_xml_reads_with_what_its_nodes_said() -> None:
+def test_the_xml_of_torque_is_parsed_despite_invalid_characters() -> None:
     assert dialect(TorqueDialect).listed(recorded("pbs-torque/qstat-completed")) == {
         "4564045.pbsserver": Seen(
             phase=Phase.ENDED,
@@ -165,7 +165,7 @@ TEXT: Final = (
 )
 
 
-def test_json_that_no_one_can_read_is_given_up_for_text() -> None:
+def test_after_invalid_json_the_text_format_is_used() -> None:
     spoken = dialect()
     broken = said('{"pbs_server":"pbs","Jobs":{"1.pbs":{"Variable_List":{"F":"() {  echo "x"\n}"}}}}')
 
@@ -211,7 +211,7 @@ def test_what_an_installation_can_not_do_is_not_asked_twice(sentence: str, argv:
         said(err="qstat: End of File", code=1),
     ],
 )
-def test_what_does_not_read_is_no_answer(kind: type[PbsDialect], done: Completed) -> None:
+def test_unparsable_output_is_no_answer(kind: type[PbsDialect], done: Completed) -> None:
     with pytest.raises(BatchUnavailable):
         dialect(kind).listed(done)
 
@@ -223,7 +223,7 @@ def test_every_letter_has_its_phase(kind: type[PbsDialect], letter: str) -> None
 
 
 @pytest.mark.parametrize("kind", FLAVOURS)
-def test_a_letter_that_no_one_knows_is_still_there(kind: type[PbsDialect]) -> None:
+def test_a_job_with_an_unknown_state_is_present(kind: type[PbsDialect]) -> None:
     assert one(kind, job_state="Z").phase is Phase.OTHER
 
 

@@ -110,7 +110,7 @@ def wishes(kind: type[PbsDialect], options: dict[str, Any] | None = None, **gram
     return [line.removeprefix("#PBS ") for line in lines]
 
 
-def test_openpbs_is_asked_for_everything_that_a_job_wants() -> None:
+def test_openpbs_gets_an_option_for_everything_that_a_job_requests() -> None:
     queues = {"long": PbsQueueOptions(node_property="grid")}
 
     assert wishes(PbsDialect, {"account": "atlas", "queues": queues}, **EVERYTHING) == [
@@ -122,7 +122,7 @@ def test_openpbs_is_asked_for_everything_that_a_job_wants() -> None:
     ]
 
 
-def test_torque_is_asked_for_everything_that_a_job_wants() -> None:
+def test_torque_gets_an_option_for_everything_that_a_job_requests() -> None:
     queues = {"long": PbsQueueOptions(node_property="grid")}
 
     assert wishes(TorqueDialect, {"account": "atlas", "queues": queues}, **EVERYTHING) == [

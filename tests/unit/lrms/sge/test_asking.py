@@ -24,7 +24,7 @@ def seen(text: str) -> dict[LocalId, Seen]:
     return dict(dialect().listed(Completed(("qstat", "-xml"), 0, text, "")))
 
 
-def test_one_question_is_about_all_jobs_of_this_account() -> None:
+def test_one_query_is_about_all_jobs_of_this_account() -> None:
     assert "qstat -xml -r -s prsz -u '$user'" == shlex.join(dialect().listing([LocalId("1")]).argv)
 
 
@@ -136,7 +136,7 @@ def test_a_qmaster_that_does_not_answer_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.9, 0.99])
-def test_half_an_answer_is_none(part: float) -> None:
+def test_half_an_answer_is_no_answer(part: float) -> None:
     whole = recorded("qstat-mixed")
 
     with pytest.raises(UnreadableOutput):
@@ -144,7 +144,7 @@ def test_half_an_answer_is_none(part: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "<a/>", "<job_info><job_list/></job_info>", "\x00\x01"])
-def test_nonsense_is_no_answer(text: str) -> None:
+def test_invalid_output_is_no_answer(text: str) -> None:
     with pytest.raises(UnreadableOutput):
         seen(text)
 

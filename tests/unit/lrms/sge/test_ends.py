@@ -168,7 +168,7 @@ def test_why_a_job_is_in_an_error_state_is_asked_of_qstat() -> None:
     assert "qstat -xml -j 31,33" == shlex.join(call.argv)
 
 
-def test_why_a_job_could_not_start_is_told_in_grid_engine_s_words() -> None:
+def test_the_reason_why_a_job_could_not_start_is_that_of_grid_engine() -> None:
     found = dialect().accounted(recorded("qstat-error-reasons"))
 
     assert {
@@ -195,7 +195,7 @@ def test_many_jobs_and_children_go_into_one_command() -> None:
 
 
 @pytest.mark.parametrize("name", ["qdel", "qdel-more", "qhold", "qrls"])
-def test_that_a_job_has_gone_is_no_refusal(name: str) -> None:
+def test_a_missing_job_is_no_refusal(name: str) -> None:
     assert {} == dialect().refused(recorded(name), IDS)
 
 

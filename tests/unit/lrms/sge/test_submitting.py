@@ -47,7 +47,7 @@ def test_a_job_is_one_command_and_its_script_comes_on_standard_input() -> None:
 
 
 @pytest.mark.parametrize(("code", "told"), [(0, 0), (3, 3), (99, 1), (100, 1), (137, 137)])
-def test_exit_codes_that_mean_something_to_grid_engine_are_not_told(tmp_path: Path, code: int, told: int) -> None:
+def test_exit_codes_with_a_meaning_for_grid_engine_are_hidden_from_it(tmp_path: Path, code: int, told: int) -> None:
     """99 would run the job again, 100 would leave it in the queue in an error state."""
     script = tmp_path / "it's a script"
     script.write_text(f"exit {code}\n")
@@ -68,7 +68,7 @@ def test_exit_codes_that_mean_something_to_grid_engine_are_not_told(tmp_path: Pa
         ({}, None),
     ],
 )
-def test_resources_are_asked_for(grami: dict[str, Any], wanted: str | None) -> None:
+def test_resources_become_options(grami: dict[str, Any], wanted: str | None) -> None:
     assert wanted == option(argv(work(submission(**grami))), "-l")
 
 
@@ -124,7 +124,7 @@ def test_options_of_the_site_and_of_the_queue_are_passed_on_but_ours_come_last()
     assert "h_vmem=7M" in words
 
 
-def test_memory_that_no_one_asks_for_is_the_queue_s_then_the_site_s() -> None:
+def test_default_memory_is_that_of_the_queue_then_that_of_the_site() -> None:
     assert "h_vmem=5M" == option(argv(work(submission()), memory_mb=5), "-l")
     assert "h_vmem=9M" == option(argv(work(submission(memory_mb=9)), memory_mb=5), "-l")
 
@@ -144,7 +144,7 @@ def test_an_id_with_an_at_sign_makes_a_name_all_the_same() -> None:
     assert "7" == localid
 
 
-def test_jobs_of_one_shape_ask_for_the_same() -> None:
+def test_jobs_of_one_shape_have_the_same_requests() -> None:
     shape = dialect().shape
 
     assert shape(submission("a", walltime_s=5)) == shape(submission("b", walltime_s=5))
@@ -189,7 +189,7 @@ def test_an_array_s_id_is_its_root_and_children_count_from_one() -> None:
 
 
 @pytest.mark.parametrize("out", ["", "Your job\n", "qsub: warning: x\n", "12 13\n"])
-def test_an_answer_without_an_id_is_none(out: str) -> None:
+def test_an_answer_without_an_id_is_no_answer(out: str) -> None:
     with pytest.raises(UnreadableOutput):
         dialect().submitted(Completed(("qsub",), 0, out, ""), work(submission()))
 
@@ -213,14 +213,14 @@ def test_a_warning_before_the_id_does_no_harm() -> None:
         ("submit-bad-option", Refusal.PERMANENT),
     ],
 )
-def test_a_refusal_means_what_its_sentence_says(name: str, verdict: Refusal) -> None:
+def test_the_message_of_a_refusal_decides_what_it_means(name: str, verdict: Refusal) -> None:
     done = recorded(name)
 
     assert done.code != 0
     assert verdict is judge(SgeDialect.rules, done)
 
 
-def test_a_sentence_that_no_one_knows_is_unsure() -> None:
+def test_an_unknown_message_is_unsure() -> None:
     assert Refusal.UNSURE is judge(SgeDialect.rules, Completed(("qsub",), 1, "", "Unable to run job: the moon"))
 
 

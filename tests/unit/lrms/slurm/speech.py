@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Final
 
 from arex.process import Completed
@@ -18,6 +19,13 @@ def recorded(name: str) -> Completed:
 
 def dialect(**options: Any) -> SlurmDialect:
     return SlurmDialect(SlurmOptions(**options))
+
+
+def sbatch_words(text: str) -> list[str]:
+    """The arguments that sbatch takes from a line: a backslash escapes in both kinds of quotes. Source: SLURM 22.05."""
+    words = shlex.shlex(text, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.escapedquotes = True, "\"'"
+    return list(words)
 
 
 def line(**fields: str) -> str:

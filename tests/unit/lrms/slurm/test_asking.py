@@ -37,7 +37,7 @@ def one(**fields: str) -> Seen:
     return seen
 
 
-def test_one_question_is_about_all_jobs_of_the_account() -> None:
+def test_one_query_is_about_all_jobs_of_the_account() -> None:
     argv = dialect(bin=Path("/opt/bin")).listing([LocalId("7")]).argv
 
     assert ("/opt/bin/squeue", "-h", "-a", "-r", "-t", "all", "-u", str(os.geteuid()), "-O") == argv[:-1]
@@ -132,7 +132,7 @@ def test_every_state_of_the_manual_reads(word: str) -> None:
         ("", (None, None, None)),
     ],
 )
-def test_a_failure_is_told_by_its_wait_status(
+def test_the_wait_status_distinguishes_failures(
     code: str, expected: tuple[EndCause | None, int | None, int | None]
 ) -> None:
     """SLURM calls whatever ended by a signal a launch failure; newer versions print both numbers."""
@@ -168,11 +168,11 @@ def test_a_job_that_is_kept_in_the_queue_is_held(reason: str) -> None:
         ("ReqNodeNotAvail, UnavailableNodes:n1", "waits: ReqNodeNotAvail, UnavailableNodes:n1"),
     ],
 )
-def test_an_unusual_reason_to_wait_is_told(reason: str, message: str) -> None:
+def test_an_unusual_reason_to_wait_is_reported(reason: str, message: str) -> None:
     assert message == one(state="PENDING", reason=reason).message
 
 
-def test_a_state_that_no_one_knows_is_still_there(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_job_in_an_unknown_state_is_present(caplog: pytest.LogCaptureFixture) -> None:
     assert Phase.OTHER is one(state="DREAMING").phase
     assert "DREAMING" in caplog.text
 
@@ -188,14 +188,14 @@ def test_an_array_that_ended_as_a_whole_is_all_its_children(indices: str, expect
     assert expected == list(found)
 
 
-def test_jobs_of_several_clusters_are_told_apart() -> None:
+def test_jobs_of_several_clusters_are_distinguished() -> None:
     answer = "CLUSTER: north\n" + line(cluster="north") + "\nCLUSTER: south\n" + line(cluster="south")
 
     assert ["7@north", "7@south"] == list(dialect(clusters="north,south").listed(said(answer)))
 
 
 @pytest.mark.parametrize("name", ["squeue-down", "squeue-empty", "squeue-no-conf"])
-def test_an_answer_that_is_none(name: str) -> None:
+def test_output_that_is_no_answer(name: str) -> None:
     """One of them exits with 0: the account could not be looked up, which is not to have no jobs."""
     with pytest.raises(BatchUnavailable):
         dialect().listed(recorded(name))

@@ -109,7 +109,7 @@ def refused(name: str, *ids: str) -> dict[str, str]:
         ("scontrol-release-gone", ["999999", "26"]),
     ],
 )
-def test_that_a_job_has_gone_is_no_refusal(name: str, ids: list[str]) -> None:
+def test_a_missing_job_is_no_refusal(name: str, ids: list[str]) -> None:
     assert {} == refused(name, *ids)
 
 

@@ -19,7 +19,7 @@ from arex.model.ids import LocalId
 from lrms.command.dialect import Refusal, judge
 from lrms.slurm.dialect import SlurmBackend, SlurmDialect, SlurmOptions, SlurmQueueOptions, requirements
 from tests.unit.lrms.samples import said, submission, work
-from tests.unit.lrms.slurm.speech import DATA, dialect, recorded
+from tests.unit.lrms.slurm.speech import DATA, dialect, recorded, sbatch_words
 
 pytestmark = pytest.mark.usefixtures("utc")
 
@@ -30,11 +30,11 @@ def wishes(options: dict[str, Any] | None = None, **grami: Any) -> list[str]:
     return [line.removeprefix("#SBATCH ") for line in lines]
 
 
-def test_a_job_is_asked_for_with_everything_that_it_wants() -> None:
+def test_a_submission_has_an_option_for_everything_that_the_job_requests() -> None:
     options = {
         "account": "atlas",
         "qos": "grid",
-        "extra": ("-C", "fast"),
+        "extra": ("-C fast",),
         "queues": {"q": SlurmQueueOptions(extra=("-x",))},
     }
 
@@ -53,8 +53,7 @@ def test_a_job_is_asked_for_with_everything_that_it_wants() -> None:
         "--begin=2026-11-20T09:30:00",
         "--account=atlas",
         "--qos=grid",
-        "-C",
-        "fast",
+        "-C fast",
         "-x",
     ] == wishes(
         options,
@@ -70,7 +69,7 @@ def test_a_job_is_asked_for_with_everything_that_it_wants() -> None:
     )
 
 
-def test_a_job_that_wants_nothing_gets_little() -> None:
+def test_a_job_without_requests_has_few_options() -> None:
     assert [
         "--no-requeue",
         "--export=ALL",
@@ -107,16 +106,36 @@ def test_the_time_limit_is_the_walltime_or_what_the_processor_time_comes_to(
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "lines"),
     [
         ("", ()),
-        ("-C haswell --qos=grid", ("-C", "haswell", "--qos=grid")),
-        ("-C haswell\\n#SBATCH --qos=grid", ("-C", "haswell", "--qos=grid")),
-        ("--constraint='a&b'", ("--constraint=a&b",)),
+        ("#SBATCH", ()),
+        ("-C haswell --qos=grid", ("-C haswell --qos=grid",)),
+        ("-C haswell\\n#SBATCH --qos=grid", ("-C haswell", "--qos=grid")),
+        ("#SBATCH -C haswell\n#SBATCH --qos=grid\n", ("-C haswell", "--qos=grid")),
+        ("--constraint='a&b'", ("--constraint='a&b'",)),
+        ('-x "a b"', ('-x "a b"',)),
+        ("--comment='not closed", ("--comment='not closed",)),
     ],
 )
-def test_requirements_may_be_written_as_lines_of_a_script(text: str, words: tuple[str, ...]) -> None:
-    assert words == requirements(text)
+def test_requirements_may_be_written_as_lines_of_a_script(text: str, lines: tuple[str, ...]) -> None:
+    assert lines == requirements(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('-x "a b"', ["-x", "a b"]),
+        ('--comment="two words" -C fast', ["--comment=two words", "-C", "fast"]),
+        (r"--comment='it\'s' --qos=grid # of this site", ["--comment=it's", "--qos=grid"]),
+    ],
+)
+def test_a_quoted_requirement_is_one_argument_of_sbatch(text: str, arguments: list[str]) -> None:
+    found = wishes(
+        {"extra": requirements(text), "queues": {"q": SlurmQueueOptions(extra=requirements(text))}}, queue="q"
+    )
+
+    assert [word for line in found[-2:] for word in sbatch_words(line)] == arguments * 2
 
 
 def test_the_tag_is_the_comment_and_the_output_is_where_it_belongs() -> None:
@@ -160,7 +179,7 @@ def test_options_come_from_the_configuration() -> None:
         account="atlas",
         qos="grid",
         clusters="north",
-        extra=("-C", "x"),
+        extra=("-C x",),
         memory_mb=7,
         queues={"long": SlurmQueueOptions(memory_mb=9, extra=("--qos=long",))},
     )
@@ -281,5 +300,5 @@ def test_no_recorded_refusal_is_left_out() -> None:
         ("", Refusal.UNSURE),
     ],
 )
-def test_sentences_that_are_hard_to_bring_about(sentence: str, verdict: Refusal) -> None:
+def test_messages_that_are_hard_to_provoke(sentence: str, verdict: Refusal) -> None:
     assert verdict is judge(SlurmDialect.rules, said(err=f"sbatch: error: {sentence}\n", code=1))

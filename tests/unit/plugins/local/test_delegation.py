@@ -265,14 +265,14 @@ def test_a_token_does_not_take_the_place_of_a_proxy(
 
 
 @pytest.mark.parametrize("text", [b"", b"two words", b"-----BEGIN nothing"])
-def test_a_given_file_that_holds_nothing_is_told(plugin: LocalPlugin, tmp_path: Path, text: bytes) -> None:
+def test_a_named_file_without_a_credential_is_an_error(plugin: LocalPlugin, tmp_path: Path, text: bytes) -> None:
     (tmp_path / "given").write_bytes(text)
 
     with pytest.raises(CredentialError, match=r"contains no (certificate|token)"):
         LocalPlugin(plugin.config, credential=tmp_path / "given")
 
 
-def test_a_given_certificate_without_its_key_is_told(plugin: LocalPlugin, pem: bytes, tmp_path: Path) -> None:
+def test_a_named_certificate_without_its_key_is_an_error(plugin: LocalPlugin, pem: bytes, tmp_path: Path) -> None:
     (tmp_path / "given").write_bytes(pem.partition(b"-----BEGIN PRIVATE")[0])
 
     with pytest.raises(CredentialError, match="no private key"):
@@ -292,7 +292,7 @@ def test_a_job_without_a_credential_has_nothing_to_renew(plugin: LocalPlugin, pe
         plugin.renew(submit(plugin, LOCAL)[0].id)
 
 
-def test_a_store_that_can_not_be_used_refuses_the_job_and_leaves_nothing(plugin: LocalPlugin, pem: bytes) -> None:
+def test_an_unusable_store_refuses_the_job_and_leaves_nothing(plugin: LocalPlugin, pem: bytes) -> None:
     del pem
     plugin.submit(LOCAL)
     before = set(plugin.store.root.rglob("job.*"))

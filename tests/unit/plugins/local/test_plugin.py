@@ -102,7 +102,7 @@ def test_a_restart_needs_a_failure_and_a_rerun(plugin: LocalPlugin) -> None:
     assert [marks(plugin, one) for one in (fine, spent, never, good)] == [set(), set(), set(), {Mark.RESTART}]
 
 
-def test_a_credential_that_does_not_read_keeps_no_job_out(
+def test_an_invalid_credential_does_not_prevent_a_submission(
     config: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its owner is the account then, and the fault can be shown."""
@@ -176,7 +176,7 @@ def test_results_are_copied(plugin: LocalPlugin, job: JobId, tmp_path: Path) -> 
     assert (done.files, (tmp_path / "here" / "out.txt").read_text()) == (1, "well done")
 
 
-def test_output_is_read_while_there_is_none_yet(plugin: LocalPlugin, job: JobId) -> None:
+def test_output_that_does_not_exist_yet_is_an_error(plugin: LocalPlugin, job: JobId) -> None:
     with pytest.raises(ControlDirError, match="Job has no stdout"):
         b"".join(plugin.cat(job))
 
@@ -228,7 +228,7 @@ def test_watching_tells_every_change_and_ends_with_the_job(config: Configuration
     assert seen == [ClientState.ACCEPTED, ClientState.PREPARING, ClientState.SUBMITTING, ClientState.FINISHED]
 
 
-def test_a_watched_job_that_goes_away_is_told_as_deleted(config: Configuration) -> None:
+def test_a_watched_job_that_disappears_is_reported_as_deleted(config: Configuration) -> None:
     plugin = LocalPlugin(config, subject=SUBJECT, pause=lambda _: plugin.store.forget(job))
     job = submit(plugin)
 

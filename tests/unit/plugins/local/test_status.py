@@ -90,7 +90,7 @@ def test_a_pending_job_tells_what_it_waits_for(tmp_path: Path) -> None:
     assert status_of("pending_preparing", tmp_path).waiting == "Limit of RUNNING jobs is reached"
 
 
-def test_a_job_with_a_start_time_tells_it(tmp_path: Path) -> None:
+def test_the_status_shows_the_start_time(tmp_path: Path) -> None:
     plugin, job = site("client_opts", tmp_path)
 
     assert plugin.one(job).waiting == "It starts at 2027-01-01T00:00:00Z, as its description asks"

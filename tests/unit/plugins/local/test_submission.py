@@ -296,7 +296,7 @@ def test_an_input_that_is_no_file_is_refused(plugin: LocalPlugin, tmp_path: Path
     assert "Cannot stat local input file" in reason(outcome)
 
 
-def test_a_control_directory_that_can_not_be_made_is_told(config: Configuration, tmp_path: Path) -> None:
+def test_a_control_directory_that_cannot_be_created_is_an_error(config: Configuration, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     arex = replace(config.arex, controldir=tmp_path / "file" / "ctl")
 

@@ -67,7 +67,7 @@ def test_a_lock_on_another_host_is_taken_over_when_it_is_old(tmp_path: Path) -> 
     assert os.listdir(tmp_path) == []
 
 
-def test_a_held_lock_is_waited_for_and_then_told(tmp_path: Path) -> None:
+def test_a_held_lock_is_waited_for_and_then_reported(tmp_path: Path) -> None:
     (tmp_path / "file.lock").write_text("1@elsewhere")
     waited: list[float] = []
 

@@ -96,7 +96,7 @@ def test_a_file_here_stays_one_whatever_its_name() -> None:
     assert (Location(url="file:b:c"),) == file.sources
 
 
-def test_every_recipient_is_told_of_every_state() -> None:
+def test_every_recipient_is_notified_of_every_state() -> None:
     found = job(
         "<Application><Notification><Protocol>email</Protocol><Recipient>a@b</Recipient><Recipient>c@d</Recipient>"
         "<OnState>PREPROCESSING</OnState><OnState>TERMINAL</OnState></Notification></Application>"
@@ -152,7 +152,7 @@ def test_features_that_a_service_refuses_are_named() -> None:
         (f"{HEAD}<Application><ExpirationTime>x</ExpirationTime></Application></ActivityDescription>", 2, None),
     ],
 )
-def test_text_that_does_not_read_is_an_error_with_its_place(text: str, line: int, column: int | None) -> None:
+def test_invalid_text_is_an_error_with_its_place(text: str, line: int, column: int | None) -> None:
     with pytest.raises(JobDescriptionError) as caught:
         parse_adl(text)
 

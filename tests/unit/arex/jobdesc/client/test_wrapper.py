@@ -49,7 +49,7 @@ def test_what_failed_is_said(tmp_path: Path) -> None:
     assert run(job("true", before=(shell("exit 7"),)), tmp_path).stderr == "/bin/sh failed with exit code 7\n"
 
 
-def test_a_failure_never_looks_like_the_success_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_failure_never_has_the_expected_exit_code(tmp_path: Path) -> None:
     assert run(job("exit 7", exit_code=7, before=(shell("exit 7"),)), tmp_path).returncode == 1
     assert run(job("exit 1", exit_code=1, after=(shell("exit 1"),)), tmp_path).returncode == 2
     assert run(job("exit 1", exit_code=1, after=(shell("exit 0"),)), tmp_path).returncode == 1
@@ -97,7 +97,7 @@ def completed(text: str, directory: Path) -> CompletedDescription:
     return complete(parse(text, DescriptionDialect.USER)[0], directory)
 
 
-def test_a_client_brings_the_script_and_what_it_runs(tmp_path: Path) -> None:
+def test_a_client_uploads_the_script_and_what_it_runs(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     (tmp_path / "pro").touch()
 

@@ -117,7 +117,7 @@ def test_reruns_are_capped() -> None:
     assert local_from(JobDescription(executable="x", rerun=7), max_rerun=5).rerun == 5
 
 
-def test_no_string_brings_a_line_of_its_own() -> None:
+def test_no_string_adds_a_line() -> None:
     """A line feed in a name would add a key to ``.local``."""
     bad = "a\nsubject=/CN=another user"
 

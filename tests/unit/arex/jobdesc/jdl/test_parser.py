@@ -122,7 +122,7 @@ def test_requirements_are_understood_where_they_are_plain(condition: str, wanted
         ("HostNumber = 2; WholeNodes = true;", Resources(slots=2, slots_per_host=1, exclusive=True)),
     ],
 )
-def test_cores_are_asked_for_in_many_ways(attributes: str, wanted: Resources) -> None:
+def test_cores_can_be_requested_in_many_ways(attributes: str, wanted: Resources) -> None:
     assert wanted == one(attributes).resources
 
 
@@ -133,7 +133,7 @@ def test_one_counter_has_the_larger_number_of_attempts() -> None:
     assert "RetryCount and ShallowRetryCount" in remarks(job)[0]
 
 
-def test_what_has_no_effect_is_kept_and_said() -> None:
+def test_an_attribute_without_effect_is_kept_with_a_remark() -> None:
     job = one('VirtualOrganisation = "atlas"; Executabel = {"x",  1}; MyOwn = 1 + 2;')
 
     assert job.unused == (("VirtualOrganisation", '"atlas"'), ("Executabel", '{"x", 1}'), ("MyOwn", "1 + 2"))

@@ -12,7 +12,7 @@ from arex.errors import JobDescriptionError
 from arex.jobdesc.adl.writer import write_adl
 from arex.jobdesc.client.complete import complete
 from arex.jobdesc.model import DescriptionDialect, InputFile, JobDescription
-from arex.jobdesc.xrsl.grammar import MAX_REMARKS
+from arex.jobdesc.remarks import MAX_REMARKS
 from arex.jobdesc.xrsl.parser import parse_xrsl
 from tests import environments
 
@@ -85,7 +85,7 @@ def test_a_client_excludes_queues_and_the_service_does_not() -> None:
         service(text)
 
 
-def test_a_lifetime_below_zero_is_none() -> None:
+def test_a_negative_lifetime_counts_as_missing() -> None:
     assert (None, 60) == (user("&(lifetime=PT99Y)").lifetime_s, user("&(lifetime=1)").lifetime_s)
 
 
@@ -185,7 +185,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("text", ERRORS, ids=lambda text: text[:40].replace("\n", "|"))
-def test_text_that_does_not_read_is_an_error_with_line_and_column(text: str) -> None:
+def test_invalid_text_is_an_error_with_line_and_column(text: str) -> None:
     with pytest.raises(JobDescriptionError) as caught:
         parse_xrsl(text, DescriptionDialect.USER)
 

@@ -97,7 +97,7 @@ def test_a_full_description_comes_back() -> None:
     assert [description] == parse_xrsl(write_xrsl(description), DescriptionDialect.USER)
 
 
-def test_what_xrsl_has_no_word_for_is_lost() -> None:
+def test_what_xrsl_cannot_express_is_lost() -> None:
     description = JobDescription(executable="/bin/true", exit_code=3)
 
     assert [replace(description, exit_code=None)] == parse_xrsl(write_xrsl(description), DescriptionDialect.USER)
