@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any
 
+from arex.aio import cancel_and_wait
 from arex.staging.movers.base import ErrorKind, TransferError
 
 
@@ -33,7 +33,7 @@ async def read_ahead(
             if len(data) < size:
                 raise TransferError(ErrorKind.TEMPORARY, "the response is incomplete")
     finally:
-        await _drop([answer for _, answer in waiting])
+        await cancel_and_wait(*(answer for _, answer in waiting))
 
 
 async def write_behind(
@@ -53,11 +53,5 @@ async def write_behind(
             await waiting[0]
             del waiting[0]
     finally:
-        await _drop(waiting)
+        await cancel_and_wait(*waiting)
     return offset
-
-
-async def _drop(waiting: deque[asyncio.Future[Any]] | list[asyncio.Future[Any]]) -> None:
-    for each in waiting:
-        each.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
