@@ -59,6 +59,7 @@ class Part:
     _gathered: int = 0
     _fd: int = -1
     _writing: asyncio.Task[None] | None = None
+    _broken: bool = False  #: a write has failed, so later data must not follow what the part file has
     _digests: list[tuple[Checksum, Digest]] = field(default_factory=list)
     _small: bool = False
     _due: float = 0.0  #: time of the next write of buffered data
@@ -70,7 +71,7 @@ class Part:
             raise TransferError(
                 ErrorKind.CORRUPT, f"size is {facts.size} bytes, {self.wanted.size} are announced", cure=_ANNOUNCED
             )
-        self.facts, self.size, self._pieces, self._gathered = facts, start, [], 0
+        self.facts, self.size, self._pieces, self._gathered, self._broken = facts, start, [], 0, False
         self.meter.size, self.meter.skipped, self.meter.moved = facts.size, start, 0
         self._digests = [(each, digest(each.algorithm)) for each in self._to_check()]
         self._small = self.in_memory and facts.size is not None and facts.size <= SMALL and not start
@@ -120,6 +121,7 @@ class Part:
         try:
             await asyncio.to_thread(_append, self._fd, pieces, soon=self.durable)
         except OSError as exc:
+            self._broken = True
             raise from_os(exc) from exc
         finally:
             if checking is not None:
@@ -173,7 +175,7 @@ class Part:
             if self._writing is not None or self._pieces:
                 with contextlib.suppress(TransferError):
                     await self._pause()
-                    if self._fd >= 0 and self._pieces:
+                    if self._fd >= 0 and self._pieces and not self._broken:
                         await settled(self._write(self._take()))
         finally:
             await self._close()
