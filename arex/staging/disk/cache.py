@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
+from arex.aio import cancel_and_wait, in_thread
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.values import CacheDir
@@ -30,6 +32,8 @@ from arex.model.ids import JobId
 from arex.model.session import SessionPaths
 from arex.staging.disk import journal
 from arex.staging.movers.base import FileInfo
+
+log = logging.getLogger(__name__)
 
 #: A lock that was not touched for this time is stale. Source: ARC 6.17.
 STALE_S: Final = 900.0
@@ -91,16 +95,16 @@ class Cache:
         turn.wanted += 1
         try:
             async with turn.lock:
-                cached = Cached(*await asyncio.to_thread(self._place, url), url, self._clock)
-                await self._lock(cached)
-                keeping = asyncio.create_task(_keep(cached.lock), name=f"cache lock {cached.path.name}")
+                cached = Cached(*await in_thread(self._place, url), url, self._clock)
                 try:
-                    yield cached
+                    await self._lock(cached)
+                    keeping = asyncio.create_task(_keep(cached.lock), name=f"cache lock {cached.path.name}")
+                    try:
+                        yield cached
+                    finally:
+                        await cancel_and_wait(keeping)
                 finally:
-                    keeping.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await keeping
-                    await asyncio.to_thread(hostlock.release, cached.lock)
+                    await in_thread(_release, cached)
         finally:
             turn.wanted -= 1
             if not turn.wanted:
@@ -126,7 +130,7 @@ class Cache:
 
     async def _lock(self, cached: Cached) -> None:
         pause = _FIRST_LOOK_S
-        while not await asyncio.to_thread(_take, cached):
+        while not await in_thread(_take, cached):
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
@@ -134,16 +138,28 @@ class Cache:
 def _take(cached: Cached) -> bool:
     try:
         cached.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return hostlock.take(cached.lock, STALE_S)
+        cached.locked = hostlock.take(cached.lock, STALE_S)
     except OSError as exc:
         raise CacheUnavailable(f"cannot write to the cache {cached.directory.path}: {exc.strerror}") from exc
+    return cached.locked
+
+
+def _release(cached: Cached) -> None:
+    if cached.locked:
+        hostlock.release(cached.lock)
 
 
 async def _keep(lock: str) -> None:
+    """Refresh a lock until cancelled. A file system that fails now may work again before the lock is stale."""
     while True:
         await asyncio.sleep(_REFRESH_S)
-        with contextlib.suppress(FileNotFoundError):
-            await asyncio.to_thread(hostlock.refresh, lock)
+        try:
+            await in_thread(hostlock.refresh, lock)
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            facts = {"event": "cache.lock"}
+            log.warning("cannot refresh the cache lock %s, will retry: %s", lock, exc.strerror, extra=facts)
 
 
 class Cached:
@@ -153,6 +169,7 @@ class Cached:
         self.directory = directory
         self.path = path
         self.url = url
+        self.locked = False  #: set in the thread, so that a cancellation does not lose a lock that was taken
         self._clock = clock
 
     @property
