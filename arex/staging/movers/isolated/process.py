@@ -114,6 +114,7 @@ class Process:
             await self._ready
         finally:
             if not self._is_ready():
+                self._ready.cancel()  # nothing waits for it any more
                 await self.close()
         log.debug("%s started, pid %d", self._called, self.pid)
 
@@ -221,16 +222,19 @@ class Process:
             self._timer.cancel()
 
     async def _bury(self, why: str) -> None:
-        self._kill()
-        code = await self._gone()
-        reason = f"has been stopped: {why}" if why else f"has crashed ({_how(code)})"
-        facts = {"event": "mover.crashed"}
-        log.warning("%s %s; transfers under way: %d", self._called, reason, len(self._requests), extra=facts)
-        self._died()
-        trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} {reason}")
-        if not self._ready.done():
-            self._ready.set_exception(trouble)
-        self._give_up(trouble)
+        trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} has been stopped: {why}")
+        try:
+            self._kill()
+            code = await self._gone()
+            if not why:
+                trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} has crashed ({_how(code)})")
+            facts = {"event": "mover.crashed"}
+            log.warning("%s; transfers under way: %d", trouble, len(self._requests), extra=facts)
+            self._died()
+        finally:
+            if not self._ready.done():
+                self._ready.set_exception(trouble)
+            self._give_up(trouble)
 
     def _kill(self) -> None:
         if self._process.returncode is None:
