@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Final, cast
 from urllib.parse import unquote
 
+from arex.aio import settled
 from arex.model.url import Url
 from arex.staging.movers.base import (
     ErrorKind,
@@ -285,17 +286,22 @@ async def _remove(line: _Line, half: str) -> None:
 
 
 async def _in_time(line: _Line, work: Coroutine[None, None, None]) -> None:
-    """Do the last thing; a server that does not answer loses the connection."""
-    parting = asyncio.ensure_future(work)
+    """
+    Do the last request of a transfer; if the server does not answer in time, close the connection.
+
+    A cancellation meanwhile is passed on after that: other transfers use the same connection.
+    """
+    await settled(_done(line, work))
+
+
+async def _done(line: _Line, work: Coroutine[None, None, None]) -> None:
     try:
-        done, _ = await asyncio.wait([parting], timeout=_PARTING_S)
-    except asyncio.CancelledError:
+        async with asyncio.timeout(_PARTING_S):
+            await work
+    except TimeoutError:
         line.connection.abort()
-        await asyncio.gather(parting, return_exceptions=True)
-        raise
-    if not done:
-        line.connection.abort()
-    await asyncio.gather(parting, return_exceptions=True)
+    except (asyncssh.Error, OSError):
+        return  # the transfer has ended, or failed for another reason
 
 
 # --- what went wrong --------------------------------------------------------------------------------------------

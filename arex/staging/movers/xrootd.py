@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from arex.aio import in_thread
+from arex.aio import in_thread, settled
 from arex.staging.checksum import Checksum, checksum
 from arex.staging.movers.base import (
     ErrorKind,
@@ -224,11 +224,8 @@ class XrootdMover:
             await _done(far, system.mv, half, far.path, self._limit)
 
     async def _remove(self, far: _XrootdFile, path: str) -> None:
-        """As far as it is still there, and the server still answers."""
-        with contextlib.suppress(TransferError, TimeoutError):
-            removal = asyncio.ensure_future(_done(far, far.system().rm, path, _PARTING_S))
-            async with asyncio.timeout(_PARTING_S):
-                await asyncio.shield(removal)
+        """If it is still there, and the server answers in time; also when the transfer is cancelled meanwhile."""
+        await settled(_removed(far, path))
 
     @contextlib.asynccontextmanager
     async def _opened(self, far: _XrootdFile, url: str, flags: int) -> AsyncIterator[Any]:
@@ -253,6 +250,12 @@ def _set_up(means: MoverSettings, limit: int) -> None:
         "MetalinkProcessing": 0,  # what a server lists there may be anywhere
     }.items():
         client.EnvPutInt(name, value)
+
+
+async def _removed(far: _XrootdFile, path: str) -> None:
+    with contextlib.suppress(TransferError, TimeoutError):
+        async with asyncio.timeout(_PARTING_S):
+            await _done(far, far.system().rm, path, _PARTING_S)
 
 
 def _must_be_far(file: Any) -> None:  # noqa: ANN401

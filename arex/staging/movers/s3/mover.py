@@ -25,7 +25,7 @@ import aiohttp
 from lxml import etree
 from yarl import URL
 
-from arex.aio import in_thread
+from arex.aio import cancel_and_wait, in_thread, settled
 from arex.model.url import Url
 from arex.staging.checksum import checksum
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
@@ -39,6 +39,8 @@ _PART: Final = 16 * 1024 * 1024
 _MOST_PARTS: Final = 10_000
 _SMALL: Final = 256 * 1024
 _ANSWER_S: Final = 300.0
+#: Longest wait for the removal of what a failed upload has left.
+_PARTING_S: Final = 10.0
 _DEFAULT_REGION: Final = "us-east-1"
 _MD5: Final = re.compile(r'"([0-9a-f]{32})"')
 _TAGS: Final = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload"}
@@ -120,10 +122,14 @@ class S3Mover:
             end = _ask("POST", place, {**only_new, "Content-Type": "application/xml"}, upload, body)
             _must_be_whole(await self._plain(end))
         except BaseException:
-            with contextlib.suppress(TransferError, TimeoutError):  # what stays there costs money
-                async with asyncio.timeout(10):
-                    await asyncio.shield(asyncio.ensure_future(self._plain(_ask("DELETE", place, {}, upload))))
+            await settled(self._abort(place, upload))
             raise
+
+    async def _abort(self, place: RemoteFile, upload: Mapping[str, str]) -> None:
+        """Remove the parts, which cost money as long as they stay."""
+        with contextlib.suppress(TransferError, TimeoutError):
+            async with asyncio.timeout(_PARTING_S):
+                await self._plain(_ask("DELETE", place, {}, upload))
 
     async def _parts(self, place: RemoteFile, source: Source, upload: Mapping[str, str]) -> list[str]:
         """Send one part while the next one is read."""
@@ -134,13 +140,12 @@ class S3Mover:
                 if sending is not None:
                     tags.append(await sending)
                 query = {"partNumber": str(number), **upload}
-                sending = asyncio.ensure_future(self._put(place, part, {}, query))
+                sending = asyncio.create_task(self._put(place, part, {}, query), name=f"part {number}")
             if sending is not None:
                 tags.append(await sending)
         finally:
-            if sending is not None and not sending.done():
-                sending.cancel()
-                await asyncio.wait([sending])
+            if sending is not None:
+                await cancel_and_wait(sending)
         return tags
 
     async def _put(self, place: RemoteFile, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
