@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from arex.aio import in_thread
 from arex.clock import Clock
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
@@ -104,7 +105,7 @@ class OutputCollector:
         now = self._clock.monotonic()
         certain = now - self._since.setdefault(rundir, now) >= _CERTAIN_S
         async with self._hands:
-            return await asyncio.to_thread(files.take_in, rundir, session, certain=certain)
+            return await in_thread(files.take_in, rundir, session, certain=certain)
 
     def _busy(self, rundir: Path) -> bool:
         """Also if another query has just seen its end: the next one finds the record."""
