@@ -8,14 +8,13 @@ jobs share.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from arex.aio import in_thread
+from arex.aio import in_thread, settled
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.staging import DataStagingBlock
@@ -185,7 +184,7 @@ class Engine:
                     text = lines
                 pause = max(_LOOK_S, (self._clock.monotonic() - began) / _STATE_PART)
         finally:
-            await asyncio.shield(self.close())
+            await settled(self.close())
 
     async def _publish(self, path: Path, lines: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import entry_points
@@ -84,8 +85,9 @@ class Movers:
 
     async def close(self) -> None:
         made, self._made = self._made, {}
-        for mover in made.values():
-            await mover.close()
+        async with contextlib.AsyncExitStack() as stack:  # closes each of them, even if another one raises
+            for mover in made.values():
+                stack.push_async_callback(mover.close)
 
 
 def _load(scheme: str, name: str) -> Callable[..., Mover]:

@@ -34,6 +34,7 @@ from arex.staging.movers.base import (
     start_of,
 )
 from arex.staging.movers.pipelining import read_ahead, write_behind
+from arex.staging.movers.shared import Shared
 
 try:
     import asyncssh
@@ -80,13 +81,20 @@ class _Line:
     connection: asyncssh.SSHClientConnection
     sftp: asyncssh.SFTPClient
 
+    def is_up(self) -> bool:
+        return not self.connection.is_closed()
+
+    async def end(self) -> None:
+        self.connection.abort()
+        await self.connection.wait_closed()
+
 
 class SftpMover:
     """One connection for each host and user."""
 
     def __init__(self, means: MoverSettings) -> None:
         self._limit = means.inactivity_s or _ANSWER_S
-        self._lines: dict[_Login, asyncio.Task[_Line]] = {}
+        self._lines = Shared(_connect, _Line.end, usable=_Line.is_up)
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
@@ -129,12 +137,7 @@ class SftpMover:
                     raise
 
     async def close(self) -> None:
-        lines, self._lines = self._lines, {}
-        for each in lines.values():
-            with contextlib.suppress(TransferError, asyncio.CancelledError):
-                line = await each
-                line.connection.abort()
-                await line.connection.wait_closed()
+        await self._lines.close()
 
     # --- parts --------------------------------------------------------------------------------------------------
 
@@ -174,11 +177,7 @@ class SftpMover:
     @contextlib.asynccontextmanager
     async def _line(self, place: RemoteFile) -> AsyncIterator[_Line]:
         """A connection that is up; one that a transfer has timed out on is not used again."""
-        login = _login(place.url)
-        task = self._lines.get(login)
-        if task is None or (task.done() and _is_down(task)):
-            task = self._lines[login] = asyncio.ensure_future(_connect(login))
-        line = await asyncio.shield(task)
+        line = await self._lines.of(_login(place.url))
         try:
             yield line
         except TimeoutError:
@@ -223,10 +222,6 @@ async def _cut(source: Source, piece: int) -> AsyncIterator[bytes]:
     async for data in source.chunks():
         for start in range(0, len(data), piece):
             yield data[start : start + piece]
-
-
-def _is_down(task: asyncio.Task[_Line]) -> bool:
-    return task.cancelled() or task.exception() is not None or task.result().connection.is_closed()
 
 
 def _login(url: Url) -> _Login:

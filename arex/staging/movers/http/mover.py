@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -28,6 +28,7 @@ from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteF
 from arex.staging.movers.http.client import client
 from arex.staging.movers.http.errors import FAULTS, broken, causes, refusal
 from arex.staging.movers.identity import ANONYMOUS, ClientIdentities, ClientIdentity, context
+from arex.staging.movers.shared import Shared
 
 _SCHEMES: Final = {"dav": "http", "davs": "https"}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -68,7 +69,7 @@ class HttpMover:
         self._means = means
         self._clock = means.clock
         self._identities = ClientIdentities(means.clock)
-        self._sessions: dict[ClientIdentity, asyncio.Task[aiohttp.ClientSession]] = {}
+        self._sessions = Shared(self._connect, aiohttp.ClientSession.close)
         self._hasty: set[str] = set()  #: hosts that do not answer before they have the body
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
@@ -118,9 +119,7 @@ class HttpMover:
             raise answer
 
     async def close(self) -> None:
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            await (await session).close()
+        await self._sessions.close()
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -174,38 +173,17 @@ class HttpMover:
 
     async def ask(self, ask: _HttpRequest, url: URL, who: ClientIdentity) -> aiohttp.ClientResponse:
         """One request as it is, on a connection of this identity."""
-        return await _sent(await self._session(who), ask, url, self._proxy(url), who, self._clock)
+        return await _sent(await self._sessions.of(who), ask, url, self._proxy(url), who, self._clock)
 
     def _proxy(self, url: URL) -> str | None:
         return self._means.http_proxy or None if url.scheme == "http" else None
 
-    async def _session(self, who: ClientIdentity) -> aiohttp.ClientSession:
-        """Connections of one credential; the oldest credential's are closed when there are many."""
-        task = self._sessions.get(who)
-        if task is None:
-            task = self._sessions[who] = asyncio.ensure_future(self._connect(who))
-            if len(self._sessions) > _MOST_SESSIONS:
-                await self._retire()
-        if task.done() and not task.cancelled() and task.exception() is None:  # one of thousands of requests
-            return task.result()
-        try:
-            return await asyncio.shield(task)
-        except TransferError:
-            self._sessions.pop(who, None)
-            raise
-
     async def _connect(self, who: ClientIdentity) -> aiohttp.ClientSession:
+        """Connections of one credential; the oldest credential's are closed when there are many."""
+        if len(self._sessions) > _MOST_SESSIONS:
+            await self._sessions.retire(_is_idle)
         trust = await asyncio.to_thread(context, self._means.cert_dir, who)
         return client(trust, None)  # silence is the meter's matter: a timer for each read costs a small file dearly
-
-    async def _retire(self) -> None:
-        for who, task in list(self._sessions.items()):
-            idle = task.done() and not task.cancelled() and task.exception() is None
-            connector = task.result().connector if idle else None
-            if isinstance(connector, aiohttp.TCPConnector) and not connector._acquired:  # noqa: SLF001
-                del self._sessions[who]
-                await task.result().close()
-                return
 
     # --- what went wrong ----------------------------------------------------------------------------------------
 
@@ -275,33 +253,29 @@ async def _sent(
     if not ask.ask_first or ask.body is None:
         data = None if ask.body is None else ask.body()
         return await session.request(ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy)
-    begun = asyncio.Event()
-    data = _noticed(ask.body, begun)
-    asked = session.request(
-        ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy, expect100=True
-    )
-    request = asyncio.ensure_future(_whole(asked))
-    word = asyncio.ensure_future(begun.wait())
-    patience = asyncio.ensure_future(clock.sleep(_PATIENCE_S))
+    loop = asyncio.get_running_loop()
+    scope = asyncio.timeout(None)
+    patience = clock.call_later(_PATIENCE_S, lambda: scope.reschedule(loop.time()))
+    data = _noticed(ask.body, patience.cancel)
     try:
-        await asyncio.wait([request, word, patience], return_when=asyncio.FIRST_COMPLETED)
-        if not request.done() and not begun.is_set():
-            raise _NoAnswerYet
-        return await request
+        async with scope:
+            return await session.request(
+                ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy, expect100=True
+            )
+    except TimeoutError as exc:
+        if scope.expired():
+            raise _NoAnswerYet from exc
+        raise
     finally:
-        word.cancel()
         patience.cancel()
-        if not request.done():
-            request.cancel()
-            await asyncio.wait([request])
 
 
-async def _whole(request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
-    return await request
+def _is_idle(session: aiohttp.ClientSession) -> bool:
+    return isinstance(session.connector, aiohttp.TCPConnector) and not session.connector._acquired  # noqa: SLF001
 
 
-async def _noticed(body: _Body, begun: asyncio.Event) -> AsyncIterator[bytes]:
-    begun.set()
+async def _noticed(body: _Body, begins: Callable[[], object]) -> AsyncIterator[bytes]:
+    begins()
     content = body()
     if isinstance(content, bytes):
         yield content

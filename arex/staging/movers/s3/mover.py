@@ -31,8 +31,9 @@ from arex.staging.checksum import checksum
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
 from arex.staging.movers.http.client import client
 from arex.staging.movers.http.errors import FAULTS, broken, refusal
-from arex.staging.movers.identity import ANONYMOUS, context
+from arex.staging.movers.identity import ANONYMOUS, ClientIdentity, context
 from arex.staging.movers.s3.keys import Keyring, Keys, signed
+from arex.staging.movers.shared import Shared
 
 #: Sent in one piece up to here, in parts of at least this size beyond; two of them are in memory.
 _PART: Final = 16 * 1024 * 1024
@@ -71,7 +72,7 @@ class S3Mover:
     def __init__(self, means: MoverSettings) -> None:
         self._means = means
         self._keyring = Keyring(means.clock)
-        self._connecting: asyncio.Task[aiohttp.ClientSession] | None = None
+        self._sessions = Shared(self._connect, aiohttp.ClientSession.close)
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
@@ -95,9 +96,7 @@ class S3Mover:
             await self._send(place, source, {})
 
     async def close(self) -> None:
-        if (connecting := self._connecting) is not None:
-            self._connecting = None
-            await (await connecting).close()
+        await self._sessions.close()
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -175,7 +174,7 @@ class S3Mover:
             headers = signed(keys, region, ask.method, url, headers)
         proxy = self._means.http_proxy or None if url.scheme == "http" else None
         with _judged():
-            session = await self._session()
+            session = await self._sessions.of(ANONYMOUS)
             async with session.request(
                 ask.method, url, headers=headers, data=_streamed(ask.body), allow_redirects=False, proxy=proxy
             ) as answer:
@@ -183,13 +182,8 @@ class S3Mover:
                     raise _refused(answer, await answer.content.read(_SMALL), ask, keys)
                 yield answer
 
-    async def _session(self) -> aiohttp.ClientSession:
-        if self._connecting is None:
-            self._connecting = asyncio.ensure_future(self._connect())
-        return await asyncio.shield(self._connecting)
-
-    async def _connect(self) -> aiohttp.ClientSession:
-        trust = await asyncio.to_thread(context, self._means.cert_dir, ANONYMOUS)
+    async def _connect(self, who: ClientIdentity) -> aiohttp.ClientSession:
+        trust = await asyncio.to_thread(context, self._means.cert_dir, who)
         return client(trust, self._means.inactivity_s or _ANSWER_S)
 
 
