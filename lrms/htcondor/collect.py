@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from arex.aio import in_thread
+from arex.aio import in_thread, settled
 from arex.clock import Clock
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
@@ -66,7 +66,7 @@ class OutputCollector:
 
     async def close(self) -> None:
         """Wait for running tasks: each is a few renames once it has been read."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await settled(asyncio.gather(*self._tasks.values(), return_exceptions=True))
 
     def note(self, rundir: Path, localid: LocalId) -> None:
         """The job is in HTCondor: watch for its end."""
