@@ -1,9 +1,9 @@
 """
-Files that jobs fetched, kept for the next job: one file a URL, linked into the jobs that read it.
+Input files that are kept for later jobs: one file for each URL, linked into the session directories that use it.
 
-Layout: ``PATH/data/aa/<38 hex>`` after the SHA-1 of the URL without options; ``.meta`` beside it has the URL, what
-was checked, and who may read; ``.lock`` is held while the file is made; ``joblinks/ID/NAME`` is a hard link, so that
-a file that a job uses has more than one link and is never cleaned away.
+Layout: ``PATH/data/aa/<38 hex>`` from the SHA-1 of the URL without options; ``.meta`` beside it has the URL, the
+facts that were checked, and the owners with access; ``.lock`` exists while a process works on the file;
+``joblinks/ID/NAME`` is a hard link, so a file that a job uses has more than one link and is not removed by cleaning.
 Source: the cache of ARC 6.17; the line that begins with ``#arex`` is added by arex.
 """
 
@@ -59,7 +59,7 @@ class CacheRecord:
 
 @dataclass(slots=True)
 class _Turn:
-    """Those of this process that want one URL."""
+    """The transfers of this process that wait for one URL."""
 
     lock: asyncio.Lock
     wanted: int = 0
@@ -86,10 +86,10 @@ class Cache:
     @contextlib.asynccontextmanager
     async def hold(self, url: str) -> AsyncIterator[Cached]:
         """
-        Be the only one who handles the cached copy of a URL; waits for others.
+        Exclusive access to the cached copy of a URL; waits for other holders.
 
         Raises:
-            CacheUnavailable: no directory takes it; the file can still be fetched without a cache.
+            CacheUnavailable: no cache directory accepts it; the file can still be downloaded without a cache.
         """
         turn = self._turns.setdefault(url, _Turn(asyncio.Lock()))
         turn.wanted += 1
@@ -111,7 +111,7 @@ class Cache:
                 self._turns.pop(url, None)
 
     async def release(self, job: JobId) -> None:
-        """Remove the links of a job; its files may be cleaned away from now on."""
+        """Remove the links of a job, so that cleaning may remove the files."""
         for directory in self._directories:
             await asyncio.to_thread(confined_fs.remove_tree, directory.path / "joblinks" / job)
 
@@ -163,7 +163,7 @@ async def _keep(lock: str) -> None:
 
 
 class Cached:
-    """The copy of one URL, while it is held; every method blocks for a moment, so call it in a worker thread."""
+    """The copy of one URL while it is held. Every method accesses the disk, so call it in a worker thread."""
 
     def __init__(self, directory: CacheDir, path: Path, url: str, clock: Clock) -> None:
         self.directory = directory
@@ -190,15 +190,15 @@ class Cached:
         return f"{self.path}.begun"
 
     def begin(self, source: str, facts: FileInfo) -> None:
-        """``partial`` is empty and about to be filled from this state of a source."""
+        """Write down which version of a source ``partial`` is downloaded from; it is still empty."""
         atomic.put(self._begun, json.dumps(journal.half(source, facts)).encode())
 
     def begin_small(self) -> None:
-        """The same for content that is not worth going on with."""
+        """The same for content that is too small to be resumed."""
         atomic.remove(self._begun)
 
     def half(self, source: str) -> FileInfo | None:
-        """What ``partial`` is a part of, if that is of this source."""
+        """The version of the source that ``partial`` is from; None if it is from another source."""
         # incomplete or invalid: the file is downloaded again
         with contextlib.suppress(ValueError, TypeError, KeyError):
             fact = json.loads(atomic.read(self._begun) or b"{}")
@@ -223,7 +223,7 @@ class Cached:
         return any(name == owner and until > self._clock.now() for name, until in _permits(self._lines()))
 
     def allow(self, owner: str) -> None:
-        """Keep in mind that this owner has access."""
+        """Record that this owner has access."""
         now = self._clock.now()
         lines = self._lines()
         others = [(name, until) for name, until in _permits(lines) if until > now and name != owner]
@@ -231,17 +231,17 @@ class Cached:
         self._put_meta([*others, (_one_line(owner), now + _PERMITTED)], ours)
 
     def touch_checked(self) -> None:
-        """Copy and source were found to agree now."""
+        """Record that copy and source agree now."""
         if (record := self.record()) is not None:
             facts = _facts(record, self._clock.now(), self.path.stat().st_ino)
             self._put_meta(_permits(self._lines()), [facts])
 
     def commit(self, record: CacheRecord) -> None:
         """
-        What was fetched to ``partial`` becomes the cached file.
+        Make ``partial``, which is complete, the cached file.
 
         Raises:
-            OSError: it did not; what was cached before is as it was.
+            OSError: that failed; a file that was cached before is unchanged.
         """
         self.partial.chmod(_MODE)
         if record.modified is not None:
@@ -253,7 +253,7 @@ class Cached:
         atomic.remove(self._begun)
 
     def drop(self) -> None:
-        """Forget the copy; jobs that link to it keep theirs."""
+        """Remove the copy; jobs that have a link to it keep the file."""
         for name in (str(self.path), self._meta, str(self.partial), self._begun):
             atomic.remove(name)
 
@@ -261,7 +261,7 @@ class Cached:
         """
         Bring the file into a session directory, as a link or a copy; returns its size in bytes.
 
-        The link goes through ``joblinks/JOB`` and counts as use. Whatever bears the name in the session is replaced.
+        The link goes through ``joblinks/JOB`` and counts as use. A file of that name in the session is replaced.
 
         Raises:
             UnsafePath: the name leads out of the session.
@@ -298,7 +298,7 @@ class Cached:
         return self.path.stat().st_size
 
     def _used(self) -> None:
-        """Set the time of last use, also on file systems that do not; the modification time is kept."""
+        """Set the access time, because not every file system does; the modification time is kept."""
         os.utime(self.path, ns=(int(self._clock.now().timestamp() * 1e9), self.path.stat().st_mtime_ns))
 
     def _lines(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Requests ahead of their answers: for protocols that move a file in pieces, over lines that take their time."""
+"""Several requests at the same time, for protocols that move a file in pieces over slow connections."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ async def read_ahead(
     read: Callable[[int, int], Awaitable[bytes]], start: int, end: int, *, piece: int, depth: int
 ) -> AsyncGenerator[bytes, None]:
     """
-    What ``read(offset, size)`` has between two offsets, in order, with at most ``depth`` pieces asked for or in memory.
+    The bytes between two offsets, in order, from calls of ``read(offset, size)``; at most ``depth`` at the same time.
 
-    Close it when it is not read to its end. Raises TransferError for a piece that is too short.
+    Close the generator if you stop before its end. Raises TransferError for a piece that is too short.
     """
     waiting: deque[tuple[int, asyncio.Future[bytes]]] = deque()
     try:
@@ -39,7 +39,7 @@ async def read_ahead(
 async def write_behind(
     write: Callable[[int, bytes], Awaitable[None]], chunks: AsyncIterator[bytes], *, depth: int
 ) -> int:
-    """Give ``write(offset, data)`` all the chunks, ``depth`` of them at one time; how many bytes that were."""
+    """Call ``write(offset, data)`` for all chunks, ``depth`` at the same time; returns the number of bytes."""
     waiting: deque[asyncio.Future[None]] = deque()
     offset = 0
     try:

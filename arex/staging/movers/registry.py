@@ -1,4 +1,4 @@
-"""The table of schemes: which mover speaks which; each is imported when a URL first asks for it."""
+"""The table of URL schemes and their movers; each mover is imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _FSSPEC: Final = "arex.staging.movers.fsspec.mover:FilesystemMover"
 
 
 def table() -> dict[str, str]:
-    """Scheme to ``module:Class``; what is built in can't be replaced."""
+    """Scheme to ``module:Class``; built-in schemes can't be replaced."""
     return {**{point.name: point.value for point in entry_points(group=_GROUP)}, **BUILT_IN}
 
 
-#: Read once: it takes a look at every installed distribution.
+#: Read once, because that looks at every installed distribution.
 TABLE: Final[Mapping[str, str]] = table()
 
 
@@ -53,7 +53,7 @@ class Movers:
     """
     The movers in use; schemes of one class share one.
 
-    What no other mover speaks is fsspec's, as far as ``grants`` go. Raises ConfigError for a grant that has no effect.
+    Schemes in ``grants`` that no other mover speaks use fsspec. Raises ConfigError for a grant without effect.
     """
 
     def __init__(self, means: MoverSettings, table: Mapping[str, str] = TABLE, grants: Grants | None = None) -> None:

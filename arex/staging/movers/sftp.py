@@ -1,8 +1,8 @@
 """
 Files by SSH: ``sftp://[user@]host[:port]/path``, with ``/~/`` for the home directory there.
 
-Who logs in is the account of the service, with its keys or its agent, and its OpenSSH configuration where that says
-more. A host must be known: its key is checked as ssh(1) does. Passwords are not for URLs.
+The account of the service logs in, with its keys or its agent, and with its OpenSSH configuration. The host key must
+be known; it is checked as ssh(1) does. URLs must not contain passwords.
 Source: draft-ietf-secsh-filexfer-02; OpenSSH PROTOCOL, extensions.
 """
 
@@ -41,14 +41,14 @@ try:
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(f"the package {exc.name} is missing: pip install 'arex[sftp]'") from exc
 
-#: Requests are of at most this size, or of what the server allows, and so much is asked for at one time.
+#: Largest request, if the server allows it; and how many bytes are requested at the same time.
 _PIECE: Final = 256 * 1024
 _AHEAD: Final = 4 * 1024 * 1024
 _CONNECT_S: Final = 30.0
 _ANSWER_S: Final = 300.0
 _PARTING_S: Final = 3.0
 _ALIVE_S: Final = 30.0
-#: The first is quickest on what has AES in hardware.
+#: The first one is the fastest on processors with AES instructions.
 _CIPHERS: Final = (
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
@@ -56,7 +56,7 @@ _CIPHERS: Final = (
     "aes256-ctr",
     "aes128-ctr",
 )
-#: What may get into the ssh configuration's commands.
+#: Users and hosts may become part of commands in the ssh configuration, so only safe names are allowed.
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
 _FULL: Final = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
@@ -67,7 +67,7 @@ _GONE: Final = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
 
 @dataclass(frozen=True, slots=True)
 class _Login:
-    """Who connects where; empty: as the configuration says."""
+    """User, host and port; the ssh configuration fills in what is empty."""
 
     user: str
     host: str
@@ -142,11 +142,12 @@ class SftpMover:
     # --- parts --------------------------------------------------------------------------------------------------
 
     async def _read(self, file: asyncssh.SFTPClientFile, offset: int, size: int) -> bytes:
-        """All of it, unless the file ends; servers may send less at one time."""
+        """Read ``size`` bytes, or up to the end of the file; servers may send less in one answer."""
         found = b""
         async with asyncio.timeout(self._limit):
             while len(found) < size:
-                data = cast("bytes", await file.read(size - len(found), offset + len(found)))  # no encoding, no str
+                # bytes, because the file was opened without an encoding
+                data = cast("bytes", await file.read(size - len(found), offset + len(found)))
                 if not data:
                     break
                 found = found + data if found else data
@@ -176,7 +177,7 @@ class SftpMover:
 
     @contextlib.asynccontextmanager
     async def _line(self, place: RemoteFile) -> AsyncIterator[_Line]:
-        """A connection that is up; one that a transfer has timed out on is not used again."""
+        """A working connection; it is closed if a transfer times out on it."""
         line = await self._lines.of(_login(place.url))
         try:
             yield line
@@ -266,7 +267,7 @@ async def _publish(sftp: asyncssh.SFTPClient, half: str, path: str, *, overwrite
             await sftp.rename(half, path)
         return
     try:
-        await sftp.rename(half, path)  # never replaces, by the protocol
+        await sftp.rename(half, path)  # the protocol forbids it to replace a file
     except asyncssh.SFTPFailure:
         if await sftp.exists(path):
             raise TransferError(
@@ -276,7 +277,7 @@ async def _publish(sftp: asyncssh.SFTPClient, half: str, path: str, *, overwrite
 
 
 async def _remove(line: _Line, half: str) -> None:
-    """Nothing of a failed copy stays, as far as the server still answers."""
+    """Remove an incomplete file, if the server still answers."""
     await _in_time(line, line.sftp.remove(half))
 
 

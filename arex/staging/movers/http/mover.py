@@ -1,8 +1,8 @@
 """
 HTTP and WebDAV, plain and with TLS: ``http``, ``https``, ``dav``, ``davs``.
 
-Redirects are followed by hand: a credential goes to the host that it was meant for and to no other, and never over
-a connection in the clear.
+Redirects are followed here and not by aiohttp: a credential goes only to the host that it was meant for, and never
+over an unencrypted connection.
 Source: RFC 9110 (ranges, conditions, redirects), RFC 4918 (MKCOL).
 """
 
@@ -36,7 +36,7 @@ _MOST_REDIRECTS: Final = 10
 _MOST_SESSIONS: Final = 64
 _RANGE: Final = 32 * 1024 * 1024
 _SMALL: Final = 256 * 1024
-#: From this size on a server may say no before the body is sent.
+#: From this size on, ask the server (``Expect: 100-continue``) before the body is sent.
 _ASK_FIRST: Final = 1024 * 1024
 _PATIENCE_S: Final = 5.0
 _MOST_LEVELS: Final = 100
@@ -44,7 +44,7 @@ _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)")
 _WANT: Final = {"Want-Digest": "adler32, md5;q=0.8, sha-256;q=0.5"}
 _SAFE: Final = "%/:?#[]@!$&'()*+,;=~"
 _EXISTS: Final = frozenset({403, 405, 409, 412})
-#: Some servers know no better word for it than 500.
+#: Some servers answer 500 for a missing collection.
 _NO_COLLECTION: Final = frozenset({404, 409, 500})
 
 
@@ -70,7 +70,7 @@ class HttpMover:
         self._clock = means.clock
         self._identities = ClientIdentities(means.clock)
         self._sessions = Shared(self._connect, aiohttp.ClientSession.close)
-        self._hasty: set[str] = set()  #: hosts that do not answer before they have the body
+        self._hasty: set[str] = set()  #: hosts that ignore ``Expect: 100-continue``
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class HttpMover:
                 return _facts(answer, whole=True)
             if answer.status in {404, 410}:
                 raise await self._refusal(answer, place)
-        # some servers know no HEAD, and some URLs are signed for GET
+        # some servers do not support HEAD, and some URLs are signed for GET only
         async with self._answer(_HttpRequest("GET", place, {**_WANT, "Range": "bytes=0-0"})) as answer:
             if answer.status == 416:
                 return FileInfo(size=0)
@@ -145,7 +145,7 @@ class HttpMover:
             return await self._put(place, source, overwrite=overwrite)
 
     async def _make_collections(self, place: RemoteFile) -> bool:
-        """MKCOL upwards to the first level that is there, and down again; whether the last one was made."""
+        """MKCOL upwards to the first existing level, and down again; whether the last collection was created."""
         path = place.url.path.partition("?")[0]
         missing: list[str] = []
         status = 0
@@ -172,18 +172,19 @@ class HttpMover:
         return _Exchange(self, ask)
 
     async def ask(self, ask: _HttpRequest, url: URL, who: ClientIdentity) -> aiohttp.ClientResponse:
-        """One request as it is, on a connection of this identity."""
+        """Send one request, without following redirects, on a connection of this identity."""
         return await _sent(await self._sessions.of(who), ask, url, self._proxy(url), who, self._clock)
 
     def _proxy(self, url: URL) -> str | None:
         return self._means.http_proxy or None if url.scheme == "http" else None
 
     async def _connect(self, who: ClientIdentity) -> aiohttp.ClientSession:
-        """Connections of one credential; the oldest credential's are closed when there are many."""
+        """A session for one credential; if there are many, the oldest idle one is closed."""
         if len(self._sessions) > _MOST_SESSIONS:
             await self._sessions.retire(_is_idle)
         trust = await asyncio.to_thread(context, self._means.cert_dir, who)
-        return client(trust, None)  # silence is the meter's matter: a timer for each read costs a small file dearly
+        # the meter detects silent servers; a timer for each read would slow small files down
+        return client(trust, None)
 
     # --- what went wrong ----------------------------------------------------------------------------------------
 
@@ -199,7 +200,7 @@ class HttpMover:
         return await self._identities.of(ask.place.credential)
 
     def judge(self, exc: Exception, who: ClientIdentity, url: URL) -> TransferError:
-        """What has broken a connection, or an answer."""
+        """The TransferError for an error of a connection or an answer."""
         for cause in causes(exc):
             if isinstance(cause, TransferError):
                 return cause
@@ -207,7 +208,7 @@ class HttpMover:
 
 
 class _Exchange:
-    """A request and its answer, after redirects; whatever goes wrong with the connection is TransferError."""
+    """A request and its answer, after redirects; errors of the connection become TransferError."""
 
     __slots__ = ("_answer", "_ask", "_mover", "_url", "_who")
     _answer: aiohttp.ClientResponse
@@ -243,7 +244,7 @@ class _Exchange:
 
 
 class _NoAnswerYet(Exception):
-    """A server that was asked first says nothing."""
+    """The server has not answered ``Expect: 100-continue``."""
 
 
 async def _sent(
@@ -314,7 +315,7 @@ def _condition(known: FileInfo) -> str:
 
 
 def _continues(answer: aiohttp.ClientResponse, offset: int, known: FileInfo | None) -> bool:
-    """Whether a partial answer begins where we are, and is of the content that we have."""
+    """Whether a partial answer begins at this offset and belongs to the same version of the file."""
     match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None or int(match[1]) != offset:
         return False

@@ -1,9 +1,9 @@
 """
-Buckets of S3 services: ``s3://host:port/bucket/key`` in the clear, ``s3+https://host:port/bucket/key`` with TLS.
+Buckets of S3 services: ``s3://host:port/bucket/key`` without TLS, ``s3+https://host:port/bucket/key`` with TLS.
 
-The host is the service and the bucket is the first name of the path, always. Keys come from the credential file of
-the job if it has some, else from where the account of the service has them for AWS tools; without any, requests are
-not signed, which does for public buckets. The URL option ``region`` is what the signature is for.
+The host is always the service, and the bucket is the first name of the path. Keys come from the credential file of the
+job, or else from the places where AWS tools look for the keys of the service's account. Without keys, requests are not
+signed, which is enough for public buckets. The URL option ``region`` sets the region of the signature.
 Source: Amazon S3 API Reference; AWS Signature Version 4.
 """
 
@@ -35,7 +35,7 @@ from arex.staging.movers.identity import ANONYMOUS, ClientIdentity, context
 from arex.staging.movers.s3.keys import Keyring, Keys, signed
 from arex.staging.movers.shared import Shared
 
-#: Sent in one piece up to here, in parts of at least this size beyond; two of them are in memory.
+#: Larger files are sent in parts of at least this size; two parts are in memory.
 _PART: Final = 16 * 1024 * 1024
 _MOST_PARTS: Final = 10_000
 _SMALL: Final = 256 * 1024
@@ -67,7 +67,7 @@ class _S3Request:
 
 
 class S3Mover:
-    """One pool of connections; who asks is in each request."""
+    """One pool of connections; the identity is in the signature of each request."""
 
     def __init__(self, means: MoverSettings) -> None:
         self._means = means
@@ -86,13 +86,13 @@ class S3Mover:
             if answer.status in {200, 206}:
                 await _receive(answer, sink)
                 return
-        await self.fetch(place, sink, None)  # it has changed
+        await self.fetch(place, sink, None)  # the file has changed
 
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
         only_new = {} if overwrite else {"If-None-Match": "*"}
         try:
             await self._send(place, source, only_new)
-        except _NotImplementedThere:  # the engine has looked, so it is safe but for a race
+        except _NotImplementedThere:  # the engine has checked that there is no target; only a race could replace one
             await self._send(place, source, {})
 
     async def close(self) -> None:
@@ -108,7 +108,7 @@ class S3Mover:
         await self._put(place, body, only_new, {})
 
     async def _send_parts(self, place: RemoteFile, source: Source, only_new: Mapping[str, str]) -> None:
-        """In parts, of which nothing is seen before the last one is there."""
+        """Send in parts; the object appears when the upload is completed."""
         begun = await self._plain(_ask("POST", place, {}, {"uploads": ""}))
         upload = {"uploadId": _text(begun, "UploadId")}
         try:
@@ -163,7 +163,7 @@ class S3Mover:
     async def _answer(
         self, ask: _S3Request, also: frozenset[int] | set[int] = frozenset()
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A good answer, or one with a status of ``also``; everything else is TransferError."""
+        """A successful answer, or one with a status in ``also``; raises TransferError for all others."""
         keys = await self._keyring.of(ask.place.credential)
         url = _target(ask.place.url, ask.query)
         headers = {"Host": ask.place.url.host, **ask.headers}
@@ -188,7 +188,7 @@ class S3Mover:
 
 
 class _NotImplementedThere(TransferError):
-    """A service that knows no conditions on what is sent."""
+    """The service does not support conditional uploads."""
 
 
 def _ask(
@@ -213,7 +213,7 @@ def _target(url: Url, query: Mapping[str, str]) -> URL:
 
 
 def _rest(resume: Resume) -> dict[str, str]:
-    """Whether the content is the same; unknown without an ETag, so the whole file is downloaded."""
+    """Headers for the rest of a file; empty without an ETag, so that the whole file is downloaded."""
     if not resume.facts.etag:
         return {}
     return {"Range": f"bytes={resume.offset}-", "If-Match": resume.facts.etag}
@@ -244,14 +244,14 @@ def _facts(headers: Mapping[str, str]) -> FileInfo:
 
 
 def _content_md5(tag: str, headers: Mapping[str, str]) -> re.Match[str] | None:
-    """An ETag is the MD5 of the content unless that came in parts, or lies there with a customer's encryption."""
+    """The ETag if it is the MD5 of the content: not after an upload in parts, or with a customer's encryption."""
     encrypted = headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
     customer = "x-amz-server-side-encryption-customer-algorithm" in headers
     return None if encrypted or customer else _MD5.fullmatch(tag)
 
 
 async def _cut(source: Source) -> AsyncIterator[tuple[int, bytes]]:
-    """Parts of one size but for the last; few enough for the service."""
+    """Parts with their numbers, of equal size except the last; at most as many as the service accepts."""
     size = max(_PART, -(-source.size // _MOST_PARTS))
     number, left = 1, source.size
     gathered = bytearray()
@@ -265,7 +265,7 @@ async def _cut(source: Source) -> AsyncIterator[tuple[int, bytes]]:
 
 
 def _streamed(body: bytes | None) -> bytes | AsyncIterator[bytes] | None:
-    """A large body in pieces, so that others get their turn."""
+    """A large body in pieces, so that other tasks can run in between."""
     return body if body is None or len(body) <= _SMALL else _pieces(body)
 
 
@@ -275,7 +275,7 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 def _must_be_whole(answer: bytes) -> None:
-    """A service may say 200 at once, and later what went wrong."""
+    """Raise an error that the service reports in the body of an answer with status 200."""
     if (code := _text(answer, "Code")) and not _text(answer, "ETag"):
         raise TransferError(ErrorKind.TEMPORARY, f"the parts of the upload were not combined: {code}")
 
