@@ -1,8 +1,8 @@
 """
 A mover in a separate process: a crash of its library ends that process, and not the service.
 
-The process is started when it is first needed, and again after a crash; transfers that were under way are tried
-again as after any trouble.
+The process is started when it is first needed, and again after a crash; active transfers are retried as after any
+other temporary error.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from arex.staging.movers.isolated.wire import LARGEST, Credit, Kind
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
-#: Who has lived for so long does not crash again and again.
+#: A crash after this time counts as the first one.
 _SOUND_S: Final = 60.0
-#: What can't be loaded is not tried again before: a package may be installed meanwhile.
+#: A mover that can't be loaded is tried again after this time: a package may have been installed.
 _UNLOADABLE_S: Final = 60.0
-#: Longest URL, in characters; each may take six bytes on the way.
+#: Longest URL, in characters; each may take six bytes in JSON.
 _LONGEST_URL: Final = LARGEST // 16
 
 
@@ -45,7 +45,7 @@ class SubprocessMover:
         self._name, self._called, self._means, self._clock = name, called, means, means.clock
         self._process: Process | None = None
         self._starting = asyncio.Lock()
-        self._crashes = 0  #: soon after the start, without one that lived longer between them
+        self._crashes = 0  #: in a row, each soon after the start
         self._not_before = self._started_at = 0.0
         self._unloadable: tuple[float, str] | None = None
         self._closed = False
@@ -87,7 +87,7 @@ class SubprocessMover:
                 await cancel_and_wait(*pumps)
 
     async def close(self) -> None:
-        """Do not use the process again; callers that wait for a start are woken."""
+        """End the process; callers that wait for a start get a TransferError."""
         self._closed = True
         self._wake.set()
         process, self._process = self._process, None
@@ -98,11 +98,11 @@ class SubprocessMover:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, if there is one."""
+        """The pid of the process, if there is one."""
         return None if self._process is None or not self._process.alive else self._process.pid
 
     async def _running(self, place: RemoteFile) -> Process:
-        """Raises TransferError: there is none."""
+        """The running process; raises TransferError if it cannot be started."""
         url = place.url
         if sum(map(len, (url.authority, url.path, *chain.from_iterable(url.options)))) > _LONGEST_URL:
             raise TransferError(ErrorKind.PERMANENT, "invalid URL")
@@ -140,7 +140,7 @@ class SubprocessMover:
             raise TransferError(ErrorKind.TEMPORARY, "given up")
 
     def _died(self) -> None:
-        """The first start after a crash is at once, the next ones take their time."""
+        """Restart at once after a first crash, and with growing pauses after more of them."""
         now = self._clock.monotonic()
         self._crashes = 1 if now - self._started_at > _SOUND_S else self._crashes + 1
         if self._crashes > 1:
