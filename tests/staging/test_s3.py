@@ -218,7 +218,7 @@ async def test_parts_are_removed_before_a_cancelled_upload_ends(tmp_path: Path, 
                 writer.write(head("200 OK", len(text)) + text)
             case "PUT":
                 sending.set()
-                await asyncio.Event().wait()
+                await removed.wait()
             case "DELETE":
                 removing.set()
                 await asyncio.sleep(0.05)
