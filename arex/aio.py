@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from arex.clock import Clock
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
+    """
+    Cancel tasks; return when all of them have ended. What they raise is dropped.
+
+    A cancellation of the caller is passed on after that.
+    """
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await settled(asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def settled(work: Awaitable[_T]) -> _T:

@@ -69,7 +69,7 @@ async def run(
     except _TooMuch as exc:
         await _kill_session(process)
         raise CommandFailed(f"{argv[0]} printed more than {MAX_OUTPUT} bytes") from exc
-    except asyncio.CancelledError:
+    except BaseException:
         await _kill_session(process)
         raise
     return Completed(tuple(argv), code, out.decode(errors="replace"), err.decode(errors="replace"))
@@ -83,26 +83,21 @@ async def _talk(process: asyncio.subprocess.Process, stdin: bytes) -> tuple[byte
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    work = [
-        asyncio.ensure_future(_feed(process.stdin, stdin)),
-        asyncio.ensure_future(_collect(process.stdout)),
-        asyncio.ensure_future(_collect(process.stderr)),
-    ]
     try:
-        _, out, err = await asyncio.gather(*work)
-    finally:
-        for one in work:
-            one.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
-    return out, err
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_feed(process.stdin, stdin))
+            out = tasks.create_task(_collect(process.stdout))
+            err = tasks.create_task(_collect(process.stderr))
+    except ExceptionGroup as faults:
+        raise faults.exceptions[0] from None
+    return out.result(), err.result()
 
 
-async def _feed(stream: asyncio.StreamWriter, data: bytes) -> bytes:
+async def _feed(stream: asyncio.StreamWriter, data: bytes) -> None:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it need not read what we say
         stream.write(data)
         await stream.drain()
     stream.close()
-    return b""
 
 
 async def _collect(stream: asyncio.StreamReader) -> bytes:

@@ -1,4 +1,4 @@
-"""All transfers of one job in one direction, from the lists to the outcome."""
+"""All transfers of one job in one direction, from the file lists to the outcome."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 #: Most lines about transfers in a job's log.
 _MOST_NOTES: Final = 40
-#: Files under way that are shown.
+#: Longest list of active transfers in the progress file.
 _MOST_SHOWN: Final = 20
 _LONG_S: Final = 1.0
 _LOOK_S: Final = 1.0
@@ -73,7 +73,7 @@ class Stage:
 
     async def run(self) -> Staged:
         """
-        To the end; nothing is under way any more when it returns or is cancelled.
+        Run all transfers; none is active any more when this returns or is cancelled.
 
         Raises:
             OSError: cannot access the files of the job now.
@@ -93,7 +93,7 @@ class Stage:
             self.ended_at.set()
 
     async def _with_helpers(self, wanted: Sequence[tuple[FileEntry, tuple[Url, ...]]]) -> Staged:
-        """Every task of this staging is a child of one group: none outlives it, and no fault of one is lost."""
+        """All tasks of this staging belong to one group, so none outlives it and no exception is lost."""
         try:
             async with asyncio.TaskGroup() as self._group:
                 helpers = [
@@ -123,8 +123,8 @@ class Stage:
         return await self._outcome()
 
     async def stop(self) -> None:
-        """Cancel what is under way, and wait for it."""
-        # those that wait first, or each place that is given back would go to one of them
+        """Cancel all active transfers and wait for their end."""
+        # waiting transfers first, because a slot that is given back would go to one of them
         for transfer in sorted(self.transfers, key=lambda each: each.ticket.running):
             transfer.leave()
         tasks = list(self._tasks)
@@ -144,7 +144,7 @@ class Stage:
     # --- what is to be done -------------------------------------------------------------------------------------
 
     def _replicas(self) -> list[tuple[FileEntry, tuple[Url, ...]]]:
-        """Every file with its replicas in order; raises StagingError for lists that can't be meant."""
+        """Every file with its replicas in order; raises StagingError for invalid lists."""
         found = [(entry, self._of(entry)) for entry in self.staging.files]
         seen: dict[str, FileEntry] = {}
         for entry, urls in found:
@@ -194,7 +194,7 @@ class Stage:
         return any((entry.pfn, mark) in self.journal.sent for mark in marks)
 
     def _is_here(self, entry: FileEntry, marks: set[str]) -> bool:
-        """Whether the journal has it whole, and it is: in its place, or one rename away."""
+        """Whether the file is complete in the journal and on disk; renames a complete part file to its final name."""
         whole = self.journal.whole.get(entry.pfn)
         if whole is None or whole.url not in marks:
             return False
@@ -228,7 +228,7 @@ class Stage:
         self._meters.pop(meter, None)
 
     async def _monitoring(self) -> None:
-        """Once a second while anything moves."""
+        """Check speeds and write the progress once a second while transfers are active."""
         while True:
             await self._moving.wait()
             while self._meters:
@@ -249,7 +249,7 @@ class Stage:
         self._left -= 1
         if transfer.done:
             self._moved.append(transfer.entry)
-        # a job whose input will not come needs no other; outputs that can be saved are
+        # one failed input stops the job, so the others are not needed; outputs are saved as far as possible
         if (not self._left or (transfer.failure and not self.out)) and not self._over.done():
             self._over.set_result(None)
 
@@ -286,7 +286,7 @@ class Stage:
         return f"Data staging: {len(done)} of {len(self.transfers)} files {word}, {size} bytes in {took:.1f} s"
 
     def _news(self, now: float) -> Progress | None:
-        """The line to write about it; None if nothing has changed or the transfer is too short."""
+        """The progress to write; None if nothing has changed, or the staging has just begun."""
         if now - self._began < _LONG_S or (not self._tasks and self._left == self._told_left):
             return None
         self._told_left = self._left
@@ -320,7 +320,7 @@ def _size(transfer: Transfer) -> int | None:
 
 
 def named(url: Url, entry: FileEntry) -> Url:
-    """A target that is a directory gets the name of the file."""
+    """Append the name of the file to a target that is a directory."""
     if not url.path.endswith("/"):
         return url
     return replace(url, path=url.path + quote(PurePosixPath(entry.pfn).name, errors="surrogateescape"))

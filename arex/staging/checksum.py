@@ -85,7 +85,7 @@ def algorithm_of(name: str) -> str | None:
 
 
 def checksum(name: str, value: str) -> Checksum | None:
-    """A checksum in any usual spelling: hex, with ``0x``, short of leading zeros, or base64; None: not readable."""
+    """A checksum in any usual spelling: hex, with ``0x``, short of leading zeros, or base64; None if it is invalid."""
     algorithm = algorithm_of(name)
     value = value.strip().strip('"')
     if algorithm is None:

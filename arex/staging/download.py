@@ -22,7 +22,7 @@ from arex.staging.scheduler import Ticket
 from arex.staging.transfer import Failed, Transfer
 from arex.staging.url import CacheUse, algorithm_for, cache_use, canonical, checksum_of, is_executable, size_of
 
-#: A copy that was found to agree with its source is not questioned again for so long by one who has access.
+#: How long a copy that agreed with its source is used without asking the server again, by owners with access.
 _AGREED: Final = timedelta(minutes=5)
 #: Less than this is not worth resuming.
 _LEAST_RESUME: Final = 64 * 1024
@@ -245,7 +245,7 @@ class _NotingSink:
 
 
 def agree(record: CacheRecord, facts: FileInfo) -> bool:
-    """Whether a copy is of what the source has now."""
+    """Whether a copy is the current version of the source."""
     if facts.size is not None and facts.size != record.size:
         return False
     if facts.etag and record.etag:

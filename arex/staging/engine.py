@@ -1,21 +1,20 @@
 """
 Moves the files of all jobs: the stager of the grid manager.
 
-One transfer is one file of one job in one direction. ``shares`` says who is next, ``transfer`` tries until there is
-a verdict, ``mover`` is what speaks a protocol, ``journal`` and ``part`` are what a crash leaves, ``cache`` is what
-jobs share.
+One transfer is one file of one job in one direction. ``scheduler`` decides which transfer is next, ``transfer``
+retries until it succeeds or fails for good, the movers speak the protocols, ``journal`` and ``partfile`` keep what a
+restart can resume, and ``cache`` holds the files that jobs share.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from arex.aio import in_thread
+from arex.aio import in_thread, settled
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.staging import DataStagingBlock
@@ -36,16 +35,16 @@ from arex.staging.transfer import Counters, TransferContext
 log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 1.0
-#: A credential that did not do is tried again after so long even if its file is the same.
+#: A rejected credential is tried again after this time even if its file has not changed.
 _HELD_S: Final = 300.0
-#: Largest part of the time for writing the list of transfers.
+#: Largest part of the time that is spent on writing the list of transfers.
 _STATE_PART: Final = 0.02
 
 _Version = tuple[tuple[str, int, int], ...]
 
 
 class Engine:
-    """One for a service. ``note`` is called in a worker thread, with lines for a job's log."""
+    """The stager of a service. ``note`` is called in a worker thread, with lines for a job's log."""
 
     def __init__(
         self,
@@ -141,7 +140,7 @@ class Engine:
             stage.ended_at.set()
 
     async def _unless_held(self, stage: Stage) -> Staged:
-        """A job that waits for a credential is not tried again before that has changed, or some time has passed."""
+        """Do not try a job that waits for a credential again before that has changed, or some time has passed."""
         job, now = stage.staging.job, self._clock.monotonic()
         version = await in_thread(_version, stage.staging)
         match self._held.pop(job, None):
@@ -155,9 +154,9 @@ class Engine:
 
     async def cancel(self, job: JobId) -> None:
         """
-        Stop what is under way for this job; returns when nothing of it touches the session any more.
+        Stop all transfers of this job; when this returns, nothing accesses the session directory any more.
 
-        Part files stay, as the job may go on after a restart of the service; ``release`` removes them.
+        Part files stay, as the job may continue after a restart of the service; ``release`` removes them.
         """
         while (stage := self._stages.get(job)) is not None:
             await stage.stop()
@@ -172,7 +171,7 @@ class Engine:
             await self._context.cache.release(job)
 
     async def run(self) -> None:
-        """Publish the list of transfers; connections are closed at the end."""
+        """Publish the list of transfers until cancelled, then close all connections."""
         pause = _LOOK_S
         text: str | None = None
         try:
@@ -185,7 +184,7 @@ class Engine:
                     text = lines
                 pause = max(_LOOK_S, (self._clock.monotonic() - began) / _STATE_PART)
         finally:
-            await asyncio.shield(self.close())
+            await settled(self.close())
 
     async def _publish(self, path: Path, lines: str) -> None:
         try:
@@ -194,7 +193,7 @@ class Engine:
             log.warning("cannot write the list of transfers: %s", exc, extra={"event": "stage.state"})
 
     async def close(self) -> None:
-        """Close connections; for when ``run`` was not called."""
+        """Close all connections; needed only if ``run`` was not called."""
         await self._context.movers.close()
 
     def figures(self) -> Mapping[str, int]:
@@ -220,7 +219,7 @@ class Engine:
         return staging.owner or staging.share if self._config.sharepolicy == "dn" else staging.share
 
     def _ordered(self, urls: Sequence[Url]) -> list[Url]:
-        """Replicas with the preferred first. Source: meaning of ``preferredpattern`` in arc.conf."""
+        """Replicas, the preferred ones first. Source: meaning of ``preferredpattern`` in arc.conf."""
         patterns = [each for each in self._config.preferredpattern.split("|") if each]
 
         def rank(url: Url) -> int:

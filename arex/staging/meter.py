@@ -18,13 +18,13 @@ class Meter:
         self.size: int | None = None
         self.moved = 0  #: bytes of this attempt
         self.skipped = 0  #: bytes of earlier attempts
-        self.reason = ""  #: why it was broken off
+        self.reason = ""  #: why it was stopped
         self._started = self._moved_at = now
         self._marks: deque[tuple[float, int]] = deque([(now, 0)])
         self._break_off = break_off
 
     def look(self, now: float, limits: SpeedControl) -> None:
-        """Break the attempt off if it is too slow. Source: meaning of ``speedcontrol`` in arc.conf."""
+        """Stop the attempt if it is too slow. Source: meaning of ``speedcontrol`` in arc.conf."""
         if self.moved > self._marks[-1][1]:
             self._moved_at = now
         self._marks.append((now, self.moved))

@@ -1,8 +1,8 @@
 """
-Who is next: a limited number of places, fair between shares, by priority and age inside a share.
+Decides which transfer is next: a limited number of slots, fair between shares, by priority and age inside a share.
 
-A share gets places in proportion to its priority. Inside a share a job of priority p goes before one of priority q
-that has waited less than (q - p) minutes more; so no transfer waits without end. Waiting costs one entry in a heap.
+A share gets slots in proportion to its priority. Inside a share, one step of priority is worth one minute of waiting,
+so no transfer waits without end. A waiting transfer is only an entry in a heap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-_AGE_S: Final = 60.0  #: one step of priority is worth so much waiting
+_AGE_S: Final = 60.0  #: one step of priority is worth this much waiting
 _DEFAULT_WEIGHT: Final = 50
 _serial: Final = itertools.count()
 
@@ -31,7 +31,7 @@ class Ticket:
     key: tuple[float, int] = field(init=False)
     granted: Callable[[], None] | None = field(default=None, init=False)  #: while it waits
     running: bool = field(default=False, init=False)
-    reserved: bool = field(default=False, init=False)  #: it is its turn at its host
+    reserved: bool = field(default=False, init=False)  #: a slot at its host is kept for it
 
     def __post_init__(self) -> None:
         self.key = (self.since - self.priority * _AGE_S, next(_serial))
@@ -56,9 +56,9 @@ class _Host:
 
 class FairQueue:
     """
-    A number of places.
+    A number of slots.
 
-    ``emergency`` more are for shares that have none; ``per_share`` and ``per_host`` bound those of one.
+    ``emergency`` more are for shares that have none; ``per_share`` and ``per_host`` limit those of one share or host.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class FairQueue:
         self._weights = weights or {}
         self._shares: dict[str, _Share] = {}
         self._hosts: defaultdict[str, _Host] = defaultdict(_Host)
-        #: shares, the idle first, then by load and by service; stale entries are skipped
+        #: shares: first those with no running transfer, then by load and by past use; stale entries are skipped
         self._order: list[tuple[bool, float, float, int, str]] = []
         self._served = 0.0
         self._busy = False
@@ -87,14 +87,14 @@ class FairQueue:
         self.waiting += 1
         share = self._share(ticket.share)
         if not share.waiting and not share.running:
-            share.served = max(share.served, self._served)  # absence earns no credit
+            share.served = max(share.served, self._served)  # a share that was idle gets no bonus for that
         heapq.heappush(share.waiting, (ticket.key, ticket))
         if share.version < 0:
             self._offer(share)
         self._serve()
 
     async def enter(self, ticket: Ticket) -> None:
-        """Wait for a place; ``leave`` gives it back, also after a cancellation of the wait."""
+        """Wait for a slot; ``leave`` gives it back. If the wait is cancelled, no slot is kept."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ask(ticket, lambda: None if turn.done() else turn.set_result(None))
         try:
@@ -104,7 +104,7 @@ class FairQueue:
             raise
 
     def leave(self, ticket: Ticket) -> None:
-        """Give a place back, or stop waiting for one."""
+        """Give a slot back, or stop waiting for one."""
         if ticket.granted is not None:
             ticket.granted = None  # its entry is removed when it reaches the head
             self.waiting -= 1
@@ -138,7 +138,7 @@ class FairQueue:
         heapq.heappush(self._order, (share.running > 0, load, share.served, share.version, share.name))
 
     def _serve(self) -> None:
-        if self._busy:  # a grant gave a place back at once
+        if self._busy:  # a granted slot was given back at once
             return
         self._busy = True
         try:
@@ -148,7 +148,7 @@ class FairQueue:
             self._busy = False
 
     def _next(self) -> _Share | None:
-        """The share that is owed most and may have a place now."""
+        """The share that is furthest below its part and may have a slot now."""
         while self._order:
             *_, version, name = self._order[0]
             share = self._shares.get(name)
@@ -156,11 +156,11 @@ class FairQueue:
                 heapq.heappop(self._order)
                 continue
             if self.running >= self._limit and share.running:
-                return None  # the idle come first, so there is none
+                return None  # idle shares come first, so there is none left
             heapq.heappop(self._order)
             share.version = -1
             if self._per_share and share.running >= self._per_share:
-                continue  # it is offered again when one of its own leaves
+                continue  # it is offered again when one of its transfers leaves
             if self._head(share) is None:
                 if not share.running:
                     del self._shares[name]
@@ -169,7 +169,7 @@ class FairQueue:
         return None
 
     def _head(self, share: _Share) -> Ticket | None:
-        """The first that may go; those whose server is busy are parked with it."""
+        """The first transfer that may run; those whose host is at its limit are parked there."""
         while share.waiting:
             ticket = share.waiting[0][1]
             if ticket.granted is None:
@@ -245,7 +245,7 @@ class KeyedQueue:
             queue[who] = granted
 
     def leave(self, name: str, who: object) -> None:
-        """Whether it had its turn or only waited."""
+        """Leave the queue, whether it was its turn or not."""
         queue = self._queues.get(name, {})
         if who not in queue:
             return

@@ -19,7 +19,7 @@ _MOVING: Final = "TRANSFERRING"
 
 
 def lines(stages: Iterable[Stage]) -> str:
-    """The file's content: those that move first, then those that wait, up to a limit."""
+    """The content of the file: active transfers first, then waiting ones, up to a limit."""
     waiting: list[tuple[Stage, Transfer]] = []
     moving: list[tuple[Stage, Transfer]] = []
     for stage, transfer in islice(_alive(stages), _MOST):

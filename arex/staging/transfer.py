@@ -1,7 +1,7 @@
 """
-One file of one job in one direction: replicas in order, tries with growing pauses, a verdict at the end.
+One file of one job in one direction: replicas in order, retries with growing pauses, one outcome at the end.
 
-A transfer that waits for its turn is a ticket in a heap; it becomes a task when it gets a place.
+A transfer that waits is a ticket in a heap; it becomes a task when it gets a slot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 _FIRST_PAUSE_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 600.0
 _LONGEST_ASKED_S: Final = 3600.0
-#: How often a full disk is tried again, and content that is not what was announced.
+#: How many attempts are made with a full disk, and with content that is not what was announced.
 _SPACE_TRIES: Final = 4
 _CORRUPT_TRIES: Final = 2
 
@@ -91,7 +91,7 @@ class TransferOwner(Protocol):
         ...
 
     def watch(self, meter: Meter) -> None:
-        """Stop an attempt that becomes too slow."""
+        """Stop the attempt of this meter if it becomes too slow."""
         ...
 
     def unwatch(self, meter: Meter) -> None:
@@ -103,13 +103,13 @@ class TransferOwner(Protocol):
         ...
 
     def spawn(self, transfer: Transfer) -> None:
-        """Make it a task, which ends before the staging does."""
+        """Run it in a task, which ends before the staging does."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class Transfer(ABC):
-    """What both directions have in common; ``move`` is the subclass's."""
+    """What both directions have in common; subclasses define ``move``."""
 
     context: TransferContext
     owner: TransferOwner
@@ -120,13 +120,13 @@ class Transfer(ABC):
     failure: str = ""
     waits: str = ""
     done: bool = False
-    size: int = 0  #: bytes that moved, or were found
-    meter: Meter | None = None  #: of the attempt that is under way
+    size: int = 0  #: bytes that were transferred, or were already there
+    meter: Meter | None = None  #: of the active attempt
     _name: str = field(default="")
 
     @property
     def name(self) -> str:
-        """An id for lists, made when one is read."""
+        """An id for the list of transfers, created when it is first needed."""
         if not self._name:
             self._name = str(uuid.uuid4())
         return self._name
@@ -137,7 +137,7 @@ class Transfer(ABC):
         self.context.delivery.ask(self.ticket, lambda: self.owner.spawn(self))
 
     async def run(self) -> None:
-        """To the end; the outcome is in ``done``, ``failure`` or ``waits``."""
+        """Run the transfer; the outcome is in ``done``, ``failure`` or ``waits``."""
         try:
             await self.move()
             self.done = True
@@ -152,10 +152,10 @@ class Transfer(ABC):
 
     @abstractmethod
     async def move(self) -> None:
-        """Do it; raises Failed or Held."""
+        """Transfer the file; raises Failed or Held."""
 
     def leave(self) -> None:
-        """Give back every place, and every wish for one."""
+        """Give back every slot, and stop waiting for one."""
         self.state = "DONE"
         self.context.delivery.leave(self.ticket)
 
@@ -163,10 +163,10 @@ class Transfer(ABC):
 
     async def tried(self, attempt: Callable[[Mover, RemoteFile], Awaitable[_T]], pool: FairQueue, ticket: Ticket) -> _T:
         """
-        Attempt over replicas and again after pauses, with a place in ``pool`` each time.
+        Try the replicas in order, and again after pauses, with a slot in ``pool`` for each attempt.
 
         Raises:
-            Failed, Held: it is over.
+            Failed, Held: no attempts are left.
         """
         tries = _Tries(list(self.replicas), self.context.most_tries)
         while True:
@@ -194,7 +194,7 @@ class Transfer(ABC):
             await self.context.clock.sleep(pause)
 
     async def _watched(self, url: Url, attempt: Callable[[Mover, RemoteFile], Awaitable[_T]]) -> _T:
-        """One attempt, broken off when it is too slow."""
+        """One attempt, which is stopped if it is too slow."""
         try:
             mover = await self.context.movers.of(url.scheme)
         except StagingError as exc:
@@ -221,7 +221,7 @@ class Transfer(ABC):
 
     @abstractmethod
     def worded(self, url: Url, trouble: TransferError) -> str:
-        """The end in ARC's words."""
+        """The failure in ARC's words."""
 
 
 @dataclass(slots=True)
@@ -234,7 +234,7 @@ class _Tries:
     _round: int = 0  #: candidates tried since the last pause
     _corrupt: dict[Url, int] = field(default_factory=dict)
     _full: int = 0
-    held: tuple[Url, TransferError] | None = None  #: a replica that would do with another credential
+    held: tuple[Url, TransferError] | None = None  #: a replica that needs another credential
 
     def after(self, trouble: TransferError) -> float | None:
         """Seconds until the next attempt; None if there is none."""
@@ -267,6 +267,6 @@ class _Tries:
 
 
 def _pause(made: int, trouble: TransferError) -> float:
-    """Twice as long each time, spread so that many do not come back at once; as long as the server asks for."""
+    """Seconds, twice as many each time, random so that retries spread out; at least what the server asks for."""
     pause = min(_FIRST_PAUSE_S * 2.0 ** (made - 1), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
     return max(pause, min(trouble.retry_after or 0.0, _LONGEST_ASKED_S))

@@ -68,7 +68,7 @@ class Upload(Transfer):
 
 async def _look(mover: Mover, target: RemoteFile) -> None:
     """
-    Nothing may be at the target.
+    Check that there is nothing at the target.
 
     Raises:
         TransferError: the target exists, or its existence is unknown.

@@ -31,7 +31,7 @@ _DEFAULT_PORTS: Final = {
 
 
 class CacheUse(StrEnum):
-    """What the ``cache`` option says; DEFAULT is for the engine to decide."""
+    """Values of the option ``cache``; with DEFAULT the engine decides."""
 
     DEFAULT = ""
     YES = "yes"
@@ -70,7 +70,7 @@ def checksum_of(url: Url) -> Checksum | None:
 
 
 def algorithm_for(url: Url) -> str | None:
-    """The algorithm that servers are asked for; None: any."""
+    """The checksum algorithm to ask servers for; None: any."""
     return algorithm_of(url.option("checksum").partition(":")[0] or url.option("checksumtype"))
 
 
@@ -91,7 +91,7 @@ def local_path(url: Url) -> Path:
 
 def parse(text: str) -> tuple[Url, ...]:
     """
-    The replicas of a file, in order; options of the first hold for all that do not say otherwise.
+    The replicas of a file, in order; options of the first are the defaults for the others.
 
     Raises:
         StagingError: not a URL.
@@ -113,7 +113,7 @@ def parse_one(text: str) -> Url:
         raise StagingError(f"not a URL: {text[:80]!r}")
     named = f"not a URL: {text.partition('?')[0][:200]!r}"
     if match[1].lower() == "file" and not match[2]:
-        return Url("file", path=text[match.end() :])  # relative to nothing that a service has
+        return Url("file", path=text[match.end() :])  # a relative path, which a service cannot use
     try:
         url = parse_url(text)
     except ValueError as exc:
@@ -136,9 +136,9 @@ def _metadata(path: str) -> tuple[str, Options]:
 
 def canonical(url: Url) -> str:
     """
-    The name under which a file is cached: no options, and the port that the scheme has anyway is written.
+    The name under which a file is cached: without options, and with the default port of the scheme.
 
-    Users are different files: ``/~/x`` is another one for each.
+    The user is part of it: ``/~/x`` is a different file for each user.
     """
     machine = url.host
     if ":" not in machine and url.scheme in _DEFAULT_PORTS:

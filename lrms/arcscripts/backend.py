@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Self
 
+from arex.aio import cancel_and_wait
 from arex.clock import Clock, SystemClock
 from arex.config.model import Configuration
 from arex.controldir import atomic
@@ -66,12 +67,12 @@ class ArcScriptsBackend:
         await asyncio.to_thread(atomic.put, str(self._scripts.cfg_path), self._scripts.cfg.encode())
 
     async def close(self) -> None:
-        """Wait for submissions in progress; a script that takes too long continues alone."""
-        if self._submissions:
-            _, late = await asyncio.wait(self._submissions, timeout=self._scripts.patience_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """Wait for submissions in progress, with a time limit; a script that takes longer continues without us."""
+        try:
+            if self._submissions:
+                await asyncio.wait(self._submissions, timeout=self._scripts.patience_s)
+        finally:
+            await cancel_and_wait(*self._submissions)
 
     def capacity(self) -> Capacity:
         return Capacity()

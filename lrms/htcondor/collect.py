@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from arex.aio import in_thread, settled
 from arex.clock import Clock
 from arex.model.ids import LocalId
 from arex.ports import LocalJob
@@ -65,7 +66,7 @@ class OutputCollector:
 
     async def close(self) -> None:
         """Wait for running tasks: after reading, each does only a few renames."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await settled(asyncio.gather(*self._tasks.values(), return_exceptions=True))
 
     def note(self, rundir: Path, localid: LocalId) -> None:
         """Note that the job is in HTCondor, and watch for its end."""
@@ -104,7 +105,7 @@ class OutputCollector:
         now = self._clock.monotonic()
         certain = now - self._since.setdefault(rundir, now) >= _CERTAIN_S
         async with self._hands:
-            return await asyncio.to_thread(files.take_in, rundir, session, certain=certain)
+            return await in_thread(files.take_in, rundir, session, certain=certain)
 
     def _busy(self, rundir: Path) -> bool:
         """Whether the files of the job are being moved, or were until now: the next query finds the record."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import TypeVarTuple
 
 import pytest
 
@@ -24,6 +26,8 @@ from tests.environments import ROOT
 from tests.staging.conftest import HastyClock
 from tests.staging.movers_apart import FACTS, PIECE, junk
 
+_Ts = TypeVarTuple("_Ts")
+
 ODD = "tests.staging.movers_apart:OddMover"
 CALLED = "the odd mover"
 
@@ -32,13 +36,25 @@ def at(path: str) -> RemoteFile:
     return RemoteFile(Url("odd", "host", path))
 
 
-@pytest.fixture
-async def clock() -> HastyClock:
-    return HastyClock()
+class TimerClock(HastyClock):
+    """Keeps the times of its timers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timers: list[float] = []
+
+    def call_later(self, seconds: float, callback: Callable[[*_Ts], object], *args: *_Ts) -> asyncio.TimerHandle:
+        self.timers.append(seconds)
+        return super().call_later(seconds, callback, *args)
 
 
 @pytest.fixture
-async def mover(clock: HastyClock) -> AsyncIterator[SubprocessMover]:
+async def clock() -> TimerClock:
+    return TimerClock()
+
+
+@pytest.fixture
+async def mover(clock: TimerClock) -> AsyncIterator[SubprocessMover]:
     made = SubprocessMover(
         ODD, CALLED, MoverSettings(cert_dir=Path("/certs"), http_proxy="p", inactivity_s=7, clock=clock)
     )
@@ -210,15 +226,15 @@ async def test_a_cancelled_transfer_leaves_nothing(mover: SubprocessMover, tmp_p
 
 
 async def test_crashes_are_said_and_it_is_started_again_later_and_later(
-    mover: SubprocessMover, clock: HastyClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    mover: SubprocessMover, clock: TimerClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arex.staging.movers.isolated.mover._SOUND_S", 3600)
+    monkeypatch.setattr(clock, "monotonic", lambda: 0.0)
     for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL):
         with pytest.raises(TransferError, match=rf"{CALLED} has crashed \(signal {number}\)") as caught:
             await mover.stat(at(f"/die/{number}"))
         assert ErrorKind.TEMPORARY is caught.value.verdict
     assert FACTS == await mover.stat(at("/facts"))
-    assert [1, 2, 4] == [round(each + 0.5) for each in clock.slept]
+    assert [1, 2, 4] == clock.timers
     warned = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert ["mover.crashed"] * 4 == [getattr(each, "event", "") for each in warned]
 
@@ -281,22 +297,54 @@ async def test_closing_ends_it_and_what_was_under_way(mover: SubprocessMover) ->
     assert not Path(f"/proc/{pid}").exists()
 
 
-async def test_closing_waits_for_no_pause(
-    mover: SubprocessMover, clock: HastyClock, monkeypatch: pytest.MonkeyPatch
+async def test_closing_wakes_those_who_wait_for_a_start(
+    mover: SubprocessMover, clock: TimerClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arex.staging.movers.isolated.mover._SOUND_S", 3600)
-    monkeypatch.setattr("arex.staging.movers.isolated.mover._FIRST_PAUSE_S", 60)
+    monkeypatch.setattr("arex.staging.movers.isolated.mover._FIRST_PAUSE_S", 6000)
+    monkeypatch.setattr("arex.staging.movers.isolated.mover._LONGEST_PAUSE_S", 6000)
     for _ in range(2):
         with pytest.raises(TransferError, match="crashed"):
             await mover.stat(at("/die/9"))
-    waiting = asyncio.ensure_future(mover.stat(at("/facts")))
-    while not clock.slept:
+    waiting = [asyncio.ensure_future(mover.stat(at("/facts"))) for _ in range(2)]
+    while not clock.timers:
         await asyncio.sleep(0)
     await mover.close()
-    assert not waiting.done()
-    with pytest.raises(TransferError, match="the transfer was cancelled"):
-        await waiting
+    async with asyncio.timeout(10):
+        for each in waiting:
+            with pytest.raises(TransferError, match="the transfer was cancelled"):
+                await each
     assert mover.pid is None
+
+
+async def test_a_closing_that_is_cancelled_leaves_no_transfer_waiting(
+    mover: SubprocessMover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the service waits for the end of a process that has crashed."""
+    await mover.stat(at("/facts"))
+    running = asyncio.ensure_future(mover.fetch(at("/large/1000000"), Gathered(), None))
+    crashed = mover._process
+    assert crashed is not None
+    gone, ending = crashed._gone, asyncio.Event()
+
+    async def slow() -> int:
+        await gone()
+        ending.set()
+        await asyncio.Event().wait()
+        raise AssertionError("it was cancelled")
+
+    monkeypatch.setattr(crashed, "_gone", slow)
+    os.killpg(crashed.pid, signal.SIGKILL)
+    await ending.wait()
+    closing = asyncio.ensure_future(mover.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(TransferError, match=f"{CALLED} has "):
+            await running
+        await crashed.buried.wait()
 
 
 async def test_it_ends_with_its_socket(mover: SubprocessMover) -> None:
@@ -361,6 +409,22 @@ async def test_an_abandoned_start_leaves_no_process(mover: SubprocessMover) -> N
     with pytest.raises(asyncio.CancelledError):
         await running
     assert set() == (await children()) - before
+
+
+async def test_an_abandoned_start_that_fails_is_no_error_in_the_log() -> None:
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    made = SubprocessMover("tests.staging.movers_apart:NoMover", CALLED, MoverSettings(cert_dir=Path("/certs")))
+    running = asyncio.ensure_future(made.stat(at("/facts")))
+    while f"words of {CALLED}" not in {task.get_name() for task in asyncio.all_tasks()}:
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await made.close()
+    del running
+    gc.collect()
+    assert [] == said
 
 
 async def children() -> set[int]:

@@ -14,9 +14,12 @@ import pytest
 from arex.config.values import SpeedControl
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
+from arex.model.url import Url
 from arex.ports import Staged
+from arex.staging.movers.base import MoverSettings, RemoteFile
+from arex.staging.movers.s3.mover import S3Mover
 from tests.staging.conftest import Site
-from tests.staging.servers import Nginx
+from tests.staging.servers import Nginx, Odd, Request, head
 from tests.staging.servers_relay import Relay, relay_to
 from tests.staging.servers_s3 import BUCKET, S3
 
@@ -202,6 +205,51 @@ async def test_a_cancelled_transfer_lets_go(site: Site, s3: S3, relay: Relay) ->
     await asyncio.gather(running, return_exceptions=True)
     while relay.open:
         await asyncio.sleep(0.01)
+
+
+async def test_parts_are_removed_before_a_cancelled_upload_ends(tmp_path: Path, odd: Odd) -> None:
+    """Also if it is cancelled once more meanwhile, as when the service stops."""
+    sending, removing, removed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def service(request: Request, writer: asyncio.StreamWriter) -> None:
+        match request.method:
+            case "POST":
+                text = b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
+                writer.write(head("200 OK", len(text)) + text)
+            case "PUT":
+                sending.set()
+                await removed.wait()
+            case "DELETE":
+                removing.set()
+                await asyncio.sleep(0.05)
+                removed.set()
+                writer.write(head("204 No Content", 0))
+            case other:
+                raise AssertionError(other)
+
+    for query in ("uploads=", "uploadId=1", "partNumber=1&uploadId=1", "partNumber=2&uploadId=1"):
+        odd.answers[f"/bucket/key?{query}"] = service
+    mover = S3Mover(MoverSettings(cert_dir=tmp_path))
+    place = RemoteFile(Url("s3", f"127.0.0.1:{odd.port}", "/bucket/key"))
+    running = asyncio.create_task(mover.send(place, Content(LARGE), overwrite=True))
+    await sending.wait()
+    running.cancel()
+    await removing.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert removed.is_set()
+    await mover.close()
+
+
+class Content:
+    """A source."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.size = data, len(data)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self.data
 
 
 async def test_a_target_that_exists_is_left_alone(site: Site, s3: S3) -> None:

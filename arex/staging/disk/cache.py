@@ -1,9 +1,9 @@
 """
-Files that jobs fetched, kept for the next job: one file a URL, linked into the jobs that read it.
+Input files that are kept for later jobs: one file for each URL, linked into the session directories that use it.
 
-Layout: ``PATH/data/aa/<38 hex>`` after the SHA-1 of the URL without options; ``.meta`` beside it has the URL, what
-was checked, and who may read; ``.lock`` is held while the file is made; ``joblinks/ID/NAME`` is a hard link, so that
-a file that a job uses has more than one link and is never cleaned away.
+Layout: ``PATH/data/aa/<38 hex>`` from the SHA-1 of the URL without options; ``.meta`` beside it has the URL, the
+facts that were checked, and the owners with access; ``.lock`` exists while a process works on the file;
+``joblinks/ID/NAME`` is a hard link, so a file that a job uses has more than one link and is not removed by cleaning.
 Source: the cache of ARC 6.17; the line that begins with ``#arex`` is added by arex.
 """
 
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
+from arex.aio import cancel_and_wait, in_thread
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.values import CacheDir
@@ -30,6 +32,8 @@ from arex.model.ids import JobId
 from arex.model.session import SessionPaths
 from arex.staging.disk import journal
 from arex.staging.movers.base import FileInfo
+
+log = logging.getLogger(__name__)
 
 #: A lock that was not touched for this time is stale. Source: ARC 6.17.
 STALE_S: Final = 900.0
@@ -55,7 +59,7 @@ class CacheRecord:
 
 @dataclass(slots=True)
 class _Turn:
-    """Those of this process that want one URL."""
+    """The transfers of this process that wait for one URL."""
 
     lock: asyncio.Lock
     wanted: int = 0
@@ -82,32 +86,32 @@ class Cache:
     @contextlib.asynccontextmanager
     async def hold(self, url: str) -> AsyncIterator[Cached]:
         """
-        Be the only one who handles the cached copy of a URL; waits for others.
+        Exclusive access to the cached copy of a URL; waits for other holders.
 
         Raises:
-            CacheUnavailable: no directory takes it; the file can still be fetched without a cache.
+            CacheUnavailable: no cache directory accepts it; the file can still be downloaded without a cache.
         """
         turn = self._turns.setdefault(url, _Turn(asyncio.Lock()))
         turn.wanted += 1
         try:
             async with turn.lock:
-                cached = Cached(*await asyncio.to_thread(self._place, url), url, self._clock)
-                await self._lock(cached)
-                keeping = asyncio.create_task(_keep(cached.lock), name=f"cache lock {cached.path.name}")
+                cached = Cached(*await in_thread(self._place, url), url, self._clock)
                 try:
-                    yield cached
+                    await self._lock(cached)
+                    keeping = asyncio.create_task(_keep(cached.lock), name=f"cache lock {cached.path.name}")
+                    try:
+                        yield cached
+                    finally:
+                        await cancel_and_wait(keeping)
                 finally:
-                    keeping.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await keeping
-                    await asyncio.to_thread(hostlock.release, cached.lock)
+                    await in_thread(_release, cached)
         finally:
             turn.wanted -= 1
             if not turn.wanted:
                 self._turns.pop(url, None)
 
     async def release(self, job: JobId) -> None:
-        """Remove the links of a job; its files may be cleaned away from now on."""
+        """Remove the links of a job, so that cleaning may remove the files."""
         for directory in self._directories:
             await asyncio.to_thread(confined_fs.remove_tree, directory.path / "joblinks" / job)
 
@@ -126,7 +130,7 @@ class Cache:
 
     async def _lock(self, cached: Cached) -> None:
         pause = _FIRST_LOOK_S
-        while not await asyncio.to_thread(_take, cached):
+        while not await in_thread(_take, cached):
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
@@ -134,25 +138,38 @@ class Cache:
 def _take(cached: Cached) -> bool:
     try:
         cached.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return hostlock.take(cached.lock, STALE_S)
+        cached.locked = hostlock.take(cached.lock, STALE_S)
     except OSError as exc:
         raise CacheUnavailable(f"cannot write to the cache {cached.directory.path}: {exc.strerror}") from exc
+    return cached.locked
+
+
+def _release(cached: Cached) -> None:
+    if cached.locked:
+        hostlock.release(cached.lock)
 
 
 async def _keep(lock: str) -> None:
+    """Refresh a lock until cancelled. A file system that fails now may work again before the lock is stale."""
     while True:
         await asyncio.sleep(_REFRESH_S)
-        with contextlib.suppress(FileNotFoundError):
-            await asyncio.to_thread(hostlock.refresh, lock)
+        try:
+            await in_thread(hostlock.refresh, lock)
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            facts = {"event": "cache.lock"}
+            log.warning("cannot refresh the cache lock %s, will retry: %s", lock, exc.strerror, extra=facts)
 
 
 class Cached:
-    """The copy of one URL, while it is held; every method blocks for a moment, so call it in a worker thread."""
+    """The copy of one URL while it is held. Every method accesses the disk, so call it in a worker thread."""
 
     def __init__(self, directory: CacheDir, path: Path, url: str, clock: Clock) -> None:
         self.directory = directory
         self.path = path
         self.url = url
+        self.locked = False  #: set in the thread, so that a cancellation does not lose a lock that was taken
         self._clock = clock
 
     @property
@@ -173,15 +190,15 @@ class Cached:
         return f"{self.path}.begun"
 
     def begin(self, source: str, facts: FileInfo) -> None:
-        """``partial`` is empty and about to be filled from this state of a source."""
+        """Write down which version of a source ``partial`` is downloaded from; it is still empty."""
         atomic.put(self._begun, json.dumps(journal.half(source, facts)).encode())
 
     def begin_small(self) -> None:
-        """The same for content that is not worth going on with."""
+        """The same for content that is too small to be resumed."""
         atomic.remove(self._begun)
 
     def half(self, source: str) -> FileInfo | None:
-        """What ``partial`` is a part of, if that is of this source."""
+        """The version of the source that ``partial`` is from; None if it is from another source."""
         # incomplete or invalid: the file is downloaded again
         with contextlib.suppress(ValueError, TypeError, KeyError):
             fact = json.loads(atomic.read(self._begun) or b"{}")
@@ -206,7 +223,7 @@ class Cached:
         return any(name == owner and until > self._clock.now() for name, until in _permits(self._lines()))
 
     def allow(self, owner: str) -> None:
-        """Keep in mind that this owner has access."""
+        """Record that this owner has access."""
         now = self._clock.now()
         lines = self._lines()
         others = [(name, until) for name, until in _permits(lines) if until > now and name != owner]
@@ -214,17 +231,17 @@ class Cached:
         self._put_meta([*others, (_one_line(owner), now + _PERMITTED)], ours)
 
     def touch_checked(self) -> None:
-        """Copy and source were found to agree now."""
+        """Record that copy and source agree now."""
         if (record := self.record()) is not None:
             facts = _facts(record, self._clock.now(), self.path.stat().st_ino)
             self._put_meta(_permits(self._lines()), [facts])
 
     def commit(self, record: CacheRecord) -> None:
         """
-        What was fetched to ``partial`` becomes the cached file.
+        Make ``partial``, which is complete, the cached file.
 
         Raises:
-            OSError: it did not; what was cached before is as it was.
+            OSError: that failed; a file that was cached before is unchanged.
         """
         self.partial.chmod(_MODE)
         if record.modified is not None:
@@ -236,7 +253,7 @@ class Cached:
         atomic.remove(self._begun)
 
     def drop(self) -> None:
-        """Forget the copy; jobs that link to it keep theirs."""
+        """Remove the copy; jobs that have a link to it keep the file."""
         for name in (str(self.path), self._meta, str(self.partial), self._begun):
             atomic.remove(name)
 
@@ -244,7 +261,7 @@ class Cached:
         """
         Bring the file into a session directory, as a link or a copy; returns its size in bytes.
 
-        The link goes through ``joblinks/JOB`` and counts as use. Whatever bears the name in the session is replaced.
+        The link goes through ``joblinks/JOB`` and counts as use. A file of that name in the session is replaced.
 
         Raises:
             UnsafePath: the name leads out of the session.
@@ -281,7 +298,7 @@ class Cached:
         return self.path.stat().st_size
 
     def _used(self) -> None:
-        """Set the time of last use, also on file systems that do not; the modification time is kept."""
+        """Set the access time, because not every file system does; the modification time is kept."""
         os.utime(self.path, ns=(int(self._clock.now().timestamp() * 1e9), self.path.stat().st_mtime_ns))
 
     def _lines(self) -> list[str]:

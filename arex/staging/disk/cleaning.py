@@ -45,7 +45,7 @@ class Fill:
 
 @dataclass(slots=True)
 class Cleaned:
-    """What a round removed, or would have."""
+    """What a round removed, or would remove in a dry run."""
 
     files: list[CachedFile] = field(default_factory=list)
     parts: list[Path] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Cleaned:
 
 
 class Cleaner:
-    """All cache directories of a site, and when their files go."""
+    """Decides which files of a site's cache directories are removed, and removes them."""
 
     def __init__(self, config: Configuration, clock: Clock, *, is_live: Callable[[JobId], bool]) -> None:
         self.roots = tuple(each.path for each in config.cache.cachedir)
@@ -88,7 +88,7 @@ class Cleaner:
         )
 
     def due(self, root: Path) -> list[CachedFile]:
-        """What has to go, in its order: past its lifetime, then the least used until the fill level is right."""
+        """The files to remove, in order: expired ones, then the least recently used until the fill level is right."""
         files = sorted(cached_files(root), key=lambda file: file.used)
         free = [file for file in files if not file.linked]
         now, life = self._clock.now(), self._about.cachelifetime

@@ -1,8 +1,8 @@
 """
 What is known of a job's transfers after a crash: ``SESSION.staging/journal``, one JSON line for each fact.
 
-Lines are only added; the last one may be torn. URLs are there as digests, since some have secrets in them.
-A file that was not forced to disk is trusted for as long as the machine runs: a power cut may have emptied it.
+Lines are only added; the last one may be incomplete. URLs are written as digests, because some contain secrets.
+A file that was not flushed to disk is trusted until the machine restarts: a power failure may have emptied it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def _boot() -> str:
     return ""
 
 
-#: Names this run of the machine.
+#: Changes with each restart of the machine.
 _BOOT: Final = _boot()
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A file that came whole: verified, and in its place or in its part file."""
+    """A file that is complete and verified, under its final name or as a part file."""
 
     url: str  #: digest
     size: int
@@ -49,29 +49,29 @@ class Whole:
 
 
 def url_digest(url: str) -> str:
-    """A URL as the journal knows it."""
+    """A URL as it is written in the journal."""
     return hashlib.sha256(os.fsencode(url)).hexdigest()[:32]
 
 
 def part_name(pfn: str) -> str:
-    """Name of the part file of a file of the job: never too long, and no other's."""
+    """Name of the part file of a file of the job: unique, and never too long."""
     return hashlib.sha256(os.fsencode(pfn)).hexdigest()[:32] + ".part"
 
 
 def begun(pfn: str, url: str, facts: FileInfo) -> Fact:
-    """A part file is being filled, from this state of the source."""
+    """A download to a part file has begun, from this version of the source."""
     return {"fact": "begin", "pfn": pfn, **half(url, facts)}
 
 
 def half(url: str, facts: FileInfo) -> Fact:
-    """What a part file is a part of."""
+    """The version of the source that a part file is from."""
     modified = None if facts.modified is None else facts.modified.isoformat()
     return {"url": url_digest(url), "size": facts.size, "etag": facts.etag, "modified": modified, "boot": _BOOT}
 
 
 def half_of(fact: Fact) -> FileInfo | None:
     """
-    The state of the source that ``half`` wrote down; None after a power cut, which may have taken bytes of the part.
+    The version of the source that ``half`` wrote down; None after a restart of the machine, as bytes may be lost.
 
     Raises:
         KeyError, ValueError: it cannot be parsed.
@@ -92,7 +92,7 @@ def whole(pfn: str, url: str, size: int, mtime_ns: int | None, *, durable: bool)
 
 
 def sending(pfn: str, url: str) -> Fact:
-    """From now on, what is at the target may be ours."""
+    """An upload has begun: from now on, a file at the target may be from this job."""
     return {"fact": "sending", "pfn": pfn, "url": url_digest(url)}
 
 
@@ -101,7 +101,7 @@ def sent(pfn: str, url: str) -> Fact:
 
 
 class Journal:
-    """The facts of one job; every method blocks for a moment."""
+    """The facts about one job. Every method accesses the disk."""
 
     def __init__(self, workdir: Path) -> None:
         self.workdir = workdir
@@ -116,10 +116,10 @@ class Journal:
 
     def add(self, facts: Iterable[Fact], *, durable: bool) -> None:
         """
-        Write facts down, in one go.
+        Write facts with one call.
 
         Raises:
-            OSError: they are not on disk.
+            OSError: they could not be written.
         """
         facts = list(facts)
         lines = "".join(json.dumps(fact, ensure_ascii=True) + "\n" for fact in facts)
@@ -148,7 +148,7 @@ class Journal:
             self._fd = -1
 
     def drop_parts(self) -> None:
-        """Remove all part files; those that are being filled must not be."""
+        """Remove all part files; no download may be active."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.workdir) as entries:
             for name in [entry.name for entry in entries if entry.name.endswith(".part")]:
                 atomic.remove(str(self.workdir / name))

@@ -1,7 +1,7 @@
 """
-The near end of a download: bytes gathered, checked and kept in a part file, never under their final name.
+The local side of a download: bytes are collected, checked and written to a part file, never to the final name.
 
-A small file whose size is known stays in memory, and costs one visit of the disk when it is put in its place.
+A small file whose size is known stays in memory, so it is written only once, when it is put in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from arex.staging.checksum import Checksum, Digest, digest
 from arex.staging.meter import Meter
 from arex.staging.movers.base import ErrorKind, FileInfo, TransferError, from_os, must_fit
 
-#: Files up to this size are kept in memory on their way.
+#: Files up to this size are kept in memory during the download.
 SMALL: Final = 64 * 1024
 _PIECE: Final = 4 * 1024 * 1024
 _READ: Final = 1024 * 1024
@@ -40,10 +40,10 @@ class ExpectedContent:
 @dataclass(slots=True)
 class Part:
     """
-    One download on its way; a sink for a mover.
+    One download in progress; a sink for a mover.
 
-    ``begun`` is called before the first byte of a new content reaches the disk. After ``finish`` either ``body`` is
-    the whole content, or the part file is.
+    ``begun`` is called before the first byte of new content is written to disk. After ``finish`` the whole content is
+    in ``body``, or else in the part file.
     """
 
     path: str
@@ -59,6 +59,7 @@ class Part:
     _gathered: int = 0
     _fd: int = -1
     _writing: asyncio.Task[None] | None = None
+    _broken: bool = False  #: a write has failed, so later data must not follow what the part file has
     _digests: list[tuple[Checksum, Digest]] = field(default_factory=list)
     _small: bool = False
     _due: float = 0.0  #: time of the next write of buffered data
@@ -72,7 +73,7 @@ class Part:
                 f"the size is {facts.size} bytes, but {self.wanted.size} are announced",
                 cure=_ANNOUNCED,
             )
-        self.facts, self.size, self._pieces, self._gathered = facts, start, [], 0
+        self.facts, self.size, self._pieces, self._gathered, self._broken = facts, start, [], 0, False
         self.meter.size, self.meter.skipped, self.meter.moved = facts.size, start, 0
         self._digests = [(each, digest(each.algorithm)) for each in self._to_check()]
         self._small = self.in_memory and facts.size is not None and facts.size <= SMALL and not start
@@ -99,7 +100,7 @@ class Part:
             raise from_os(exc) from exc
 
     async def write(self, data: bytes) -> None:
-        """See the protocol of sinks; memory is limited by waiting for the disk."""
+        """See the protocol of sinks; waits for the disk, so that memory stays limited."""
         self._pieces.append(data)
         self._gathered += len(data)
         self.size += len(data)
@@ -122,23 +123,24 @@ class Part:
         try:
             await asyncio.to_thread(_append, self._fd, pieces, soon=self.durable)
         except OSError as exc:
+            self._broken = True
             raise from_os(exc) from exc
         finally:
             if checking is not None:
                 await checking
 
     async def _pause(self) -> None:
-        """Until the disk has what it was given."""
+        """Wait for the write in progress. Raises TransferError if it has failed."""
         if (writing := self._writing) is not None:
             self._writing = None
             await settled(writing)
 
     async def finish(self) -> None:
         """
-        The answer has come to its end: check the content, have it on disk.
+        Check the content after the end of the answer, and flush it to disk.
 
         Raises:
-            TransferError: it is not what was announced (nothing of it is kept), or the disk is full.
+            TransferError: it is not what was announced (then it is removed), or the disk is full.
         """
         if self._small:
             self.body = b"".join(self._take())
@@ -170,12 +172,12 @@ class Part:
         return ""
 
     async def stop(self) -> None:
-        """The attempt has ended: keep the data in the part file for the next one."""
+        """End the attempt; received data is kept in the part file for the next one."""
         try:
             if self._writing is not None or self._pieces:
                 with contextlib.suppress(TransferError):
                     await self._pause()
-                    if self._fd >= 0 and self._pieces:
+                    if self._fd >= 0 and self._pieces and not self._broken:
                         await settled(self._write(self._take()))
         finally:
             await self._close()
@@ -225,10 +227,10 @@ def _catch_up(path: str, size: int, digests: list[Digest]) -> None:
 
 def _append(fd: int, pieces: list[bytes], *, soon: bool) -> None:
     """
-    Write pieces as they came, without a copy of them.
+    Write pieces without copying them.
 
-    ``soon``: the disk begins with them now, so that the end has little to wait for (Linux starts the writing of pages
-    that are said not to be needed; those that are not on disk yet stay in memory).
+    ``soon``: start writing them to disk now, so that the flush at the end is short. Linux does so for pages that are
+    declared as not needed; it keeps those that are not on disk yet in memory.
     """
     for first in range(0, len(pieces), _MOST_PIECES):
         views = [memoryview(piece) for piece in pieces[first : first + _MOST_PIECES]]

@@ -1,8 +1,9 @@
 """
-Into and out of a session directory, where the payload may have put links: every step goes through ``confined_fs``.
+Reads and writes files in session directories. The payload may have put links there, so all access goes through
+``confined_fs``.
 
-Files of one job that come at about the same time are put in their places together: one visit of a thread, one write
-of the journal.
+Files of one job that arrive at about the same time are put in their places together, with one call in a thread and
+one write to the journal.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from arex.staging.meter import Meter
 from arex.staging.movers.base import ErrorKind, TransferError, from_os
 
 _READ: Final = 1024 * 1024
-#: Small files gather for so long, up to so many and so much.
+#: Small files are collected for this time, up to this number and this total size.
 _GATHER_S: Final = 0.5
 _MOST_GATHERED: Final = 4000
 _MOST_BYTES: Final = 8 * 1024 * 1024
@@ -35,7 +36,7 @@ _MOST_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(slots=True, eq=False)
 class ReceivedFile:
-    """A file that has come: its content, or None if its part file has it."""
+    """A file that was received: its content, or None if it is in the part file."""
 
     pfn: str
     url: str
@@ -49,8 +50,8 @@ class SessionWriter:
     """
     Puts the files of one job into its session directory; ``run`` does the work, in a task of the caller.
 
-    Small files gather for a moment, until ``left()`` says that no others are to come: a thread that makes files one by
-    one beside a busy event loop slows both down.
+    Small files are collected for a moment, or until ``left()`` says that no more are expected: a thread that creates
+    files one by one beside a busy event loop slows both down.
     """
 
     def __init__(
@@ -66,15 +67,15 @@ class SessionWriter:
 
     @property
     def has_room(self) -> bool:
-        """Whether more may gather: a slow disk must not fill the memory."""
+        """Whether more files may be collected: a slow disk must not fill the memory."""
         return self._gathered < _MOST_BYTES
 
     async def put(self, file: ReceivedFile) -> None:
         """
-        Bring a file to its place, with others that came meanwhile.
+        Put a file in its place, together with others that were received meanwhile.
 
         Raises:
-            OSError, UnsafePath: it is not there.
+            OSError, UnsafePath: the file could not be put there.
         """
         self._files.append(file)
         self._gathered += len(file.body or b"")
@@ -86,7 +87,7 @@ class SessionWriter:
         await settled(file.placed)
 
     def flush(self) -> None:
-        """Wait for no others."""
+        """Write the collected files now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -145,7 +146,7 @@ class SessionWriter:
                     outcomes[number] = exc
 
     def _ready(self, file: ReceivedFile) -> journal.Fact:
-        """The part file is whole, with its final mode."""
+        """Complete the part file and set its final mode."""
         mode = 0o700 if file.executable else 0o600
         path = self._journal.part_of(file.pfn)
         if file.body is None:
@@ -165,7 +166,7 @@ def _renamed(part: str, pfn: str, directory: int) -> Exception | None:
 
 
 def _write(path: str, body: bytes, mode: int) -> None:
-    """Few calls, as each one costs a small file dearly."""
+    """Create a small file with few system calls, as these take most of the time."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         fd = os.open(path, flags, mode)
@@ -203,7 +204,7 @@ def link(session: Path, pfn: str, target: Path) -> None:
 
 
 def clear(session: Path, pfn: str) -> None:
-    """Remove what has the name of a file that is about to come; raises UnsafePath and OSError."""
+    """Remove whatever has the name of a file that is about to be received; raises UnsafePath and OSError."""
     with contextlib.suppress(FileNotFoundError), confined_fs.parent_of(session, pfn) as (fd, last):
         info = os.stat(last, dir_fd=fd, follow_symlinks=False)
         if stat.S_ISDIR(info.st_mode):
@@ -226,7 +227,7 @@ class SessionReader:
     """An output file in a session directory, as the source for a mover."""
 
     def __init__(self, fd: int, meter: Meter) -> None:
-        # no file object: if the server stops reading, the position is kept
+        # no file object: each read has its offset, so an upload can start again
         self._fd, self._meter = fd, meter
         self.size = meter.size = os.fstat(fd).st_size
 

@@ -1,15 +1,16 @@
 """
 What a mover is: the part of staging that speaks one protocol. Read this to add a scheme.
 
-A mover is made once, on first use, with ``MoverSettings``, and serves many transfers at one time. It moves bytes and
-judges what the other side says; limits, retries, replicas, checksums, part files and the cache are the engine's.
+A mover is created on first use, with ``MoverSettings``, and serves many transfers at the same time. It moves bytes
+and classifies the errors of servers; the engine takes care of limits, retries, replicas, checksums, part files and
+the cache.
 
-- ``fetch`` calls ``sink.begin`` once per answer, when it knows what comes and from which byte on, then ``sink.write``.
-  It may begin again, from zero, when the other side changed under it.
-- ``send`` reads ``source.chunks()``, again from the start if a server sends it elsewhere.
-- What goes wrong is ``TransferError`` with a verdict; ``from_os`` makes one from an OSError. Anything else is a bug.
-- No text of a ``TransferError`` names a URL or a secret: the engine says which file it was.
-- Cancellation may come at any ``await``: the connection is closed or given back clean.
+- ``fetch`` calls ``sink.begin`` once for each answer, when the facts and the first byte are known, then
+  ``sink.write``. It may begin again from zero if the file at the server has changed.
+- ``send`` reads ``source.chunks()``, again from the start if the server redirects it.
+- Every failure is a ``TransferError`` with a verdict; ``from_os`` makes one from an OSError. Anything else is a bug.
+- The text of a ``TransferError`` contains no URL and no secret; the engine adds the name of the file.
+- Cancellation is possible at any ``await``: the connection is then closed, or given back ready for the next request.
 
 A distribution announces its mover with an entry point of the group ``arex.movers``: the name is the scheme, the
 value ``module:Class``.
@@ -36,19 +37,19 @@ class ErrorKind(StrEnum):
     """What to do after an error."""
 
     TEMPORARY = "temporary"  #: try again later
-    PERMANENT = "permanent"  #: this replica will not do
+    PERMANENT = "permanent"  #: this replica cannot be used
     NOT_FOUND = "not found"  #: the same
     CREDENTIAL = "credential"  #: possible after the owner has renewed a credential
-    NO_SPACE = "no space"  #: try again a few times, then say so
-    CORRUPT = "corrupt"  #: not what was announced: once more, then another replica
+    NO_SPACE = "no space"  #: try again a few times, then fail
+    CORRUPT = "corrupt"  #: content is not what was announced: try once more, then another replica
 
 
 class TransferError(StagingError):
     """
     One attempt failed.
 
-    ``text`` is what the other side said, after ARC's word for it: ``Permission denied: Forbidden``. ``cure`` is what
-    the owner can do, ``retry_after`` the seconds that the server requests.
+    ``text`` is ARC's name for the error, then the words of the server: ``Permission denied: Forbidden``. ``cure`` is
+    what the owner can do, ``retry_after`` the pause in seconds that the server requests.
     """
 
     def __init__(self, verdict: ErrorKind, text: str, *, cure: str = "", retry_after: float | None = None) -> None:
@@ -79,20 +80,20 @@ class FileInfo:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """The first ``offset`` bytes are here already, of a file with these facts."""
+    """The first ``offset`` bytes of a file with these facts are already on this host."""
 
     offset: int
     facts: FileInfo
 
 
 def start_of(resume: Resume | None, now: FileInfo) -> int:
-    """The first byte to ask for: all of them, if the file is not the one that some are here of."""
+    """The first byte to ask for; 0 if the file at the server is not the one that was begun."""
     return resume.offset if resume is not None and resume.facts.agrees(now) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file of the other side, and who asks for it."""
+    """A file at a server, and the credential file to use."""
 
     url: Url
     credential: Path | None = None
@@ -109,7 +110,7 @@ class Sink(Protocol):
 
 
 class Source(Protocol):
-    """Where sent bytes come from."""
+    """The source of uploaded bytes."""
 
     size: int
 
@@ -119,26 +120,26 @@ class Source(Protocol):
 
 
 class Mover(Protocol):
-    """Speaks one protocol, or some of a family. Made with ``Mover(means)``. Every method may raise TransferError."""
+    """Speaks one protocol or several similar ones. Created as ``Mover(means)``. All methods may raise TransferError."""
 
     async def stat(self, place: RemoteFile) -> FileInfo:
-        """Look, do not fetch; NOT_FOUND if it is not there."""
+        """The facts about a file; NOT_FOUND if there is none."""
         ...
 
     async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
         """
-        Bring the file, or its rest if ``resume`` is given and the file is provably the same; else all of it.
+        Download the file; only the rest if ``resume`` is given and the file is certainly the same.
 
-        Returns only after the whole answer has come; an answer that ends early is TEMPORARY.
+        Returns only after the whole answer was received; an answer that ends early is TEMPORARY.
         """
         ...
 
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
         """
-        Put a file there; directories above it are made.
+        Upload a file; missing directories above it are created.
 
-        Without ``overwrite`` the engine has looked before that nothing is there. No half file keeps the name
-        where the protocol can avoid it.
+        Without ``overwrite`` the engine has checked that the target does not exist. If the protocol allows it, an
+        incomplete file never has the final name.
         """
         ...
 
@@ -163,10 +164,10 @@ _MISSING: Final = {errno.ENOENT, errno.ENOTDIR}
 
 def must_fit(size: int, free: int) -> None:
     """
-    Before hours are spent on what can't; both in bytes.
+    Check the free space before a long transfer begins; both in bytes.
 
     Raises:
-        TransferError: there is less room than that.
+        TransferError: the file does not fit.
     """
     if free < size:
         text = f"{os.strerror(errno.ENOSPC)}: {size} bytes are to be written, {free} are free"

@@ -1,4 +1,4 @@
-"""Files of this host: ``file:`` URLs in and out."""
+"""Files on this host: ``file:`` URLs as sources and targets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CHUNK: Final = 4 * 1024 * 1024
 
 
 class FileMover:
-    """Copies; a target gets its name when it is whole."""
+    """Copies files; a target gets its name when it is complete."""
 
     def __init__(self, means: MoverSettings) -> None:
         del means
@@ -85,7 +85,7 @@ def _look(path: Path) -> FileInfo:
     try:
         return _facts(path.stat())
     except FileNotFoundError as exc:
-        if path.is_symlink():  # it leads nowhere, but it is there
+        if path.is_symlink():  # a broken link, but the name is in use
             return FileInfo()
         raise from_os(exc) from exc
     except OSError as exc:
@@ -100,7 +100,7 @@ def _facts(info: os.stat_result) -> FileInfo:
 
 
 def _open_regular(path: Path) -> int:
-    """A pipe would block the transfer, and a device has no end."""
+    """Open a regular file only: a pipe would block the transfer, and a device may have no end."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
@@ -122,7 +122,7 @@ def _publish(half: Path, target: Path, *, overwrite: bool) -> None:
         half.rename(target)
         return
     try:
-        os.link(half, target)  # unlike a rename, it never replaces what came meanwhile
+        os.link(half, target)  # unlike a rename, it never replaces a file that was created meanwhile
     except FileExistsError as exc:
         raise TransferError(ErrorKind.PERMANENT, "the target already exists (created during the transfer)") from exc
     except OSError:  # a file system without hard links

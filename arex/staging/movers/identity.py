@@ -1,4 +1,4 @@
-"""Who a transfer is made for, as servers see it: a certificate with its key, or a token, out of a credential file."""
+"""The identity that servers see: a certificate with its key, or a token, from a credential file."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from arex.staging.movers.base import ErrorKind, TransferError
 
 _LARGEST: Final = 1024 * 1024
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/=-]{8,16384}")
-#: A credential file is looked at again after so long.
+#: A credential file is read again after this time.
 _FRESH_S: Final = 5.0
-#: One that is of no use, which may be renewed at any moment; not for each of thousands of files, though.
+#: The same for an unusable credential, which may be renewed at any moment; reading it for every file is too slow.
 _USELESS_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """What a credential file holds. Two of one version are equal."""
+    """The content of a credential file. Two of the same version are equal."""
 
     path: Path | None = None  #: of a certificate with its key
     version: tuple[int, int] = (0, 0)  #: time and size of the file
     token: str = ""
     expires: datetime | None = None
-    lacks: str = ""  #: why there is none
+    lacks: str = ""  #: why the file has no usable credential
 
     def trouble(self, now: datetime) -> str:
-        """What is wrong with it, if that may be why a server refuses; else nothing."""
+        """Why a server may refuse this credential; empty if it is valid."""
         if self.expires is not None and self.expires <= now:
             return f"the credential expired at {self.expires:%Y-%m-%d %H:%M:%S} UTC"
         return self.lacks
@@ -45,7 +45,7 @@ ANONYMOUS: Final = ClientIdentity()
 
 
 def read(path: Path) -> ClientIdentity:
-    """A credential file, as far as there is one; never an error: most servers of public data ask for none."""
+    """Read a credential file. A missing or invalid one is no error, as servers of public data do not ask for it."""
     try:
         info = path.stat()
         data = path.read_bytes() if info.st_size <= _LARGEST else b""
@@ -67,7 +67,7 @@ def read(path: Path) -> ClientIdentity:
 
 
 class ClientIdentities:
-    """Credential files as they were a moment ago."""
+    """The credentials of jobs, cached for a moment."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -87,12 +87,12 @@ class ClientIdentities:
 
 def context(cert_dir: Path, identity: ClientIdentity) -> ssl.SSLContext:
     """
-    How servers are checked, and what they are shown.
+    How servers are verified, and the client certificate.
 
-    Authorities are those of the hashed directory; of the system, if that has none.
+    Certificate authorities are taken from ``cert_dir``, or from the system if that directory is empty or missing.
 
     Raises:
-        TransferError: the certificate can't be used.
+        TransferError: the client certificate can't be used.
     """
     made = ssl.create_default_context() if not _has_files(cert_dir) else ssl.create_default_context(capath=cert_dir)
     if identity.path is not None:

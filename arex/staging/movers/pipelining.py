@@ -1,12 +1,12 @@
-"""Requests ahead of their answers: for protocols that move a file in pieces, over lines that take their time."""
+"""Several requests at the same time, for protocols that move a file in pieces over slow connections."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any
 
+from arex.aio import cancel_and_wait
 from arex.staging.movers.base import ErrorKind, TransferError
 
 
@@ -14,9 +14,9 @@ async def read_ahead(
     read: Callable[[int, int], Awaitable[bytes]], start: int, end: int, *, piece: int, depth: int
 ) -> AsyncGenerator[bytes, None]:
     """
-    What ``read(offset, size)`` has between two offsets, in order, with at most ``depth`` pieces asked for or in memory.
+    The bytes between two offsets, in order, from calls of ``read(offset, size)``; at most ``depth`` at the same time.
 
-    Close it when it is not read to its end. Raises TransferError for a piece that is too short.
+    Close the generator if you stop before its end. Raises TransferError for a piece that is too short.
     """
     waiting: deque[tuple[int, asyncio.Future[bytes]]] = deque()
     try:
@@ -33,13 +33,13 @@ async def read_ahead(
             if len(data) < size:
                 raise TransferError(ErrorKind.TEMPORARY, "the response is incomplete")
     finally:
-        await _drop([answer for _, answer in waiting])
+        await cancel_and_wait(*(answer for _, answer in waiting))
 
 
 async def write_behind(
     write: Callable[[int, bytes], Awaitable[None]], chunks: AsyncIterator[bytes], *, depth: int
 ) -> int:
-    """Give ``write(offset, data)`` all the chunks, ``depth`` of them at one time; how many bytes that were."""
+    """Call ``write(offset, data)`` for all chunks, ``depth`` at the same time; returns the number of bytes."""
     waiting: deque[asyncio.Future[None]] = deque()
     offset = 0
     try:
@@ -53,11 +53,5 @@ async def write_behind(
             await waiting[0]
             del waiting[0]
     finally:
-        await _drop(waiting)
+        await cancel_and_wait(*waiting)
     return offset
-
-
-async def _drop(waiting: deque[asyncio.Future[Any]] | list[asyncio.Future[Any]]) -> None:
-    for each in waiting:
-        each.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,8 +1,9 @@
-"""The table of schemes: which mover speaks which; each is imported when a URL first asks for it."""
+"""The table of URL schemes and their movers; each mover is imported when it is first needed."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import entry_points
@@ -40,11 +41,11 @@ _FSSPEC: Final = "arex.staging.movers.fsspec.mover:FilesystemMover"
 
 
 def table() -> dict[str, str]:
-    """Scheme to ``module:Class``; what is built in can't be replaced."""
+    """Scheme to ``module:Class``; built-in schemes can't be replaced."""
     return {**{point.name: point.value for point in entry_points(group=_GROUP)}, **BUILT_IN}
 
 
-#: Read once: it takes a look at every installed distribution.
+#: Read once, because that looks at every installed distribution.
 TABLE: Final[Mapping[str, str]] = table()
 
 
@@ -52,7 +53,7 @@ class Movers:
     """
     The movers in use; schemes of one class share one.
 
-    What no other mover speaks is fsspec's, as far as ``grants`` go. Raises ConfigError for a grant that has no effect.
+    Schemes in ``grants`` that no other mover speaks use fsspec. Raises ConfigError for a grant without effect.
     """
 
     def __init__(self, means: MoverSettings, table: Mapping[str, str] = TABLE, grants: Grants | None = None) -> None:
@@ -84,8 +85,9 @@ class Movers:
 
     async def close(self) -> None:
         made, self._made = self._made, {}
-        for mover in made.values():
-            await mover.close()
+        async with contextlib.AsyncExitStack() as stack:  # closes each of them, even if another one raises
+            for mover in made.values():
+                stack.push_async_callback(mover.close)
 
 
 def _load(scheme: str, name: str) -> Callable[..., Mover]:

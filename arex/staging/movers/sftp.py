@@ -1,8 +1,8 @@
 """
 Files by SSH: ``sftp://[user@]host[:port]/path``, with ``/~/`` for the home directory there.
 
-Who logs in is the account of the service, with its keys or its agent, and its OpenSSH configuration where that says
-more. A host must be known: its key is checked as ssh(1) does. Passwords are not for URLs.
+The account of the service logs in, with its keys or its agent, and with its OpenSSH configuration. The host key must
+be known; it is checked as ssh(1) does. URLs must not contain passwords.
 Source: draft-ietf-secsh-filexfer-02; OpenSSH PROTOCOL, extensions.
 """
 
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Final, cast
 from urllib.parse import unquote
 
+from arex.aio import settled
 from arex.model.url import Url
 from arex.staging.movers.base import (
     ErrorKind,
@@ -33,20 +34,21 @@ from arex.staging.movers.base import (
     start_of,
 )
 from arex.staging.movers.pipelining import read_ahead, write_behind
+from arex.staging.movers.shared import Shared
 
 try:
     import asyncssh
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(f"the package {exc.name} is missing: pip install 'arex[sftp]'") from exc
 
-#: Requests are of at most this size, or of what the server allows, and so much is asked for at one time.
+#: Largest request, if the server allows it; and how many bytes are requested at the same time.
 _PIECE: Final = 256 * 1024
 _AHEAD: Final = 4 * 1024 * 1024
 _CONNECT_S: Final = 30.0
 _ANSWER_S: Final = 300.0
 _PARTING_S: Final = 3.0
 _ALIVE_S: Final = 30.0
-#: The first is quickest on what has AES in hardware.
+#: The first one is the fastest on processors with AES instructions.
 _CIPHERS: Final = (
     "aes128-gcm@openssh.com",
     "aes256-gcm@openssh.com",
@@ -54,7 +56,7 @@ _CIPHERS: Final = (
     "aes256-ctr",
     "aes128-ctr",
 )
-#: What may get into the ssh configuration's commands.
+#: Users and hosts may become part of commands in the ssh configuration, so only safe names are allowed.
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+")
 _FULL: Final = (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded)
@@ -65,7 +67,7 @@ _GONE: Final = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
 
 @dataclass(frozen=True, slots=True)
 class _Login:
-    """Who connects where; empty: as the configuration says."""
+    """User, host and port; the ssh configuration fills in what is empty."""
 
     user: str
     host: str
@@ -79,13 +81,20 @@ class _Line:
     connection: asyncssh.SSHClientConnection
     sftp: asyncssh.SFTPClient
 
+    def is_up(self) -> bool:
+        return not self.connection.is_closed()
+
+    async def end(self) -> None:
+        self.connection.abort()
+        await self.connection.wait_closed()
+
 
 class SftpMover:
     """One connection for each host and user."""
 
     def __init__(self, means: MoverSettings) -> None:
         self._limit = means.inactivity_s or _ANSWER_S
-        self._lines: dict[_Login, asyncio.Task[_Line]] = {}
+        self._lines = Shared(_connect, _Line.end, usable=_Line.is_up)
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
@@ -128,21 +137,17 @@ class SftpMover:
                     raise
 
     async def close(self) -> None:
-        lines, self._lines = self._lines, {}
-        for each in lines.values():
-            with contextlib.suppress(TransferError, asyncio.CancelledError):
-                line = await each
-                line.connection.abort()
-                await line.connection.wait_closed()
+        await self._lines.close()
 
     # --- parts --------------------------------------------------------------------------------------------------
 
     async def _read(self, file: asyncssh.SFTPClientFile, offset: int, size: int) -> bytes:
-        """All of it, unless the file ends; servers may send less at one time."""
+        """Read ``size`` bytes, or up to the end of the file; servers may send less in one answer."""
         found = b""
         async with asyncio.timeout(self._limit):
             while len(found) < size:
-                data = cast("bytes", await file.read(size - len(found), offset + len(found)))  # no encoding, no str
+                # bytes, because the file was opened without an encoding
+                data = cast("bytes", await file.read(size - len(found), offset + len(found)))
                 if not data:
                     break
                 found = found + data if found else data
@@ -172,12 +177,8 @@ class SftpMover:
 
     @contextlib.asynccontextmanager
     async def _line(self, place: RemoteFile) -> AsyncIterator[_Line]:
-        """A connection that is up; one that a transfer has timed out on is not used again."""
-        login = _login(place.url)
-        task = self._lines.get(login)
-        if task is None or (task.done() and _is_down(task)):
-            task = self._lines[login] = asyncio.ensure_future(_connect(login))
-        line = await asyncio.shield(task)
+        """A working connection; it is closed if a transfer times out on it."""
+        line = await self._lines.of(_login(place.url))
         try:
             yield line
         except TimeoutError:
@@ -224,10 +225,6 @@ async def _cut(source: Source, piece: int) -> AsyncIterator[bytes]:
             yield data[start : start + piece]
 
 
-def _is_down(task: asyncio.Task[_Line]) -> bool:
-    return task.cancelled() or task.exception() is not None or task.result().connection.is_closed()
-
-
 def _login(url: Url) -> _Login:
     user, _, machine = url.authority.rpartition("@")
     match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?", machine)
@@ -270,7 +267,7 @@ async def _publish(sftp: asyncssh.SFTPClient, half: str, path: str, *, overwrite
             await sftp.rename(half, path)
         return
     try:
-        await sftp.rename(half, path)  # never replaces, by the protocol
+        await sftp.rename(half, path)  # the protocol forbids it to replace a file
     except asyncssh.SFTPFailure:
         if await sftp.exists(path):
             raise TransferError(
@@ -280,22 +277,27 @@ async def _publish(sftp: asyncssh.SFTPClient, half: str, path: str, *, overwrite
 
 
 async def _remove(line: _Line, half: str) -> None:
-    """Nothing of a failed copy stays, as far as the server still answers."""
+    """Remove an incomplete file, if the server still answers."""
     await _in_time(line, line.sftp.remove(half))
 
 
 async def _in_time(line: _Line, work: Coroutine[None, None, None]) -> None:
-    """Do the last thing; a server that does not answer loses the connection."""
-    parting = asyncio.ensure_future(work)
+    """
+    Do the last request of a transfer; if the server does not answer in time, close the connection.
+
+    A cancellation meanwhile is passed on after that: other transfers use the same connection.
+    """
+    await settled(_done(line, work))
+
+
+async def _done(line: _Line, work: Coroutine[None, None, None]) -> None:
     try:
-        done, _ = await asyncio.wait([parting], timeout=_PARTING_S)
-    except asyncio.CancelledError:
+        async with asyncio.timeout(_PARTING_S):
+            await work
+    except TimeoutError:
         line.connection.abort()
-        await asyncio.gather(parting, return_exceptions=True)
-        raise
-    if not done:
-        line.connection.abort()
-    await asyncio.gather(parting, return_exceptions=True)
+    except (asyncssh.Error, OSError):
+        return  # the transfer has ended, or failed for another reason
 
 
 # --- what went wrong --------------------------------------------------------------------------------------------

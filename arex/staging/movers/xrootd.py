@@ -1,8 +1,8 @@
 """
 XRootD servers: ``root``, ``roots``, ``xroot``, ``xroots``, by the client library of XRootD.
 
-The library has one environment for the process, but reads who connects out of the URL: each version of a job's
-credential has a separate connection. A job without one is the account of the service, as that is set up.
+The library has one environment for the process, but takes the identity from the URL, so each version of a job's
+credential has a separate connection. A job without a credential uses the account of the service.
 Source: XRootD Protocol 5.2 (errors, open flags); the security modules' documentation of ``xrd.*`` parameters.
 """
 
@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from arex.aio import in_thread
+from arex.aio import in_thread, settled
 from arex.staging.checksum import Checksum, checksum
 from arex.staging.movers.base import (
     ErrorKind,
@@ -51,12 +51,12 @@ _CONNECT_S: Final = 10
 _CHECKSUM_S: Final = 60
 _PARTING_S: Final = 5
 _MODE: Final = AccessMode.UR | AccessMode.UW | AccessMode.GR | AccessMode.OR
-#: What a URL of a job may not set: whose credential is shown, and where the library looks.
+#: Parameters that a job may not set in a URL: which credential is used, and where the library looks for it.
 _RESERVED: Final = re.compile(r"(?:^|[?&])xrd(?:cl)?\.", re.IGNORECASE)
 _NOWHERE: Final = "/dev/null"
 _GSI: Final = ("xrd.gsiusrpxy", "xrd.gsiusrcrt", "xrd.gsiusrkey")
-#: It is the engine who tries again, and looks whether it is the same file. File.set_property is no way to say so: in
-#: the library's Python part each call of it gives away a reference to True.
+#: The engine retries, and checks that the file is the same. This is not set with File.set_property, because each call
+#: of it in the Python bindings loses a reference to True.
 _NO_RECOVERY: Final = {"xrdcl.recover-reads": "false", "xrdcl.recover-writes": "false"}
 _AUTHENTICATION: Final = frozenset({203, 204})  # login, authentication; of the library
 _ANSWERED: Final = 400
@@ -89,7 +89,7 @@ class _XrootdFile:
 
     server: str
     path: str  #: with the query of the URL
-    words: str  #: who we are, as parameters
+    words: str  #: our identity, as URL parameters
     lacking: str  #: what is wrong with the credential
 
     @property
@@ -101,7 +101,7 @@ class _XrootdFile:
 
 
 class XrootdMover:
-    """Connections are the library's."""
+    """The library manages the connections."""
 
     def __init__(self, means: MoverSettings) -> None:
         self._clock = means.clock
@@ -139,7 +139,7 @@ class XrootdMover:
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
         far = await self._far(place)
         if not overwrite:
-            # new, and kept only if it is closed: the server sees to both
+            # the server refuses an existing target, and removes a file that is not closed
             await self._write(far, far.path, source, OpenFlags.NEW | OpenFlags.POSC)
             return
         path, mark, query = far.path.partition("?")
@@ -170,7 +170,7 @@ class XrootdMover:
         if place.credential is not None and (who.path is not None or who.token):
             version = f"{self._salt}{place.credential}{who.version}"
             name = hashlib.sha256(version.encode()).hexdigest()[:16] + "@"
-            # the other kinds are given as well, or the library would look for those of the account
+            # set the other kinds of credentials too, or the library would use those of the account
             proxy, token = (who.path, _NOWHERE) if who.path is not None else (_NOWHERE, place.credential)
             shown = dict.fromkeys(_GSI, _NOWHERE) | {"xrd.gsiusrpxy": str(proxy), "xrd.ztn": str(token)}
         words = "&".join(f"{key}={quote(value, safe='/')}" for key, value in {**shown, **_NO_RECOVERY}.items())
@@ -184,7 +184,7 @@ class XrootdMover:
         return FileInfo(size=found.size, modified=datetime.fromtimestamp(found.modtime, UTC))
 
     async def _checksums(self, far: _XrootdFile) -> tuple[Checksum, ...]:
-        """The checksum from the server; many servers compute none and return any error, some never answer."""
+        """The checksum from the server. Many servers compute none and return some error; others never answer."""
         limit = min(_CHECKSUM_S, self._limit)
         try:
             said = await _done(far, far.system().query, QueryCode.CHECKSUM, far.path, limit, threaded=True)
@@ -213,7 +213,7 @@ class XrootdMover:
             raise
 
     async def _publish(self, far: _XrootdFile, half: str) -> None:
-        """Servers differ in whether a renaming replaces what is there."""
+        """Rename to the final name; not all servers replace an existing file."""
         system = far.system()
         try:
             await _done(far, system.mv, half, far.path, self._limit)
@@ -224,11 +224,8 @@ class XrootdMover:
             await _done(far, system.mv, half, far.path, self._limit)
 
     async def _remove(self, far: _XrootdFile, path: str) -> None:
-        """As far as it is still there, and the server still answers."""
-        with contextlib.suppress(TransferError, TimeoutError):
-            removal = asyncio.ensure_future(_done(far, far.system().rm, path, _PARTING_S))
-            async with asyncio.timeout(_PARTING_S):
-                await asyncio.shield(removal)
+        """Remove a file, if the server answers in time; also if the transfer is cancelled meanwhile."""
+        await settled(_removed(far, path))
 
     @contextlib.asynccontextmanager
     async def _opened(self, far: _XrootdFile, url: str, flags: int) -> AsyncIterator[Any]:
@@ -241,7 +238,7 @@ class XrootdMover:
 
 
 def _set_up(means: MoverSettings, limit: int) -> None:
-    """Time limits of the library in whole seconds; the environment takes precedence."""
+    """Set the time limits of the library, in whole seconds; the environment takes precedence."""
     os.environ.setdefault("X509_CERT_DIR", str(means.cert_dir))
     for name, value in {
         "ConnectionWindow": _CONNECT_S,
@@ -250,19 +247,25 @@ def _set_up(means: MoverSettings, limit: int) -> None:
         "RequestTimeout": limit,
         "StreamTimeout": limit,
         "TimeoutResolution": 1,
-        "MetalinkProcessing": 0,  # what a server lists there may be anywhere
+        "MetalinkProcessing": 0,  # a metalink may lead to any host
     }.items():
         client.EnvPutInt(name, value)
 
 
+async def _removed(far: _XrootdFile, path: str) -> None:
+    with contextlib.suppress(TransferError, TimeoutError):
+        async with asyncio.timeout(_PARTING_S):
+            await _done(far, far.system().rm, path, _PARTING_S)
+
+
 def _must_be_far(file: Any) -> None:  # noqa: ANN401
-    """A server may send its clients to a file of their own host, which is not for the job."""
-    if str(file.get_property("LastURL")).startswith("file:"):  # an open file has one
+    """Refuse a redirect to a file of this host, which the job has no access to."""
+    if str(file.get_property("LastURL")).startswith("file:"):  # every open file has this property
         raise TransferError(ErrorKind.PERMANENT, "the server redirects to a file of this host")
 
 
 def _part(file: Any) -> None:  # noqa: ANN401
-    """Close without waiting; the file is held until that is done, as its end would wait."""
+    """Close without waiting. The callback keeps the file object, whose destructor would wait."""
     if file.is_open():
         file.close(timeout=_PARTING_S, callback=lambda *_: file.is_open())
 
@@ -326,7 +329,7 @@ def _trouble(status: Any, lacking: str) -> _Refused:  # noqa: ANN401
 
 
 def _said(message: str) -> str:
-    """The last words: before them are names of files and hosts."""
+    """The last part of a message; names of files and hosts are in the parts before it."""
     last = next(_pieces(message), "")
     return last[:200] or "the XRootD client gives no reason"
 

@@ -1,1 +1,1 @@
-"""File systems of fsspec that the site has named."""
+"""Storages that fsspec can reach and the site allows."""

@@ -1,7 +1,7 @@
 """
-What jobs may reach by fsspec: the URLs that the site has named, and with whose credentials.
+What jobs may reach by fsspec: the URLs that the site allows, and the credentials for them.
 
-Those are the service's, so they belong to the beginning of a URL that has a host, and go nowhere else.
+The credentials are the service's, so each set belongs to the beginning of a URL with a host, and is sent nowhere else.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 Options = Mapping[str, Any]
 
 _LARGEST: Final = 1024 * 1024
-#: Without a user: that is for the options, and the cache does not tell users apart.
+#: Without a user: the options set it, and the cache does not distinguish users.
 _AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-#: Chains, queries, fragments, drives, other separators, line ends: each means something to some file system.
+#: Chains, queries, fragments, drives, other separators, line ends: some file system gives each a meaning.
 _ODD: Final = re.compile(r"::|:/|[\\?#\x00-\x1f\x7f]")
 
 
@@ -42,7 +42,7 @@ class Grant:
     url: StorageUrl
 
     def covers(self, url: Url, path: str) -> bool:
-        """Whether a file is there; ``path`` is its path without codes."""
+        """Whether the line allows a URL; ``path`` is the path of that URL without percent-encoding."""
         if not self.url.authority:
             return url.scheme == self.url.scheme
         here = (self.url.scheme, self.url.authority.lower()) == (url.scheme, url.host)
@@ -52,15 +52,15 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """A file that may be reached."""
+    """A file that a job may access."""
 
     scheme: str
-    url: str  #: as fsspec reads it: without codes
+    url: str  #: in the form for fsspec: without percent-encoding
     options: Options = field(repr=False)
 
 
 class Grants:
-    """All of them; the file of options is read for each transfer, so it can be changed at any time."""
+    """All lines of ``fsspec``. The options file is read for each transfer, so it can be changed at any time."""
 
     def __init__(self, lines: Sequence[StorageUrl] = (), options: Path | None = None) -> None:
         self._grants = tuple(sorted(map(Grant, lines), key=lambda grant: -len(str(grant.url))))
@@ -69,10 +69,10 @@ class Grants:
 
     async def reach(self, url: Url) -> Reach:
         """
-        What to ask fsspec for; the longest line that covers a URL counts.
+        The URL and options for fsspec; the longest line that covers a URL counts.
 
         Raises:
-            TransferError: that is for no job, or the site's options can't be used.
+            TransferError: jobs may not access the URL, or the options file can't be used.
         """
         path = _path(url)
         grant = next((each for each in self._grants if each.covers(url, path)), None)
@@ -99,10 +99,10 @@ class Grants:
 
 def _path(url: Url) -> str:
     """
-    The path of a file without codes.
+    The path of a file without percent-encoding.
 
     Raises:
-        TransferError: a file system could read it in another way than we do.
+        TransferError: a file system could interpret it in another way than we do.
     """
     if not _AUTHORITY.fullmatch(url.authority):
         cure = "no users and passwords in URLs" if "@" in url.authority else ""
@@ -120,15 +120,15 @@ def _path(url: Url) -> str:
 
 
 class _Unusable(StagingError):
-    """Why a file of options is refused; none of its content but its keys."""
+    """Why an options file is refused; the text contains none of its values."""
 
 
 def options_of(lines: Collection[StorageUrl], file: Path) -> dict[StorageUrl, Options]:
     """
-    What fsspec is given for each line.
+    The options for each line of ``fsspec``.
 
     Raises:
-        StagingError: the file is not for our eyes only, or makes no sense.
+        StagingError: other users can access the file, or it is invalid.
     """
     try:
         found = json.loads(_private(file))

@@ -13,7 +13,7 @@ from arex.staging.movers.base import ErrorKind, FileInfo, TransferError, from_os
 _MODIFIED: Final = ("mtime", "LastModified", "last_modified", "updated", "modified", "modificationTime", "timeModified")
 _MD5: Final = ("md5Hash", "content_md5", "md5", "ContentMD5")
 _STAMP: Final = re.compile(r"(\d{14})(?:\.\d+)?")
-#: Seconds since 1970 are milliseconds from here on.
+#: Larger numbers are milliseconds since 1970, smaller ones seconds.
 _MILLISECONDS: Final = 1e11
 _URL: Final = re.compile(r"\S*://\S*|'?\\\\.*")
 _DENIED: Final = re.compile(r"access.?denied|logon.?failure|authentication.?fail|forbidden|unauthorized", re.IGNORECASE)
@@ -32,7 +32,7 @@ def facts(info: Mapping[str, Any]) -> FileInfo:
     The facts that a file system reports about a file, under different names.
 
     Raises:
-        TransferError: it is none.
+        TransferError: it is not a regular file.
     """
     if info.get("type") not in {"file", "link", None}:
         raise TransferError(ErrorKind.PERMANENT, "not a regular file")
@@ -71,7 +71,7 @@ def _time(value: object) -> datetime | None:
 
 
 def trouble(exc: Exception, options: Mapping[str, Any]) -> TransferError:
-    """What an error of any library means; no value of the options is repeated."""
+    """The TransferError for an error of any library; it contains no value of the options."""
     if isinstance(exc, TransferError):
         return exc
     text = _plain(str(exc), options) or type(exc).__name__
@@ -96,7 +96,7 @@ def refused(text: str) -> TransferError:
 
 
 def _status(exc: Exception) -> int:
-    """Of HTTP, where the storage speaks it; 0: none."""
+    """The HTTP status in an error; 0 if there is none."""
     answer = getattr(exc, "response", None)
     for value in (*(getattr(exc, name, None) for name in ("status", "code", "status_code")),
                   getattr(answer, "status_code", None)):  # fmt: skip

@@ -1,8 +1,8 @@
 """
-FTP under fsspec: its connection, but files looked at by name and moved in one stream.
+FTP with the connection of fsspec, but with commands of our own for facts and transfers.
 
-fsspec finds a file in the listing of its directory and takes any failure of that for "not there"; it opens a line for
-each block, and breaks it off. Source: RFC 959; RFC 3659 (MLST, SIZE, MDTM, REST).
+fsspec looks for a file in the listing of its directory and takes every failure for "not there"; and it opens and breaks
+a data connection for each block. Source: RFC 959; RFC 3659 (MLST, SIZE, MDTM, REST).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from arex.staging.movers.fsspec.errors import facts, refused
 from arex.staging.movers.fsspec.storage import Storage
 
 _PIECE: Final = 64 * 1024
-#: So long bytes are gathered before they are handed on.
+#: Bytes are collected for this time before they are passed on.
 _GATHER_S: Final = 0.5
 _UNKNOWN: Final = frozenset({"500", "501", "502", "504"})
 _FULL: Final = re.compile(r"no space|space left|quota|disk full|storage", re.IGNORECASE)
@@ -57,7 +57,7 @@ class FtpStorage(Storage):
                 if str(exc)[:3] not in _UNKNOWN:
                     raise
                 self._mlst = False
-        self._ftp.voidcmd("TYPE I")  # SIZE may differ in others
+        self._ftp.voidcmd("TYPE I")  # SIZE may differ in other modes
         size = self._ftp.size(path)
         modified = ""
         with contextlib.suppress(ftplib.error_perm):
@@ -65,7 +65,7 @@ class FtpStorage(Storage):
         return facts({"size": size, "mtime": modified})
 
     def _drain(self) -> None:
-        """The server's word on what was read comes before its answer to anything else."""
+        """Read the reply about the last transfer, which the server sends before any other reply."""
         if self._line is not None and self._line.recv(1):
             raise TransferError(ErrorKind.TEMPORARY, "the file has grown during the transfer")
         self._close()
@@ -112,7 +112,7 @@ class FtpStorage(Storage):
         except TimeoutError:
             raise
         except OSError:
-            self._close()  # the server says why, perhaps
+            self._close()  # the reply may have the reason
             raise
 
     def complete(self) -> None:
@@ -126,7 +126,7 @@ class FtpStorage(Storage):
         self._line = self._ftp.transfercmd(command, offset or None)
 
     def _close(self) -> None:
-        """Be done with the line; what the server says of it may be an error."""
+        """Close the data connection; the server's reply to that may be an error."""
         line, self._line = self._line, None
         if line is not None:
             _part(line)
@@ -136,7 +136,8 @@ class FtpStorage(Storage):
         super().hang_up()
         if (line := self._line) is not None:
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(line, socket.SHUT_RDWR)  # that of TLS would pull the key from under the thread
+                # not the method of a TLS socket, which would remove the session that the thread still uses
+                socket.socket.shutdown(line, socket.SHUT_RDWR)
 
     def end(self) -> None:
         try:
@@ -151,7 +152,7 @@ class FtpStorage(Storage):
 
 
 def _part(line: socket.socket) -> None:
-    """With TLS an end that the other side can tell from a cut."""
+    """Close a connection; with TLS so that the server can distinguish it from a broken one."""
     try:
         if hasattr(line, "unwrap"):
             with contextlib.suppress(OSError, ValueError):
@@ -174,13 +175,13 @@ def _mlst(answer: str) -> dict[str, Any]:
         "type": "file" if kind == "file" or link else "directory",
         "size": size or None,
         "mtime": modified,
-        # which file it is says nothing of its content, but a time has no more than seconds
+        # the id of a file alone says nothing about its content, but the time has a resolution of seconds
         "etag": f'"{unique}-{modified}-{size}"' if unique and modified else "",
     }
 
 
 def said(exc: ftplib.Error) -> TransferError:
-    """What a reply means; 550 is said of many things."""
+    """The error for a reply; servers use 550 for many reasons."""
     text = " ".join(str(exc).split())[:200]
     code = text[:3]
     if code in {"452", "552"} or _FULL.search(text):

@@ -1,7 +1,7 @@
 """
-Whatever fsspec knows and the site has named: one thread and one connection for each transfer.
+All storages that fsspec can reach and the site allows: one thread and one connection for each transfer.
 
-A thread hands over what it has read, and never sees a file of a job: it can be left in the middle of a call.
+A thread passes on the bytes that it has read, and never opens a file of a job, so it can be abandoned during a call.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 _MOST: Final = 64
 _ANSWER_S: Final = 300.0
 _PARTING_S: Final = 3.0
-#: Pieces grow while they take less than the first time, and shrink when they take more than the second.
+#: Pieces become larger if one takes less than the first time, and smaller if one takes more than the second.
 _LEAST_PIECE: Final = 512 * 1024
 _MOST_PIECE: Final = 8 * 1024 * 1024
 _QUICK_S, _SLOW_S = 1.0, 4.0
@@ -64,7 +64,7 @@ class _FilesystemFile:
             return await self._worker.call(function, *args, **kwargs)
 
     def leave(self) -> asyncio.Future[None]:
-        """Done when nothing of it is left at the storage; callers do not have to wait for it."""
+        """End the work at the storage; the future is done when nothing is left there. Callers need not wait for it."""
         return self._worker.leave(self._end)
 
     def hang_up(self) -> None:
@@ -115,7 +115,7 @@ class FilesystemMover:
 
     @contextlib.asynccontextmanager
     async def _far(self, place: RemoteFile) -> AsyncIterator[_FilesystemFile]:
-        """A connection of one transfer's own; who is cancelled does not wait for its end."""
+        """A separate connection for one transfer; a cancelled transfer does not wait for its end."""
         what = await self._grants.reach(place.url)
         await self._free.acquire()
         far = _FilesystemFile(self._worker(), self._limit)
@@ -141,7 +141,7 @@ class FilesystemMover:
 
 
 async def _pour(far: _FilesystemFile, sink: Sink, start: int, size: int) -> None:
-    """Bring the bytes up to ``size``."""
+    """Read the bytes up to ``size`` and write them to the sink."""
     loop = asyncio.get_running_loop()
     piece = _LEAST_PIECE
     while start < size:
@@ -160,7 +160,7 @@ async def _pour(far: _FilesystemFile, sink: Sink, start: int, size: int) -> None
 
 @contextlib.contextmanager
 def _judged(what: Reach) -> Iterator[None]:
-    """Libraries under fsspec raise what they like."""
+    """Convert exceptions; libraries under fsspec raise any kind."""
     try:
         yield
     except ftplib.Error as exc:
@@ -169,4 +169,4 @@ def _judged(what: Reach) -> Iterator[None]:
         found = trouble(exc, what.options)
         if found is exc:
             raise
-        raise found from None  # whose text may say what ours leaves out
+        raise found from None  # the text of the original may contain secrets

@@ -1,8 +1,8 @@
 """
-One file of one storage, as fsspec has it. Everything here blocks, and is called by one thread.
+One file of one storage, through fsspec. Everything here blocks, and is called by one thread.
 
-A storage whose file system can rename has its files written under another name first; the others are object stores,
-which show an object when it is closed.
+If the file system can rename, a file is written under another name first; the others are object stores, where an
+object appears when it is closed.
 Source: documentation of fsspec, AbstractFileSystem and AbstractBufferedFile.
 """
 
@@ -26,22 +26,22 @@ try:
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(f"the package {exc.name} is missing: pip install 'arex[fsspec]'") from exc
 
-# what the account and its environment say of a scheme would be shown to every host
+# settings of the account and its environment for a scheme would be sent to every host
 conf.clear()
 
-#: What is sent at one time. Object stores want so much, and multiples of 256 kB.
+#: Bytes in one request. Object stores need at least this, in multiples of 256 kB.
 _BLOCK: Final = 5 * 1024 * 1024
 
 
 class Storage:
-    """``look``, then ``read``; or ``create``, ``write``, ``finish``. At last ``end``, whatever happened."""
+    """Call ``look``, then ``read``; or ``create``, ``write``, ``finish``. Finally call ``end``, also after an error."""
 
     def __init__(self, system: Any, path: str) -> None:  # noqa: ANN401 - the library has no types
         self.system, self.path = system, path
         cls = type(system)
         self._renames = cls.mv is not AbstractFileSystem.mv and not isinstance(system, AsyncFileSystem)
         self._file: Any = None
-        #: what is written, until it has its place
+        #: the temporary name, until the file has its final name
         self.name = ""
         #: the caller has left; set by another thread
         self.left = False
@@ -60,7 +60,7 @@ class Storage:
     # --- in -----------------------------------------------------------------------------------------------------
 
     def read(self, offset: int, size: int) -> bytes:
-        """At most ``size`` bytes; nothing at the end only."""
+        """At most ``size`` bytes; empty only at the end of the file."""
         if self._file is None:
             self._file = self.system.open(self.path, "rb")
         if self._file.tell() != offset:
@@ -77,7 +77,7 @@ class Storage:
         self.begin()
 
     def make_room(self) -> None:
-        """Directories above the file."""
+        """Create the directories above the file."""
         if self.above:
             self.system.makedirs(self.above, exist_ok=True)
 
@@ -90,7 +90,7 @@ class Storage:
             view = view[self._file.write(view) :]
 
     def finish(self, size: int, *, overwrite: bool) -> None:
-        """All ``size`` bytes are written: see that they are there, under their name."""
+        """Complete the file: check that all ``size`` bytes are there, and give it its final name."""
         if not overwrite and not self._renames:
             self._must_be_free()
         self.complete()
@@ -114,7 +114,7 @@ class Storage:
             raise
 
     def _publish(self, size: int, *, overwrite: bool) -> None:
-        """Storages differ in whether a renaming replaces what is there, and in whether they say so."""
+        """Rename to the final name; not all storages replace an existing file, and not all report that they did not."""
         try:
             self.system.mv(self.name, self.path)
             if not self.is_there(self.name):
@@ -151,11 +151,11 @@ class Storage:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def hang_up(self) -> None:
-        """Called by another thread: publish nothing, and make a call that is under way end soon if that can be done."""
+        """Called by another thread: publish nothing, and end the current call soon if possible."""
         self.left = True
 
     def end(self) -> None:
-        """Nothing of what is not whole stays, as far as the storage answers; it raises nothing for that."""
+        """Remove an incomplete file, if the storage answers; failures of that are ignored."""
         file, self._file = self._file, None
         if file is not None:
             _abandon(file)
@@ -166,7 +166,7 @@ class Storage:
 
 
 def _abandon(file: Any) -> None:  # noqa: ANN401
-    """Let go of a file without completing it, as ``close`` and the end of an object would."""
+    """Drop an incomplete file; ``close`` or the destructor would complete it."""
     with contextlib.suppress(Exception):
         if not isinstance(file, AbstractBufferedFile):
             file.close()
@@ -181,7 +181,7 @@ def _abandon(file: Any) -> None:  # noqa: ANN401
 
 
 def connect(what: Reach) -> tuple[Any, str]:
-    """The file system that a URL names, and the path there. Some connect at once."""
+    """The file system for a URL, and the path in it. Some file systems connect here already."""
     try:
         cls = get_filesystem_class(what.scheme)
     except ImportError as exc:
@@ -193,14 +193,14 @@ def connect(what: Reach) -> tuple[Any, str]:
         raise TransferError(
             ErrorKind.PERMANENT, f"{what.scheme}: is another name of {names[0]}:, which jobs are not allowed to use"
         )
-    # what the URL says of host and container holds, whatever the options say
+    # host and container of the URL take precedence over the options
     named = {key: value for key, value in cls._get_kwargs_from_urls(what.url).items() if value is not None}
     system = cls(**{**what.options, **named}, skip_instance_cache=True)
     return system, cls._strip_protocol(what.url)
 
 
 def _protocols(cls: type) -> Iterator[str]:
-    """All names of a file system and of those that it is made from."""
+    """All protocol names of a file system and of its base classes."""
     for base in cls.__mro__:
         names = base.__dict__.get("protocol", ())
         yield from [names] if isinstance(names, str) else names

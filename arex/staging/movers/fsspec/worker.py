@@ -1,4 +1,4 @@
-"""A thread for blocking libraries: it makes one call after the other, for a caller that may leave at any time."""
+"""A thread for blocking libraries: it makes one call after another; the caller may leave at any time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _T = TypeVar("_T")
 
 class Worker:
     """
-    Calls are made in their order; the result is dropped if the caller has left.
+    Makes calls in order; the result is dropped if the caller has left.
 
-    Nothing waits for the thread: neither ``leave`` nor the end of the process. So a call may touch only what is its
-    own, and bytes go through what it returns. ``ended`` is called in the loop when the thread is over.
+    Nothing waits for the thread, neither ``leave`` nor the end of the process. So a call must not use anything that
+    other threads use, and returns the bytes that it has read. ``ended`` is called in the loop when the thread ends.
     """
 
     def __init__(self, ended: Callable[[], object]) -> None:
@@ -32,9 +32,9 @@ class Worker:
         return await self._put(partial(function, *args, **kwargs))
 
     def leave(self, last: Callable[[], None]) -> asyncio.Future[None]:
-        """No more calls but ``last``; what comes back is for those who want to see its end."""
+        """Make the call ``last`` and then no other; the future shows when that has ended."""
         parting = self._put(last)
-        parting.add_done_callback(lambda done: done.cancelled() or done.exception())  # it has been seen
+        parting.add_done_callback(lambda done: done.cancelled() or done.exception())  # mark its exception as retrieved
         self._calls.put(None)
         return parting
 

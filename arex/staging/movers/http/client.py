@@ -14,8 +14,8 @@ _CONNECT_S: Final = 30.0
 
 def client(trust: ssl.SSLContext, silence_s: float | None) -> aiohttp.ClientSession:
     """
-    Without cookies and content codings; ``silence_s`` is the longest time without data from the server, None for no
-    limit.
+    A client without cookies and content codings. ``silence_s`` is the longest time without data from the server;
+    None means no limit.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=trust),

@@ -30,7 +30,7 @@ _MEANING: Final[Mapping[int, tuple[ErrorKind, str]]] = {
 
 
 def refusal(status: int, reason: str, lacking: str, retry_after: float | None) -> TransferError:
-    """What a status means; ``lacking`` is what is wrong with the credential."""
+    """The error for a status; ``lacking`` is what is wrong with the credential."""
     verdict, word = _MEANING.get(
         status,
         (ErrorKind.TEMPORARY, "Resource temporarily unavailable")
@@ -46,14 +46,14 @@ def refusal(status: int, reason: str, lacking: str, retry_after: float | None) -
 
 
 def causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from, the last first."""
+    """An error and its causes, the error itself first."""
     while exc is not None:
         yield exc
         exc = exc.__cause__ or exc.__context__
 
 
 def broken(exc: Exception, lacking: str) -> TransferError:
-    """A connection that failed, or was not understood."""
+    """The error for a failed connection or an invalid answer."""
     text = next((str(each) for each in causes(exc) if str(each)), type(exc).__name__)
     text = " ".join(text.split())[:300]
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
@@ -66,7 +66,7 @@ def broken(exc: Exception, lacking: str) -> TransferError:
         if lacking:
             return TransferError(ErrorKind.CREDENTIAL, f"TLS: {text}", cure=f"{lacking}; renew it")
         return TransferError(ErrorKind.PERMANENT if "ALERT" in text.upper() else ErrorKind.TEMPORARY, f"TLS: {text}")
-    if isinstance(exc, aiohttp.InvalidURL | UnicodeError):  # the latter of a name that no host can have
+    if isinstance(exc, aiohttp.InvalidURL | UnicodeError):  # UnicodeError: an impossible host name
         return TransferError(ErrorKind.PERMANENT, "invalid URL")
     if isinstance(exc, aiohttp.ClientPayloadError):
         return TransferError(ErrorKind.TEMPORARY, "the response is incomplete")

@@ -1,8 +1,8 @@
 """
 HTTP and WebDAV, plain and with TLS: ``http``, ``https``, ``dav``, ``davs``.
 
-Redirects are followed by hand: a credential goes to the host that it was meant for and to no other, and never over
-a connection in the clear.
+Redirects are followed here and not by aiohttp: a credential goes only to the host that it was meant for, and never
+over an unencrypted connection.
 Source: RFC 9110 (ranges, conditions, redirects), RFC 4918 (MKCOL).
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -28,6 +28,7 @@ from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteF
 from arex.staging.movers.http.client import client
 from arex.staging.movers.http.errors import FAULTS, broken, causes, refusal
 from arex.staging.movers.identity import ANONYMOUS, ClientIdentities, ClientIdentity, context
+from arex.staging.movers.shared import Shared
 
 _SCHEMES: Final = {"dav": "http", "davs": "https"}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -35,7 +36,7 @@ _MOST_REDIRECTS: Final = 10
 _MOST_SESSIONS: Final = 64
 _RANGE: Final = 32 * 1024 * 1024
 _SMALL: Final = 256 * 1024
-#: From this size on a server may say no before the body is sent.
+#: From this size on, ask the server (``Expect: 100-continue``) before the body is sent.
 _ASK_FIRST: Final = 1024 * 1024
 _PATIENCE_S: Final = 5.0
 _MOST_LEVELS: Final = 100
@@ -43,7 +44,7 @@ _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)")
 _WANT: Final = {"Want-Digest": "adler32, md5;q=0.8, sha-256;q=0.5"}
 _SAFE: Final = "%/:?#[]@!$&'()*+,;=~"
 _EXISTS: Final = frozenset({403, 405, 409, 412})
-#: Some servers know no better word for it than 500.
+#: Some servers answer 500 for a missing collection.
 _NO_COLLECTION: Final = frozenset({404, 409, 500})
 
 
@@ -68,8 +69,8 @@ class HttpMover:
         self._means = means
         self._clock = means.clock
         self._identities = ClientIdentities(means.clock)
-        self._sessions: dict[ClientIdentity, asyncio.Task[aiohttp.ClientSession]] = {}
-        self._hasty: set[str] = set()  #: hosts that do not answer before they have the body
+        self._sessions = Shared(self._connect, aiohttp.ClientSession.close)
+        self._hasty: set[str] = set()  #: hosts that ignore ``Expect: 100-continue``
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
@@ -79,7 +80,7 @@ class HttpMover:
                 return _facts(answer, whole=True)
             if answer.status in {404, 410}:
                 raise await self._refusal(answer, place)
-        # some servers know no HEAD, and some URLs are signed for GET
+        # some servers do not support HEAD, and some URLs are signed for GET only
         async with self._answer(_HttpRequest("GET", place, {**_WANT, "Range": "bytes=0-0"})) as answer:
             if answer.status == 416:
                 return FileInfo(size=0)
@@ -118,9 +119,7 @@ class HttpMover:
             raise answer
 
     async def close(self) -> None:
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            await (await session).close()
+        await self._sessions.close()
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -146,7 +145,7 @@ class HttpMover:
             return await self._put(place, source, overwrite=overwrite)
 
     async def _make_collections(self, place: RemoteFile) -> bool:
-        """MKCOL upwards to the first level that is there, and down again; whether the last one was made."""
+        """MKCOL upwards to the first existing level, and down again; whether the last collection was created."""
         path = place.url.path.partition("?")[0]
         missing: list[str] = []
         status = 0
@@ -173,39 +172,19 @@ class HttpMover:
         return _Exchange(self, ask)
 
     async def ask(self, ask: _HttpRequest, url: URL, who: ClientIdentity) -> aiohttp.ClientResponse:
-        """One request as it is, on a connection of this identity."""
-        return await _sent(await self._session(who), ask, url, self._proxy(url), who, self._clock)
+        """Send one request, without following redirects, on a connection of this identity."""
+        return await _sent(await self._sessions.of(who), ask, url, self._proxy(url), who, self._clock)
 
     def _proxy(self, url: URL) -> str | None:
         return self._means.http_proxy or None if url.scheme == "http" else None
 
-    async def _session(self, who: ClientIdentity) -> aiohttp.ClientSession:
-        """Connections of one credential; the oldest credential's are closed when there are many."""
-        task = self._sessions.get(who)
-        if task is None:
-            task = self._sessions[who] = asyncio.ensure_future(self._connect(who))
-            if len(self._sessions) > _MOST_SESSIONS:
-                await self._retire()
-        if task.done() and not task.cancelled() and task.exception() is None:  # one of thousands of requests
-            return task.result()
-        try:
-            return await asyncio.shield(task)
-        except TransferError:
-            self._sessions.pop(who, None)
-            raise
-
     async def _connect(self, who: ClientIdentity) -> aiohttp.ClientSession:
+        """A session for one credential; if there are many, the oldest idle one is closed."""
+        if len(self._sessions) > _MOST_SESSIONS:
+            await self._sessions.retire(_is_idle)
         trust = await asyncio.to_thread(context, self._means.cert_dir, who)
-        return client(trust, None)  # silence is the meter's matter: a timer for each read costs a small file dearly
-
-    async def _retire(self) -> None:
-        for who, task in list(self._sessions.items()):
-            idle = task.done() and not task.cancelled() and task.exception() is None
-            connector = task.result().connector if idle else None
-            if isinstance(connector, aiohttp.TCPConnector) and not connector._acquired:  # noqa: SLF001
-                del self._sessions[who]
-                await task.result().close()
-                return
+        # the meter detects silent servers; a timer for each read would slow small files down
+        return client(trust, None)
 
     # --- what went wrong ----------------------------------------------------------------------------------------
 
@@ -221,7 +200,7 @@ class HttpMover:
         return await self._identities.of(ask.place.credential)
 
     def judge(self, exc: Exception, who: ClientIdentity, url: URL) -> TransferError:
-        """What has broken a connection, or an answer."""
+        """The TransferError for an error of a connection or an answer."""
         for cause in causes(exc):
             if isinstance(cause, TransferError):
                 return cause
@@ -229,7 +208,7 @@ class HttpMover:
 
 
 class _Exchange:
-    """A request and its answer, after redirects; whatever goes wrong with the connection is TransferError."""
+    """A request and its answer, after redirects; errors of the connection become TransferError."""
 
     __slots__ = ("_answer", "_ask", "_mover", "_url", "_who")
     _answer: aiohttp.ClientResponse
@@ -265,7 +244,7 @@ class _Exchange:
 
 
 class _NoAnswerYet(Exception):
-    """A server that was asked first says nothing."""
+    """The server has not answered ``Expect: 100-continue``."""
 
 
 async def _sent(
@@ -275,33 +254,29 @@ async def _sent(
     if not ask.ask_first or ask.body is None:
         data = None if ask.body is None else ask.body()
         return await session.request(ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy)
-    begun = asyncio.Event()
-    data = _noticed(ask.body, begun)
-    asked = session.request(
-        ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy, expect100=True
-    )
-    request = asyncio.ensure_future(_whole(asked))
-    word = asyncio.ensure_future(begun.wait())
-    patience = asyncio.ensure_future(clock.sleep(_PATIENCE_S))
+    loop = asyncio.get_running_loop()
+    scope = asyncio.timeout(None)
+    patience = clock.call_later(_PATIENCE_S, lambda: scope.reschedule(loop.time()))
+    data = _noticed(ask.body, patience.cancel)
     try:
-        await asyncio.wait([request, word, patience], return_when=asyncio.FIRST_COMPLETED)
-        if not request.done() and not begun.is_set():
-            raise _NoAnswerYet
-        return await request
+        async with scope:
+            return await session.request(
+                ask.method, url, headers=headers, data=data, allow_redirects=False, proxy=proxy, expect100=True
+            )
+    except TimeoutError as exc:
+        if scope.expired():
+            raise _NoAnswerYet from exc
+        raise
     finally:
-        word.cancel()
         patience.cancel()
-        if not request.done():
-            request.cancel()
-            await asyncio.wait([request])
 
 
-async def _whole(request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
-    return await request
+def _is_idle(session: aiohttp.ClientSession) -> bool:
+    return isinstance(session.connector, aiohttp.TCPConnector) and not session.connector._acquired  # noqa: SLF001
 
 
-async def _noticed(body: _Body, begun: asyncio.Event) -> AsyncIterator[bytes]:
-    begun.set()
+async def _noticed(body: _Body, begins: Callable[[], object]) -> AsyncIterator[bytes]:
+    begins()
     content = body()
     if isinstance(content, bytes):
         yield content
@@ -340,7 +315,7 @@ def _condition(known: FileInfo) -> str:
 
 
 def _continues(answer: aiohttp.ClientResponse, offset: int, known: FileInfo | None) -> bool:
-    """Whether a partial answer begins where we are, and is of the content that we have."""
+    """Whether a partial answer begins at this offset and belongs to the same version of the file."""
     match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None or int(match[1]) != offset:
         return False

@@ -1,1 +1,1 @@
-"""A mover in a separate process, so that a crash of its library costs the service nothing."""
+"""A mover in a separate process, so that a crash of its library does not affect the service."""

@@ -1,7 +1,7 @@
 """
 The process of a mover: it creates the requested mover, and serves the daemon over one socket.
 
-It ends at once when the daemon does, and takes nothing from the environment that the daemon's does not have.
+It ends as soon as the daemon ends, and has the environment of the daemon.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from arex.staging.movers.base import FileInfo, Mover, Sink, Source, TransferErro
 from arex.staging.movers.isolated.codec import facts_word, means_of, place_of, resume_of, trouble_word
 from arex.staging.movers.isolated.wire import LARGEST, BrokenWire, Credit, Debt, Kind, Wire, cost
 
-#: Longest wait for transfers that are to end.
+#: Longest wait for cancelled transfers.
 _PARTING_S: Final = 3.0
 _PR_SET_PDEATHSIG: Final = 1
 _LONGEST_TRACE: Final = 8000
@@ -33,12 +33,13 @@ _LONGEST_TRACE: Final = 8000
 def main() -> None:
     """Serve the socket that is file descriptor ``argv[1]`` until its other side closes."""
     fd = int(sys.argv[1])
-    site.main()  # a virtual environment; only now, or an arex that is installed there would be before ours
+    site.main()  # for a virtual environment; not earlier, because an arex installed there would come before ours
     os.set_inheritable(fd, False)
-    # also if the loop stands still in the library
+    # also while the library blocks the event loop
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # these go to all processes of a service, but the daemon decides when this one ends
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)  # sent to all of a service: it is the daemon who says when
+        signal.signal(each, signal.SIG_IGN)
     faulthandler.enable()
     asyncio.run(_serve(socket.socket(fileno=fd)))
 
@@ -49,7 +50,7 @@ async def _serve(sock: socket.socket) -> None:
 
 
 def _leave(why: str = "") -> None:
-    """Without the parting of libraries: some hang in it."""
+    """Exit without the exit handlers of libraries, because some of them hang."""
     if why:
         sys.stderr.write(f"invalid data from the daemon: {why}\n")
         sys.stderr.flush()
@@ -57,7 +58,7 @@ def _leave(why: str = "") -> None:
 
 
 class _Servant:
-    """Requests of the daemon."""
+    """Serves the requests of the daemon."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._wire = Wire(sock, word=self._word, data=self._data, ended=_leave)
@@ -98,7 +99,7 @@ class _Servant:
             source.came(piece, last=last)
 
     def _hello(self, path: list[str], name: str, means: object) -> None:
-        sys.path[:] = path  # what the daemon finds is found here
+        sys.path[:] = path  # modules are found where the daemon finds them
         try:
             self._mover = cast("Mover", resolve_name(name)(means_of(means)))
         except Exception as exc:  # noqa: BLE001 - whatever it is, the daemon has to say it
@@ -124,7 +125,7 @@ class _Servant:
         task.add_done_callback(partial(self._ended, number))
 
     def _ended(self, number: int, task: asyncio.Task[object]) -> None:
-        """The last frame about a request, whatever became of it."""
+        """Send the last frame about a request, with its outcome."""
         for each in (self._tasks, self._sinks, self._sources):
             cast("dict[int, object]", each).pop(number, None)
         if task.cancelled():
@@ -174,7 +175,7 @@ class _Source:
 
     def __init__(self, wire: Wire, number: int, size: int) -> None:
         self._wire, self._number, self.size = wire, number, size
-        self._awaited = 0  #: starts that were asked for and are still to come
+        self._awaited = 0  #: START frames that were requested and not received yet
         self._pieces: list[bytes] = []
         self._whole: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -185,7 +186,7 @@ class _Source:
             self._whole.put_nowait(b"")
 
     def came(self, piece: bytes, *, last: bool) -> None:
-        """Frames are put together: what a mover sends at one time is what was read at one time."""
+        """Join the frames of one piece, so that the mover gets pieces as the daemon has read them."""
         self._pieces.append(piece)
         if last:
             data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)

@@ -1,7 +1,7 @@
 """
 Values of movers as JSON, for a mover in a separate process.
 
-What comes from there is looked at closely: every function that reads raises BrokenWire for what is not a value.
+The daemon does not trust that process: functions that parse its values raise BrokenWire for invalid ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LONGEST: Final = 4000
 
 
 def means_word(means: MoverSettings) -> object:
-    """All but the clock: there it is the system's."""
+    """All settings except the clock; the process uses that of the system."""
     return [str(means.cert_dir), means.http_proxy, means.partial_get, means.inactivity_s]
 
 
@@ -88,7 +88,7 @@ def trouble_of(word: Any) -> TransferError:  # noqa: ANN401
 
 
 def bug_of(word: Any) -> RuntimeError:  # noqa: ANN401
-    """What the mover did not foresee: its words, and where it was."""
+    """An unexpected exception of the mover: its text and traceback."""
     if not isinstance(word, list) or len(word) != 2:
         raise BrokenWire("invalid bug record")
     bug = RuntimeError(_text(word[0]))

@@ -1,8 +1,8 @@
 """
 A mover in a separate process: a crash of its library ends that process, and not the service.
 
-The process is started when it is first needed, and again after a crash; transfers that were under way are tried
-again as after any trouble.
+The process is started when it is first needed, and again after a crash; active transfers are retried as after any
+other temporary error.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 from itertools import chain
 from typing import Final
 
+from arex.aio import WakeUp, cancel_and_wait
 from arex.staging.movers.base import (
     ErrorKind,
     FileInfo,
@@ -29,11 +30,11 @@ from arex.staging.movers.isolated.wire import LARGEST, Credit, Kind
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
-#: Who has lived for so long does not crash again and again.
+#: A crash after this time counts as the first one.
 _SOUND_S: Final = 60.0
-#: What can't be loaded is not tried again before: a package may be installed meanwhile.
+#: A mover that can't be loaded is tried again after this time: a package may have been installed.
 _UNLOADABLE_S: Final = 60.0
-#: Longest URL, in characters; each may take six bytes on the way.
+#: Longest URL, in characters; each may take six bytes in JSON.
 _LONGEST_URL: Final = LARGEST // 16
 
 
@@ -44,10 +45,11 @@ class SubprocessMover:
         self._name, self._called, self._means, self._clock = name, called, means, means.clock
         self._process: Process | None = None
         self._starting = asyncio.Lock()
-        self._crashes = 0  #: soon after the start, without one that lived longer between them
+        self._crashes = 0  #: in a row, each soon after the start
         self._not_before = self._started_at = 0.0
         self._unloadable: tuple[float, str] | None = None
-        self._closed = asyncio.Event()
+        self._closed = False
+        self._wake = WakeUp(means.clock)
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
@@ -73,20 +75,21 @@ class SubprocessMover:
 
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
         process = await self._running(place)
-        pump: asyncio.Task[None] | None = None
+        pumps: list[asyncio.Task[None]] = []  #: one at most
         async with process.asked(Kind.SEND, place_word(place), source.size, overwrite) as request:
             try:
                 while isinstance(event := await request.next(), Pulled):
-                    await _stop(pump)
+                    await cancel_and_wait(*pumps)
                     process.start_again(request)
                     work = _pump(process, request, source, event.credit)
-                    pump = asyncio.create_task(work, name=f"bytes for {self._called}")
+                    pumps = [asyncio.create_task(work, name=f"bytes for {self._called}")]
             finally:
-                await _stop(pump)
+                await cancel_and_wait(*pumps)
 
     async def close(self) -> None:
-        """Do not use the process again; callers that wait for a start are woken."""
-        self._closed.set()
+        """End the process; callers that wait for a start get a TransferError."""
+        self._closed = True
+        self._wake.set()
         process, self._process = self._process, None
         if process is not None:
             await process.close()
@@ -95,11 +98,11 @@ class SubprocessMover:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, if there is one."""
+        """The pid of the process, if there is one."""
         return None if self._process is None or not self._process.alive else self._process.pid
 
     async def _running(self, place: RemoteFile) -> Process:
-        """Raises TransferError: there is none."""
+        """The running process; raises TransferError if it cannot be started."""
         url = place.url
         if sum(map(len, (url.authority, url.path, *chain.from_iterable(url.options)))) > _LONGEST_URL:
             raise TransferError(ErrorKind.PERMANENT, "invalid URL")
@@ -111,27 +114,33 @@ class SubprocessMover:
     async def _started(self, scheme: str) -> Process:
         if self._unloadable is not None and self._clock.monotonic() < self._unloadable[0]:
             raise _unloadable(scheme, self._unloadable[1])
-        before, self._process = self._process, None
-        if before is not None:
+        if (before := self._process) is not None:
             await before.buried.wait()
+            self._process = None
             await before.close()
+        self._must_be_open()
         if (pause := self._not_before - self._clock.monotonic()) > 0:
-            await self._clock.sleep(pause)
-        if self._closed.is_set():
-            raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
+            await self._wake.wait(pause)
+            self._must_be_open()
         self._started_at = self._clock.monotonic()
         try:
             process = await Process.start(self._name, self._called, self._means, self._died)
         except Unloadable as exc:
             self._unloadable = (self._clock.monotonic() + _UNLOADABLE_S, str(exc))
             raise _unloadable(scheme, str(exc)) from exc
-        if self._closed.is_set():
+        try:
+            self._must_be_open()
+        except TransferError:
             await process.close()
-            raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
+            raise
         return process
 
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
+
     def _died(self) -> None:
-        """The first start after a crash is at once, the next ones take their time."""
+        """Restart at once after a first crash, and with growing pauses after more of them."""
         now = self._clock.monotonic()
         self._crashes = 1 if now - self._started_at > _SOUND_S else self._crashes + 1
         if self._crashes > 1:
@@ -149,12 +158,6 @@ async def _pump(process: Process, request: Request, source: Source, credit: Cred
         process.sent_all(request)
     except Exception as exc:  # noqa: BLE001 - it is for who waits for the request, as it is
         request.add(Broke(exc))
-
-
-async def _stop(pump: asyncio.Task[None] | None) -> None:
-    if pump is not None:
-        pump.cancel()
-        await asyncio.wait([pump])
 
 
 _: type[Mover] = SubprocessMover

@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 _START_S: Final = 60.0
 _PING_S: Final = 15.0
 _MOST_PINGS: Final = 4
-#: How long a cancelled transfer may take to leave nothing at its server.
+#: How long a cancelled transfer may take to clean up at its server.
 _PARTING_S: Final = 10.0
 _CLOSE_S: Final = 5.0
-#: Of what it prints.
+#: Limits for what the process prints.
 _MOST_LINES: Final = 100
 _LONGEST_LINE: Final = 500
 _QUERY: Final = re.compile(r"\?\S+")
-# isolated, so that it is our code: not that of a directory, a PYTHON variable or another arex that is installed;
-# sys.path comes over the socket
+# isolated, so that it runs this arex, and no other from a directory, a PYTHON variable or an installation;
+# sys.path is sent over the socket
 _CODE: Final = (
     f"import sys; sys.path.append({str(Path(__file__).resolve().parents[4])!r}); "
     "from arex.staging.movers.isolated.child import main; main()"
@@ -45,10 +45,10 @@ class Unloadable(Exception):
 
 class Process:
     """
-    A running mover. Make one with ``start``.
+    A running mover. Create one with ``start``.
 
-    It is ``alive`` until it ends, breaks a rule, or says nothing for a minute while something is asked of it; then
-    every request gets a TransferError, ``died`` is called, and ``buried`` is set when nothing is left of it.
+    It is ``alive`` until it ends, violates the protocol, or does not answer requests for a minute. Then all requests
+    get a TransferError, ``died`` is called, and ``buried`` is set when the process is gone.
     """
 
     def __init__(self, called: str, died: Callable[[], None]) -> None:
@@ -75,13 +75,13 @@ class Process:
         A process with the mover ``name``, a ``module:Class``.
 
         Raises:
-            Unloadable: there is no such mover, or it lacks a package.
-            TransferError: it did not come up.
+            Unloadable: there is no such mover, or a package is missing.
+            TransferError: the process did not start.
         """
         made = cls(called, died)
         ours, theirs = socket.socketpair()
         try:
-            # not arex.process.run: this one stays, and talks over its own socket
+            # not arex.process.run: this process stays, and communicates over a socket
             made._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", "-c", _CODE, str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -114,6 +114,7 @@ class Process:
             await self._ready
         finally:
             if not self._is_ready():
+                self._ready.cancel()  # nothing waits for it any more
                 await self.close()
         log.debug("%s started, pid %d", self._called, self.pid)
 
@@ -125,7 +126,7 @@ class Process:
     @contextlib.asynccontextmanager
     async def asked(self, kind: Kind, *words: object, offset: int = 0) -> AsyncIterator[Request]:
         """
-        Ask for something; who leaves early cancels it.
+        Send a request. It is cancelled if the block is left before its end.
 
         Then wait until the process has finished it, with a time limit.
         """
@@ -144,11 +145,11 @@ class Process:
                         await request.over.wait()
 
     def start_again(self, request: Request) -> None:
-        """What was sent before does not count."""
+        """Send the file from its start again; earlier bytes do not count."""
         self._wire.put(Kind.START, request.number)
 
     async def send(self, request: Request, data: bytes, credit: Credit) -> None:
-        """Bytes of a file, as soon as there is credit."""
+        """Send bytes of a file, as soon as there is credit."""
         view = memoryview(data)
         for first in range(0, len(view), LARGEST):
             piece = view[first : first + LARGEST]
@@ -191,7 +192,7 @@ class Process:
     # --- life and death -----------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """While anything is asked of it, it has to answer."""
+        """Check that the process answers while it has requests."""
         if self._timer is None and self.alive:
             self._timer = asyncio.get_running_loop().call_later(_PING_S, self._look)
 
@@ -207,7 +208,7 @@ class Process:
             self._watch()
 
     def _end(self, why: str) -> None:
-        """The end of its socket, or of our patience."""
+        """End the process, because its socket was closed or it violated the protocol."""
         if self._closing:
             self._stop()
         elif self.alive:
@@ -221,25 +222,28 @@ class Process:
             self._timer.cancel()
 
     async def _bury(self, why: str) -> None:
-        self._kill()
-        code = await self._gone()
-        reason = f"has been stopped: {why}" if why else f"has crashed ({_how(code)})"
-        facts = {"event": "mover.crashed"}
-        log.warning("%s %s; transfers in progress: %d", self._called, reason, len(self._requests), extra=facts)
-        self._died()
-        trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} {reason}")
-        if not self._ready.done():
-            self._ready.set_exception(trouble)
-        self._give_up(trouble)
+        trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} has been stopped: {why}")
+        try:
+            self._kill()
+            code = await self._gone()
+            if not why:
+                trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} has crashed ({_how(code)})")
+            facts = {"event": "mover.crashed"}
+            log.warning("%s; transfers in progress: %d", trouble, len(self._requests), extra=facts)
+            self._died()
+        finally:
+            if not self._ready.done():
+                self._ready.set_exception(trouble)
+            self._give_up(trouble)
 
     def _kill(self) -> None:
         if self._process.returncode is None:
-            # not Process.kill: that takes the exit code away from who waits for it
+            # not Process.kill, which would take the exit code from the task that waits for it
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     async def _gone(self) -> int:
-        """Its exit code."""
+        """Wait for the end of the process; returns its exit code."""
         try:
             async with asyncio.timeout(_CLOSE_S):
                 return await self._process.wait()
@@ -250,7 +254,7 @@ class Process:
             return await self._process.wait()
 
     async def close(self) -> None:
-        """End it, gently if it listens. Requests that are under way come to nothing."""
+        """Ask the process to end, and kill it if it does not; active requests get a TransferError."""
         if self.alive and not self._closing:
             self._closing = True
             self._wire.put(Kind.CLOSE)
@@ -269,7 +273,7 @@ class Process:
         self.buried.set()
 
     async def _listen(self) -> None:
-        """What it prints, in the log: some lines of it."""
+        """Log what the process prints, up to a limit."""
         assert self._process.stderr is not None
         rest, lines = b"", 0
         while data := await self._process.stderr.read(1 << 14):

@@ -11,7 +11,7 @@ from arex.staging.movers.base import ErrorKind, FileInfo, TransferError
 from arex.staging.movers.isolated.codec import bug_of, facts_of, number, trouble_of
 from arex.staging.movers.isolated.wire import BrokenWire, Credit, Debt, Kind, Wire
 
-#: Most pieces that were not consumed yet; a correct mover stays far below.
+#: Most results that were not consumed yet; a correct mover stays far below.
 _MOST_WAITING: Final = 8192
 _SAID: Final[Mapping[Kind, frozenset[Kind]]] = {
     Kind.STAT: frozenset(),
@@ -34,7 +34,7 @@ class Came:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    credit: Credit  #: for what is sent from here on
+    credit: Credit  #: for the bytes that are sent from now on
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class Request:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._debt = Debt(lambda size: wire.put(Kind.CREDIT, number, size))
         self._begun = False
-        self.over = asyncio.Event()  #: the process is done with it
+        self.over = asyncio.Event()  #: set when the process has finished it
         self.left = False  #: the caller has left
         self.credit = Credit()
 
     async def next(self) -> Begun | Came | Pulled | Finished:
-        """What came; the end is the last. Raises what went wrong."""
+        """The next result; ``Finished`` is the last. Raises the error if the request has failed."""
         event = await self._events.get()
         if isinstance(event, Broke):
             raise event.why
@@ -87,7 +87,7 @@ class Request:
         self._debt.taken(came.price)
 
     def hear(self, kind: Kind, word: Any) -> None:  # noqa: ANN401
-        """Raises BrokenWire for what may not come."""
+        """Process a frame; raises BrokenWire for one that is not allowed."""
         if kind in {Kind.BEGIN, Kind.PULL, Kind.CREDIT} and kind not in _SAID[self.kind]:
             raise BrokenWire(f"unexpected message {kind.name} in a {self.kind.name} request")
         match kind:

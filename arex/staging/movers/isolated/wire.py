@@ -2,8 +2,8 @@
 Frames between the daemon and a mover in a separate process, for both sides of the socket.
 
 A frame is a header (length, kind, number of the request) and a body: a word, which is JSON, or bytes of a file. Bytes
-of a file are sent on credit: a side has at most ``WINDOW`` of them on the way for each request, so one that no task
-takes holds up no other, and memory stays flat. A frame costs ``LEAST`` at least, however little is in it.
+of a file are sent on credit: for each request, at most ``WINDOW`` of them are sent and not consumed yet. So a slow
+transfer does not delay others, and memory is limited. A frame costs at least ``LEAST``, even if it has fewer bytes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LEAST: Final = 4096
 #: Bytes that are consumed before the other side gets new credit.
 _SETTLED: Final = WINDOW // 8
 _HEADER: Final = struct.Struct(">IBQ")
-#: When a header is next, bytes of a file that come with it are copied: that should not be many.
+#: Bytes to read if a header is next. Bytes of a file that come with it are copied, so this is small.
 _HEAD: Final = 4096
 _PIECE: Final = 256 * 1024
-#: Other work of the loop has its turn after so many reads.
+#: Other tasks can run after this many reads.
 _READS: Final = 16
 _VIEWS: Final = 64
 _MOST_QUEUED: Final = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ _MOST_FRAMES: Final = 100_000
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """The type of a frame."""
 
     # from the daemon
     HELLO = 1
@@ -47,8 +47,8 @@ class Kind(IntEnum):
     CANCEL = 5
     PING = 6
     CLOSE = 7
-    START = 8  #: bytes from the start follow, what came before does not count
-    END = 9  #: all of them were there
+    START = 8  #: bytes from the start follow, earlier ones do not count
+    END = 9  #: all bytes were sent
     # from both
     DATA = 16
     CREDIT = 17
@@ -69,14 +69,14 @@ class BrokenWire(Exception):
 
 
 class Credit:
-    """How many bytes of a file may still be sent; for one sender."""
+    """How many bytes of a file one sender may still send."""
 
     def __init__(self) -> None:
         self._left = WINDOW
         self._given = asyncio.Event()
 
     async def take(self, size: int) -> None:
-        """Wait until a frame of this size may go."""
+        """Wait until a frame of this size may be sent."""
         while self._left < cost(size):
             self._given.clear()
             await self._given.wait()
@@ -84,10 +84,10 @@ class Credit:
 
     def give(self, size: object) -> None:
         """
-        The other side has taken so much.
+        Add credit for bytes that the other side has consumed.
 
         Raises:
-            BrokenWire: that is more than it got.
+            BrokenWire: that is more than was sent.
         """
         if not isinstance(size, int) or size <= 0 or self._left + size > WINDOW:
             raise BrokenWire("credit for data that was not sent")
@@ -117,16 +117,16 @@ class Debt:
 
 
 def cost(size: int) -> int:
-    """What a frame takes off the credit."""
+    """How much credit a frame takes."""
     return max(size, LEAST)
 
 
 class Wire:
     """
-    One end. ``word`` hears words, ``data`` bytes: ``data(number, piece, price, last)`` for each piece of a frame.
+    One end of the socket. ``word`` is called for words, ``data(number, piece, price, last)`` for each piece of data.
 
-    Both may raise BrokenWire. ``ended`` is called once, from the loop, with the reason or an empty text for an end of
-    the other side; not after ``close``. What is sent after the end is dropped.
+    Both may raise BrokenWire. ``ended`` is called once, from the loop, with the reason, which is empty if the other
+    side has closed the socket; not after ``close``. Frames that are sent after the end are dropped.
     """
 
     def __init__(
@@ -141,13 +141,13 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._out: deque[memoryview] = deque()
         self._queued = 0
-        self._waiting = False  #: for the socket to take more
+        self._waiting = False  #: until the socket can be written again
         self._room = asyncio.Event()
         self._room.set()
-        self._got = bytearray()  #: a header or a word that is not whole
-        self._left = self._number = 0  #: of the bytes that come
+        self._got = bytearray()  #: an incomplete header or word
+        self._left = self._number = 0  #: of the data frame that is being received
         self._open = True
-        self._deaf = False  #: the other side reads no more
+        self._deaf = False  #: the other side does not read any more
         sock.setblocking(False)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, LARGEST)
@@ -169,7 +169,7 @@ class Wire:
     # --- out ----------------------------------------------------------------------------------------------------
 
     def put(self, kind: Kind, number: int = 0, word: object = None) -> None:
-        """Send a word, at once or as soon as the other side reads."""
+        """Send a word; it is queued until the socket can be written."""
         self._put(encoded(kind, number, word))
 
     def put_data(self, number: int, data: memoryview) -> None:
@@ -177,7 +177,7 @@ class Wire:
         self._put(_HEADER.pack(len(data), Kind.DATA, number), data)
 
     async def room(self) -> None:
-        """Wait while a lot was sent that the other side has not read."""
+        """Wait while many bytes are queued that the other side has not read."""
         await self._room.wait()
 
     def _put(self, *parts: bytes | memoryview) -> None:
@@ -202,7 +202,7 @@ class Wire:
                 self._loop.add_writer(self._socket.fileno(), self._flush)
             return
         except OSError:
-            self._mute()  # what it has said before it went is read first
+            self._mute()  # its last frames are still read
         if self._waiting:
             self._waiting = False
             self._loop.remove_writer(self._socket.fileno())
@@ -250,7 +250,7 @@ class Wire:
             del self._got[:used]
 
     def _frame(self) -> int:
-        """The frame at the beginning of what is there; how much of it could be used."""
+        """Process the frame at the start of the buffer; returns the number of bytes that were used."""
         if len(self._got) < _HEADER.size:
             return 0
         length, kind, number = _HEADER.unpack_from(self._got)

@@ -25,7 +25,7 @@ except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(f"the package {exc.name} is missing: pip install 'arex[s3]'") from exc
 
 _LARGEST: Final = 64 * 1024
-#: Files and keys that change by themselves are looked at again after so long.
+#: Credential files, and keys that are renewed automatically, are read again after this time.
 _FRESH_S: Final = 30.0
 _MOST_FILES: Final = 10_000
 _ACCESS: Final = ("aws_access_key_id", "access_key_id", "access_key", "accesskeyid")
@@ -49,7 +49,7 @@ class Keys:
 
 
 class Keyring:
-    """Keys as they were a moment ago."""
+    """The keys of jobs and of the service, cached for a moment."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -58,7 +58,7 @@ class Keyring:
         self._lock = asyncio.Lock()
 
     async def of(self, path: Path | None) -> Keys:
-        """Those in the file; if there are none, the service's."""
+        """The keys in the file, or else those of the service."""
         return (await self._fresh(path) if path is not None else None) or await self._fresh(None) or Keys()
 
     async def _fresh(self, path: Path | None) -> Keys | None:
@@ -122,8 +122,8 @@ def _first(values: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def signed(keys: Keys, region: str, method: str, url: URL, headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers with a signature that does not cover the body: that has its MD5 in a header which is covered."""
-    # the scheme is not signed; for http the body would be read here, in the loop
+    """Add a signature to the headers. It covers the MD5 of the body in a header, not the body itself."""
+    # the scheme is not signed; with http, botocore would read the body here, in the event loop
     request = AWSRequest(method=method, url=str(url.with_scheme("https")), headers=dict(headers))
     request.context["client_config"] = SimpleNamespace(s3={"payload_signing_enabled": False})
     S3SigV4Auth(Credentials(keys.access, keys.secret, keys.token or None), "s3", region).add_auth(request)

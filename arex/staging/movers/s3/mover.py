@@ -1,9 +1,9 @@
 """
-Buckets of S3 services: ``s3://host:port/bucket/key`` in the clear, ``s3+https://host:port/bucket/key`` with TLS.
+Buckets of S3 services: ``s3://host:port/bucket/key`` without TLS, ``s3+https://host:port/bucket/key`` with TLS.
 
-The host is the service and the bucket is the first name of the path, always. Keys come from the credential file of
-the job if it has some, else from where the account of the service has them for AWS tools; without any, requests are
-not signed, which does for public buckets. The URL option ``region`` is what the signature is for.
+The host is always the service, and the bucket is the first name of the path. Keys come from the credential file of the
+job, or else from the places where AWS tools look for the keys of the service's account. Without keys, requests are not
+signed, which is enough for public buckets. The URL option ``region`` sets the region of the signature.
 Source: Amazon S3 API Reference; AWS Signature Version 4.
 """
 
@@ -25,20 +25,23 @@ import aiohttp
 from lxml import etree
 from yarl import URL
 
-from arex.aio import in_thread
+from arex.aio import cancel_and_wait, in_thread, settled
 from arex.model.url import Url
 from arex.staging.checksum import checksum
 from arex.staging.movers.base import ErrorKind, FileInfo, MoverSettings, RemoteFile, Resume, Sink, Source, TransferError
 from arex.staging.movers.http.client import client
 from arex.staging.movers.http.errors import FAULTS, broken, refusal
-from arex.staging.movers.identity import ANONYMOUS, context
+from arex.staging.movers.identity import ANONYMOUS, ClientIdentity, context
 from arex.staging.movers.s3.keys import Keyring, Keys, signed
+from arex.staging.movers.shared import Shared
 
-#: Sent in one piece up to here, in parts of at least this size beyond; two of them are in memory.
+#: Larger files are sent in parts of at least this size; two parts are in memory.
 _PART: Final = 16 * 1024 * 1024
 _MOST_PARTS: Final = 10_000
 _SMALL: Final = 256 * 1024
 _ANSWER_S: Final = 300.0
+#: Longest wait for the removal of what a failed upload has left.
+_PARTING_S: Final = 10.0
 _DEFAULT_REGION: Final = "us-east-1"
 _MD5: Final = re.compile(r'"([0-9a-f]{32})"')
 _TAGS: Final = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload"}
@@ -64,12 +67,12 @@ class _S3Request:
 
 
 class S3Mover:
-    """One pool of connections; who asks is in each request."""
+    """One pool of connections; the identity is in the signature of each request."""
 
     def __init__(self, means: MoverSettings) -> None:
         self._means = means
         self._keyring = Keyring(means.clock)
-        self._connecting: asyncio.Task[aiohttp.ClientSession] | None = None
+        self._sessions = Shared(self._connect, aiohttp.ClientSession.close)
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
@@ -83,19 +86,17 @@ class S3Mover:
             if answer.status in {200, 206}:
                 await _receive(answer, sink)
                 return
-        await self.fetch(place, sink, None)  # it has changed
+        await self.fetch(place, sink, None)  # the file has changed
 
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
         only_new = {} if overwrite else {"If-None-Match": "*"}
         try:
             await self._send(place, source, only_new)
-        except _NotImplementedThere:  # the engine has looked, so it is safe but for a race
+        except _NotImplementedThere:  # the engine has checked that there is no target; only a race could replace one
             await self._send(place, source, {})
 
     async def close(self) -> None:
-        if (connecting := self._connecting) is not None:
-            self._connecting = None
-            await (await connecting).close()
+        await self._sessions.close()
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -107,7 +108,7 @@ class S3Mover:
         await self._put(place, body, only_new, {})
 
     async def _send_parts(self, place: RemoteFile, source: Source, only_new: Mapping[str, str]) -> None:
-        """In parts, of which nothing is seen before the last one is there."""
+        """Send in parts; the object appears when the upload is completed."""
         begun = await self._plain(_ask("POST", place, {}, {"uploads": ""}))
         upload = {"uploadId": _text(begun, "UploadId")}
         try:
@@ -120,10 +121,14 @@ class S3Mover:
             end = _ask("POST", place, {**only_new, "Content-Type": "application/xml"}, upload, body)
             _must_be_whole(await self._plain(end))
         except BaseException:
-            with contextlib.suppress(TransferError, TimeoutError):  # what stays there costs money
-                async with asyncio.timeout(10):
-                    await asyncio.shield(asyncio.ensure_future(self._plain(_ask("DELETE", place, {}, upload))))
+            await settled(self._abort(place, upload))
             raise
+
+    async def _abort(self, place: RemoteFile, upload: Mapping[str, str]) -> None:
+        """Remove the parts, which cost money as long as they stay."""
+        with contextlib.suppress(TransferError, TimeoutError):
+            async with asyncio.timeout(_PARTING_S):
+                await self._plain(_ask("DELETE", place, {}, upload))
 
     async def _parts(self, place: RemoteFile, source: Source, upload: Mapping[str, str]) -> list[str]:
         """Send one part while the next one is read."""
@@ -134,13 +139,12 @@ class S3Mover:
                 if sending is not None:
                     tags.append(await sending)
                 query = {"partNumber": str(number), **upload}
-                sending = asyncio.ensure_future(self._put(place, part, {}, query))
+                sending = asyncio.create_task(self._put(place, part, {}, query), name=f"part {number}")
             if sending is not None:
                 tags.append(await sending)
         finally:
-            if sending is not None and not sending.done():
-                sending.cancel()
-                await asyncio.wait([sending])
+            if sending is not None:
+                await cancel_and_wait(sending)
         return tags
 
     async def _put(self, place: RemoteFile, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]) -> str:
@@ -159,7 +163,7 @@ class S3Mover:
     async def _answer(
         self, ask: _S3Request, also: frozenset[int] | set[int] = frozenset()
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A good answer, or one with a status of ``also``; everything else is TransferError."""
+        """A successful answer, or one with a status in ``also``; raises TransferError for all others."""
         keys = await self._keyring.of(ask.place.credential)
         url = _target(ask.place.url, ask.query)
         headers = {"Host": ask.place.url.host, **ask.headers}
@@ -170,7 +174,7 @@ class S3Mover:
             headers = signed(keys, region, ask.method, url, headers)
         proxy = self._means.http_proxy or None if url.scheme == "http" else None
         with _judged():
-            session = await self._session()
+            session = await self._sessions.of(ANONYMOUS)
             async with session.request(
                 ask.method, url, headers=headers, data=_streamed(ask.body), allow_redirects=False, proxy=proxy
             ) as answer:
@@ -178,18 +182,13 @@ class S3Mover:
                     raise _refused(answer, await answer.content.read(_SMALL), ask, keys)
                 yield answer
 
-    async def _session(self) -> aiohttp.ClientSession:
-        if self._connecting is None:
-            self._connecting = asyncio.ensure_future(self._connect())
-        return await asyncio.shield(self._connecting)
-
-    async def _connect(self) -> aiohttp.ClientSession:
-        trust = await asyncio.to_thread(context, self._means.cert_dir, ANONYMOUS)
+    async def _connect(self, who: ClientIdentity) -> aiohttp.ClientSession:
+        trust = await asyncio.to_thread(context, self._means.cert_dir, who)
         return client(trust, self._means.inactivity_s or _ANSWER_S)
 
 
 class _NotImplementedThere(TransferError):
-    """A service that knows no conditions on what is sent."""
+    """The service does not support conditional uploads."""
 
 
 def _ask(
@@ -214,7 +213,7 @@ def _target(url: Url, query: Mapping[str, str]) -> URL:
 
 
 def _rest(resume: Resume) -> dict[str, str]:
-    """Whether the content is the same; unknown without an ETag, so the whole file is downloaded."""
+    """Headers for the rest of a file; empty without an ETag, so that the whole file is downloaded."""
     if not resume.facts.etag:
         return {}
     return {"Range": f"bytes={resume.offset}-", "If-Match": resume.facts.etag}
@@ -245,14 +244,14 @@ def _facts(headers: Mapping[str, str]) -> FileInfo:
 
 
 def _content_md5(tag: str, headers: Mapping[str, str]) -> re.Match[str] | None:
-    """An ETag is the MD5 of the content unless that came in parts, or lies there with a customer's encryption."""
+    """The ETag if it is the MD5 of the content: not after an upload in parts, or with a customer's encryption."""
     encrypted = headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
     customer = "x-amz-server-side-encryption-customer-algorithm" in headers
     return None if encrypted or customer else _MD5.fullmatch(tag)
 
 
 async def _cut(source: Source) -> AsyncIterator[tuple[int, bytes]]:
-    """Parts of one size but for the last; few enough for the service."""
+    """Parts with their numbers, of equal size except the last; at most as many as the service accepts."""
     size = max(_PART, -(-source.size // _MOST_PARTS))
     number, left = 1, source.size
     gathered = bytearray()
@@ -266,7 +265,7 @@ async def _cut(source: Source) -> AsyncIterator[tuple[int, bytes]]:
 
 
 def _streamed(body: bytes | None) -> bytes | AsyncIterator[bytes] | None:
-    """A large body in pieces, so that others get their turn."""
+    """A large body in pieces, so that other tasks can run in between."""
     return body if body is None or len(body) <= _SMALL else _pieces(body)
 
 
@@ -276,7 +275,7 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 def _must_be_whole(answer: bytes) -> None:
-    """A service may say 200 at once, and later what went wrong."""
+    """Raise an error that the service reports in the body of an answer with status 200."""
     if (code := _text(answer, "Code")) and not _text(answer, "ETag"):
         raise TransferError(ErrorKind.TEMPORARY, f"the parts of the upload were not combined: {code}")
 

@@ -222,6 +222,27 @@ async def test_a_service_that_stops_leaves_the_script_at_work(site: Site) -> Non
     assert {submission.tag: "4711"} == await site.backend(patience_s=10.0).find([submission])
 
 
+async def test_a_stop_that_is_cancelled_leaves_no_submission_behind(site: Site) -> None:
+    site.script("submit", f"mkfifo $TMPDIR/gate; read x <$TMPDIR/gate; {TAKE}")
+    backend, submission = site.backend(patience_s=60.0), site.submission()
+    asking = asyncio.create_task(backend.submit([submission]))
+    gate = site.root / "gate"
+    while not gate.exists():
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    closing = asyncio.create_task(backend.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert [] == [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+    await asyncio.to_thread(gate.write_text, "go\n")
+
+    assert {submission.tag: "4711"} == await site.backend(patience_s=10.0).find([submission])
+
+
 async def test_so_many_scripts_run_at_one_time(site: Site) -> None:
     site.script(
         "submit",

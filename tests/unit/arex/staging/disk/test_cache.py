@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +17,7 @@ import pytest
 from arex.config.model import Configuration
 from arex.config.staging import CacheBlock
 from arex.config.values import CacheDir
+from arex.controldir import hostlock
 from arex.errors import CacheUnavailable, UnsafePath
 from arex.model.ids import JobId
 from arex.staging.disk.cache import Cache, Cached, CacheRecord, cached_files
@@ -155,6 +158,100 @@ async def test_the_lock_of_a_living_process_is_waited_for(root: Path) -> None:
     lock.unlink()
     clock.go.set()
     await waiting
+
+
+async def test_a_lock_that_can_not_be_refreshed_fails_no_transfer_and_is_released(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file system may work again before the lock is stale; a lock that stays would block the URL that long."""
+    tried = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def refresh(_name: str) -> None:
+        loop.call_soon_threadsafe(tried.set)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("arex.staging.disk.cache._REFRESH_S", 0.001)
+    monkeypatch.setattr(hostlock, "refresh", refresh)
+    async with cache.hold(URL) as cached:
+        await tried.wait()
+        while not caplog.records:
+            await asyncio.sleep(0)
+
+    assert not Path(cached.lock).exists()
+    assert caplog.records[0].getMessage().endswith("will retry: Permission denied")
+
+
+@contextmanager
+def busy_threads() -> Iterator[Callable[[], None]]:
+    """All worker threads have work until the function is called."""
+    go, at_work = threading.Event(), threading.Event()
+
+    def work() -> None:
+        at_work.set()
+        go.wait(20)
+
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        pool.submit(work)
+        at_work.wait(20)
+        try:
+            yield go.set
+        finally:
+            go.set()
+
+
+async def test_a_holder_that_is_cancelled_while_it_releases_leaves_no_lock(cache: Cache) -> None:
+    """It would block the URL for as long as this process lives, or 15 minutes."""
+    holds, leave = asyncio.Event(), asyncio.Event()
+    locks: list[Path] = []
+
+    async def hold() -> None:
+        async with cache.hold(URL) as cached:
+            locks.append(Path(cached.lock))
+            holds.set()
+            await leave.wait()
+
+    holder = asyncio.create_task(hold())
+    await holds.wait()
+    with busy_threads() as free:
+        leave.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        holder.cancel()
+        await asyncio.sleep(0)
+        free()
+        with pytest.raises(asyncio.CancelledError):
+            await holder
+    assert not locks[0].exists()
+
+
+async def test_a_cancelled_attempt_to_take_a_lock_leaves_none(
+    cache: Cache, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, go, taking = hostlock.take, threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(name: str, stale_s: float) -> bool:
+        loop.call_soon_threadsafe(taking.set)
+        go.wait(20)
+        return take(name, stale_s)
+
+    monkeypatch.setattr(hostlock, "take", slow)
+
+    async def hold() -> None:
+        async with cache.hold(URL):
+            raise AssertionError("it was cancelled")
+
+    holder = asyncio.create_task(hold())
+    await taking.wait()
+    holder.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await holder
+    await loop.shutdown_default_executor()
+    assert [] == list(root.rglob("*.lock"))
 
 
 def test_the_parts_of_a_crashed_fetch_are_still_there(cache: Cache) -> None:
