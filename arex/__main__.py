@@ -8,13 +8,13 @@ from pathlib import Path
 
 def main() -> None:
     """Run the command line after checking that no other package hides a part of the program."""
-    from arex.guard import refusal, shadowed_packages  # noqa: PLC0415 - the path is complete only now
+    from arex.guard import refusal, shadowed_packages  # noqa: PLC0415 - needs the complete sys.path
 
     foreign = shadowed_packages(Path(__file__).resolve().parent.parent)
     if foreign:
         sys.stderr.write(f"arex: {refusal(foreign)}\n")
         raise SystemExit(70)
-    from arex.cli.entry import arex  # noqa: PLC0415 - nothing is imported before the check
+    from arex.cli.entry import arex  # noqa: PLC0415 - must not be imported before the check
 
     arex()
 

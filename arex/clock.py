@@ -36,13 +36,13 @@ class Clock(Protocol):
 
 class SystemClock:
     def now(self) -> datetime:
-        return datetime.now(UTC)  # noqa: TID251 - the one place
+        return datetime.now(UTC)  # noqa: TID251 - this is the system clock
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        import asyncio  # noqa: PLC0415 - clients want the time only, and start in milliseconds
+        import asyncio  # noqa: PLC0415 - clients only need the time, and must start quickly
 
         await asyncio.sleep(seconds)
 

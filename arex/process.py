@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess  # noqa: TID251 - here and nowhere else
+import subprocess  # noqa: TID251 - no other module may use it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

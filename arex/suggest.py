@@ -14,7 +14,7 @@ def closest(name: str, known: Iterable[str], alike: float = 0.75) -> str:
 
     ``alike`` is the minimum similarity from 0 to 1; low values suggest unrelated names.
     """
-    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
+    from difflib import get_close_matches  # noqa: PLC0415 - needed only after a mistake
 
     if len(name) > _LONGEST:
         return ""

@@ -114,7 +114,7 @@ def command(
     Without -C and -K, arcproxy uses the certificate $X509_USER_CERT with $X509_USER_KEY, or the one in ~/.arc or
     ~/.globus. It writes the proxy to $X509_USER_PROXY, or to /tmp/x509up_u<uid>.
     """
-    from arex.credentials.file import proxy_path  # noqa: PLC0415 - help needs none of it
+    from arex.credentials.file import proxy_path  # noqa: PLC0415 - not needed for the help
 
     where = path or proxy_path()
     if any(voms):

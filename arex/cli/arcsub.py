@@ -33,7 +33,7 @@ class DescriptionSource:
 def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> Language | None:
     if value is None:
         return None
-    from arex.jobdesc.client.convert import Language  # noqa: PLC0415 - only when asked
+    from arex.jobdesc.client.convert import Language  # noqa: PLC0415 - needed only with this option
 
     try:
         return Language.named(value)
@@ -111,7 +111,7 @@ def command(
     elif refused and len(jobs) + len(refused) > 1:
         _summary(jobs, refused)
     if wait and jobs:
-        from arex.cli.progress import wait_for  # noqa: PLC0415 - only when asked
+        from arex.cli.progress import wait_for  # noqa: PLC0415 - needed only with this option
 
         ended_well = wait_for(site, [job.id for job in jobs], timeout)
         return 0 if ended_well and not refused else 1
@@ -169,7 +169,7 @@ def dump(site: Site, sources: list[DescriptionSource], queue: str = "", language
 
 
 def _parsed(site: Site, source: DescriptionSource) -> list[JobDescription]:
-    from arex.jobdesc import DescriptionDialect, JobDescription, parse  # noqa: PLC0415 - only when asked
+    from arex.jobdesc import DescriptionDialect, JobDescription, parse  # noqa: PLC0415 - needed only by dump
 
     if isinstance(source.text, JobDescription):
         return [source.text]
@@ -177,7 +177,7 @@ def _parsed(site: Site, source: DescriptionSource) -> list[JobDescription]:
 
 
 def _converted(site: Site, source: DescriptionSource, job: JobDescription, language: Language) -> None:
-    from arex.jobdesc.client.convert import convert  # noqa: PLC0415 - only when asked
+    from arex.jobdesc.client.convert import convert  # noqa: PLC0415 - needed only with this option
 
     found = convert(job, language)
     say(found.text.rstrip("\n"))

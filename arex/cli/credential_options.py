@@ -36,7 +36,7 @@ def use(site: Site, proxy: Path | None, token: Path | None) -> None:
     if proxy is not None and token is not None:
         raise click.UsageError("--proxy and --token cannot be used together: a job has only one credential")
     if proxy is not None:
-        from arex.credentials import read  # noqa: PLC0415 - most jobs get none
+        from arex.credentials import read  # noqa: PLC0415 - few jobs have one
 
         read(proxy)
     if token is not None:

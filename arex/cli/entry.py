@@ -67,13 +67,13 @@ def call(name: str, args: Sequence[str] | None = None) -> int:
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
         return _tell(name, f"{where}{exc.strerror or exc}", 1)
-    except Exception as exc:  # noqa: BLE001 - the edge
+    except Exception as exc:  # noqa: BLE001 - the last handler: every error ends here
         return _of_click(name, exc)
     return code if isinstance(code, int) else 0
 
 
 def _of_click(name: str, exc: Exception) -> int:
-    import click  # noqa: PLC0415 - it is loaded already
+    import click  # noqa: PLC0415 - already imported by the command
 
     if isinstance(exc, click.Abort):
         return INTERRUPTED

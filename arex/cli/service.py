@@ -61,7 +61,7 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
     if foreground:
         serve(config, allow_root=allow_root, ready_fd=None, log_file=None)
         return
-    from arex.app import refuse_root  # noqa: PLC0415 - the service is loaded by those who run it
+    from arex.app import refuse_root  # noqa: PLC0415 - needed only to run the service
 
     refuse_root(config, allowed=allow_root)
     if (pid := daemon.holder(config.arex.controldir)) is not None:

@@ -120,11 +120,11 @@ def rewrite(path: str, data: bytes) -> None:
 
 def put_line(path: str, data: bytes, *, final: bool = False) -> None:
     """
-    Replace the content of a status file: one short line, and readers ignore everything after the first line.
+    Replace the content of a status file: one short line. Readers ignore everything after the first line.
 
-    The new line overwrites the old one in a single write, so readers never see a mixture and no file is created. A
-    longer old line is truncated after the new line and a line break are written. A shorter one is first padded with
-    line breaks.
+    The new line overwrites the old one in a single write, so readers never see a mixture, and no file is created. If
+    the old line is longer, the new line is written with a line break, and then the file is truncated. If the old line
+    is shorter, the file is first extended with line breaks.
 
     If ``final`` is set and the new line is longer than the file, the file is replaced instead: file systems order that
     before later renames, and after a power failure nothing would repair a status file in its final state.

@@ -14,7 +14,7 @@ _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 
 def user_name() -> str:
     """Name of the account of this process, independent of the environment; the uid if the account has no name."""
-    import pwd  # noqa: PLC0415 - clients start often and mostly need no name
+    import pwd  # noqa: PLC0415 - few clients need it, and they must start quickly
 
     try:
         return pwd.getpwuid(os.geteuid()).pw_name

@@ -102,7 +102,7 @@ class Fifo:
 
     def listen(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
         """From now on, call back on the event loop for each message."""
-        import asyncio  # noqa: PLC0415 - clients do not need it, and must start in milliseconds
+        import asyncio  # noqa: PLC0415 - not needed by clients, which must start quickly
 
         asyncio.get_running_loop().add_reader(self._fd, self._read, look, rescan)
 

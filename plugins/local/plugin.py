@@ -195,7 +195,7 @@ class LocalPlugin(View):
         """Replace relations such as ``>=`` by the names of installed runtime environments, since ADL only has names."""
         if all(runtime.relation == "=" for runtime in job.resources.runtimes):
             return job
-        from arex.jobdesc.software import resolve_runtimes  # noqa: PLC0415 - for few descriptions
+        from arex.jobdesc.software import resolve_runtimes  # noqa: PLC0415 - few descriptions need it
         from arex.rte import installed  # noqa: PLC0415 - the same
 
         return resolve_runtimes(job, installed(self.store.root))

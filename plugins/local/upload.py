@@ -58,7 +58,7 @@ def confirm(store: ControlDir, job: JobId, names: Sequence[str], pause: Sleep) -
 @contextlib.contextmanager
 def lock(path: str, pause: Sleep) -> Iterator[None]:
     """
-    Take ARC's lock of a file: the file ``PID@HOST`` beside it, created with a hard link by one process only.
+    Hold ARC's lock of a file: ``FILE.lock`` with the content ``PID@HOST``, see ``arex.controldir.hostlock``.
 
     Raises:
         ControlDirError: the lock was not released within ten seconds.

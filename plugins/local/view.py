@@ -230,7 +230,7 @@ class View:
         Raises:
             JobRefused: the job does not store this stream.
         """
-        from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - for this question only
+        from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - needed only here
 
         status = self.one(job)
         data = self.store.read(status.id, "grami")
