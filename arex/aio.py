@@ -1,4 +1,4 @@
-"""Helpers for asyncio: calls in threads that are waited for even after a cancellation, and wake-ups with a time-out."""
+"""Helpers for asyncio: threads that are awaited even after a cancellation, and wake-ups with a timeout."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any]) -> None:
 
 async def settled(work: Awaitable[_T]) -> _T:
     """
-    The result of work that can't be stopped, such as a call in a thread.
+    Wait for work that cannot be stopped, such as a call in a thread, and return its result.
 
-    A cancellation is passed on when the work has ended, so that nothing happens behind the back of whoever cancelled.
+    A cancellation is raised only after the work has ended, so that the work cannot continue in the background.
     """
     running = asyncio.ensure_future(work)
     try:
@@ -40,12 +40,12 @@ async def settled(work: Awaitable[_T]) -> _T:
             except asyncio.CancelledError:
                 continue
         if not running.cancelled():
-            running.exception()  # it has been seen
+            running.exception()  # mark the exception as retrieved, so that asyncio does not log it
         raise
 
 
 async def in_thread(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """``asyncio.to_thread`` that has ended when it returns or raises."""
+    """Like ``asyncio.to_thread``, but even when cancelled, it only ends after the call in the thread has ended."""
     return await settled(asyncio.to_thread(function, *args, **kwargs))
 
 
@@ -60,18 +60,18 @@ def settle(future: asyncio.Future[None], error: Exception | None) -> None:
 
 
 class WakeUp:
-    """An event with a time-out on a ``Clock``, for a task that works when it is called and also every so often."""
+    """An event with a timeout on a ``Clock``, for a task that works when it is woken and also periodically."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._event = asyncio.Event()
 
     def set(self) -> None:
-        """Let the wait that goes on, or else the next one, end at once."""
+        """End the current wait immediately, or the next one if there is none."""
         self._event.set()
 
     async def wait(self, seconds: float | None = None) -> None:
-        """Return when ``set`` is or was called, or after this many seconds."""
+        """Wait for ``set``, at most this many seconds; return at once if it was called since the last wait."""
         timer = None if seconds is None else self._clock.call_later(max(0.0, seconds), self._event.set)
         try:
             await self._event.wait()

@@ -45,7 +45,7 @@ from lrms import load as load_backend
 log = logging.getLogger(__name__)
 
 _SNAPSHOT_S = 2.0
-#: Delay of the first poll after a submission, where a poll needs no command.
+#: Delay in seconds of the first poll after a submission, for backends that can be polled without a command.
 _FIRST_POLL_LOCAL_S = 0.1
 _FIRST_POLL_REMOTE_S = 1.0
 _BATCH = 200
@@ -135,7 +135,7 @@ class Service:
         manager: GridManager | None = None
 
         def look(job: JobId) -> None:
-            if manager is not None:  # before that, its first scan will find the job
+            if manager is not None:  # the first scan of the manager will find the job
                 manager.look(job)
 
         watch = Watch(store.layout, look)
@@ -181,7 +181,7 @@ class Service:
             await watch.stop()
 
     def stop(self) -> None:
-        """Finish the active writes and exit."""
+        """Stop the service: active writes are completed first."""
         self._stop.set()
 
     # --- signals ------------------------------------------------------------------------------------------------
@@ -193,7 +193,10 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._reread.set)
 
     async def _reloading(self, services: Services, manager: GridManager) -> None:
-        """On SIGHUP, limits, lifetimes, queues and the log level change at once, other options at the next start."""
+        """
+        Reload the configuration on SIGHUP: limits, lifetimes, queues and the log level change at once, the rest at
+        restart.
+        """
         while True:
             await self._reread.wait()
             self._reread.clear()
@@ -306,8 +309,10 @@ class Service:
 
 def refuse_root(config: Configuration, *, allowed: bool) -> None:
     """
+    Check that the service may run as this user.
+
     Raises:
-        ServiceError: we are root, and neither an option nor the configuration allows it.
+        ServiceError: the user is root, and neither an option nor the configuration allows it.
     """
     if os.geteuid() == 0 and not (allowed or config.service.allow_root):
         raise ServiceError(
@@ -332,7 +337,7 @@ def _write_snapshot(store: ControlDir, snapshot: daemon.Snapshot) -> None:
 
 
 def _pace(config: Configuration, name: str, capacity: Capacity) -> PollingPolicy:
-    """The polling policy; a backend on this host needs no command, so it is polled more often."""
+    """The polling policy; backends on this host are polled more often, because they need no command."""
     service = config.service
     poll = (config.lrms.slurm_wakeupperiod if name == "slurm" else None) or service.scan_period
     batch = config.arex.maxjobs.scripts or _BATCH
@@ -374,7 +379,7 @@ def _describer(config: Configuration) -> Callable[[bytes], JobDescription]:
 
     def describe(data: bytes) -> JobDescription:
         [description, *more] = parse(data, DescriptionDialect.GRIDMANAGER, max_size=config.ws_jobs.maxjobdesc)
-        del more  # alternatives are for brokers
+        del more  # alternatives are only for brokers
         if any(runtime.relation != "=" for runtime in description.resources.runtimes):
             description = resolve_runtimes(description, installed(config.arex.controldir))
         check(description, queues=queues or None)
@@ -397,7 +402,7 @@ def _fixed_differences(old: Configuration, new: Configuration) -> list[str]:
 
 def run(config: Configuration, *, ready: Callable[[], None] = lambda: None) -> None:
     """Run the service in this process until a signal arrives; logging is already set up."""
-    # the loop and the workers share the interpreter: short turns keep wake-ups prompt
+    # the event loop and the worker threads share the interpreter lock: a short interval keeps wake-ups prompt
     sys.setswitchinterval(0.001)
     os.umask(0o022)
 

@@ -1,4 +1,4 @@
-"""Time, handed in: the real clock here, a fake one in the tests."""
+"""An interface for time, so that tests can use a fake clock; this module has the real one."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ _Ts = TypeVarTuple("_Ts")
 
 
 class Timer(Protocol):
-    """A call that is due later, as ``call_later`` returns it."""
+    """A scheduled call, as returned by ``call_later``."""
 
     def cancel(self) -> None:
-        """Do not make the call; no effect once it has been made."""
+        """Cancel the call; no effect if it has already been made."""
         ...
 
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Wall time, aware, UTC."""
+        """Current time, timezone-aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds on a clock that never goes back."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
 
     def call_later(self, seconds: float, callback: Callable[[*_Ts], object], *args: *_Ts) -> Timer:
-        """Call back on the event loop after this many seconds; at once, but not before this returns, for 0 or less."""
+        """Call back on the event loop after this many seconds. For 0 or less, the call follows as soon as possible."""
         ...
 
 
 class SystemClock:
     def now(self) -> datetime:
-        return datetime.now(UTC)  # noqa: TID251 - the one place
+        return datetime.now(UTC)  # noqa: TID251 - this is the system clock
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        import asyncio  # noqa: PLC0415 - clients want the time only, and start in milliseconds
+        import asyncio  # noqa: PLC0415 - clients only need the time, and must start quickly
 
         await asyncio.sleep(seconds)
 

@@ -1,7 +1,8 @@
 """
-One daemon per control directory: its lock, its pid file, and how it is started and stopped.
+The daemon of a control directory: its lock, its pid file, starting and stopping.
 
-The lock is an ``flock``: the kernel drops it when the holder ends, however it ends. The pid file is for clients.
+The lock is an ``flock``, which the kernel releases when the process ends, also after a crash. The pid file is for
+clients.
 """
 
 from __future__ import annotations
@@ -28,17 +29,19 @@ STATUS: Final = "arex.status"
 
 
 class Lock:
-    """The lock of the control directory, which a daemon holds while it runs."""
+    """The lock of the control directory, held by the daemon while it runs."""
 
     def __init__(self, controldir: Path) -> None:
         self._path = controldir / LOCK
         self._fd = -1
-        self.previous: int | None = None  #: pid of the daemon before us, once the lock is taken
+        self.previous: int | None = None  #: pid of the previous daemon, known once the lock is taken
 
     def take(self) -> None:
         """
+        Take the lock.
+
         Raises:
-            AlreadyRunning: a live process holds it; the message names it.
+            AlreadyRunning: another process holds the lock; the message contains its pid.
             ControlDirError: the path is not a regular file, or is not writable.
         """
         try:
@@ -74,7 +77,7 @@ class Lock:
 
 
 def holder(controldir: Path) -> int | None:
-    """Pid of the daemon of a control directory, or None."""
+    """Pid of the running daemon of a control directory; None if there is none."""
     try:
         fd = os.open(controldir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -92,7 +95,7 @@ def holder(controldir: Path) -> int | None:
 
 def write_pidfile(path: Path, runtime_cfg: str) -> Path:
     """
-    The pid file and, beside it, the processed configuration that clients of ARC read; returns the latter's path.
+    Write the pid file and, beside it, the processed configuration for ARC's clients; returns the path of the latter.
 
     Raises:
         ServiceError: the directory is not writable.
@@ -111,7 +114,7 @@ def write_pidfile(path: Path, runtime_cfg: str) -> Path:
 
 
 def remove_pidfile(path: Path) -> None:
-    """Remove the pid file if it has our pid: a successor may already have written its own."""
+    """Remove the pid file if it has our pid, since a new daemon may already have written its pid."""
     with contextlib.suppress(OSError, ValueError):
         if int(path.read_text(encoding="ascii")) == os.getpid():
             path.unlink()
@@ -122,10 +125,10 @@ def stop(controldir: Path, *, patience_s: float = 30.0) -> int | None:
     Stop the daemon of a control directory; its jobs continue.
 
     Returns:
-        the pid of the stopped daemon, or None if there was none.
+        the pid of the stopped daemon, or None if no daemon was running.
 
     Raises:
-        ServiceError: we are not allowed to signal it, or it does not exit within ``patience_s`` seconds.
+        ServiceError: the daemon belongs to another user, or does not exit within ``patience_s`` seconds.
     """
     pid = holder(controldir)
     if pid is None:
@@ -160,7 +163,7 @@ class Snapshot:
     calls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: commands run since the start
     unsure: Mapping[str, int] = field(default_factory=dict)  #: submissions that are being looked up
     staging: Mapping[str, int] = field(default_factory=dict)  #: counters of transfers since the start
-    strays: int = 0  #: jobs with our tags that belonged to no job in the control directory at start
+    strays: int = 0  #: orphans at start: batch jobs with a tag of arex that belonged to no job in the control directory
 
 
 def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
@@ -170,7 +173,7 @@ def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
 
 
 def read_snapshot(controldir: Path) -> Snapshot | None:
-    """The status that the last daemon wrote; it may have exited since. None if no daemon ever ran here."""
+    """The last status that a daemon wrote, which may have exited since; None if no daemon ever ran here."""
     try:
         data = atomic.read(str(controldir / STATUS))
         if data is None:
@@ -183,10 +186,10 @@ def read_snapshot(controldir: Path) -> Snapshot | None:
 
 def wait_ready(fd: int, patience_s: float, log_file: Path) -> str:
     """
-    The error message of the starting daemon; empty once it is ready.
+    Wait for the starting daemon. Returns its error message, or an empty text once it is ready.
 
     Raises:
-        ServiceError: the daemon wrote neither in time.
+        ServiceError: the daemon did not report anything in time.
     """
     text = b""
     until = time.monotonic() + patience_s

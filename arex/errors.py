@@ -37,7 +37,7 @@ def _one_line(text: str) -> str:
 
 
 class ArexError(Exception):
-    """Base of all our errors; the message is one sentence fit for a user."""
+    """Base class of all exceptions of arex; the message is one sentence for users."""
 
     #: exit code of a command; ARC's clients use 1 for any failure
     exit_code: ClassVar[int] = 1
@@ -76,7 +76,7 @@ class JobDescriptionError(ArexError):
     ``excerpt`` is the line with the error, ``suggestion`` a similar name that is valid.
     """
 
-    #: Characters of a line that are shown; a line may be megabytes.
+    #: Maximum number of characters shown of a line, since a line can have megabytes.
     _WIDTH: ClassVar[int] = 100
 
     def __init__(
@@ -94,7 +94,7 @@ class JobDescriptionError(ArexError):
         super().__init__(_one_line(f"{self._where()}{what}{self._question('; ')}"))
 
     def explained(self) -> str:
-        """The same on several lines: the line with a caret under the error, and the suggestion."""
+        """The message with more lines: the line of the description, a caret under the error, and the suggestion."""
         lines = [_one_line(f"{self._where()}{self.what}")]
         if self.excerpt.strip():
             lines.extend(self._pointed())
@@ -157,7 +157,7 @@ class UnsafePath(ControlDirError):
 
 
 class BatchError(ArexError):
-    """Base of all errors of the batch system."""
+    """Base class of the batch system errors."""
 
 
 class BatchUnavailable(BatchError):

@@ -10,7 +10,7 @@ _PARTS: Final = ("plugins", "lrms", "infoprovider")
 
 
 def shadowed_packages(home: Path) -> list[str]:
-    """Packages of our names that would be imported from elsewhere; looked up without running them."""
+    """Names of arex's packages that Python would import from elsewhere; the packages are not executed."""
     found = []
     for name in _PARTS:
         spec = importlib.util.find_spec(name)
@@ -21,7 +21,7 @@ def shadowed_packages(home: Path) -> list[str]:
 
 
 def refusal(foreign: list[str]) -> str:
-    """The sentence for a user whose directory holds a package of our names."""
+    """The error message if a directory in Python's search path contains a package with such a name."""
     return (
         f"another package hides a part of arex: {', '.join(foreign)}. "
         "Start it with 'python -I -m arex' or from another directory."

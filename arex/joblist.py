@@ -1,7 +1,7 @@
 """
-``~/.arc/jobs.dat``: the list of a user's jobs, shared with the clients of ARC.
+The list of a user's jobs, ``~/.arc/jobs.dat``, which is shared with ARC's clients.
 
-Rows of other services are kept and handed through. Several clients may write at once. Everything blocks.
+Rows of other services are kept unchanged. Several clients may write concurrently. All functions block.
 Source: the job database of ARC's clients, 6.17.
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_INTERFACE
 
-#: As ARC spells them; every column is text without a declared type.
+#: Column names as in ARC; all columns are text without a declared type.
 COLUMNS: Final = (
     "id", "idfromendpoint", "name", "statusinterface", "statusurl", "managementinterfacename", "managementurl",
     "serviceinformationinterfacename", "serviceinformationurl", "serviceinformationhost", "sessiondir", "stageindir",
@@ -29,7 +29,7 @@ COLUMNS: Final = (
     "starttime", "computingmanagerendtime", "endtime", "workingareaerasetime", "proxyexpirationtime",
     "submissionhost", "submissionclienttime", "othermessages", "activityoldid",
 )  # fmt: skip
-#: What ARC writes for "not known".
+#: Values that ARC writes for unknown properties.
 _UNKNOWN: Final = {
     "state": "Undefined",
     "restartstate": "Undefined",
@@ -44,14 +44,14 @@ _UNKNOWN: Final = {
 }
 _ENDPOINT: Final = "file://localhost"
 _BUSY_S: Final = 30.0
-#: SQLite takes no more parameters than this in one statement, in its oldest versions.
+#: Limit on the number of parameters in a statement, in the oldest versions of SQLite.
 _CHUNK: Final = 900
 
 Row = Mapping[str, str]
 
 
 class JobListError(ArexError):
-    """The list of jobs can't be used."""
+    """The list of jobs cannot be used."""
 
 
 def default_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -62,12 +62,12 @@ def local_row(
     *, id_: str, session: str, name: str, document: str, submitted: int, stdio: tuple[str, str, str] = ("", "", "")
 ) -> Row:
     """
-    A row for a job of this host, as ARC's internal plugin writes it.
+    A row for a job on this host, as written by ARC's internal plugin.
 
     Args:
-        id_: the bare id.
+        id_: the id, without a URL.
         session: absolute path of the session directory.
-        name: of the job, may be empty.
+        name: name of the job, may be empty.
         document: the description as xRSL.
         submitted: seconds since the epoch.
         stdio: names of stdin, stdout and stderr.
@@ -93,13 +93,13 @@ def local_row(
 
 
 class JobList:
-    """One file of jobs; made when the first job comes in."""
+    """A file with a list of jobs; it is created when the first job is added."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Add or replace, all or none."""
+        """Add or replace rows in one transaction."""
         values = [tuple(row.get(column, "") for column in COLUMNS) for row in rows]
         if not values:
             return
@@ -110,7 +110,7 @@ class JobList:
             db.commit()
 
     def remove(self, ids: Collection[str]) -> None:
-        """Forget jobs by their URLs; those that are not listed do no harm."""
+        """Remove jobs by their URLs; unknown URLs are ignored."""
         if not ids or not self.path.exists():
             return
         with self._open() as db:
@@ -125,11 +125,11 @@ class JobList:
                 db.commit()
 
     def all(self) -> list[Row]:
-        """Every job, the oldest first; empty when there is no list yet."""
+        """All jobs, the oldest first; empty if there is no list yet."""
         return self._select("", ())
 
     def find(self, names: Collection[str]) -> list[Row]:
-        """Jobs whose URL, id or name is among these; a name may mean several."""
+        """Jobs whose URL, id or name is in ``names``; several jobs can have the same name."""
         found: dict[str, Row] = {}
         wanted = list(dict.fromkeys(names))
         for start in range(0, len(wanted), _CHUNK // 3):

@@ -1,4 +1,4 @@
-"""Logging: one line per record, with the job's id if the record is about a job, as text or as JSON."""
+"""Logging, as text or JSON: one line per record, with the id of the job if the record is about one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
-#: The job that the current task works on.
+#: Id of the job that the current task handles.
 job_context: contextvars.ContextVar[str] = contextvars.ContextVar("job", default="")
 
-#: ARC's numbers of ``loglevel``: 0 fatal to 5 debug.
+#: Python's levels by ARC's ``loglevel``, from 0 (fatal) to 5 (debug).
 LEVELS: Final = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, logging.DEBUG)
 
 
-#: Words of a user or a batch system must not look like a line of ours.
+#: Escapes line breaks, so that texts of users or batch systems cannot imitate a log line.
 _BREAKS: Final = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 
@@ -63,7 +63,7 @@ class _Json(logging.Formatter):
 
 
 class _File(logging.handlers.WatchedFileHandler):
-    """Reopens the file after log rotation, with a mode that hides it from other users."""
+    """Reopens the file after a rotation; only its owner can read it."""
 
     def _open(self) -> TextIOWrapper:
         raw = open(self.baseFilename, "ab", opener=_private)  # noqa: SIM115 - the handler closes it
@@ -76,9 +76,9 @@ def _private(path: str, flags: int) -> int:
 
 def set_up(level: int, file: Path | None, *, as_json: bool = False) -> None:
     """
-    Send all records to ``file`` (0600, reopened when rotated by others) or to stderr.
+    Write all records to ``file``, which has mode 0600 and is reopened after a rotation, or to stderr.
 
-    ``level`` is ARC's number, 0 to 5.
+    ``level`` is a log level of ARC, 0 to 5.
     """
     handler: logging.Handler
     if file is None:

@@ -76,7 +76,7 @@ class Capacity:
 class Backend(Protocol):
     """A batch system. Any method may raise BatchUnavailable: no answer, so nothing is known."""
 
-    #: X of submit-X-job: the ``lrms`` value in ``.local``
+    #: The name X in submit-X-job, which is the value of ``lrms`` in ``.local``.
     name: str
 
     async def start(self) -> None:
@@ -90,7 +90,7 @@ class Backend(Protocol):
     def capacity(self) -> Capacity: ...
 
     def figures(self) -> Mapping[str, int]:
-        """Counters to publish: how often each command was run since the start."""
+        """Counters to publish: how often each command has been run since the start."""
         ...
 
     async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
@@ -111,7 +111,7 @@ class Backend(Protocol):
         ...
 
     async def tagged(self) -> Mapping[LocalId, JobId]:
-        """Jobs with our tags that have not ended, including orphans, as far as the batch system shows tags."""
+        """Jobs with a tag of arex that have not ended, including orphans, if the batch system can list tags."""
         ...
 
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
@@ -189,11 +189,11 @@ class Stager(Protocol):
     async def stage_out(self, staging: Staging) -> Staged: ...
 
     async def cancel(self, job: JobId) -> None:
-        """Stop the transfers of this job; returns when none of them accesses the session directory any more."""
+        """Stop the transfers of this job; returns when none of them uses the session directory any longer."""
         ...
 
     async def release(self, job: JobId) -> None:
-        """Remove what was kept only for this job, which has ended. May be called twice, or without effect."""
+        """Remove everything that was kept only for this job, which has ended. A repeated call has no effect."""
         ...
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""Starts programs, with a time limit, a separate session and a limit for the output. No other module does."""
+"""Runs programs with a time limit, an output limit and a separate session. Only this module starts programs."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess  # noqa: TID251 - here and nowhere else
+import subprocess  # noqa: TID251 - no other module may use it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from arex.errors import BatchUnavailable
 
-#: A command that says more than this is not answering our question.
+#: Larger outputs are an error of the command.
 MAX_OUTPUT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a program ended; judging it is the caller's."""
+    """Exit code and output of a program."""
 
     argv: tuple[str, ...]
-    code: int  #: negative: the signal that killed it
+    code: int  #: negative: the number of the signal that killed the program
     out: str
     err: str
 
 
 class CommandFailed(BatchUnavailable):
-    """A program could not be started or did not end in time: no answer."""
+    """A program could not be started, did not end in time, or printed too much: there is no answer."""
 
 
 async def run(
@@ -40,12 +40,13 @@ async def run(
     env: Mapping[str, str] | None = None,
 ) -> Completed:
     """
-    Run a program to its end; any exit code is an answer.
+    Run a program to its end and return its exit code and output.
 
-    The environment is ours with ``LC_ALL=C``; output is UTF-8 with replacement, at most 64 MiB.
+    The program gets our environment, or ``env``, with ``LC_ALL=C``. Its output is decoded as UTF-8 with replacement
+    characters.
 
     Raises:
-        CommandFailed: it does not start, takes longer than ``timeout`` seconds, or talks without end.
+        CommandFailed: the program does not start, takes longer than ``timeout`` seconds, or prints more than 64 MiB.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -94,7 +95,7 @@ async def _talk(process: asyncio.subprocess.Process, stdin: bytes) -> tuple[byte
 
 
 async def _feed(stream: asyncio.StreamWriter, data: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it need not read what we say
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the program may exit without reading its input
         stream.write(data)
         await stream.drain()
     stream.close()
@@ -112,20 +113,20 @@ async def _collect(stream: asyncio.StreamReader) -> bytes:
 
 
 async def _kill_session(process: asyncio.subprocess.Process) -> None:
-    """Also what outlived its leader and holds our pipes: its process group keeps the number."""
+    """Kill the process group, including processes that outlived the program and keep our pipes open."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    # asyncio waits for the end of pipes that are not read any more, or that another process holds
+    # otherwise asyncio waits until the pipes are closed, although no one reads them or another process has them open
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
     await process.wait()
 
 
 def detach(argv: Sequence[str], *, output: Path, keep: int) -> int:
     """
-    Start a program that outlives us, in its own session, with descriptor ``keep`` open; returns its pid.
+    Start a program that continues after this process, in a new session, with descriptor ``keep`` open; returns its pid.
 
     Raises:
-        OSError: it does not start, or ``output`` can't be written.
+        OSError: the program does not start, or ``output`` cannot be written.
     """
     output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(output, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
@@ -138,5 +139,5 @@ def detach(argv: Sequence[str], *, output: Path, keep: int) -> int:
             pass_fds=(keep,),
             cwd="/",
         )
-    child.returncode = 0  # it is not ours to wait for, and Popen would warn about that
+    child.returncode = 0  # prevents the warning of Popen about a child that was not waited for
     return child.pid

@@ -1,4 +1,4 @@
-"""Suggests the name that was probably meant ("did you mean"): options, blocks, commands, attributes."""
+"""Suggests a similar name ("did you mean") for misspelt options, blocks, commands and attributes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _LONGEST: Final = 80
 
 def closest(name: str, known: Iterable[str], alike: float = 0.75) -> str:
     """
-    The known name that looks most like this one, whatever its case; empty if none does.
+    The most similar known name, ignoring case; empty if there is none.
 
-    ``alike``: how alike they must be, 0 to 1; lower, and names that have nothing to do with it are suggested.
+    ``alike`` is the minimum similarity from 0 to 1; low values suggest unrelated names.
     """
-    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes pay for it
+    from difflib import get_close_matches  # noqa: PLC0415 - needed only after a mistake
 
     if len(name) > _LONGEST:
         return ""

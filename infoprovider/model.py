@@ -9,7 +9,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A queue. Seconds; None is no limit."""
+    """A queue. Times are in seconds; None means no limit."""
 
     name: str
     comment: str = ""

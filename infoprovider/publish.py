@@ -35,6 +35,6 @@ class InfoPublisher:
             await self._clock.sleep(_PERIOD_S)
 
     def write(self, states: Mapping[str, int], controldir: Path) -> None:
-        from infoprovider.xml import document  # noqa: PLC0415 - lxml costs a client command 20 ms
+        from infoprovider.xml import document  # noqa: PLC0415 - importing lxml takes 20 ms
 
         atomic.put(str(controldir / "info.xml"), document(collect(self._config, states, self._clock.now())))

@@ -1,4 +1,4 @@
-"""``arccat``: standard output, standard error, log or any file of jobs."""
+"""``arccat``: print standard output, standard error, the log or any other file of jobs."""
 
 from __future__ import annotations
 

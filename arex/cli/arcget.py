@@ -1,4 +1,4 @@
-"""``arcget``: results of jobs that have ended."""
+"""``arcget``: copy the results of jobs that have ended."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def command(
 
 
 def clean(site: Site, jobs: Sequence[Chosen]) -> int:
-    """Remove the copied jobs from the service; return their number."""
+    """Remove the copied jobs from the service; returns their number."""
     tally = each(site, jobs, lambda job: site.plugin.clean(job.id))
     site.joblist.remove([job.url for job in tally.done])
     return len(tally.done)

@@ -1,4 +1,4 @@
-"""``arcinfo``: what the service on this host publishes, and whether it runs."""
+"""``arcinfo``: the published information about the service on this host, and whether the service is running."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GLUE: Final = "{http://schemas.ogf.org/glue/2009/03/spec_2.0_r1}"
 
 @dataclass(frozen=True, slots=True)
 class ShareInfo:
-    """A queue, as published."""
+    """Published information about a queue."""
 
     name: str
     facts: dict[str, str]
@@ -29,7 +29,7 @@ class ShareInfo:
 
 @dataclass(frozen=True, slots=True)
 class ServiceInfo:
-    """The computing service, as published."""
+    """Published information about the computing service."""
 
     facts: dict[str, str]
     manager: dict[str, str]
@@ -82,10 +82,10 @@ def command(
 
 def published(controldir: Path) -> ServiceInfo | None:
     """
-    What ``info.xml`` says; None while there is no such file.
+    The content of ``info.xml``; None if the file does not exist yet.
 
     Raises:
-        ControlDirError: it is no such document.
+        ControlDirError: the file cannot be parsed, or does not describe a computing service.
     """
     data = atomic.read(str(controldir / "info.xml"))
     if data is None:
@@ -110,7 +110,7 @@ def published(controldir: Path) -> ServiceInfo | None:
 
 
 def _leaves(element: object) -> dict[str, str]:
-    """Names and texts of the elements right below that hold only text."""
+    """Names and texts of the direct child elements that contain only text."""
     found: dict[str, str] = {}
     for child in element:  # type: ignore[attr-defined]
         if isinstance(child.tag, str) and len(child) == 0 and child.text:

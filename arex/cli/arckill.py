@@ -1,4 +1,4 @@
-"""``arckill``: the end of jobs."""
+"""``arckill``: cancel jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``arcls``: what is in the session directories of jobs."""
+"""``arcls``: list the files in the session directories of jobs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def command(
 
 
 def divide(site: Site, place: str) -> tuple[str, str]:
-    """The job and the path in its session directory, from ``JOB/PATH`` or ``file://SESSION/PATH``."""
+    """Split ``JOB/PATH`` or ``file://SESSION/PATH`` into the job and the path in its session directory."""
     if not place.startswith("file:"):
         job, _, name = place.partition("/")
         return job, name

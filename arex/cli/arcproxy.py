@@ -38,7 +38,7 @@ vomsACvalidityLeft, proxyPolicy, keybits, signingAlgorithm.
 
 
 class Elsewhere(ArexError):
-    """A function of ARC's arcproxy for which arex needs another program."""
+    """A function of ARC's arcproxy that arex does not have; another program is needed."""
 
 
 @click.command(context_settings=options.CONTEXT, epilog=_EPILOG)
@@ -114,7 +114,7 @@ def command(
     Without -C and -K, arcproxy uses the certificate $X509_USER_CERT with $X509_USER_KEY, or the one in ~/.arc or
     ~/.globus. It writes the proxy to $X509_USER_PROXY, or to /tmp/x509up_u<uid>.
     """
-    from arex.credentials.file import proxy_path  # noqa: PLC0415 - help needs none of it
+    from arex.credentials.file import proxy_path  # noqa: PLC0415 - not needed for the help
 
     where = path or proxy_path()
     if any(voms):
@@ -179,7 +179,7 @@ def _findings(path: Path, pem: bytes, cadir: Path | None, now: datetime) -> list
 
 
 def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path | None]:
-    """Certificate and key of this user: the named ones, or those in ARC's default places."""
+    """Paths of the user's certificate and key: those in the options, or those in ARC's default places."""
     if cert is not None:
         return cert, key
     if named := os.environ.get("X509_USER_CERT"):
@@ -225,7 +225,7 @@ def _make(
 
 
 class _Passphrase:
-    """Returns the passphrase of the key when called, so that it is read only if needed."""
+    """The passphrase of the key, read when the object is called, and so only if it is needed."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._source = "int"

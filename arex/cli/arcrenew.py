@@ -1,4 +1,4 @@
-"""``arcrenew``: new credentials for jobs."""
+"""``arcrenew``: renew the credentials of jobs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def command(
     **wanted: object,
 ) -> int:
     """
-    Give jobs the present proxy, or token, in place of the one that they were submitted with.
+    Renew the credentials of jobs with your current proxy or token.
 
-    Jobs that share it get it too, and those that waited for it go on.
+    Jobs that share a credential are renewed together. Jobs that waited for the renewal continue.
     """
     del timeout
     site = Site(config, joblist, debug)

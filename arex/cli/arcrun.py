@@ -94,7 +94,7 @@ def _description(file: str | None, string: str | None) -> JobDescription:
 
 
 def with_streams(job: JobDescription) -> JobDescription:
-    """With names for standard output and error, since arcrun prints them."""
+    """Add file names for standard output and error if they are missing, since arcrun prints these files."""
     return replace(
         job,
         stdout=job.stdout or "stdout.txt",
@@ -118,7 +118,7 @@ def _attend(site: Site, job: str, timeout_s: int | None, *, quiet: bool) -> JobS
     shown = ""
     try:
         while True:
-            # before reading the output, so that all output from before the end has been printed when we stop
+            # get the status before reading the output: after the end, everything has then been printed
             status = site.plugin.one(job)
             if not quiet and (now := describe(status)) != shown and not status.state.final:
                 remark(now)
@@ -142,7 +142,7 @@ def _attend(site: Site, job: str, timeout_s: int | None, *, quiet: bool) -> JobS
 def _tails(site: Site, job: str) -> list[tuple[Tail, IO[bytes]]]:
     out, err = site.plugin.stream_name(job, Output.STDOUT), site.plugin.stream_name(job, Output.STDERR)
     tails = [(site.plugin.tail(job, Output.STDOUT), sys.stdout.buffer)]
-    if err != out:  # joined streams are one file
+    if err != out:  # a job can write both streams into one file
         tails.append((site.plugin.tail(job, Output.STDERR), sys.stderr.buffer))
     return tails
 
@@ -169,7 +169,7 @@ def _fetch(site: Site, job: str, directory: Path, *, keep: bool) -> str:
 
 
 def exit_code(status: JobStatus) -> int:
-    """That of the job; 128 plus the signal that ended it; 1 if it failed without either."""
+    """Exit code of the job; 128 plus the number of the signal that ended it; 1 if it failed without either."""
     if status.exit_code is None:
         return 0 if status.state is ClientState.FINISHED else 1
     if status.exit_code < 0:

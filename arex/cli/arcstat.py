@@ -69,7 +69,7 @@ def command(
     jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
     jobs = ordered(jobs, sort or rsort, reverse=bool(rsort))
     if wait:
-        from arex.cli.progress import wait_for  # noqa: PLC0415 - only when asked
+        from arex.cli.progress import wait_for  # noqa: PLC0415 - needed only with this option
 
         wait_for(site, [job.id for job in jobs if isinstance(job.status, JobStatus)], timeout)
         answers = site.plugin.status([job.id for job in jobs])

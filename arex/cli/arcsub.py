@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DescriptionSource:
-    """A job description and its origin, for messages."""
+    """A job description and where it comes from, for messages."""
 
     label: str
     text: bytes | JobDescription
@@ -33,7 +33,7 @@ class DescriptionSource:
 def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> Language | None:
     if value is None:
         return None
-    from arex.jobdesc.client.convert import Language  # noqa: PLC0415 - only when asked
+    from arex.jobdesc.client.convert import Language  # noqa: PLC0415 - needed only with this option
 
     try:
         return Language.named(value)
@@ -105,7 +105,7 @@ def command(
     elif refused and len(jobs) + len(refused) > 1:
         _summary(jobs, refused)
     if wait and jobs:
-        from arex.cli.progress import wait_for  # noqa: PLC0415 - only when asked
+        from arex.cli.progress import wait_for  # noqa: PLC0415 - needed only with this option
 
         ended_well = wait_for(site, [job.id for job in jobs], timeout)
         return 0 if ended_well and not refused else 1
@@ -113,7 +113,12 @@ def command(
 
 
 def check_endpoint(site: Site, where: dict[str, object]) -> None:
-    """Raises EndpointElsewhere if the options ask for another service."""
+    """
+    Check that the options select this host.
+
+    Raises:
+        EndpointElsewhere: they select another service.
+    """
 
     def values(*names: str) -> tuple[str, ...]:
         return tuple(str(one) for name in names for one in where.get(name) or ())  # type: ignore[attr-defined]
@@ -139,7 +144,7 @@ def _from_files(names: tuple[str, ...]) -> Iterator[DescriptionSource]:
 
 
 def dump(site: Site, sources: list[DescriptionSource], queue: str = "", language: Language | None = None) -> int:
-    """Print the descriptions that would be submitted, or convert them and warn about losses."""
+    """Print the descriptions as they would be submitted, or convert them and warn about lost information."""
     for source in sources:
         try:
             jobs = _parsed(site, source)
@@ -158,7 +163,7 @@ def dump(site: Site, sources: list[DescriptionSource], queue: str = "", language
 
 
 def _parsed(site: Site, source: DescriptionSource) -> list[JobDescription]:
-    from arex.jobdesc import DescriptionDialect, JobDescription, parse  # noqa: PLC0415 - only when asked
+    from arex.jobdesc import DescriptionDialect, JobDescription, parse  # noqa: PLC0415 - needed only by dump
 
     if isinstance(source.text, JobDescription):
         return [source.text]
@@ -166,7 +171,7 @@ def _parsed(site: Site, source: DescriptionSource) -> list[JobDescription]:
 
 
 def _converted(site: Site, source: DescriptionSource, job: JobDescription, language: Language) -> None:
-    from arex.jobdesc.client.convert import convert  # noqa: PLC0415 - only when asked
+    from arex.jobdesc.client.convert import convert  # noqa: PLC0415 - needed only with this option
 
     found = convert(job, language)
     say(found.text.rstrip("\n"))
@@ -175,7 +180,7 @@ def _converted(site: Site, source: DescriptionSource, job: JobDescription, langu
 
 
 def tell(how: Callable[..., None], label: str, what: JobDescriptionError | Remark) -> None:
-    """An error or a warning about a description, with the place in its text."""
+    """Print an error or a warning about a description, with the position in its text."""
     first, *more = what.explained().split("\n")
     how(f"{label}: {first}", *more)
 
@@ -189,7 +194,7 @@ def mention_warnings(site: Site, label: str, jobs: Iterable[JobDescription]) -> 
 def submit(
     site: Site, sources: list[DescriptionSource], *, queue: str, dryrun: bool, id_file: Path | None, quiet: bool
 ) -> tuple[list[Submitted], list[tuple[str, ArexError]]]:
-    """Submit all, print each result, and add the submitted jobs to the list of jobs, also after an interrupt."""
+    """Submit all jobs and print each result; add submitted jobs to the list of jobs, even after an interrupt."""
     jobs: list[Submitted] = []
     refused: list[tuple[str, ArexError]] = []
     told: set[tuple[int, Remark]] = set()

@@ -1,4 +1,4 @@
-"""``arctest``: test jobs without any requirements, and information about the user's credential."""
+"""``arctest``: submit simple test jobs, and show the user's credential."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from arex.errors import ArexError
 
 _COUNT: Final = "i=0; end=$(( $(date +%s) + $1 )); while [ $(date +%s) -lt $end ]; do i=$((i+1)); done; echo $i rounds"
 _LOOK: Final = "echo user; id; echo; echo host; uname -a; echo; echo limits; ulimit -a; echo; env | sort"
-#: Scripts by the number after -J; ``$1`` is the run time in seconds.
+#: Scripts of the test jobs by the number after -J; ``$1`` is the run time in seconds.
 JOBS: Final = {1: _COUNT, 2: _LOOK}
 
 
@@ -81,7 +81,7 @@ def description(number: int, runtime_min: int) -> str:
     The xRSL of a test job.
 
     Raises:
-        NoSuchTest: there is none of this number.
+        NoSuchTest: there is no test job with this number.
     """
     if number not in JOBS:
         raise NoSuchTest(f'No test job, with ID "{number}": existing test jobs are {", ".join(map(str, JOBS))}')

@@ -1,4 +1,4 @@
-"""Start at boot without root: a systemd user unit that lingers, or a line of the user's crontab."""
+"""Start at boot without root: with a systemd user unit and lingering, or with a line in the user's crontab."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMEOUT_S: Final = 30.0
 
 
 def unit_text(argv: list[str]) -> str:
-    """The unit file. Only the main process is stopped with the service, so that jobs continue."""
+    """The unit file. When the unit stops, systemd stops only the main process, so that jobs continue."""
     command = " ".join(_unit_quoted(word) for word in argv)
     return f"""[Unit]
 Description=arex computing element
@@ -40,13 +40,13 @@ WantedBy=default.target
 
 
 def _unit_quoted(word: str) -> str:
-    """A word of ExecStart: systemd expands % and $ and reads backslashes inside quotes."""
+    """Quote an argument of ExecStart, because systemd expands % and $ and interprets backslashes."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'
 
 
 def cron_line(argv: list[str], config: Configuration) -> str:
-    """Cron reads % as a line break, so it is escaped."""
+    """The crontab line; % is escaped, because cron treats it as a line break."""
     words = [*argv[:3], "start", *argv[4:]]
     return f"@reboot {shlex.join(words)} {_mark(config)}".replace("%", "\\%")
 
@@ -57,7 +57,7 @@ def _mark(config: Configuration) -> str:
 
 async def install(config: Configuration, argv: list[str]) -> str:
     """
-    Install, verify, and return a description of what was done for the user.
+    Install and verify; returns a description of the result for the user.
 
     Raises:
         ServiceError: neither systemd nor cron can be used, or the check failed.
@@ -70,7 +70,7 @@ async def install(config: Configuration, argv: list[str]) -> str:
 
 
 async def remove(config: Configuration) -> str:
-    """Remove what ``install`` has installed."""
+    """Undo ``install``."""
     done = []
     if _unit_path().exists():
         if await _systemd_works():

@@ -1,4 +1,4 @@
-"""One request for many jobs: each is tried, failures are reported, and the results are counted."""
+"""Apply one operation to many jobs: try each job, report failures, and count the results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def on_jobs(function: Callable[..., int]) -> Callable[..., int]:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the jobs of one command."""
+    """The results of a command for its jobs."""
 
     done: list[Chosen] = field(default_factory=list)
     failed: list[tuple[Chosen, str]] = field(default_factory=list)
@@ -64,7 +64,10 @@ class Tally:
 
 
 def each(site: Site, jobs: Sequence[Chosen], act: Callable[[Chosen], None], *, gone_is_fine: bool = False) -> Tally:
-    """Call ``act`` for every job, also after a failure. ``gone_is_fine``: jobs that no longer exist count as done."""
+    """
+    Call ``act`` for each job, and continue after failures. With ``gone_is_fine``, a job that no longer exists is a
+    success.
+    """
     tally = Tally()
     for job in jobs:
         try:
@@ -98,7 +101,7 @@ def request(site: Site, jobs: Sequence[Chosen], ask: Callable[[str], None], resu
 
 
 def report(tally: Tally, summary: str, *, as_json: bool, **more: object) -> None:
-    """The last line of a command, or all of it as JSON."""
+    """Print the summary line of a command, or its complete result as JSON."""
     if not as_json:
         say(summary)
         return

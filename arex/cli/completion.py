@@ -20,6 +20,6 @@ def command(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     for name in COMMANDS:
-        # the text depends on the names alone, so no command needs to be imported; its own programs answer later
+        # the script only depends on the name of the command, so no command module needs to be imported here
         made = kind(click.Command(name), {}, name, f"_{name.upper()}_COMPLETE")
         click.echo(made.source_template % made.source_vars())

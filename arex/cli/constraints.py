@@ -1,4 +1,4 @@
-"""The constraints of ``arcproxy``: parses ``NAME=VALUE`` into the properties of a new proxy."""
+"""Parse the constraints of ``arcproxy``, ``NAME=VALUE``, which set the properties of a new proxy."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _NAMES: Final = {
 
 
 class BadConstraint(ArexError):
-    """A constraint that is invalid or unknown."""
+    """A constraint is invalid or unknown."""
 
 
 def parse(texts: Iterable[str], now: datetime) -> Wish:
     """
-    The requested properties; the defaults are those of ARC's client: 12 hours, an RSA key of 2048 bits.
+    Parse the requested properties. Defaults are those of ARC's client: 12 hours, and an RSA key of 2048 bits.
 
     Raises:
-        BadConstraint
+        BadConstraint: a constraint is invalid or unknown.
     """
     given: dict[str, str] = {}
     for text in texts:
@@ -89,7 +89,7 @@ def _moment(what: str, text: str) -> datetime:
 
 
 def _period(text: str) -> timedelta:
-    """Seconds, or ``12h``, ``90m``, ``2d``."""
+    """Parse a number of seconds, or a text like ``12h``, ``90m`` or ``2d``."""
     match = re.fullmatch(r"([0-9]{1,9})\s*([smhdw]?)", text.strip().lower())
     if match is None:
         raise BadConstraint(f"The period that you set: {text} can't be recognized.")

@@ -1,4 +1,4 @@
-"""Options that name the credential for jobs, in place of the default one."""
+"""Options that select the credential for jobs, instead of the default one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def credential_options(function: _F) -> _F:
-    """``--proxy`` and ``--token``: files, since their contents must not appear on a command line."""
+    """Add ``--proxy`` and ``--token``. Both are paths, because other users can see the command line."""
     for option in reversed((
         click.option("--proxy", type=click.Path(path_type=Path), help="Proxy file with its key, used as the "
             "credential of the jobs."),
@@ -28,15 +28,15 @@ def credential_options(function: _F) -> _F:
 
 def use(site: Site, proxy: Path | None, token: Path | None) -> None:
     """
-    Use the named credential for this command, if there is one.
+    Use the credential from the options for this command, if there is one.
 
     Raises:
-        CredentialError: the credential is unusable, or is not of the named kind.
+        CredentialError: the credential cannot be used, or is of the wrong kind.
     """
     if proxy is not None and token is not None:
         raise click.UsageError("--proxy and --token cannot be used together: a job has only one credential")
     if proxy is not None:
-        from arex.credentials import read  # noqa: PLC0415 - most jobs get none
+        from arex.credentials import read  # noqa: PLC0415 - few jobs have one
 
         read(proxy)
     if token is not None:

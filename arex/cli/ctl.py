@@ -1,4 +1,4 @@
-"""``arexctl``: administration of runtime environments, caches and session directories."""
+"""``arexctl``: administration of runtime environments, cache and session directories."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def _cleaner(config_file: Path | None) -> Cleaner:
 
 
 def size_words(size: float) -> str:
-    """As people read it: ``1.5 GB``, powers of 1000."""
+    """Format a size for people, in powers of 1000: ``1.5 GB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""``arexctl rte``: which runtime environments jobs can ask for, which of them all jobs get, and their parameters."""
+"""``arexctl rte``: manage runtime environments that jobs can request or that all jobs get, and their parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from arex.rte.listing import about, rows
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-#: Scripts that come with arex.
+#: Directory of the scripts that are part of arex.
 SYSTEM: Final = Path(lrms.__file__).resolve().parent / "rte"
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
@@ -39,11 +39,11 @@ _force = click.option("-f", "--force", is_flag=True, help="Replace a link to ano
 )
 def group(config_file: Path | None) -> None:
     """Enable, disable and configure runtime environments."""
-    del config_file  # each command finds it in the context
+    del config_file  # commands find it in the context
 
 
 def _config(ctx: click.Context) -> Configuration:
-    """From the innermost ``--config`` option: that of this group, or of the program."""
+    """The configuration file of the innermost ``--config`` option, of this group or of the program."""
     above: click.Context | None = ctx
     while above is not None:
         if file := above.params.get("config_file") or above.params.get("config"):
@@ -66,7 +66,7 @@ def _completing(
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - for completion only
 
-        with contextlib.suppress(ArexError, OSError):  # a shell has no place for our errors
+        with contextlib.suppress(ArexError, OSError):  # the completion of a shell cannot show errors
             return [CompletionItem(name) for name in sorted(names(_catalog(ctx))) if name.startswith(incomplete)]
         return []
 
@@ -132,7 +132,7 @@ def default(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, as_json: 
 
 
 def _link(catalog: Catalog, wanted: tuple[str, ...], place: str, *, force: bool, dummy: bool, as_json: bool) -> None:
-    """All names are looked up before the first link is created, so a misspelt name changes nothing."""
+    """Create links. All names are checked first, so that a misspelt name does not leave the others changed."""
     available = catalog.available()
     chosen: Mapping[str, Path] = (
         dict.fromkeys(wanted, DUMMY)
@@ -327,4 +327,4 @@ def unset(ctx: click.Context, rte: str, parameter: str) -> None:
 
 for _command in (get, put, unset):
     params.add_command(_command)
-    group.add_command(_command, f"params-{_command.name}")  # as arcctl spells it
+    group.add_command(_command, f"params-{_command.name}")  # as in arcctl

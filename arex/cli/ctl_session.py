@@ -23,17 +23,17 @@ from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
 from arex.model.ids import JobId
 
-#: A younger session directory without a job may belong to a submission in progress.
+#: A session directory without a job that is younger than this may belong to a submission in progress.
 _YOUNG_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One session directory and the job that it belongs to."""
+    """A session directory and its job."""
 
     job: JobId
     root: Path
-    state: str  #: empty: there is no such job in the control directory
+    state: str  #: empty: the job does not exist in the control directory
     owner: str
     taken: Taken
 
@@ -134,7 +134,10 @@ def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as
 
 
 def _is_over(store: ControlDir, session: Session, finished_days: float | None) -> bool:
-    """Whether a session directory can be removed: no active job, no submission in progress, a directory of arex."""
+    """
+    Whether a session directory can be removed: it belongs to arex, but not to an active job or a submission in
+    progress.
+    """
     path = session.root / session.job
     if SessionFiles(path).objection(session.job):
         return False

@@ -1,7 +1,7 @@
 """
-The commands as programs: each imports its own module and nothing else, so that ``arcsub`` starts quickly.
+Entry points of the commands. Each imports only its own module, so that for example ``arcsub`` starts quickly.
 
-The edge of the program: every exception of a command becomes one sentence on stderr and an exit code here.
+Every exception of a command is turned into one line on stderr and an exit code here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from arex.guard import refusal, shadowed_packages
 if TYPE_CHECKING:
     import click
 
-#: Program to ``module:command``.
+#: Each program with its ``module:command``.
 COMMANDS: Final[Mapping[str, str]] = {
     "arex": "arex.cli.group:command",
     "arexctl": "arex.cli.ctl:command",
@@ -54,7 +54,7 @@ def load(target: str) -> click.Command:
 
 
 def call(name: str, args: Sequence[str] | None = None) -> int:
-    """Run one command as a program would, and return its exit code; None: the arguments of this process."""
+    """Run one command and return its exit code; without ``args``, the command gets the arguments of this process."""
     try:
         code = load(COMMANDS[name]).main(None if args is None else list(args), prog_name=name, standalone_mode=False)
         sys.stdout.flush()
@@ -67,13 +67,13 @@ def call(name: str, args: Sequence[str] | None = None) -> int:
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
         return _tell(name, f"{where}{exc.strerror or exc}", 1)
-    except Exception as exc:  # noqa: BLE001 - the edge
+    except Exception as exc:  # noqa: BLE001 - the last handler: every error ends here
         return _of_click(name, exc)
     return code if isinstance(code, int) else 0
 
 
 def _of_click(name: str, exc: Exception) -> int:
-    import click  # noqa: PLC0415 - it is loaded already
+    import click  # noqa: PLC0415 - already imported by the command
 
     if isinstance(exc, click.Abort):
         return INTERRUPTED
@@ -93,7 +93,7 @@ def _tell(name: str, what: str, code: int) -> int:
 
 
 def _pipe_closed() -> int:
-    """The reader of our output has closed the pipe; prevent an error when Python flushes stdout at exit."""
+    """Handle a closed pipe; redirect stdout to /dev/null, to prevent an error when Python flushes it at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
@@ -103,7 +103,7 @@ def _program(name: str) -> None:
     if foreign := shadowed_packages(Path(__file__).resolve().parents[2]):
         raise SystemExit(_tell(name, refusal(foreign), INTERNAL))
     for stream in (sys.stdout, sys.stderr):
-        # names of files and jobs are bytes of their owner
+        # names of files and jobs can contain bytes that the terminal's encoding does not have
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     raise SystemExit(call(name))
 

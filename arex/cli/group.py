@@ -1,4 +1,4 @@
-"""``arex``: the service's own commands, each imported on its first use."""
+"""``arex``: the commands of the service, each imported on first use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from arex.cli.lazy import LazyGroup
 
-#: Name to ``module:command`` and what the overview says about it: help for all must not import all.
+#: Commands with ``module:command`` and their description, so that the overview does not need to import the modules.
 SUBCOMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("arex.cli.service:start", "Start the service in the background."),
     "stop": ("arex.cli.service:stop", "Stop the service; jobs in the batch system continue."),

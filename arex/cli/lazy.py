@@ -1,4 +1,4 @@
-"""Groups that import a command on its first use, so that the help of the group imports none of them."""
+"""Groups that import a command on first use, so that the help of the group is fast."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from arex.suggest import closest
 
 
 class LazyGroup(click.Group):
-    """A group that knows only the names of its commands."""
+    """A command group that imports its commands on first use."""
 
     def __init__(self, *args: Any, subcommands: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:  # noqa: ANN401
-        """``subcommands``: name to ``module:command`` and its description in the overview."""
+        """``subcommands`` maps names to ``module:command`` and the description for the overview."""
         super().__init__(*args, **kwargs)
         self._subcommands = subcommands
 

@@ -1,4 +1,4 @@
-"""The options that ARC's clients share, with their letters and meaning; this host is the only endpoint."""
+"""Options that are common to ARC's clients, with the same letters and meaning; this host is the only endpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEVELS: Final = ("FATAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG")
 
 
 class EndpointElsewhere(ArexError):
-    """The options select a service on another host, or of another kind."""
+    """The options select a service on another host, or a service of another type."""
 
 
 #: For commands of the service, whose ``-c`` is free.
@@ -48,7 +48,7 @@ def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
 
 
 def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Ids of the jobs in the list, their names beside them; URLs once an ``f`` has been typed."""
+    """Complete ids of jobs in the list, with their names as descriptions; also URLs if the text starts with ``f``."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - for completion only
 
     from arex.joblist import JobList, default_path  # noqa: PLC0415
@@ -61,7 +61,7 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def common(function: _F) -> _F:
-    """Options ``-z -t -d -P -v`` as in all clients of ARC, and ``--config`` and ``--json``."""
+    """Add the options ``-z -t -d -P -v`` of all ARC clients, ``--config`` and ``--json``."""
     for option in reversed((
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
         click.option(
@@ -102,7 +102,7 @@ def joblist(function: _F) -> _F:
 
 
 def selection(function: _F) -> _F:
-    """Options that select jobs: by name, from a file, all; by state, by resource."""
+    """Add the options that select jobs: by name, from a file, all jobs, by state, by resource."""
     for option in reversed((
         click.argument("jobs", nargs=-1, shell_complete=complete_job, metavar="[JOB]..."),
         click.option("-a", "--all", "everything", is_flag=True, help="Select all jobs in the list of jobs."),
@@ -134,7 +134,7 @@ def instead_of_submission(function: _F) -> _F:
 
 
 def endpoint(function: _F) -> _F:
-    """ARC's options for the target service; this host is the only possible target."""
+    """Add ARC's options for the target service; this host is the only possible target."""
     for option in reversed((
         click.option("-C", "--computing-element", "elements", multiple=True, help="Target host; only this host is "
             "supported."),
@@ -160,8 +160,10 @@ def require_local(
     site: Site, *, types: tuple[str, ...], info_types: tuple[str, ...], elements: tuple[str, ...], registries: bool
 ) -> None:
     """
+    Check that the options select this host.
+
     Raises:
-        EndpointElsewhere: the options select a service that only ARC's own clients support.
+        EndpointElsewhere: they select a service that only ARC's own clients support.
     """
     wanted = [*types, *(one for one in info_types if one.upper() != "NONE")]
     for one in wanted:
@@ -183,7 +185,7 @@ def _elsewhere(what: str, site: Site) -> str:
 
 
 def is_here(element: str, site: Site) -> bool:
-    """Whether a host name or URL means this host's control directory."""
+    """Whether a host name or URL refers to the control directory of this host."""
     if element.startswith("file:"):
         return True
     return element.lower() in {*_HERE, os.uname().nodename.lower(), site.config.common.hostname.lower()}

@@ -1,4 +1,4 @@
-"""What commands print: text for people or one JSON document, and remarks on stderr."""
+"""Output of the commands: text or a JSON document on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, Final
 
-#: Characters that control a terminal, except the tabulator.
+#: Control characters, which can change the state of a terminal, except the tab.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """One line without control characters: a job's name must not move the cursor."""
+    """Replace control characters, including line breaks: a user can put any character into a job's name."""
     return _CONTROL.sub("?", text)
 
 
 def say(text: str = "") -> None:
-    """One line on stdout."""
+    """Print one line on stdout."""
     sys.stdout.write(f"{text}\n")
 
 
 def remark(text: str) -> None:
-    """One line on stderr, which is not part of the result."""
+    """Print one line on stderr; it is not part of the result."""
     sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def document(value: object) -> None:
-    """One JSON document on stdout."""
+    """Print a JSON document on stdout."""
     import json  # noqa: PLC0415 - only with --json
 
     say(json.dumps(plain(value), indent=2))
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can hold
-    """Records, times and paths to what JSON can hold; times in UTC."""
+    """Convert records, times and paths to types that JSON supports; times are in UTC."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str | int | float) or value is None:
@@ -64,5 +64,5 @@ def moment(value: datetime) -> str:
 
 
 def local_time(value: datetime) -> str:
-    """In the local time zone, for people."""
+    """A time for people, in the local time zone."""
     return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,4 +1,4 @@
-"""Wait for jobs and print one line on stderr for each change."""
+"""Wait for jobs and print a line on stderr for each change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plugins.local.status import ClientState, JobStatus
 
 
 def wait_for(site: Site, jobs: Sequence[str], timeout_s: float | None = None) -> bool:
-    """Wait until all have ended; True if all of them finished successfully."""
+    """Wait until all jobs have ended; True if all of them finished successfully."""
     last: dict[str, JobStatus] = {}
     for status in site.plugin.watch(jobs, timeout_s=timeout_s):
         last[status.id] = status
@@ -22,7 +22,7 @@ def wait_for(site: Site, jobs: Sequence[str], timeout_s: float | None = None) ->
 
 
 def describe(status: JobStatus) -> str:
-    """The state, with the failure or the reason for waiting."""
+    """The state, with the reason for a failure or for waiting."""
     if status.failure:
         return f"{status.state} ({printable(status.failure.splitlines()[0])})"
     if status.waiting:

@@ -1,4 +1,4 @@
-"""What ``arcproxy`` prints about a proxy: everything, or items by their names in ARC."""
+"""The output of ``arcproxy`` about a proxy: everything, or single items with the names that ARC uses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TYPES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A proxy and everything that ``arcproxy`` prints about it."""
+    """A proxy and all information that ``arcproxy`` prints about it."""
 
     credential: Credential
     certificates: tuple[x509.Certificate, ...]
@@ -39,6 +39,8 @@ class Shown:
 
 def load(path: Path, data: bytes) -> Shown:
     """
+    Load a proxy from a file.
+
     Raises:
         CredentialError: the file cannot be parsed as a proxy.
     """
@@ -52,7 +54,7 @@ def load(path: Path, data: bytes) -> Shown:
 
 
 def lines(shown: Shown, now: datetime) -> Iterator[str]:
-    """Lines as in ARC's ``arcproxy -I``; VOMS attributes are marked as not verified."""
+    """The text output, as of ARC's ``arcproxy -I``; VOMS attributes are marked as not verified."""
     item = {name: read(shown, now) for name, read in ITEMS.items()}
     yield f"Subject: {item['subject']}"
     yield f"Issuer: {item['issuer']}"
@@ -73,7 +75,7 @@ def lines(shown: Shown, now: datetime) -> Iterator[str]:
 
 
 def document(shown: Shown, now: datetime) -> dict[str, object]:
-    """The same for programs."""
+    """The JSON output, with the same information."""
     return {
         **{name: read(shown, now) for name, read in ITEMS.items() if not name.startswith("voms")},
         "validityStart": shown.leaf.not_valid_before_utc,
@@ -112,7 +114,7 @@ def period(seconds: int) -> str:
 
 
 def _authority(shown: Shown) -> str:
-    """Who issued the first certificate that is no proxy."""
+    """Issuer of the first certificate that is not a proxy."""
     plain = next((each for each in shown.certificates if proxy.info_of(each) is None), shown.certificates[-1])
     return chain.name_of(plain.issuer)
 
@@ -144,7 +146,7 @@ def _remaining(ends: datetime, now: datetime) -> str:
     return str(max(0, int((ends - now).total_seconds())))
 
 
-#: Names of ``-i``, in ARC's order, and how to get at them.
+#: Items for ``-i``, in ARC's order, with functions that return their values.
 ITEMS: Final[Mapping[str, Callable[[Shown, datetime], str]]] = {
     "subject": lambda shown, _: shown.credential.subject,
     "identity": lambda shown, _: shown.credential.identity,

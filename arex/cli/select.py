@@ -15,7 +15,7 @@ from plugins.local.status import JobStatus, read_local
 
 
 class NoJobs(ArexError):
-    """Nothing to do: no job is named, or all named jobs are unknown."""
+    """No job to process: no job is named, or all named jobs are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,18 @@ class JobSelection:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A selected job: its status, or why the status is unknown."""
+    """A selected job with its status, or the reason why its status is unknown."""
 
     id: str
     url: str
     name: str
-    listed: bool  #: in the list of jobs
+    listed: bool  #: the job is in the list of jobs
     status: JobStatus | ArexError
 
 
 def choose(site: Site, wanted: JobSelection) -> list[Chosen]:
     """
-    The jobs, in the order of the list or of the arguments; a warning on stderr names each job that is not found.
+    The selected jobs, in the order of the list or of the arguments. Missing jobs are reported as warnings on stderr.
 
     Raises:
         NoJobs: no job is named, or all named jobs are unknown.
@@ -88,7 +88,7 @@ def _is_local(row: Mapping[str, str]) -> bool:
 
 
 def _known(site: Site, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
-    """Rows of the list of jobs, and existing jobs that are not in the list."""
+    """Entries of the list of jobs, and existing jobs that are missing from the list."""
     rows = site.joblist.find(names)
     found: dict[str, Mapping[str, str]] = {}
     for name in dict.fromkeys(names):
@@ -113,7 +113,7 @@ def _exists(site: Site, job: str) -> bool:
 
 
 def _named(site: Site, name: str) -> list[str]:
-    """Jobs in the control directory with this name, for users whose list of jobs lacks them."""
+    """Jobs in the control directory with this name, in case the list of jobs does not contain them."""
     store = site.plugin.store
     return [job for job in site.plugin.jobs() if read_local(store, job).jobname == name]
 

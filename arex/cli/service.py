@@ -1,4 +1,4 @@
-"""``arex start | stop | status | run | init | install-service``: the life of the daemon."""
+"""``arex start | stop | status | run | init | install-service``: control the daemon."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from arex.config.load import load
 from arex.config.model import Configuration
 from arex.errors import ArexError, ServiceError
 
-#: Exit code of ``status`` when no daemon runs, as init scripts expect it.
+#: Exit code of ``status`` if no daemon is running, as defined for init scripts.
 _NOT_RUNNING: Final = 3
 _READY_S: Final = 60.0
 
@@ -29,7 +29,7 @@ _root_option = click.option(
 
 
 def read_config(file: Path | None, *, quiet: bool = False) -> Configuration:
-    """The configuration that commands and daemon share; warnings go to stderr."""
+    """Load the configuration for a command or the daemon; prints warnings on stderr."""
     config, warnings = load(file, os.environ)
     if not quiet:
         for fault in warnings:
@@ -38,7 +38,7 @@ def read_config(file: Path | None, *, quiet: bool = False) -> Configuration:
 
 
 def command_line(config: Configuration, word: str, *more: str) -> list[str]:
-    """The command that starts this program, isolated from the caller's directory and PYTHON variables."""
+    """The command line that starts this program, independent of the current directory and of PYTHON variables."""
     program = Path(__file__).resolve().parent.parent / "__main__.py"
     source = ["--config", str(config.source.resolve())] if config.source else []
     return [sys.executable, "-I", str(program), word, *source, *more]
@@ -54,7 +54,7 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
     if foreground:
         serve(config, allow_root=allow_root, ready_fd=None, log_file=None)
         return
-    from arex.app import refuse_root  # noqa: PLC0415 - the service is loaded by those who run it
+    from arex.app import refuse_root  # noqa: PLC0415 - needed only to run the service
 
     refuse_root(config, allowed=allow_root)
     if (pid := daemon.holder(config.arex.controldir)) is not None:
@@ -85,7 +85,7 @@ def run(config_file: Path | None, *, allow_root: bool, ready_fd: int | None) -> 
 
 
 def serve(config: Configuration, *, allow_root: bool, ready_fd: int | None, log_file: Path | None) -> None:
-    """Run the service in this process; write ``ready`` or an error message to ``ready_fd`` for ``arex start``."""
+    """Run the service in this process; write ``ready`` or an error to ``ready_fd``, which ``arex start`` reads."""
     from arex.app import refuse_root  # noqa: PLC0415 - as above
     from arex.app import run as run_service  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What a client command works with: configuration, plugin, list of jobs; each created on first use."""
+"""The objects that client commands use: configuration, plugin and list of jobs, each created on first use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ERROR, _INFO = 1, 3
 
 
 class Site:
-    """The objects that one command works with."""
+    """The objects that a command uses."""
 
     def __init__(self, config: Path | None = None, joblist: Path | None = None, debug: int = 2) -> None:
         self._path = config
@@ -41,7 +41,7 @@ class Site:
 
     @cached_property
     def joblist(self) -> JobList:
-        # sqlite takes as long to import as the rest of a command
+        # importing sqlite takes as long as the rest of a command
         from arex.joblist import JobList, default_path  # noqa: PLC0415
 
         return JobList(self._joblist or default_path())
@@ -52,7 +52,7 @@ class Site:
         return context.info_name or "arcsub" if context else "arcsub"
 
     def error(self, text: str, *more: str) -> None:
-        """``more`` are lines below it."""
+        """Print an error, and ``more`` as additional lines."""
         if self._debug >= _ERROR:
             remark("\n".join((f"ERROR: {printable(text)}", *map(printable, more))))
 
@@ -61,7 +61,7 @@ class Site:
             remark("\n".join((f"WARNING: {printable(text)}", *map(printable, more))))
 
     def mention_daemon(self) -> None:
-        """Warn if no service is running, since jobs wait then."""
+        """Warn if no service is running, since jobs then wait."""
         if not self.plugin.served:
             self.warn(
                 f"no service is running for {self.config.arex.controldir}: jobs wait until it is started ('arex start')"

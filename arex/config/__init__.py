@@ -1,1 +1,1 @@
-"""``arc.conf`` or YAML to one frozen configuration; its reference and explanation."""
+"""Reads ``arc.conf`` or YAML into one immutable configuration; reference page and explanations of options."""

@@ -1,5 +1,5 @@
 """
-Names: what ARC 6.17 knows and arex has no field for, with its defaults; and what to say of a misspelt name.
+Names of the blocks and options of ARC 6.17 that have no field in the model, with their defaults; and suggestions.
 
 Source: names and defaults of ``arc.conf.reference``, ARC 6.17.
 """
@@ -14,14 +14,14 @@ from arex.config.model import BLOCKS
 from arex.config.record import Option, options
 from arex.suggest import closest
 
-#: Blocks that need a name after a colon; all others must have none.
+#: Blocks that need a name after a colon; other blocks must not have one.
 NAMED: Final = frozenset({"authgroup", "queue", "userlist", "custom", "arex/jura/sgas", "arex/jura/apel"})
 #: Blocks whose options ARC does not define.
 UNCHECKED: Final = frozenset({"custom", "arex/jura/archiving"})
-#: Blocks of ordered rules.
+#: Blocks of rules, whose order matters.
 RULES: Final = frozenset({"mapping", "authgroup"})
 
-#: Block to the options that have no field in the model.
+#: Options without a field in the model, by block.
 NAMES: Final[Mapping[str, str]] = {
     "common": "x509_host_key x509_host_cert x509_voms_dir voms_processing",
     "authgroup": "subject file voms authgroup userlist plugin authtokens all",
@@ -111,8 +111,9 @@ NAMES: Final[Mapping[str, str]] = {
     "custom": "",
 }
 
-#: Defaults of those, for the file that ARC's own scripts and clients read; words in braces come from other options.
-#: What ARC says of its account (user, mail, helperlog) does not hold for us and is left out.
+#: Defaults of these options, for the file that ARC's own scripts and clients read. A word in braces stands for the
+#: value of another option. ARC's defaults for its service account (user, mail, helperlog) are left out, since arex runs
+#: as another user.
 DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     "common": {
         "x509_host_key": "/etc/grid-security/hostkey.pem",
@@ -186,34 +187,34 @@ DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 
-#: Options of a queue that it takes from [infosys/cluster].
+#: Options that a queue inherits from [infosys/cluster].
 INHERITED: Final = ("homogeneity", "nodecpu", "nodememory", "architecture", "opsys", "advertisedvo")
 
 
 def kinds() -> tuple[str, ...]:
-    """All blocks, ours and ARC's."""
+    """All blocks of arex and ARC."""
     return tuple(dict.fromkeys((*BLOCKS, *NAMES)))
 
 
 @cache
 def typed(kind: str) -> Mapping[str, Option]:
-    """The options of a block that have a field."""
+    """The options of a block that have a field in the model."""
     return {each.name: each for each in options(BLOCKS[kind][1])} if kind in BLOCKS else {}
 
 
 @cache
 def names(kind: str) -> tuple[str, ...]:
-    """All options of a block."""
+    """The names of all options of a block."""
     return (*typed(kind), *NAMES.get(kind, "").split())
 
 
 def homes(option: str) -> list[str]:
-    """The blocks that have an option of this name."""
+    """The blocks that have an option with this name."""
     return [kind for kind in kinds() if option in names(kind)]
 
 
 def nearest(word: str, candidates: Iterable[str], before: str = "", after: str = "") -> str:
-    """A cure for a misspelt word, or an empty text."""
+    """A suggestion for a misspelt word; empty if no candidate is similar."""
     found = closest(word, candidates, 0.7)
     return f"did you mean {before}{found}{after}?" if found else ""
 
@@ -223,6 +224,6 @@ def suggest_block(kind: str) -> str:
 
 
 def suggest_option(kind: str, option: str) -> str:
-    """A name that looks alike in the same block, or the same name in another."""
+    """A suggestion for an unknown option: a similar name in this block, or another block that has the option."""
     others = homes(option)
     return nearest(option, names(kind)) or (f"it belongs in [{others[0]}]" if others else "")

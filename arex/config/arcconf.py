@@ -1,8 +1,9 @@
 """
-The syntax of ``arc.conf``: blocks of ``option = value`` lines, to a tree that still knows the line numbers.
+Parse the syntax of ``arc.conf``, blocks of ``option = value`` lines, and keep the line numbers.
 
-Options may repeat and their order counts. Quotes belong to the value, and so does ``#`` after the first column.
-Source: ARC 6.17, notes on syntax at the head of the arc.conf reference; the behaviour of its parser.
+Options can be repeated, and their order matters. Quotes are part of a value. ``#`` starts a comment only at the
+beginning of a line.
+Source: ARC 6.17, notes on syntax at the beginning of the arc.conf reference; the behaviour of its parser.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _BRACKETS: Final = frozenset("[]")
 
 
 class Entry(NamedTuple):
-    """One option as it stands there."""
+    """One option as written in the file."""
 
     name: str
     value: str
@@ -38,14 +39,14 @@ class Section(NamedTuple):
 
 
 def unprintable(text: str) -> bool:
-    """Whether this holds bytes that are no text: control characters, or what was not UTF-8."""
+    """Whether the text contains control characters, or bytes that were not valid UTF-8."""
     return not text.isprintable() and any(
         (each < " " and each != "\t") or each == "\x7f" or "\ud800" <= each <= "\udfff" for each in text
     )
 
 
 def decode(data: bytes) -> str:
-    """Bytes of a file to text with bare line feeds; what is not UTF-8 comes through, for comments may be anything."""
+    """Decode a file and normalize line breaks; invalid UTF-8 is kept as surrogates, since it is allowed in comments."""
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="surrogateescape")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -58,12 +59,12 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def is_name(text: str) -> bool:
-    """One word without brackets."""
+    """Whether the text is one word without brackets."""
     return len(text.split()) == 1 and _BRACKETS.isdisjoint(text)
 
 
 def _header(line: str) -> tuple[str, str | None] | None:
-    """Kind and name of ``[kind]`` or ``[kind: name ]``; None if it is neither."""
+    """Parse ``[kind]`` or ``[kind: name ]``; None if the line is neither."""
     if not line.endswith("]"):
         return None
     kind, colon, name = (part.strip() for part in line[1:-1].partition(":"))
@@ -73,7 +74,7 @@ def _header(line: str) -> tuple[str, str | None] | None:
 
 
 def parse(text: str, file: Path) -> tuple[list[Section], list[Fault]]:
-    """All blocks in their order, and one fault for each line that is neither block, option nor comment."""
+    """All blocks in file order, and one fault for each line that is not a block, an option or a comment."""
     sections: list[Section] = []
     faults: list[Fault] = []
     for at, line in _lines(text):

@@ -1,4 +1,4 @@
-"""From blocks of text to the checked configuration: all faults are collected, so that one run reports them all."""
+"""Check the parsed blocks and build the configuration. All faults are collected and reported together."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _RULES_UNUSED: Final = "these rules have no effect in arex: every job runs as th
 
 class Builder:
     """
-    Collect the blocks of one file; the configuration is usable if ``faults`` is empty afterwards.
+    Builds the configuration from the blocks of one file. The result is usable only if ``faults`` is empty afterwards.
 
-    ``given`` holds the (block, option) pairs that the file names.
+    ``given`` contains the (block, option) pairs that the file sets.
     """
 
     def __init__(self, file: Path | None, home: Path) -> None:
@@ -31,14 +31,14 @@ class Builder:
         self.warnings: list[Fault] = []
         self.given: set[tuple[str, str]] = set()
         self._file, self._home = file, home
-        self._lines: dict[str, int] = {}  #: header to the line of its first block
+        self._lines: dict[str, int] = {}  #: line of the first block with this header
         self._blocks: dict[str, Any] = {}
         self._queues: list[QueueBlock] = []
         self._groups: list[RuleBlock] = []
         self._foreign: list[ForeignBlock] = []
 
     def build(self, sections: list[Section]) -> Configuration:
-        """The configuration; with faults, the best that can be made of it."""
+        """The configuration. If there are faults, it contains only the valid options."""
         for section in sections:
             if self._acceptable(section):
                 self._lines[section.header] = section.line
@@ -101,7 +101,7 @@ class Builder:
             self._blocks["mapping"] = block
 
     def _pairs(self, section: Section) -> Pairs:
-        """Options that remain text; their names are checked. A rule may have signs in front."""
+        """Options that remain text, after a check of their names; in blocks of rules, names may have leading signs."""
         signs = "+-!" if section.kind in RULES else ""
         for entry in section.entries:
             name = entry.name.lstrip(signs)
@@ -113,7 +113,7 @@ class Builder:
         self._fault("unknown option", entry.line, _label(section, entry), suggest_option(section.kind, name))
 
     def _values(self, section: Section) -> dict[str, Any]:
-        """The valid fields of a block's record; each invalid one becomes a fault."""
+        """The valid options of a block, as arguments of its record; each invalid one becomes a fault."""
         values: dict[str, Any] = {}
         other: list[tuple[str, str]] = []
         for entry in section.entries:
@@ -145,7 +145,7 @@ class Builder:
             self._warn(odd, entry.line, label)
 
     def _at_home(self, about: Option, text: str) -> str:
-        """``~/`` is the home directory of the user; a session directory ``*`` is ARC's word for ``~/.jobs``."""
+        """Expand ``~/`` to the home directory; the session directory ``*`` means ``~/.jobs``, as in ARC."""
         if about.item not in {"Path", "SessionDir"}:
             return text
         if about.item == "SessionDir" and text.split(maxsplit=1)[:1] == ["*"]:
@@ -154,9 +154,9 @@ class Builder:
 
     def _checked_queues(self) -> tuple[QueueBlock, ...]:
         """
-        The queues; limits that a queue does not set come from the cluster.
+        The queues; a queue without limits inherits those of the cluster.
 
-        Without a block there is one queue: the default queue of ``[lrms]``, or ``fork`` for that backend.
+        Without a queue block there is one queue, named by ``[lrms] lrms``, or ``fork`` for that backend.
         """
         block = self._blocks.get("lrms") or Configuration().lrms
         choice, line = block.lrms, self._lines.get("lrms")
@@ -190,7 +190,7 @@ def _label(section: Section, entry: Entry) -> str:
 
 
 def _oddity(text: str) -> str:
-    """A warning about a value that ARC 6 takes literally but that probably means something else."""
+    """A warning about a value that ARC 6 takes literally, although the author probably meant something else."""
     if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0]:
         return "the quotes are part of the value"
     if " #" in text:

@@ -1,7 +1,7 @@
 """
-Text of one option to its value and back; a reader raises ValueError with a message for the user.
+Parse and format the values of options. Parsers raise ValueError with a message for the user.
 
-Readers are found by the annotation of the field, see ``Option.item``.
+The annotation of a field determines its parser, see ``Option.item``.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from arex.config.values import (
 
 _YES: Final = frozenset({"yes", "true"})
 _NO: Final = frozenset({"no", "false"})
-_LONGEST_S: Final = 10**10  # 300 years: above it dates run out
+_LONGEST_S: Final = 10**10  # 300 years; larger values exceed the range of dates
 
 
 def shown(text: str) -> str:
-    """A value as a message shows it: quoted and of bounded length."""
+    """The value in quotes, shortened for messages."""
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def number(text: str) -> int:
-    """A decimal number; unlike ``int()`` neither blanks, underscores nor other scripts' digits."""
+    """Parse a decimal integer; unlike ``int()``, reject blanks, underscores and digits of other scripts."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
         raise ValueError(f"{shown(text)} is not a whole number")
@@ -144,7 +144,7 @@ _PERIODS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def period(text: str) -> timedelta:
-    """A number with ``s``, ``m``, ``h`` or ``d``; of seconds without a letter."""
+    """Parse a number followed by ``s``, ``m``, ``h`` or ``d``; without a letter, the unit is seconds."""
     unit = text[-1:].lower() if text[-1:].isalpha() else ""
     if unit not in _PERIODS:
         raise ValueError(f"{shown(text)} is not a number followed by s, m, h or d")
@@ -172,7 +172,7 @@ def copyurl(text: str) -> CopyUrl:
     return CopyUrl(url=words[0], replacement=words[1], node_path=words[2] if len(words) == 3 else "")
 
 
-#: What fsspec has on this host, on top of other file systems, or for the host's own idea of a default.
+#: Schemes of fsspec that access this host, wrap other file systems, or depend on defaults of this host.
 _NEAR: Final = frozenset({
     "file", "local", "asynclocal", "memory", "data", "dir", "reference", "generic", "zip", "tar", "libarchive",
     "cached", "blockcache", "filecache", "simplecache", "async_wrapper", "asyncwrapper", "git", "dvc", "dask",
@@ -182,7 +182,7 @@ _STORAGE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?:://([^/?#\\\s]+)(/[^?
 
 
 def near(scheme: str) -> bool:
-    """Whether a scheme of fsspec could lead to files of this host."""
+    """Whether an fsspec scheme could give access to files of this host."""
     return scheme in _NEAR
 
 
@@ -237,10 +237,10 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
 
 def read(option: Option, text: str) -> object:
     """
-    One line's value of an option.
+    Parse the value of an option from one line.
 
     Raises:
-        ValueError: it can't be; the message says what was expected.
+        ValueError: the value is invalid; the message says what was expected.
     """
     if not text and option.optional:
         return None
@@ -254,7 +254,7 @@ def read(option: Option, text: str) -> object:
 
 
 def write(value: object) -> str:
-    """A value as its file spells it; None is empty."""
+    """Format a value for the configuration file; None becomes an empty text."""
     match value:
         case None:
             return ""
@@ -278,5 +278,5 @@ def write(value: object) -> str:
 
 
 def write_all(value: object) -> list[str]:
-    """The lines of an option: one, or one for each of several values."""
+    """Format all values of an option, one for each line."""
     return [write(each) for each in value] if isinstance(value, tuple) else [write(value)]

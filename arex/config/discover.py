@@ -1,4 +1,4 @@
-"""Where the configuration is, and where things go when it does not say."""
+"""Finds the configuration file, and determines the default directories of a user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class Places(Record):
 
 
 def places(environ: Mapping[str, str]) -> Places:
-    """Values that are no absolute paths do not count. A user without any home gets ``/``, as in a container."""
+    """
+    Read the directories from the environment, ignoring relative paths; the home directory of a user without one is
+    ``/``.
+    """
     home = _absolute(environ, "HOME") or _home_of_account()
     return Places(
         home=home,
@@ -53,10 +56,10 @@ def _home_of_account() -> Path:
 
 def own_paths(at: Places) -> dict[str, object]:
     """
-    The path options of ``[arex]`` for a user who keeps everything at home.
+    Paths in the home directory for the path options of ``[arex]``.
 
-    The pidfile stays out of XDG_RUNTIME_DIR: that is not set for cron and batch jobs and is emptied at log-out,
-    so that service and clients would look in different places.
+    The pidfile is not in XDG_RUNTIME_DIR: that variable is not set for cron and batch jobs, and its directory is
+    removed at logout, so service and clients could use different directories.
     """
     data, state = at.data / "arex", at.state / "arex"
     return {
@@ -78,9 +81,11 @@ def _candidates(environ: Mapping[str, str], system: Path) -> Iterator[Path]:
 
 def find(path: Path | None, environ: Mapping[str, str], system: Path = SYSTEM) -> Path | None:
     """
-    The file to read: the one named, ``$ARC_CONFIG``, ``$ARC_LOCATION/etc/arc.conf``, the user's, the machine's.
+    Find the file to read; None if there is none.
 
-    A file that was named must be there; of the others the first that can be read counts. None: there is none.
+    The search order is: ``path``, ``$ARC_CONFIG``, ``$ARC_LOCATION/etc/arc.conf``, files of the user, file of the
+    machine. The first two are returned even if the file does not exist; reading it then raises the error. Of the
+    others, the first readable file is returned.
     """
     if path is not None:
         return path
@@ -91,10 +96,10 @@ def find(path: Path | None, environ: Mapping[str, str], system: Path = SYSTEM) -
 
 def read(file: Path) -> bytes:
     """
-    The bytes of a configuration file.
+    Read a configuration file.
 
     Raises:
-        ConfigError: it can't be read, is not text, or larger than 4 MiB.
+        ConfigError: the file cannot be read, is not text, or is larger than 4 MiB.
     """
     try:
         with file.open("rb") as stream:

@@ -1,5 +1,5 @@
 """
-The model as text for people: one option, the reference page, a commented file to start from.
+The configuration model as text: one option, the reference page, or a commented configuration file.
 
 ``python -m arex.config.explain`` prints the reference page.
 """
@@ -83,7 +83,7 @@ def explain(name: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Block and option; either may be empty. The name of a block after its colon is ignored."""
+    """Split into block and option, either of which may be empty; a block's name after the colon is ignored."""
     text = name.strip()
     if text.startswith("["):
         kind, _, option = text[1:].partition("]")
@@ -99,7 +99,7 @@ def _header(kind: str) -> str:
 
 
 def _default(about: Option) -> str:
-    """The default as a file would have it; empty where there is none."""
+    """The default as in a configuration file; empty if there is none."""
     return " ".join(write_all(about.default)) if about.name != "hostname" else "name of this machine"
 
 
@@ -183,7 +183,7 @@ def _facts(kind: str, about: Option) -> str:
 
 
 def commented_file() -> str:
-    """An arc.conf to start from: every option that has an effect, commented out, with its default and a sentence."""
+    """An arc.conf to start from: all options that have an effect, commented out, with default and explanation."""
     text = ["# Configuration of arex, in the format of ARC 6. Remove the # in front of an option to change it.", ""]
     for kind in BLOCKS:
         text += [*_comment(_doc(kind)), f"[{kind}:fork]" if kind in NAMED else f"[{kind}]"]

@@ -1,9 +1,9 @@
 """
-The configuration of this machine and user: found, read, checked; all faults are reported together.
+Find, read and check the configuration for this machine and user. All faults are reported together.
 
-Which defaults hold. Without any file everything lies in the user's home (XDG directories) and jobs run on this
-machine, in one queue named ``fork``. With a file ARC's defaults hold, except that an ordinary user, who can't write to
-``/var/spool/arc``, gets the home directories for every path that the file does not name.
+Without a file, all directories are in the user's home (XDG directories), and jobs run on this machine, in a queue named
+``fork``. With a file, ARC's defaults apply. For users other than root there is an exception, since they cannot write to
+``/var/spool/arc``: paths that the file does not set are in the home directory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from arex.config.discover import SYSTEM, Places, find, own_paths, places, read
 from arex.config.model import Configuration
 from arex.errors import ConfigError, Fault
 
-#: Directories of jobs: an ordinary user gets a warning if a file of ARC does not set them.
+#: Directory options; an ordinary user gets a warning if a file written for ARC does not set them.
 _TOLD: Final = ("controldir", "sessiondir")
 
 
@@ -33,16 +33,17 @@ def load(
     system: Path = SYSTEM,
 ) -> tuple[Configuration, list[Fault]]:
     """
-    Find and read the configuration; the second part are warnings: what has no effect or looks odd.
+    Find and read the configuration; also returns warnings about options that have no effect or look wrong.
 
     Args:
         path: the file; None searches, see ``discover.find``.
-        environ: HOME, ARC_CONFIG, ARC_LOCATION, XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME count.
-        uid: whose defaults hold; None is the user of this process.
-        system: the machine's own file, last to be looked for.
+        environ: environment; HOME, ARC_CONFIG, ARC_LOCATION, XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_STATE_HOME are
+        used.
+        uid: the user whose defaults apply; None is the user of this process.
+        system: the file of the machine, which is searched last.
 
     Raises:
-        ConfigError: with every fault of the file.
+        ConfigError: lists all faults of the file.
     """
     at = places(environ)
     file = find(path, environ, system)
@@ -75,12 +76,12 @@ def _paths(at: Places, named: set[str]) -> dict[str, Any]:
 
 
 def _named(config: Configuration, *, given: bool) -> Configuration:
-    """With the name of this machine, unless the file gives one. No name service is asked."""
+    """Use the name of this machine unless the file sets one; does not query a name service."""
     return config if given else replace(config, common=replace(config.common, hostname=os.uname().nodename))
 
 
 def _told(config: Configuration, named: set[str]) -> list[Fault]:
-    """A file with an [arex/service] block is written for arex and its author knows our defaults."""
+    """Warn about default directories, unless the file has an [arex/service] block and so was written for arex."""
     missing = [option for option in _TOLD if option not in named]
     if not missing or "arex/service" in config.headers:
         return []

@@ -1,8 +1,8 @@
 """
-The configuration as values: one frozen record per block of ``arc.conf``, one field per option.
+The configuration model: one immutable record for each block of ``arc.conf``, one field for each option.
 
-A field is spelled as its option. Options that ARC knows and arex has no field for stay as text in ``other``,
-blocks without a record in ``Configuration.foreign``, so that real ARC tools still get everything in a site's file.
+A field has the name of its option. Options of ARC without a field are kept as text in ``other``, blocks without a
+record in ``Configuration.foreign``, so that ARC's own tools still get the complete configuration of a site.
 Source: names and defaults of ``arc.conf.reference``, ARC 6.17.
 """
 
@@ -53,9 +53,9 @@ class CommonBlock(Record):
 
 @record
 class RuleBlock(Record):
-    """Ordered rules of ``[mapping]`` or of one ``[authgroup:NAME]``; a rule's name keeps its sign."""
+    """The ordered rules of ``[mapping]`` or of one ``[authgroup:NAME]``; the name of a rule includes its sign."""
 
-    name: str = ""  #: of the group
+    name: str = ""  #: name of the group
     rules: Pairs = ()
 
 
@@ -341,7 +341,7 @@ class QueueBlock(Record):
 
 @record
 class ForeignBlock(Record):
-    """A block of ARC that arex does not use, unchanged."""
+    """A block of ARC that arex does not use. It is kept unchanged."""
 
     header: str
     options: Pairs = ()
@@ -369,8 +369,8 @@ class Configuration(Record):
     staging: DataStagingBlock = DataStagingBlock()
     service: ServiceBlock = ServiceBlock()
     foreign: tuple[ForeignBlock, ...] = ()
-    headers: tuple[str, ...] = field(default=(), compare=False)  #: blocks of the file, in order
-    source: Path | None = field(default=None, compare=False)  #: None: defaults only
+    headers: tuple[str, ...] = field(default=(), compare=False)  #: headers of the blocks in file order
+    source: Path | None = field(default=None, compare=False)  #: None: there is no file, only defaults
 
     @property
     def default_queue(self) -> QueueBlock:
@@ -382,7 +382,7 @@ class Configuration(Record):
         return next((queue for queue in self.queues if queue.name == name), None)
 
 
-#: Blocks that have a record with documented options, as spelled in arc.conf, and the field that holds them.
+#: Blocks that have a record, by their name in arc.conf, with the field of ``Configuration`` that contains them.
 BLOCKS: Final[Mapping[str, tuple[str, type[Record]]]] = {
     "common": ("common", CommonBlock),
     "lrms": ("lrms", LrmsBlock),

@@ -1,8 +1,8 @@
 """
-Frozen, keyword-only dataclasses that cost nothing to import.
+Immutable, keyword-only dataclasses that are fast to import.
 
-``@dataclass(frozen=True)`` compiles six methods per class each time Python starts, 10 ms for a configuration, and
-every client command pays. These inherit the six instead. ``fields()`` and ``replace()`` work as always.
+``@dataclass(frozen=True)`` compiles six methods for each class at import, which takes 10 ms for the configuration in
+every client command. Here, the classes inherit these methods instead. ``fields()`` and ``replace()`` work as usual.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ _T = TypeVar("_T")
 
 
 class Option(NamedTuple):
-    """What there is to say about one option."""
+    """Declaration of an option."""
 
     name: str
-    kind: str  #: its type, as annotated
+    kind: str  #: type annotation of the field
     default: object
     doc: str
     unit: str
-    example: str  #: a value to show where there is no default
+    example: str  #: value to show if there is no default
     honoured: bool  #: False: accepted, without effect
-    least: int  #: smallest number that makes sense
+    least: int  #: minimum of a number
 
     @property
     def repeats(self) -> bool:
-        """May be given on several lines."""
+        """Whether the option can be given several times."""
         return self.kind.startswith("tuple[")
 
     @property
     def optional(self) -> bool:
-        """An empty value means none."""
+        """Whether an empty value is allowed and means None."""
         return self.kind.endswith(" | None")
 
     @property
     def item(self) -> str:
-        """The type of one value: what is left without ``| None`` and ``tuple[...]``."""
+        """Type of a single value: the annotation without ``| None`` and ``tuple[...]``."""
         return self.kind.removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")
 
 
 def option(*, default: _T, doc: str, unit: str = "", example: str = "", honoured: bool = True, least: int = 0) -> _T:
-    """Declare an option: its default and what the reference page says about it."""
+    """Declare an option with its default and its text in the reference."""
     about = {"doc": doc, "unit": unit, "example": example, "honoured": honoured, "least": least}
     return field(default=default, metadata=about)
 
 
 def options(block: type[Record]) -> Iterator[Option]:
-    """The documented options of a block, in the order of the model."""
+    """The documented options of a block, in declaration order."""
     for each in fields(block):
         if each.metadata:
             yield Option(name=each.name, kind=str(each.type), default=each.default, **each.metadata)
 
 
 class Record:
-    """Base of all configuration values: equal by content, immutable, printed without what is default."""
+    """Base of all configuration values: immutable, compared by content; ``repr`` omits fields with default values."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 

@@ -1,9 +1,10 @@
 """
-What ARC's own programs read of us: the pre-processed ``.cfg`` beside the pidfile, and a small arc.conf.
+Configuration files for ARC's own programs: the pre-processed ``.cfg`` beside the pidfile, which is a small arc.conf.
 
-Source: ARC 6.17; clients read ``[arex]``,
-``[lrms]``, ``[queue:*]`` and ``[arex/ws/jobs]``, the scripts of a batch system ``[common]``, ``[arex]``, ``[lrms]``
-and ``[queue:*]``. No blanks around the equals sign, no macros, all defaults spelled out.
+ARC's clients read ``[arex]``, ``[lrms]``, ``[queue:*]`` and ``[arex/ws/jobs]``. ARC's batch system scripts read
+``[common]``, ``[arex]``, ``[lrms]`` and ``[queue:*]``. They expect no blanks around the equals sign, no macros, and all
+defaults written out.
+Source: ARC 6.17.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from arex.config.model import Configuration
 from arex.config.record import Record
 from arex.config.show import blocks, lines, pairs
 
-#: Blocks that are always there; the others only where the site has them.
+#: Blocks that are always written; other blocks are written only if the site's file has them.
 _ALWAYS: Final = frozenset({"common", "lrms", "arex", "arex/ws/jobs", "queue"})
 _OURS: Final = "arex/service"
 
 
 def cfg_path(pidfile: Path) -> Path:
-    """Where clients look for the pre-processed file: the pidfile with its extension changed to ``.cfg``."""
+    """Path where clients look for the pre-processed file: the pidfile with the extension ``.cfg``."""
     return pidfile.with_suffix(".cfg")
 
 
 def runtime_cfg(config: Configuration) -> str:
     """
-    The text of the pre-processed file.
+    Content of the pre-processed file.
 
-    It holds everything that the site's file holds, also passwords of batch systems: write it for the owner only.
+    It contains the site's whole configuration, including passwords of batch systems, so only its owner may read it.
     """
     text: list[str] = []
     for header, block in blocks(config):
@@ -43,7 +44,7 @@ def runtime_cfg(config: Configuration) -> str:
 
 
 def _complete(config: Configuration, kind: str, block: Record) -> list[tuple[str, str]]:
-    """A block's options with every default that ARC would fill in."""
+    """The options of a block, including all defaults that ARC would add."""
     given = pairs(block, lambda _: True)
     names = {name for name, _ in given}
     extra = [*_defaults(config, kind), *(_inherited(config) if kind == "queue" else ())]

@@ -1,4 +1,4 @@
-"""``[arex/service]``: the options that only arex has, not ARC."""
+"""``[arex/service]``: options of arex that ARC does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arex.config.values import JobFileLayout, WatchMode
 
 @record
 class ServiceBlock(Record):
-    """Options that only arex has, not ARC. A file with this block counts as written for arex."""
+    """Options of arex that ARC does not have. A file with this block counts as written for arex."""
 
     layout: JobFileLayout = option(
         default=JobFileLayout.FLAT,

@@ -1,4 +1,4 @@
-"""The configuration as people and programs read it back: arc.conf text, or a dictionary for JSON."""
+"""Format the configuration as arc.conf or as a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from arex.config.values import Pairs
 
 _SECRET: Final = frozenset({"boinc_db_pass"})
 _HIDDEN: Final = "(hidden)"
-#: Always shown: their defaults depend on machine, user and file, so that leaving them out would mean something else.
+#: Options that are always shown, because their defaults depend on the machine, the user and the file.
 _VARYING: Final = frozenset({"hostname", "controldir", "sessiondir", "pidfile", "logfile", "joblog"})
 
 
 def blocks(config: Configuration) -> Iterator[tuple[str, Record]]:
-    """Every block with its header, in ARC's order: rules stand before what uses them."""
+    """All blocks with their headers, in ARC's order: rules come before the blocks that use them."""
     yield "common", config.common
     yield from ((f"authgroup:{group.name}", group) for group in config.authgroups)
     yield "mapping", config.mapping
@@ -36,7 +36,7 @@ def blocks(config: Configuration) -> Iterator[tuple[str, Record]]:
 
 
 def pairs(block: Record, wanted: Callable[[Option], bool]) -> list[tuple[str, str]]:
-    """Options and values of a block: all that differ from their default, and the others that are wanted."""
+    """Options of a block and their values: those that differ from their defaults, and those that ``wanted`` selects."""
     if isinstance(block, ForeignBlock):
         return list(block.options)
     if isinstance(block, RuleBlock):
@@ -51,16 +51,16 @@ def pairs(block: Record, wanted: Callable[[Option], bool]) -> list[tuple[str, st
 
 
 def lines(header: str, values: Iterable[tuple[str, str]]) -> list[str]:
-    """A block as its file has it, with an empty line after it."""
+    """The lines of a block, followed by an empty line."""
     return [f"[{header}]", *(f"{name}={value}" for name, value in values), ""]
 
 
 def show(config: Configuration, *, defaults: bool = False) -> str:
     """
-    The configuration as arc.conf, which loads to the same; passwords are hidden.
+    The configuration as arc.conf that gives the same configuration when loaded, except for hidden passwords.
 
-    It has what differs from a default, and always the name of the machine and the paths.
-    With ``defaults`` it also has the options that have an effect and were left alone.
+    It contains options that differ from their defaults, the name of the machine, and the paths. With ``defaults``, it
+    also contains the other options that have an effect.
     """
     text: list[str] = []
     for header, block in blocks(config):
@@ -73,9 +73,9 @@ def show(config: Configuration, *, defaults: bool = False) -> str:
 
 def as_dict(config: Configuration) -> dict[str, object]:
     """
-    Everything in effect, for JSON: ``source``, and ``blocks`` by header.
+    The complete configuration for JSON: ``source``, and ``blocks`` by header.
 
-    Times are numbers of seconds, yes and no are booleans, repeated options are lists.
+    Times are numbers of seconds, yes and no are booleans, and repeated options are lists.
     """
     found: dict[str, dict[str, object]] = {}
     for header, block in blocks(config):
@@ -91,7 +91,7 @@ def _shown(name: str, value: str) -> str:
 
 
 def _grouped(given: Iterable[tuple[str, str]]) -> dict[str, object]:
-    """Text options by name: the value, or the list of values of one that repeats."""
+    """Text options by name: a value, or a list of values for a repeated option."""
     several: dict[str, list[object]] = {}
     for name, value in given:
         several.setdefault(name, []).append(_shown(name, value))

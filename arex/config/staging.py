@@ -1,4 +1,5 @@
-"""Blocks of ``arc.conf`` about files of jobs: transfers and cache.
+"""
+Blocks of ``arc.conf`` for transfers and the cache.
 
 Source: names and defaults of ``arc.conf.reference``, ARC 6.17.
 """
@@ -64,10 +65,10 @@ class CacheCleanerBlock(Record):
 
 @record
 class StorageUrl(Record):
-    """A scheme; or the beginning of URLs, with the host and perhaps a directory."""
+    """A scheme, or a URL prefix with a host and optionally a directory."""
 
     scheme: str
-    authority: str = ""  #: empty: any
+    authority: str = ""  #: empty: any host
     path: str = "/"
 
     def __str__(self) -> str:

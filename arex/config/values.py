@@ -1,4 +1,4 @@
-"""Values that options have: enumerations and small records, each read and written by ``arex.config.codec``."""
+"""Types of option values: enumerations and small records, which ``arex.config.codec`` parses and formats."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from arex.config.record import Record, record
 
-#: Options without a type, as written and in order.
+#: Options that are kept as text, in file order.
 Pairs = tuple[tuple[str, str], ...]
-#: A timedelta whose text has a unit: ``30d``.
+#: A time with a unit in the file, for example ``30d``.
 Period = timedelta
 
 
 class LogLevel(IntEnum):
-    """ARC's six levels."""
+    """ARC's six log levels."""
 
     FATAL = 0
     ERROR = 1
@@ -26,7 +26,7 @@ class LogLevel(IntEnum):
 
 
 class FixDirectories(StrEnum):
-    """What happens to directories of the control directory at start-up."""
+    """How to treat the directories in the control directory at start."""
 
     YES = "yes"
     MISSING = "missing"
@@ -34,14 +34,14 @@ class FixDirectories(StrEnum):
 
 
 class JobFileLayout(StrEnum):
-    """Where the files of a job lie: ``job.ID.name`` (A-REX 6) or split in threes (A-REX 7)."""
+    """Layout of the control files of a job: ``job.ID.name`` (A-REX 6), or nested directories (A-REX 7)."""
 
     FLAT = "flat"
     NESTED = "nested"
 
 
 class WatchMode(StrEnum):
-    """How changes in the control directory are noticed."""
+    """How to detect changes in the control directory."""
 
     AUTO = "auto"
     EVENTS = "events"
@@ -49,7 +49,7 @@ class WatchMode(StrEnum):
 
 
 class SpaceMethod(StrEnum):
-    """What ``cachesize`` is a percentage of."""
+    """What the percentages of ``cachesize`` refer to."""
 
     FILESYSTEM = "filesystem"
     CACHEDIR = "cachedir"
@@ -59,16 +59,16 @@ class SpaceMethod(StrEnum):
 class MaxJobs(Record):
     """The five limits of ``maxjobs``; None is no limit (-1 in the file)."""
 
-    tracked: int | None = None  #: ACCEPTED to FINISHING
-    running: int | None = None  #: SUBMIT and INLRMS
-    per_owner: int | None = None  #: PREPARING to FINISHING, of one subject
-    total: int | None = None  #: everything in the control directory
-    scripts: int | None = None  #: submissions and cancellations under way at one time
+    tracked: int | None = None  #: jobs from ACCEPTED to FINISHING
+    running: int | None = None  #: jobs in SUBMIT and INLRMS
+    per_owner: int | None = None  #: jobs of one owner from PREPARING to FINISHING
+    total: int | None = None  #: all jobs in the control directory
+    scripts: int | None = None  #: concurrent submissions and cancellations
 
 
 @record
 class DefaultTtl(Record):
-    """How long a finished job keeps its session directory, and how long it is remembered after that."""
+    """How long a finished job keeps its session directory, and how long its trace is kept after that."""
 
     ttl: timedelta
     ttr: timedelta
@@ -84,12 +84,12 @@ class SessionDir(Record):
 
 @record
 class CacheDir(Record):
-    """A cache; ``link`` is where worker nodes see it, ``.`` to copy files instead of linking them."""
+    """A cache directory. ``link`` is its path on worker nodes; with ``.``, files are copied instead of linked."""
 
     path: Path
     link: str = ""
-    drain: bool = False  #: no new files go in
-    readonly: bool = False  #: neither new files nor links
+    drain: bool = False  #: no new files are added
+    readonly: bool = False  #: neither new files nor new links are added
 
     def __str__(self) -> str:
         word = "drain" if self.drain else "readonly" if self.readonly else self.link
@@ -98,7 +98,7 @@ class CacheDir(Record):
 
 @record
 class CacheSize(Record):
-    """Percent of the space: cleaning begins above ``high`` and ends below ``low``."""
+    """Percentages of the space: cleaning starts above ``high`` and stops below ``low``."""
 
     high: float = 100.0
     low: float = 100.0
@@ -109,12 +109,12 @@ class CacheSize(Record):
 
 @record
 class SpeedControl(Record):
-    """What counts as too slow: bytes a second, seconds, bytes a second, seconds; 0 is no limit."""
+    """Limits below which a transfer is aborted: speeds in bytes per second, times in seconds; 0 is no limit."""
 
-    min_speed: int = 0  #: below it for ``min_time``, a transfer is broken off
+    min_speed: int = 0  #: minimum speed, measured over ``min_time``
     min_time: int = 300
-    min_average: int = 0  #: of the whole transfer so far
-    max_inactivity: int = 300  #: without a single byte
+    min_average: int = 0  #: minimum average speed of the whole transfer
+    max_inactivity: int = 300  #: longest time without any data
 
     def __str__(self) -> str:
         return f"{self.min_speed} {self.min_time} {self.min_average} {self.max_inactivity}"
@@ -133,11 +133,11 @@ class SharePriority(Record):
 
 @record
 class CopyUrl(Record):
-    """A URL with this beginning is reached with another: ``copyurl``; or as a file to link to: ``linkurl``."""
+    """Replaces a URL prefix by another URL (``copyurl``), or by a path of files to link to (``linkurl``)."""
 
     url: str
     replacement: str
-    node_path: str = ""  #: linkurl: the path on worker nodes
+    node_path: str = ""  #: for linkurl: the path on worker nodes
 
     def __str__(self) -> str:
         return f"{self.url} {self.replacement} {self.node_path}".rstrip()
@@ -145,7 +145,7 @@ class CopyUrl(Record):
 
 @record
 class LrmsChoice(Record):
-    """The batch system, and the queue of jobs that name none."""
+    """The batch system, and the queue for jobs that do not name one."""
 
     name: str
     queue: str | None = None

@@ -1,9 +1,10 @@
 """
-The same blocks in YAML; the only place that knows pyyaml.
+Parse the configuration from YAML into the same blocks. Only this module uses pyyaml.
 
-Top-level keys are blocks (``arex/ws/jobs``, ``queue:long``), or ``queues``, ``authgroups``, ``userlists`` with one
-mapping for each name. Scalars are taken as written, so ``yes`` and ``0600`` mean what they mean in arc.conf. A list is
-an option given several times; where an option can't repeat (``maxjobs``), the words of its value.
+Top-level keys are blocks (``arex/ws/jobs``, ``queue:long``), or ``queues``, ``authgroups`` and ``userlists``, which
+contain one mapping for each name. Scalars are kept as written, so ``yes`` and ``0600`` have the same meaning as in
+arc.conf. A list contains the values of a repeated option, or the words of an option that cannot be repeated
+(``maxjobs``).
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from arex.config.arcconf import Entry, Section, unprintable
 from arex.errors import Fault
 
 _PLURALS: Final = {"queues": "queue", "authgroups": "authgroup", "userlists": "userlist"}
-#: Only in lower case: ARC spells some options True and False.
+#: Lower case only, because some options of ARC have the values True and False.
 _BOOLEANS: Final = {"true": "yes", "false": "no", "on": "yes", "off": "no"}
 
 
 def parse(text: str, file: Path) -> tuple[list[Section], list[Fault]]:
-    """All blocks in their order, and a fault for everything that has another shape."""
+    """All blocks in file order, and a fault for everything that does not have the expected structure."""
     faults: list[Fault] = []
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -46,7 +47,7 @@ def _empty(node: yaml.Node) -> bool:
 
 
 class _Reading:
-    """One pass over a document; faults are kept, the rest is read on."""
+    """One pass over a document; it continues after a fault."""
 
     def __init__(self, file: Path, faults: list[Fault]) -> None:
         self._file, self._faults = file, faults
@@ -75,7 +76,7 @@ class _Reading:
         return [" ".join(words)] if about is not None and not about.repeats else words
 
     def _scalar(self, label: str, node: yaml.Node) -> list[str]:
-        """One value, or nothing: null means not given."""
+        """The value as a list of one item; empty for null, which means that the option is not set."""
         if _empty(node):
             return []
         if not isinstance(node, yaml.ScalarNode):

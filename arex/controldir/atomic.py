@@ -1,7 +1,7 @@
 """
-How a control file is written and read: plain synchronous functions, no half file, no symbolic link followed.
+Read and write control files without half-written content, and without following symbolic links.
 
-Call them in a worker thread.
+All functions are synchronous and block: call them in a worker thread.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Final
 
 from arex.errors import CorruptFile
 
-# a pipe in place of a file would block a thread; with this flag it is an error
+# if the name belongs to a pipe, opening it would block the thread; with O_NONBLOCK it is an error
 _O_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _O_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _serial: Final = itertools.count()
 
 _PAGE: Final = 4096
-#: Largest control file that is read, but for descriptions.
+#: Largest control file that is read, in bytes. Descriptions have a separate limit, set in the configuration.
 MAX_SIZE: Final = 16 * 1024 * 1024
 
 
 def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
     """
-    Replace a file as a whole: a reader sees the old content or the new one.
+    Replace a file atomically: readers see the old content or the new one.
 
-    ``durable`` also survives a power cut, at the price of a disk flush.
+    With ``durable``, the content is flushed to disk first, so that it survives a power failure.
 
     Raises:
-        OSError: nothing has changed.
+        OSError: the file is unchanged.
     """
     temporary = f"{path}.~{os.getpid()}.{next(_serial)}"
     fd = os.open(temporary, _O_WRITE | os.O_EXCL, mode)
@@ -52,12 +52,13 @@ def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> 
 
 def create(path: str, data: bytes, *, mode: int = 0o600) -> None:
     """
-    Create a file directly under its name; no process reads it before another file announces it.
+    Create a file directly under its final name, which is cheaper than ``put``.
 
-    A crash may leave it empty, so whoever makes it looks at what is there when it does so again.
+    Use this only for files that no process reads before another file refers to them. A crash may leave the file empty,
+    so a caller that repeats its work must check the content of an existing file.
 
     Raises:
-        FileExistsError: there is something of that name.
+        FileExistsError: the name already exists.
         OSError: nothing has changed.
     """
     fd = os.open(path, _O_WRITE | os.O_EXCL, mode)
@@ -73,7 +74,7 @@ def create(path: str, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def force(path: str) -> None:
-    """Wait until a file and its name survive a power cut; raises OSError."""
+    """Flush an existing file and its name to disk; raises OSError."""
     fd = os.open(path, _O_READ)
     try:
         os.fsync(fd)
@@ -82,7 +83,7 @@ def force(path: str) -> None:
 
 
 def writer_of(name: str) -> int | None:
-    """Pid of the process that made this file as the unfinished half of ``put``; None for any other file."""
+    """Pid of the process that created this temporary file in ``put``; None if it is not such a file."""
     _, mark, tail = name.rpartition(".~")
     pid = tail.partition(".")[0]
     return int(pid) if mark and pid.isdigit() else None
@@ -90,10 +91,10 @@ def writer_of(name: str) -> int | None:
 
 def rewrite(path: str, data: bytes) -> None:
     """
-    Replace the content of a file that readers lock, ``.local``, in place and under its lock as ARC does.
+    Replace the content of ``.local`` in place, under the lock that its readers respect, as ARC does.
 
-    Growing within a page is one write that no crash of ours can halve, and costs no new file; anything else goes
-    the way of ``put``.
+    New content that is not shorter and fits into one page is written by one system call, which a crash cannot split. In
+    all other cases the file is replaced with ``put``.
 
     Raises:
         BlockingIOError: another process holds the lock; retry later.
@@ -119,12 +120,14 @@ def rewrite(path: str, data: bytes) -> None:
 
 def put_line(path: str, data: bytes, *, final: bool = False) -> None:
     """
-    Replace a file of one short line whose readers look at the first line only: a status file.
+    Replace the content of a status file: one short line. Readers ignore everything after the first line.
 
-    The new line goes over the old one in one write, so that no reader sees a mixture and no file is made; the rest of
-    a longer old line is cut off after a line break has set it apart, and a shorter one gets line breaks before.
-    A longer line that is ``final`` replaces the file, which a file system orders before the renames that follow: no one
-    would mend that one after a power cut.
+    The new line overwrites the old one in a single write, so readers never see a mixture, and no file is created. If
+    the old line is longer, the new line is written with a line break, and then the file is truncated. If the old line
+    is shorter, the file is first extended with line breaks.
+
+    If ``final`` is set and the new line is longer than the file, the file is replaced instead: file systems order that
+    before later renames, and after a power failure nothing would repair a status file in its final state.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -148,7 +151,7 @@ def put_line(path: str, data: bytes, *, final: bool = False) -> None:
 
 
 def append(path: str, data: bytes, *, mode: int = 0o600) -> None:
-    """Add to the end in one write; concurrent writers do not mix within a line."""
+    """Append in one write, so that lines of concurrent writers do not mix."""
     fd = os.open(path, _O_WRITE | os.O_APPEND, mode)
     try:
         write_all(fd, data)
@@ -157,7 +160,7 @@ def append(path: str, data: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """A full disk may take a part only; then the rest raises."""
+    """Write everything. A write to a full disk can be partial; writing the rest then raises OSError."""
     done = os.write(fd, data)
     while done < len(data):
         done += os.write(fd, data[done:])
@@ -170,11 +173,11 @@ def touch(path: str, *, mode: int = 0o600) -> None:
 
 def read(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
     """
-    Content of a regular file, or None if there is none of that name.
+    Content of a regular file; None if the file does not exist.
 
     Raises:
-        CorruptFile: not a regular file (a symbolic link is none), or larger than ``limit``.
-        OSError: it exists and cannot be read.
+        CorruptFile: not a regular file (for example a symbolic link), or larger than ``limit``.
+        OSError: the file exists but cannot be read.
     """
     fd = _open(path)
     if fd is None:
@@ -211,14 +214,14 @@ def _read_regular(fd: int, path: str, limit: int) -> bytes:
         size += len(chunk)
         if size > limit:
             raise CorruptFile(path, f"too large: it grew beyond the limit of {limit} bytes")
-        # a short read is the end of the file, unless a network file system returned less than the reported size
+        # a short read means end of file, unless a network file system returned less than the reported size
         if not chunk or (len(chunk) < wanted and size >= info.st_size):
             return b"".join(chunks)
 
 
 def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
     """
-    As ``read``, but not while a real A-REX or client rewrites the file in place under its lock.
+    Like ``read``, but under a shared lock, because a real A-REX and its clients rewrite the file in place.
 
     Raises:
         BlockingIOError: another process holds the write lock; retry later.
@@ -235,7 +238,7 @@ def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
 
 
 def remove(path: str) -> bool:
-    """Remove a file; False if there was none."""
+    """Remove a file; False if it did not exist."""
     try:
         os.unlink(path)
     except FileNotFoundError:

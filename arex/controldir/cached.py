@@ -1,9 +1,9 @@
 """
-The control directory with a cache for one turn of one job, which takes milliseconds.
+The control directory with a cache for one turn of one job. A turn takes milliseconds.
 
-What the turn has read or written is not read again, and each mark is checked once: a process that changes such a file
-meanwhile also wakes the job, and the next turn sees the change. Lines for ``.errors`` are written together, before the
-status file.
+A file that the turn has read or written is not read again, and each mark is checked only once. If another process
+changes one of these files during the turn, it also wakes the job, so the next turn sees the change. Lines for
+``.errors`` are collected and written together, before the status file.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ class CachedControlDir(ControlDir):
 
     def sync(self) -> None:
         """
-        Flush the files that were put with ``durable`` to disk.
+        Flush the files that were written with ``durable`` to disk.
 
-        Several jobs that had their turns together are flushed together: the first takes the others along.
+        The worker calls this for several jobs in a row, after their turns: the first flush then usually includes the
+        files of the others, and the remaining calls are cheap.
 
         Raises:
-            OSError: the disk did not take them.
+            OSError: a file could not be flushed.
         """
         for suffix in self._unsynced:
             atomic.force(self.layout.job_file(self._job, suffix))

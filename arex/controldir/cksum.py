@@ -1,4 +1,4 @@
-"""The checksum of ``cksum(1)``, which size-and-checksum entries of ``.input`` carry."""
+"""The checksum of ``cksum(1)``, used in the size-and-checksum entries of ``.input``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _PIECE: Final = 1 << 20
 
 class Cksum:
     """
-    The CRC piece by piece: that of zlib with the bits of every byte, and of the sum, in the other order.
+    Computes the checksum incrementally with zlib's CRC, by reversing the bits of each input byte and of the result.
 
     Source: POSIX.1-2017, cksum.
     """
 
     def __init__(self) -> None:
-        self._sum = _ALL_ONES  # zlib's name for a register of zeros
+        self._sum = _ALL_ONES  # zlib's initial value for a CRC register of zeros
         self._length = 0
 
     def update(self, data: bytes, /) -> None:
@@ -26,14 +26,14 @@ class Cksum:
         self._length += len(data)
 
     def number(self) -> int:
-        """Of all that came so far, its length included."""
+        """The checksum of all data so far, which includes its length."""
         length = self._length.to_bytes((self._length.bit_length() + 7) // 8, "little")
         mirrored = zlib.crc32(length.translate(_MIRRORED), self._sum) ^ _ALL_ONES
         return int(f"{mirrored:032b}"[::-1], 2) ^ _ALL_ONES
 
 
 def cksum(stream: BinaryIO) -> int:
-    """CRC of a whole stream."""
+    """The checksum of a whole stream."""
     crc = Cksum()
     while piece := stream.read(_PIECE):
         crc.update(piece)

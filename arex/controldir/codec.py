@@ -1,7 +1,7 @@
 """
-Each control file's text to and from its value; pure, and whatever we do not know survives.
+Parse and format the control files: pure functions between text and values. Unknown content is preserved.
 
-Text is UTF-8 with undecodable bytes kept as surrogates, so that every file goes back byte for byte.
+Text is UTF-8. Undecodable bytes become surrogates, so that every file can be written back byte for byte.
 Source: ``docs/developers/control-directory.md``.
 """
 
@@ -23,7 +23,7 @@ from arex.model.state import PENDING_PREFIX, State, Status
 _MDS: Final = "%Y%m%d%H%M%SZ"
 _MDS_TEXT: Final = re.compile(r"[0-9]{14}Z")
 _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
-#: No job is kept for longer; about three hundred years.
+#: Longest accepted lifetime, about three hundred years.
 _LONGEST_S: Final = 10**10
 
 
@@ -46,11 +46,11 @@ def iso_time(moment: datetime) -> str:
 
 
 def parse_mds(text: str) -> datetime:
-    """Raises ValueError unless it is ``YYYYMMDDHHMMSSZ``, after the beginning of 1970 and before the year 9000."""
+    """Parse ``YYYYMMDDHHMMSSZ``. Raises ValueError for other formats and for years outside 1970 to 8999."""
     if not _MDS_TEXT.fullmatch(text):
         raise ValueError(f"not a time: {text!r}")
     year, *rest = (int(text[:4]), *(int(text[at : at + 2]) for at in range(4, 14, 2)))
-    if not 1970 <= year < 9000:  # beyond, adding a lifetime would leave what a datetime can hold
+    if not 1970 <= year < 9000:  # for later years, adding a lifetime would exceed the range of datetime
         raise ValueError(f"not a time: {text!r}")
     month, day, hour, minute, second = rest
     return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
@@ -63,7 +63,7 @@ _WORDS: Final = frozenset(str(state) for state in State if state is not State.UN
 
 
 def parse_status(data: bytes) -> Status | None:
-    """First line of a status file; None for a word that is no state."""
+    """Parse the first line of a status file; None if it is not a valid state."""
     word = decode(data).split("\n", 1)[0].strip()
     pending = word.startswith(PENDING_PREFIX)
     word = word.removeprefix(PENDING_PREFIX)
@@ -77,7 +77,7 @@ def dump_status(status: Status) -> bytes:
 
 
 def state_line(now: datetime, old: Status, new: Status, reason: str) -> str:
-    """One line of ``.errors`` about a change of state."""
+    """The line in ``.errors`` for a change of state."""
     return f"{iso_time(now)} Job state change {_shown(old)} -> {_shown(new)}   Reason: {reason}\n"
 
 
@@ -92,16 +92,16 @@ _ARGUMENT: Final = re.compile(r"((?:[^ \\]|\\.)*)(?: |\Z)", re.DOTALL)
 
 
 def dump_args(args: Iterable[str]) -> str:
-    """Blank, backslash, CR and LF escaped by a backslash; each argument ends with a blank."""
+    """Escape blank, backslash, CR and LF with a backslash; each argument ends with a blank."""
     return "".join(_ESCAPED.sub(r"\\\1", arg) + " " for arg in args)
 
 
 def parse_args(text: str) -> tuple[str, ...]:
     """
-    The reverse of ``dump_args``; two blanks in a row hold an empty argument.
+    The reverse of ``dump_args``; two consecutive blanks enclose an empty argument.
 
     Raises:
-        ValueError: the text ends in a lone backslash.
+        ValueError: the text ends with a single backslash.
     """
     args: list[str] = []
     at = 0
@@ -160,10 +160,10 @@ _REPEATED: Final = frozenset(key for key in _KEYS if get_origin(_HINTS[key]) is 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
     for line in text.split("\n"):
-        if not line:  # an empty line ends the file for every reader
+        if not line:  # for every reader, an empty line ends the file
             return
         key, equals, value = line.partition("=")
-        if equals and (value or key == "args"):  # no arguments at all is written as "args="
+        if equals and (value or key == "args"):  # "args=" means that there are no arguments
             yield key, value
 
 
@@ -202,7 +202,10 @@ def _lines(local: JobLocal) -> Iterator[str]:
 
 
 def dump_local(local: JobLocal) -> bytes:
-    """The file in its canonical order; a line break in a value becomes a blank, because it would start another key."""
+    """
+    Format the file with its keys in canonical order; a line break in a value becomes a blank, since it would end the
+    value.
+    """
     return encode("".join(f"{_one_line(line)}\n" for line in _lines(local)))
 
 
@@ -216,7 +219,10 @@ _FIELD: Final = re.compile(r"((?:[^ \\]|\\.)*)(?: |\Z)", re.DOTALL)
 
 
 def dump_entries(entries: Iterable[FileEntry]) -> bytes:
-    """``.input``, ``.output``, ``.output_status``: up to three escaped fields a line, trailing empty ones left out."""
+    """
+    Format ``.input``, ``.output`` or ``.output_status``: up to three escaped fields per line, without trailing empty
+    ones.
+    """
     return encode("".join(_entry_line(entry) for entry in entries))
 
 
@@ -228,12 +234,12 @@ def _entry_line(entry: FileEntry) -> str:
 
 
 def parse_entries(data: bytes) -> list[FileEntry]:
-    """The entries of a file list; a line without a name in front is none."""
+    """Parse a file list; lines that do not start with a name are skipped."""
     return [entry for line in _logical_lines(decode(data)) if (entry := _entry(line)).pfn]
 
 
 def _logical_lines(text: str) -> list[str]:
-    """Lines; an escaped line break belongs to its field."""
+    """Split into lines; an escaped line break is part of its field."""
     return re.findall(r"(?:[^\\\n]|\\.)+", text, flags=re.DOTALL)
 
 
@@ -247,29 +253,29 @@ def _entry(line: str) -> FileEntry:
 
 
 def _unescaped(text: str) -> str:
-    """The same name for the same bytes, also if an escape was inside a multi-byte character."""
+    """Remove escapes; decode again, since an escape may be inside a multi-byte character."""
     if "\\" not in text:
         return text
     return decode(encode(re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)))
 
 
 def parse_input_status(data: bytes) -> list[str]:
-    """Names that the client has confirmed; the empty first line that clients write is none."""
+    """Names that the client has confirmed; the empty first line, which clients write, is skipped."""
     return [_entry(line).pfn for line in _logical_lines(decode(data)) if line]
 
 
 # --- lrms_done ------------------------------------------------------------------------------------------------------
 
-#: Longer ones are no exit code of anything.
+#: An integer with a limited number of digits; longer numbers cannot be exit codes.
 _NUMBER: Final = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,18})(?![0-9])", re.ASCII)
 
 
 def parse_lrms_done(data: bytes) -> tuple[int, str]:
     """
-    Code and message of the first line.
+    Parse code and message from the first line.
 
-    Numbers as C reads them (``0x10`` is 16, ``010`` is 8); no number is -1 with the whole line as message;
-    an empty file is 0.
+    Numbers are parsed as in C: ``0x10`` is 16, ``010`` is 8. If the line does not start with a number, the code is -1
+    and the message is the whole line. For an empty file the code is 0.
     """
     line = decode(data).split("\n", 1)[0]
     if not line:
@@ -291,7 +297,7 @@ def dump_lrms_done(code: int, message: str) -> bytes:
 
 
 def parse_diag(data: bytes) -> list[tuple[str, str]]:
-    """``key=value`` lines, keys in lower case, in the file's order; lines without ``=`` carry no fact."""
+    """Parse ``key=value`` lines in file order, with keys in lower case; lines without ``=`` are skipped."""
     return [
         (key.lower(), value)
         for key, equals, value in (line.partition("=") for line in decode(data).split("\n"))
@@ -300,6 +306,6 @@ def parse_diag(data: bytes) -> list[tuple[str, str]]:
 
 
 def diag_number(text: str) -> int | None:
-    """Leading digits: ``2.01s`` is 2, ``1372kB`` is 1372; None if there are none or too many."""
+    """The leading digits: ``2.01s`` is 2, ``1372kB`` is 1372; None if there are no digits or too many."""
     match = re.match(r"[0-9]{1,18}(?![0-9])", text)
     return int(match.group()) if match else None

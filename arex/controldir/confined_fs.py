@@ -1,8 +1,8 @@
 """
-Work inside a session directory without ever leaving it.
+File operations that cannot leave the session directory.
 
-The payload owns what lies there, so any component of a name may be a symbolic link by now: every step goes
-through the descriptor of the directory above it and follows no link.
+The payload owns the files there and can replace any component of a path by a symbolic link at any time. So each
+component is opened relative to the descriptor of its parent directory, without following links.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def parts_of(name: str) -> tuple[str, ...]:
     """
-    Components of a name relative to a session directory; a leading slash is ARC's habit and means nothing.
+    Split a name relative to a session directory into components; a leading slash, which ARC writes, is ignored.
 
     Raises:
-        UnsafePath: it names the directory itself, climbs out of it, or holds a NUL.
+        UnsafePath: the name refers to the directory itself, or contains ``..`` or a NUL character.
     """
     parts = tuple(part for part in name.split("/") if part and part != ".")
     if not parts or ".." in parts or "\0" in name:
@@ -35,13 +35,13 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 def open_root(root: Path) -> int:
     """
-    A session directory, opened; the caller closes the descriptor.
+    Open a session directory; the caller closes the descriptor.
 
-    While a job works in a scratch directory that the front end sees too, a link stands in the place of its session
-    directory: it leads to a directory of the same name, and is the only one that is followed.
+    While a job runs in a scratch directory that is also visible on the front end, its session directory is replaced by
+    a link to a directory of the same name. Only such a link is followed.
 
     Raises:
-        UnsafePath: any other link.
+        UnsafePath: the directory is any other link, or not a directory.
     """
     try:
         return os.open(root, _DIRECTORY)
@@ -63,10 +63,10 @@ def leads_to_scratch(root: Path) -> bool:
 @contextlib.contextmanager
 def parent_of(root: Path, name: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
     """
-    The directory that holds ``name`` below ``root``, opened, and the last component.
+    Open the parent directory of ``name`` below ``root``; yields its descriptor and the last component of the name.
 
     Raises:
-        UnsafePath: a component is a symbolic link or no directory.
+        UnsafePath: a component is a symbolic link or not a directory.
         FileNotFoundError: a component is missing and ``create`` is off.
     """
     *above, last = parts_of(name)
@@ -100,8 +100,8 @@ def open_file(
     Open a regular file below ``root``; the caller closes the descriptor.
 
     Raises:
-        UnsafePath: a link somewhere on the way, or not a regular file.
-        FileNotFoundError: it is not there.
+        UnsafePath: a component is a link, or the name is not a regular file.
+        FileNotFoundError: the file does not exist.
     """
     with parent_of(root, name, create=create_parents) as (fd, last):
         try:
@@ -117,7 +117,7 @@ def open_file(
 
 
 def size_of(root: Path, name: str) -> int | None:
-    """Size of a regular file below ``root`` in bytes; None if there is none, or if it is a link."""
+    """Size in bytes of a regular file below ``root``; None if it does not exist or is not a regular file."""
     try:
         with parent_of(root, name) as (fd, last):
             info = os.stat(last, dir_fd=fd, follow_symlinks=False)
@@ -127,7 +127,7 @@ def size_of(root: Path, name: str) -> int | None:
 
 
 def make_executable(root: Path, name: str) -> bool:
-    """Set the x bits of a file; False if there is no regular file of that name."""
+    """Set the x bits of a file; False if the name is not an existing regular file."""
     try:
         fd = open_file(root, name)
     except (FileNotFoundError, UnsafePath):
@@ -141,7 +141,7 @@ def make_executable(root: Path, name: str) -> bool:
 
 def keep_only(root: Path, names: Collection[str]) -> None:
     """
-    Remove everything below ``root`` but these names and what lies in them.
+    Remove everything below ``root`` except these files and directories, with all their content.
 
     Raises:
         OSError: something could not be removed.
@@ -189,7 +189,7 @@ def _remove(fd: int, name: str, *, is_directory: bool) -> None:
 
 
 def _make_removable(fd: int, name: str) -> None:
-    """A payload may leave directories without the w and x bits that their removal needs."""
+    """Restore the permissions that removal needs, since a payload may leave directories without w and x bits."""
     with contextlib.suppress(PermissionError, FileNotFoundError):
         info = os.stat(name, dir_fd=fd, follow_symlinks=False)
         if stat.S_ISDIR(info.st_mode) and info.st_mode & 0o700 != 0o700:
@@ -205,7 +205,7 @@ def _make_removable(fd: int, name: str) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory tree that may be gone already; a symbolic link itself is removed, not what it names."""
+    """Remove a directory tree if it exists; a symbolic link is removed, not its target."""
     try:
         fd = os.open(path.parent, _DIRECTORY & ~os.O_NOFOLLOW)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Paths of delegated credentials: one store for each account in the control directory, one file for each credential."""
+"""Paths of delegated credentials: each account has one store in the control directory, each credential is one file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 
 
 def user_name() -> str:
-    """Name of the account of this process, independent of its environment; the uid if it has no name."""
-    import pwd  # noqa: PLC0415 - clients start often and mostly need no name
+    """Name of the account of this process, independent of the environment; the uid if the account has no name."""
+    import pwd  # noqa: PLC0415 - few clients need it, and they must start quickly
 
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
@@ -29,10 +29,10 @@ def store_directory(controldir: Path) -> Path:
 
 def credential_path(store: Path, id_: str) -> Path:
     """
-    The file of a credential: three letters a directory, while more than four are left.
+    Path of a credential: three letters of the id for each directory; the last four or fewer are the file name.
 
     Raises:
-        CredentialError: not an id, and it might lead elsewhere.
+        CredentialError: not a valid id; it might lead out of the store.
     """
     if _ID.fullmatch(id_) is None:
         raise CredentialError(f"not a delegation id: {id_[:80]!r}")

@@ -1,7 +1,7 @@
 """
 ``gm.fifo``: clients send the ids of jobs that have changed.
 
-A message is the id and a NUL, a lone NUL requests a scan. Source: ``docs/developers/control-directory.md``.
+A message is an id followed by NUL. A lone NUL requests a scan. Source: ``docs/developers/control-directory.md``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from arex.errors import AlreadyRunning, ControlDirError
 from arex.model.ids import JobId, is_job_id
 
 NAME: Final = "gm.fifo"
-#: 6.17 ends messages with NUL; a newline, which some scripts add, must not poison the id after it.
+#: ARC 6.17 ends messages with NUL. Some scripts add a newline, which would otherwise become part of the next id.
 _ENDS: Final = re.compile(rb"[\0\n]")
 _MOST: Final = 64
 
 
 def ring(controldir: Path, job: JobId | None = None) -> bool:
     """
-    Notify the daemon of a change of a job, or request a scan; False if no daemon is running, which
-    is not an error.
+    Notify the daemon that a job has changed, or request a scan. Returns False if no daemon is running, which is not an
+    error.
     """
     try:
         fd = os.open(controldir / NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -38,7 +38,7 @@ def ring(controldir: Path, job: JobId | None = None) -> bool:
     try:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             return False
-        # a full pipe means that the daemon is busy with thousands of messages: its scan will find this job too
+        # if the pipe is full, thousands of messages are waiting, and the next scan will also find this job
         with contextlib.suppress(BlockingIOError):
             os.write(fd, (job or "").encode() + b"\0")
     finally:
@@ -47,7 +47,7 @@ def ring(controldir: Path, job: JobId | None = None) -> bool:
 
 
 class Messages:
-    """Parse bytes of the pipe into job ids; an invalid id becomes a request for a scan."""
+    """Parses data from the pipe into job ids; an invalid id becomes a request for a scan."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -65,7 +65,7 @@ class Messages:
 
 
 class Fifo:
-    """The reading end, held by the daemon."""
+    """The reading end of the pipe, used by the daemon."""
 
     def __init__(self, controldir: Path) -> None:
         self._path = controldir / NAME
@@ -75,9 +75,11 @@ class Fifo:
 
     def open(self) -> None:
         """
+        Create the pipe if necessary, and open it.
+
         Raises:
             AlreadyRunning: another daemon reads this pipe.
-            ControlDirError: something else lies there under this name.
+            ControlDirError: the path exists and is not a pipe.
         """
         with contextlib.suppress(FileExistsError):
             os.mkfifo(self._path, 0o600)
@@ -85,7 +87,7 @@ class Fifo:
             raise ControlDirError(f"{self._path} is not a pipe: remove it and start again")
         self._refuse_other_reader()
         self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        # a writer of our own, or the end of each client's message would read as end of file
+        # the daemon keeps a writing end open; otherwise reads would report end of file after each client's message
         self._keep = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def _refuse_other_reader(self) -> None:
@@ -99,8 +101,8 @@ class Fifo:
         raise AlreadyRunning(f"another daemon reads {self._path}: stop it first")
 
     def listen(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
-        """Call back on the event loop for each message, from now on."""
-        import asyncio  # noqa: PLC0415 - clients do not need it, and must start in milliseconds
+        """From now on, call back on the event loop for each message."""
+        import asyncio  # noqa: PLC0415 - not needed by clients, which must start quickly
 
         asyncio.get_running_loop().add_reader(self._fd, self._read, look, rescan)
 

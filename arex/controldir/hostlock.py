@@ -1,7 +1,7 @@
 """
-ARC's lock file: ``PID@HOST``, made by a hard link so that one of several wins, taken over from the dead.
+ARC's lock file, with the content ``PID@HOST``. It is created with a hard link, which succeeds for one process only.
 
-Source: locks of the cache in ARC 6.17.
+A stale lock is removed and taken. Source: locks of the cache in ARC 6.17.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _serial: Final = itertools.count()
 
 def take(name: str, stale_s: float) -> bool:
     """
-    One attempt to take the lock file ``name``, without waiting.
+    Try once to take the lock file ``name``, without waiting.
 
-    A holder that is dead, on this host, or has not touched its lock for ``stale_s`` seconds has lost it; whoever
-    holds one for longer says so with ``refresh``.
+    A lock is stale if its holder is a dead process of this host, or if it was not refreshed for ``stale_s`` seconds. A
+    process that needs the lock for longer must call ``refresh``.
 
     Raises:
-        OSError: the directory can't be written.
+        OSError: the directory is not writable.
     """
     host = os.uname().nodename
     mine = f"{name}.{os.getpid():x}.{next(_serial):x}"
     atomic.put(mine, f"{os.getpid()}@{host}".encode())
     try:
-        for _ in range(2):  # once more after a lock of the dead has gone
+        for _ in range(2):  # try again after removing a stale lock
             try:
                 os.link(mine, name)
             except FileExistsError:
@@ -44,7 +44,7 @@ def take(name: str, stale_s: float) -> bool:
 
 
 def refresh(name: str) -> None:
-    """Show that the holder lives."""
+    """Renew the lock, so that other processes do not consider it stale."""
     os.utime(name)
 
 
@@ -61,7 +61,7 @@ def _drop_stale(name: str, mine: str, host: str, stale_s: float) -> bool:
         return True
     pid, _, where = holder.partition("@")
     dead = where == host and pid.isdigit() and not _alive(int(pid))
-    # our own file is as old as this attempt, by the clock of the same file system
+    # our own file was just created on the same file system, so the clocks of other hosts do not matter
     if dead or os.lstat(mine).st_mtime - info.st_mtime > stale_s:
         atomic.remove(name)
         return True

@@ -1,7 +1,7 @@
 """
-Where each control file lies: flat as in A-REX 6, nested as in A-REX 7.
+Paths of the control files: the flat layout of A-REX 6 and the nested layout of A-REX 7.
 
-The codec, the store and everything above are the same for both.
+The codec, the store and all other modules work with both.
 Source: ``docs/developers/control-directory.md``.
 """
 
@@ -17,7 +17,7 @@ from arex.model.state import State
 
 
 class Place(StrEnum):
-    """A directory of status files."""
+    """A directory that contains status files."""
 
     ACCEPTING = "accepting"
     PROCESSING = "processing"
@@ -26,16 +26,16 @@ class Place(StrEnum):
 
 
 class Mark(StrEnum):
-    """A request of a client, an empty file in ``accepting/``."""
+    """A client's request, an empty file in ``accepting/``."""
 
     CANCEL = "cancel"
     CLEAN = "clean"
     RESTART = "restart"
-    HOLD = "hold"  #: only arex: keep the job from starting
-    RELEASE = "release"  #: only arex: end the hold
+    HOLD = "hold"  #: arex only: keep the job from starting
+    RELEASE = "release"  #: arex only: end the hold
 
 
-#: Directory of the status file, by state.
+#: The directory of the status file for each state.
 PLACE_OF: Final = {
     State.ACCEPTED: Place.ACCEPTING,
     State.PREPARING: Place.PROCESSING,
@@ -47,7 +47,7 @@ PLACE_OF: Final = {
     State.DELETED: Place.FINISHED,
 }
 
-#: The order in which a status file is searched; the first one found is used.
+#: Order in which the directories are searched for a status file; the first one found is used.
 LOOKUP: Final = (Place.PROCESSING, Place.ACCEPTING, Place.RESTARTING, Place.FINISHED)
 
 
@@ -55,12 +55,12 @@ _MARKS: Final = frozenset(str(mark) for mark in Mark)
 
 
 class Layout(Protocol):
-    """Names of control files; pure, it touches no file."""
+    """Paths of control files; does not access the file system."""
 
     root: Path
 
     def job_file(self, job: JobId, suffix: str) -> str:
-        """Path of a per-job file; the suffix without a dot, as in ``local``."""
+        """Path of a control file of a job; the suffix has no dot, for example ``local``."""
         ...
 
     def status_file(self, place: Place, job: JobId) -> str: ...
@@ -68,7 +68,7 @@ class Layout(Protocol):
     def mark_file(self, job: JobId, mark: Mark) -> str: ...
 
     def job_of_status(self, name: str) -> JobId | None:
-        """The job that a file name in a status directory speaks of, if it is a status file."""
+        """The job to which a file in a status directory belongs; None if it is not a status file."""
         ...
 
     def job_of_mark(self, name: str) -> tuple[JobId, Mark] | None: ...
@@ -79,7 +79,7 @@ def _checked(text: str) -> JobId | None:
 
 
 class FlatLayout:
-    """A-REX 6: ``job.ID.suffix`` side by side."""
+    """A-REX 6: all files are ``job.ID.suffix`` in the control directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -108,7 +108,7 @@ class FlatLayout:
 
 
 class NestedLayout:
-    """A-REX 7: ``jobs/abc/def/ghi/rest/suffix``, so that no directory grows with the number of jobs."""
+    """A-REX 7: ``jobs/abc/def/ghi/rest/suffix``, so that directories stay small."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -133,7 +133,7 @@ class NestedLayout:
 
 
 def split_in_threes(job: str) -> list[str]:
-    """At most four parts of three characters; the last part has the rest."""
+    """Split an id into at most three parts of three characters, and the rest."""
     parts = [job[0:3], job[3:6], job[6:9], job[9:]]
     return [part for part in parts if part]
 

@@ -1,7 +1,7 @@
 """
-How far the staging of one job is: ``SESSION.staging/progress``, for clients and people.
+Progress of the staging of one job, for clients and people: ``SESSION.staging/progress``.
 
-Written about once a second, and only for stagings that take longer than that.
+The file is written about once a second, and only for staging that takes longer than a second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LARGEST: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderWay:
-    """One file that moves now."""
+    """A file that is being transferred."""
 
     pfn: str
     moved: int  #: bytes transferred, including earlier attempts
@@ -30,14 +30,14 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """All files of one staging."""
+    """Progress of all files in one staging."""
 
     out: bool
     files: int
     files_done: int
     moved: int  #: bytes
-    size: int | None  #: bytes in all, as far as known: None if a size is not
-    rate: int  #: bytes a second, lately
+    size: int | None  #: total bytes; None if the size of a file is unknown
+    rate: int  #: recent bytes per second
     under_way: tuple[UnderWay, ...] = ()
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Progress:
 
 
 def write(workdir: Path, progress: Progress) -> None:
-    """Raises OSError: readers see the old one."""
+    """Write the file; on OSError, readers see the old content."""
     atomic.put(str(workdir / NAME), json.dumps(asdict(progress)).encode())
 
 
@@ -57,10 +57,10 @@ def remove(workdir: Path) -> None:
 
 def read(workdir: Path) -> Progress | None:
     """
-    How far a staging is; None if none is under way, or it has only begun.
+    Progress of the staging; None if no staging is active, or if it has just begun.
 
     Raises:
-        CorruptFile: it cannot be parsed.
+        CorruptFile: the file cannot be parsed.
     """
     path = workdir / NAME
     data = atomic.read(str(path), limit=_LARGEST)
@@ -75,6 +75,6 @@ def read(workdir: Path) -> Progress | None:
 
 
 def rate(marks: Sequence[tuple[float, int]]) -> int:
-    """Bytes a second between the first and the last of some (seconds, bytes)."""
+    """Bytes per second between the first and the last of these (seconds, bytes) samples."""
     (start, before), (end, after) = marks[0], marks[-1]
     return 0 if end <= start else max(0, round((after - before) / (end - start)))

@@ -1,4 +1,4 @@
-"""Usage and limits of session directories."""
+"""Disk usage of session directories, and their limits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from arex.model.session import LRMS, STAGING
 
 MB: Final = 1024 * 1024
 _BLOCK: Final = 512  # the unit of st_blocks on every file system
-#: Directories beside the session directory that belong to its job.
+#: Directories that belong to a job: the session directory and these siblings, by suffix.
 _SIBLINGS: Final = ("", LRMS, STAGING)
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Space in bytes, as the file system counts it, and entries; a file with several names counts once."""
+    """Disk space in bytes, as allocated by the file system, and number of inodes; hard links count their space once."""
 
     size: int = 0
     inodes: int = 0
@@ -33,7 +33,7 @@ class Taken:
 
 
 def taken_by(root: Path, job: JobId) -> Taken:
-    """Usage of one job below a session root; files that vanish meanwhile or cannot be read do not count."""
+    """Usage of one job below a session root; files that vanish or cannot be read do not count."""
     seen: set[int] = set()
     total = Counter[str]()
     for suffix in _SIBLINGS:
@@ -47,15 +47,15 @@ def taken_by(root: Path, job: JobId) -> Taken:
 
 def session_names(root: Path) -> Iterator[JobId]:
     """
-    Names of session directories, without siblings, which have a suffix, and without the service's, which start with a
-    dot.
+    Names of session directories. Skips their siblings, which have a suffix, and the directories of the service, which
+    start with a dot.
     """
     if root.is_dir():
         yield from (JobId(path.name) for path in root.iterdir() if "." not in path.name and path.is_dir())
 
 
 def _entries(top: str) -> Iterator[os.stat_result]:
-    """Everything in a tree, the top included; links are not followed, other file systems are not entered."""
+    """Everything in a tree, including the top; does not follow links or enter other file systems."""
     try:
         first = os.lstat(top)
     except OSError:
@@ -77,7 +77,7 @@ def _entries(top: str) -> Iterator[os.stat_result]:
 
 
 def over(taken: Taken, limits: ServiceBlock) -> str:
-    """Why one job uses too much, as a message for its owner; empty if it does not."""
+    """Message for the owner of a job that uses too much; empty if it is within the limits."""
     if limits.session_quota and taken.size > limits.session_quota * MB:
         size = -(-taken.size // MB)
         return f"The session directory takes {size} MB; this service allows {limits.session_quota} MB per job"
@@ -106,7 +106,7 @@ def shortage(root: Path, limits: ServiceBlock) -> str:
 
 
 def crowded(owner: str, by_owner: Taken, root: Path, by_root: Taken, limits: ServiceBlock) -> str:
-    """Why an owner or a session root has reached its quota; empty if not."""
+    """Why an owner or a session root has reached the quota; empty if it has not."""
     if limits.owner_quota and by_owner.size > limits.owner_quota * MB:
         return (
             f"The jobs of {owner or 'this owner'} take {by_owner.size // MB} MB, more than the {limits.owner_quota} MB "

@@ -1,4 +1,4 @@
-"""Operations on a session directory and its siblings, safe against everything that the payload can put there."""
+"""Operations on a session directory and its siblings, safe against everything that the payload can do there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ class SessionFiles(SessionPaths):
     __slots__ = ()
 
     def make(self) -> None:
-        """Raises OSError; an existing directory is fine, a link in its place is not."""
+        """
+        Create the session directory; it may already exist.
+
+        Raises:
+            CorruptFile: the path is a link or not a directory.
+            OSError: it cannot be created.
+        """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             self.path.mkdir(mode=0o700)
@@ -37,10 +43,10 @@ class SessionFiles(SessionPaths):
 
     def objection(self, job: JobId) -> str:
         """
-        Why this can't be the session directory of a job, whoever wrote so; empty if it can.
+        Why this path cannot be the session directory of the job; empty if there is no reason.
 
-        What counts as a session directory is emptied and removed one day, so its name must end in the job's id, and
-        it must be ours. One that is not there, or not any more, is no objection.
+        The session directory will be emptied and removed one day. So its name must end with the job's id, and the
+        account of the daemon must own it. A directory that does not exist is acceptable.
         """
         if not self.path.is_absolute() or self.path.name != job or ".." in self.path.parts or "\0" in str(self.path):
             return "not an absolute path that ends in the id of the job"
@@ -64,15 +70,15 @@ class SessionFiles(SessionPaths):
             self.comment,
             self.lrms,
             self.staging,
-        ):  # the payload may have made anything of any of them
+        ):  # the payload may have replaced any of these paths
             confined_fs.remove_tree(path)
 
     def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:
         """
-        Put control files into the log directory that the user asked for (``gmlog``).
+        Copy control files into the log directory that the user requested (``gmlog``).
 
         Raises:
-            UnsafePath: the payload left a link in its way.
+            UnsafePath: the payload left a link in the path.
         """
         for log, data in logs.items():
             with confined_fs.parent_of(self.path, f"{name}/{log}", create=True) as (fd, last):

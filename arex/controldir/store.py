@@ -1,8 +1,8 @@
 """
-The control directory as values: the one place of the service that reads and writes it.
+The control directory as values. All access of the service to control files goes through this module.
 
-All methods block on the file system: call them in a worker thread. The order of writes is the order of calls,
-each is atomic, and a status file is never absent: its new content is written in place, then the file moves.
+All methods block on the file system: call them in a worker thread. Writes happen in the order of the calls, and each is
+atomic. A status file is never absent: its new content is written in place, then the file is moved.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import ACTIVE, Status
 
-#: A temporary file lives for milliseconds; after this its writer is gone.
+#: Age in seconds at which a temporary file counts as abandoned; usually it exists for milliseconds.
 _ABANDONED_S: Final = 60.0
-#: In the year 8970.
+#: Upper limit for file times, in the year 8970.
 _LAST_MOMENT_S: Final = 220_900_000_000.0
-#: Files removed when a job becomes FINISHED; the next two are for DELETED and clean. Source: ARC 6.17.
+#: Files to remove when a job becomes FINISHED, when it becomes DELETED, and when it is cleaned. Source: ARC 6.17.
 AT_FINISHED: Final = ("proxy.tmp", "lrms_done", "lrms_job")
 AT_DELETED: Final = (
     *AT_FINISHED, "proxy", "errors", "input", "output", "input_status", "output_status", "statistics", "grami_log",
 )  # fmt: skip
-#: ARC 6.17 does not remove ``acl``; arex removes it, since no program reads it any more.
+#: arex also removes ``acl``, unlike ARC 6.17, since no program reads it afterwards.
 AT_CLEAN: Final = (*AT_DELETED, "local", "grami", "failed", "diag", "description", "xml", "acl")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A status file: its directory, its state, and the time of its last change."""
+    """A status file: its directory, its content, and its modification time."""
 
     place: Place
-    status: Status | None  #: None: it holds no state
+    status: Status | None  #: None: the content is not a valid status
     changed: datetime
-    shown: bool = False  #: others may read it: the mode that ARC's clients give a file before they are done with it
+    shown: bool = False  #: others may read it: ARC's clients set this mode until the submission is complete
 
 
 class ControlDir:
-    """One control directory, as its daemon sees it."""
+    """The control directory of one daemon."""
 
     def __init__(self, layout: Layout, *, durable: bool = False) -> None:
         self.layout = layout
@@ -62,15 +62,16 @@ class ControlDir:
 
     def prepare(self, user: str, *, create: bool = True, correct: bool = True) -> None:
         """
-        Make the directories that clients and other daemons expect, 0700 as ARC does for an ordinary user.
+        Create the directories that clients and other daemons expect, with the mode 0700 that ARC uses for ordinary
+        users.
 
         Args:
-            user: whose credential store is expected.
-            create: make what is missing.
-            correct: set the modes of what is there.
+            user: the user for whose credentials a store is created.
+            create: create missing directories.
+            correct: set the modes of existing directories.
 
         Raises:
-            ControlDirError: it cannot be created or used, or belongs to another user.
+            ControlDirError: a directory cannot be created or used, or belongs to another user.
         """
         names = (*Place, "logs", "accounting", f"delegations.{user}" if self._uid else "delegations")
         try:
@@ -91,7 +92,7 @@ class ControlDir:
             raise ControlDirError(f"the control directory {self.root} belongs to another user")
 
     def scan(self, place: Place) -> Iterator[tuple[JobId, os.stat_result]]:
-        """Trusted status files of one place; what is not ours to read is passed over."""
+        """The trusted status files in one directory; files of other users are skipped."""
         with os.scandir(f"{self.root}/{place}") as entries:
             for entry in entries:
                 if (job := self.layout.job_of_status(entry.name)) is None:
@@ -102,7 +103,7 @@ class ControlDir:
                         yield job, info
 
     def scan_names(self, place: Place) -> Iterator[JobId]:
-        """As ``scan``, by name only: one system call per hundreds of files."""
+        """Like ``scan``, but returns names only and skips no files: one system call reads hundreds of entries."""
         with os.scandir(f"{self.root}/{place}") as entries:
             for entry in entries:
                 if (job := self.layout.job_of_status(entry.name)) is not None:
@@ -116,10 +117,11 @@ class ControlDir:
 
     def sweep(self, dead: int | None, now: datetime) -> int:
         """
-        Remove the unfinished files of a daemon that was killed, and those of others after a minute.
+        Remove abandoned temporary files: those of the killed daemon ``dead`` at once, those of other processes after a
+        minute.
 
         Returns:
-            how many there were.
+            the number of removed files.
         """
         return sum(
             self._sweep(directory, dead, now.timestamp()) for directory in (self.root, *map(self.root.joinpath, Place))
@@ -141,22 +143,22 @@ class ControlDir:
         return count
 
     def trusts(self, info: os.stat_result) -> bool:
-        """A status or mark file counts only when it is a regular file of the daemon's own user."""
+        """Whether a status or mark file counts: it must be a regular file that belongs to the user of the daemon."""
         return stat.S_ISREG(info.st_mode) and info.st_uid == self._uid
 
     # --- status ---
 
     def read_status(self, job: JobId) -> Found | None:
         """
-        The state of one job as any reader sees it; None if there is no (trusted) status file.
+        The state of one job; None if there is no trusted status file.
 
-        A file that moves while its places are looked through may be missed in all of them, and A-REX removes the old
-        status file before it writes the new one: what is not found is looked for again.
+        The directories are searched twice if necessary. A file that moves during the search can be missed in all of
+        them, and A-REX removes the old status file before it writes the new one.
         """
         return self._look_for_status(job) or self._look_for_status(job)
 
     def is_live(self, job: JobId) -> bool:
-        """Whether a job may still stage or run; a status that cannot be parsed counts as active."""
+        """Whether a job may still transfer files or run; a status that cannot be parsed counts as active."""
         found = self.read_status(job)
         return found is not None and (found.status is None or found.status.state in ACTIVE)
 
@@ -172,7 +174,7 @@ class ControlDir:
             try:
                 data = atomic.read(path, limit=4096)
             except CorruptFile:
-                data = b""  # treated as a status without a valid state
+                data = b""  # treat it as an invalid status
             if data is not None:
                 shown = stat.S_IMODE(info.st_mode) == 0o644
                 return Found(place, codec.parse_status(data), _moment(info.st_mtime), shown)
@@ -180,10 +182,10 @@ class ControlDir:
 
     def put_status(self, job: JobId, status: Status, at: Place | None) -> Place:
         """
-        Change the state; the last write of every move.
+        Write a new status; this is the last write of every change of state.
 
-        ``at`` is where the status file lies now. The new content is written there and the file is then moved, so
-        that readers always find exactly one.
+        ``at`` is the directory where the status file is now. The new content is written there and the file is then
+        moved, so that readers always find exactly one status file.
         """
         to = PLACE_OF[status.state]
         path = self.layout.status_file(at or to, job)
@@ -193,7 +195,10 @@ class ControlDir:
         return to
 
     def drop_old_status(self, job: JobId, place: Place) -> None:
-        """Another daemon may have died between writing a new status file and removing the old one."""
+        """
+        Remove other status files of the job, which remain if a daemon was killed between writing the new and removing
+        the old one.
+        """
         for other in LOOKUP:
             if other is not place:
                 atomic.remove(self.layout.status_file(other, job))
@@ -201,11 +206,16 @@ class ControlDir:
     # --- files of a job ---
 
     def read(self, job: JobId, suffix: str, *, limit: int = atomic.MAX_SIZE) -> bytes | None:
-        """Raises CorruptFile for a link, a non-file or more than ``limit`` bytes."""
+        """
+        Content of a control file; None if it does not exist.
+
+        Raises:
+            CorruptFile: a link, not a regular file, or larger than ``limit`` bytes.
+        """
         return atomic.read(self.layout.job_file(job, suffix), limit=limit)
 
     def put(self, job: JobId, suffix: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-        """Replace a file as a whole; ``durable`` flushes it to disk if ``fsync`` is set."""
+        """Replace a file atomically; with ``durable``, flush it to disk if the option ``fsync`` is set."""
         path = self.layout.job_file(job, suffix)
         if self._nested:
             Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -213,10 +223,10 @@ class ControlDir:
 
     def reserve(self, job: JobId, description: bytes) -> None:
         """
-        Take an id by creating its description.
+        Reserve a job id by creating its description.
 
         Raises:
-            FileExistsError: the id is taken.
+            FileExistsError: the id is already in use.
         """
         path = self.layout.job_file(job, "description")
         if self._nested:
@@ -234,9 +244,10 @@ class ControlDir:
 
     def take(self, job: JobId, suffix: str, path: Path, data: bytes | None = None) -> bool:
         """
-        Make a file from elsewhere the job's own, replacing what was there; False if it is no regular file.
+        Move a file into the control directory as a control file of the job, replacing an existing one.
 
-        ``data`` is what it holds, if the caller has read it; nothing depends on that.
+        Returns False if ``path`` is not a regular file of the daemon's user. ``data`` is the content, if the caller
+        knows it; it is only a hint for caches.
         """
         del data
         try:
@@ -268,11 +279,11 @@ class ControlDir:
 
     def read_local(self, job: JobId) -> JobLocal | None:
         """
-        Facts of a job; None if the file is missing.
+        Parse ``.local``; None if the file does not exist.
 
         Raises:
-            CorruptFile: it cannot be parsed.
-            BlockingIOError: a writer holds its lock.
+            CorruptFile: the file cannot be parsed.
+            BlockingIOError: another process writes the file and holds its lock.
         """
         data = atomic.read_locked(self.layout.job_file(job, "local"), limit=1024 * 1024)
         return None if data is None else codec.parse_local(data)
@@ -287,9 +298,10 @@ class ControlDir:
 
     def put_entries(self, job: JobId, suffix: str, entries: Iterable[FileEntry]) -> None:
         """
-        Write a list of files, unless it says the same already: making a file may cost more than reading one.
+        Write a file list. An existing file with the same content is kept, since creating a file can cost more than
+        reading.
 
-        A new list counts when the status file says so, and is written again if it should not have come to that.
+        A new list becomes valid with the next status file. After a crash before that, the list is written again.
         """
         data = codec.dump_entries(entries)
         if self.create(job, suffix, data):
@@ -297,15 +309,17 @@ class ControlDir:
         try:
             says_it = self.read(job, suffix) == data
         except CorruptFile:
-            says_it = False  # not a regular file: the write reports the error
+            says_it = False  # not a regular file; writing it reports the error
         if not says_it:
             self.put(job, suffix, data)
 
     def create(self, job: JobId, suffix: str, data: bytes, *, durable: bool = False) -> bool:
         """
-        Write a file that is not there yet and that a status file vouches for; False if it is, or its directory is not.
+        Create a file that becomes valid with the next status file. Returns False if the file exists or its directory
+        does not.
 
-        Cheaper than ``put``, and a crash may leave it empty: whoever makes it does so again then, as ``put_entries``.
+        This is cheaper than ``put``, but a crash may leave the file empty. The caller must then write it again, as
+        ``put_entries`` does.
         """
         try:
             atomic.create(self.layout.job_file(job, suffix), data)
@@ -316,17 +330,17 @@ class ControlDir:
         return True
 
     def note(self, job: JobId, text: str) -> None:
-        """Add to the job's log for its owner, ``.errors``."""
+        """Add a line to ``.errors``, the job's log for its owner."""
         self.append(job, "errors", text if text.endswith("\n") else text + "\n")
 
     def failure(self, job: JobId) -> str:
-        """Reasons of failure so far, one on each line; empty if there are none."""
+        """The reasons of failure so far, one per line; empty if there are none."""
         data = self.read(job, "failed")
         return "" if data is None else codec.decode(data)
 
     def drop_jobid(self, job: JobId) -> None:
         """
-        Remove ``joboption_jobid``, so that a rerun is a new submission; ARC 6.17 keeps the line and
+        Remove ``joboption_jobid`` from ``.grami``, so that a rerun is submitted again. ARC 6.17 keeps the line and
         polls the old job.
         """
         data = self.read(job, "grami")
@@ -356,8 +370,8 @@ class ControlDir:
 
     def forget(self, job: JobId) -> None:
         """
-        Remove all files of a job except its session directory; the status file is the last, so that a crash repeats
-        this.
+        Remove all files of a job except its session directory. The status file is removed last, so that after a crash
+        the removal is repeated.
         """
         self.remove(job, AT_CLEAN)
         atomic.remove(self.layout.job_file(job, "input_status.lock"))
@@ -381,5 +395,5 @@ class ControlDir:
 
 
 def _moment(stamp: float) -> datetime:
-    """A file can carry a time that no calendar knows."""
+    """A file time as datetime, limited to the range that datetime can represent."""
     return datetime.fromtimestamp(min(max(stamp, 0.0), _LAST_MOMENT_S), UTC)

@@ -1,8 +1,8 @@
 """
-File events in ``accepting/``, for clients that only write files: a wake-up is a job id and nothing more.
+File-system events in ``accepting/``, for clients that only write files. Each event becomes a wake-up for a job id.
 
-Events are for speed, the scan is for truth. On a network file system events of other hosts never arrive, so the
-watch is used only where a file that another process makes is seen.
+Events only reduce delays; the periodic scan finds everything. Network file systems do not report events of other hosts,
+so events are used only if a test file created by another process is noticed.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _NETWORK: Final = frozenset(
 )
 _PROBE: Final = ".arex-probe"
 _PROBE_S: Final = 2.0
-#: ARC's clients set the mode of a mark after they have made it, and fail if it is gone by then. Clients that use
-#: the pipe do so after that, and are not delayed.
+#: Delay after the event for a mark, in seconds. ARC's clients set the mode of a mark after creating it, and fail if the
+#: mark has been removed meanwhile. Clients that write to the pipe do so afterwards, so they need no delay.
 _MARK_S: Final = 0.05
 
 
@@ -62,7 +62,7 @@ class Mode(StrEnum):
 
 
 class Watch:
-    """Watches one directory; callbacks come on the event loop."""
+    """Watches one directory and calls back on the event loop."""
 
     def __init__(self, layout: Layout, look: Callable[[JobId], None]) -> None:
         self._layout = layout
@@ -73,10 +73,10 @@ class Watch:
 
     async def start(self, wanted: str) -> tuple[Mode, str]:
         """
-        Begin to watch; ``wanted`` is ``auto``, ``events`` or ``poll``.
+        Start to watch; ``wanted`` is ``auto``, ``events`` or ``poll``.
 
         Returns:
-            the mode, and why it was chosen.
+            the mode in use, and the reason.
         """
         if wanted == Mode.POLL:
             return Mode.POLL, "the configuration says so"
@@ -123,7 +123,7 @@ class Watch:
 
 
 def _end(observer: BaseObserver) -> None:
-    # a last event that falls into the end is no error worth a line in the log
+    # an event that arrives during the stop causes an error message of watchdog that can be ignored
     logging.getLogger("watchdog.observers.inotify").setLevel(logging.CRITICAL)
     observer.stop()
     observer.join()
@@ -131,8 +131,10 @@ def _end(observer: BaseObserver) -> None:
 
 class NameWatch:
     """
-    Calls back when a file appears in a directory; an asynchronous context. Raises OSError if it
-    cannot be watched.
+    Calls back when a file appears in a directory. Use it as an asynchronous context manager.
+
+    Raises:
+        OSError: the directory cannot be watched.
     """
 
     def __init__(self, directory: Path, ring: Callable[[], None]) -> None:
@@ -146,7 +148,7 @@ class NameWatch:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         def seen(_name: str) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended already
+            with contextlib.suppress(RuntimeError):  # the event loop has already been closed
                 loop.call_soon_threadsafe(self._ring)
 
         self._observer.schedule(_Handler(seen), str(self._directory), event_filter=[FileCreatedEvent, FileMovedEvent])
@@ -161,13 +163,13 @@ class _Handler(FileSystemEventHandler):
         self._seen = seen
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        # a rename into place is one event whose source is the temporary name
+        # renaming a temporary file is one event; the final name is its destination
         path = event.dest_path or event.src_path
         self._seen(os.path.basename(os.fsdecode(path)))
 
 
 def filesystem_of(path: Path) -> str:
-    """Type of the file system that holds ``path``, as /proc/self/mountinfo names it."""
+    """Type of the file system of ``path``, as named in /proc/self/mountinfo."""
     wanted = os.path.realpath(path)
     best, kind = "", "unknown"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:

@@ -1,8 +1,8 @@
 """
-``.lrms_job``: the record of one attempt, which is on disk before the batch system gets the job.
+``.lrms_job``: the record of one attempt. It is on disk before the job is submitted to the batch system.
 
-The file holds ``key=value`` lines: ``tag``, ``lrms`` and, once known, ``localid``. It is removed when the job
-is FINISHED, so that a rerun is a new attempt with a new tag. A real A-REX ignores it and removes it too.
+The file holds ``key=value`` lines: ``tag``, ``lrms`` and, once known, ``localid``. It is removed when the job is
+FINISHED, so that a rerun is a new attempt with a new tag. A real A-REX ignores the file and also removes it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from arex.controldir.store import ControlDir
 from arex.model.ids import JobId, LocalId, Tag, new_tag
 from arex.ports import LocalJob
 
-#: A job id and the suffix of ``new_tag``; it is used as the name of a directory.
+#: A job id and the suffix of ``new_tag``, which is also the name of a directory.
 _TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,128}")
 
 
-#: States that a job passes in one turn get their status file at the end, after the run directory.
+#: A run directory may be older than the status file by this time: the status file is written at the end of a turn.
 _SAME_MOVE_S: Final = 60.0
 
 
@@ -35,7 +35,7 @@ class Attempt:
 
 
 def read(store: ControlDir, job: JobId) -> Attempt | None:
-    """The recorded attempt, or None; an invalid record counts as none, so that ``find`` never uses it."""
+    """The recorded attempt; None if there is no valid record, so that ``find`` never searches for an invalid tag."""
     data = store.read(job, "lrms_job")
     if data is None:
         return None
@@ -49,9 +49,9 @@ def read(store: ControlDir, job: JobId) -> Attempt | None:
 
 def left_behind(session: SessionFiles, since: datetime) -> Tag | None:
     """
-    The tag of an attempt whose record was lost, from its run directory.
+    Find the tag of an attempt without a record, from the name of its run directory.
 
-    A run directory that is older than the job's state belongs to an attempt before a restart by a real A-REX.
+    A run directory that is older than the state of the job is from an attempt before a restart by a real A-REX.
     """
     earliest = since.timestamp() - _SAME_MOVE_S
     try:
@@ -63,14 +63,14 @@ def left_behind(session: SessionFiles, since: datetime) -> Tag | None:
 
 
 def adopt(store: ControlDir, job: JobId, tag: Tag, lrms: str) -> Attempt:
-    """Record an attempt again whose record was lost."""
+    """Write the record of an attempt again after it was lost."""
     attempt = Attempt(tag, lrms)
     store.put(job, "lrms_job", codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n"), durable=True)
     return attempt
 
 
 def begin(store: ControlDir, job: JobId, lrms: str, *, durable: bool) -> Attempt:
-    """Record a new attempt; it is on disk when this returns (``durable``: also after a power failure)."""
+    """Record a new attempt on disk; with ``durable``, the record also survives a power failure."""
     attempt = Attempt(new_tag(job), lrms)
     data = codec.encode(f"tag={attempt.tag}\nlrms={attempt.lrms}\n")
     if not store.create(job, "lrms_job", data, durable=durable):
@@ -79,12 +79,12 @@ def begin(store: ControlDir, job: JobId, lrms: str, *, durable: bool) -> Attempt
 
 
 def taken(store: ControlDir, job: JobId, localid: LocalId) -> None:
-    """The batch system knows this attempt as ``localid``."""
+    """Add the local id to the record: the batch system has accepted this attempt."""
     store.append(job, "lrms_job", f"localid={localid}\n")
 
 
 def local_job(store: ControlDir, job: JobId, session: SessionFiles, localid: LocalId) -> LocalJob:
-    """The job for requests to the batch system; without a record of arex, another daemon submitted it."""
+    """The job for requests to the batch system; it has no tag if another daemon submitted it (no matching record)."""
     attempt = read(store, job)
     if attempt is None or attempt.localid not in {None, localid}:
         return LocalJob(job=job, localid=localid, tag=None, session=session.path, rundir=None)

@@ -1,8 +1,8 @@
 """
 Lifetimes of FINISHED and DELETED jobs.
 
-Jobs that finish while the service runs are known. Those on disk are read in small parts, so that a hundred thousand
-of them do not delay the start.
+The lifetimes of jobs that finish while the service runs are known. Older jobs are read from disk in small parts, so
+that a hundred thousand of them do not delay the start.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Lifetimes:
         self._known: set[JobId] = set()
 
     def note(self, job: JobId, state: State, local: JobLocal) -> None:
-        """Remember when a FINISHED or DELETED job needs its next turn."""
+        """Schedule the next turn of a FINISHED or DELETED job."""
         self._known.add(job)
         if local.cleanuptime is None and state is State.FINISHED:
-            return  # it is kept without a limit
+            return  # the job is kept without a time limit
         due = local.cleanuptime or self._services.clock.now()
         if state is State.DELETED:
             due += self._services.settings.ttr

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as read from disk or as of its last turn."""
+    """A job as of its last turn, or as read from disk."""
 
     id: JobId
     status: Status
@@ -114,10 +114,11 @@ class JobContext:
     @property
     def description(self) -> JobDescription:
         """
-        The job's description, read once in a turn.
+        The job's description, parsed once in a turn.
 
         Raises:
-            JobDescriptionError, JobRefused, CorruptFile: it is missing, cannot be parsed, or cannot run here.
+            JobDescriptionError, JobRefused, CorruptFile: the description is missing or invalid, or the job cannot run
+            here.
         """
         if self._description is None:
             data = self.store.read(self.job.id, "description", limit=self.settings.max_description)
@@ -127,7 +128,7 @@ class JobContext:
     @property
     def session(self) -> SessionFiles:
         """
-        The session directory, checked once in a turn; later operations in it follow no links.
+        The session directory, checked once in a turn. Later operations in it do not follow links.
 
         Raises:
             CorruptFile: ``.local`` names a directory that cannot belong to this job, so it must not be changed.

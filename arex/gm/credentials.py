@@ -1,5 +1,5 @@
 """
-Credentials of active jobs: copies are updated after a renewal, and owners are warned before the end.
+Credentials of active jobs: renewed credentials are copied to their jobs, and owners are warned before the expiry.
 
 A job whose credential has expired waits where it needs the credential, and continues after a renewal.
 """
@@ -124,7 +124,7 @@ class Credentials:
     """Checks the store periodically, with one ``stat`` for each credential of an active job."""
 
     def __init__(self, services: Services, warning: timedelta) -> None:
-        """``warning``: how long before the end of a credential its jobs get a warning in their logs."""
+        """``warning`` is the time before the expiry of a credential when a line is added to the logs of its jobs."""
         self._services = services
         self._warning = warning
         self._versions: dict[Path, tuple[int, int]] = {}
@@ -166,7 +166,7 @@ class Credentials:
             self._versions[path] = known.version
             for job in jobs:
                 self._renewed(job, path, known)
-            # a job that saw the old one may be about to wait: after a change, wake all of them
+            # a job that read the old credential may just begin to wait, so all jobs are woken after a change
             woken = [job.id for job in jobs if before is not None or job.status.pending]
         if known.expires - self._services.clock.now() <= self._warning:
             for job in jobs:
@@ -188,7 +188,7 @@ class Credentials:
     # --- warnings ------------------------------------------------------------------------------------------------
 
     def _warn(self, job: Job, end: datetime) -> None:
-        """Warn once for each job and time of expiry; the line in the log prevents a second one after a restart."""
+        """Warn once for each job and time of expiry; after a restart, the line in the log prevents a second warning."""
         if self._warned.get(job.id) == end:
             return
         self._warned[job.id] = end

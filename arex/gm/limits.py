@@ -1,8 +1,8 @@
 """
 Limits: ``maxjobs``, and the slots of a backend without a queue.
 
-The classes can be used from the event loop and from worker threads. Waiting jobs are ordered by priority, then by
-arrival. No job overtakes a large job at the head of the queue, because otherwise it would never run.
+The classes are safe to use from the event loop and from worker threads. Waiting jobs are ordered by priority, then by
+arrival. No job overtakes a large job at the head of the queue, because otherwise the large job might never run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from arex.config.values import MaxJobs
 from arex.model.ids import JobId
 
-#: Most jobs of one queue that are woken together.
+#: Maximum number of jobs of one queue that are woken together.
 _AT_ONCE: Final = 16
 
 
@@ -26,13 +26,13 @@ class Gate:
         self.slots = slots
         self.taken: Final[dict[JobId, int]] = {}  #: jobs and the slots that they need
         self.used = 0
-        self._weighs = weighs  #: a job counts with the number of its slots, not as one
+        self._weighs = weighs  #: a job counts as the number of its slots; if False, it counts as one
         self._waiting: Final[dict[JobId, tuple[int, int, int]]] = {}  #: priority, turn, slots
         self._queue: list[tuple[int, int, JobId]] = []
         self._serial: Final = itertools.count()
 
     def enter(self, job: JobId, need: int, priority: int) -> bool:
-        """Take slots, or wait for them; a job that already has slots keeps them."""
+        """Take slots if the job is among the next, otherwise wait for them; a job that already has slots keeps them."""
         if job in self.taken:
             return True
         if job not in self._waiting:
@@ -72,7 +72,7 @@ class Gate:
         used = self.used
         while len(found) < most and (entry := self._first()) is not None:
             weight = self._weight(self._waiting[entry[2]][2])
-            # a job that needs more than all slots runs alone; refusing it is up to the batch system or the queue
+            # a job that needs more than all slots runs alone; the batch system or the limits of the queue may refuse it
             if self.slots is not None and used + weight > self.slots and used > 0:
                 break
             used += weight

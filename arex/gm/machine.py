@@ -1,8 +1,8 @@
 """
-The state machine: one handler for each state decides, and only ``advance`` changes a state.
+The state machine: a handler for each state makes the decision, and only ``advance`` changes a state.
 
-The order of writes is the same for every change: facts, then the line for the owner, then, when the job
-waits, the status file. After a crash in between, work is repeated but never skipped.
+The order of writes is the same for every change: first the facts, then the line for the owner, then the status file,
+when the job waits. After a crash between them, work is repeated but never skipped.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ HANDLERS: Final[Mapping[State, Handler]] = {
     State.DELETED: finished.decide_deleted,
 }
 
-#: States in which a job needs its credential: a renewed one is copied before the handler decides.
+#: States in which a job needs its credential; a renewed credential is copied before the handler decides.
 _WITH_CREDENTIAL: Final = frozenset({State.ACCEPTED, State.PREPARING, State.SUBMIT, State.FINISHING})
 
-#: Most states that a job can pass in one turn; more would be an endless loop, a bug of arex.
+#: Maximum number of states that a job can pass in one turn; more would be an endless loop, a bug of arex.
 _MOST_MOVES: Final = 24
 
 Resting = Wait | Forget | AskSubmit | AskStatus | AskCancel | AskHold | AskStage
@@ -158,7 +158,7 @@ def advance(context: JobContext, step: Step) -> None:
 def _write_facts(context: JobContext, step: Step) -> None:
     for note in step.notes:
         context.store.note(context.job.id, note)
-    if not isinstance(step, Move):  # a move writes it together with its other changes
+    if not isinstance(step, Move):  # for a Move, the facts are written together with its other changes
         _put_local(context, step.local)
 
 
@@ -235,7 +235,7 @@ def _enter(context: JobContext, to: Status) -> None:
 
 
 def save(context: JobContext) -> None:
-    """Write the status file; states that a job passed within one turn only have lines in ``.errors``."""
+    """Write the status file. States that a job has passed within one turn are only recorded in ``.errors``."""
     job = context.job
     if job.state is State.UNDEFINED or (job.status == job.on_disk and job.place is PLACE_OF[job.state]):
         return
@@ -295,7 +295,7 @@ def _fail(context: JobContext, step: Fail) -> None:
             _wreck(context, _unreadable(f"Could not process job description: {exc}"))
             return
     else:
-        local = replace(local, uploads=0)  # as 6.17 counts when stage-out fails
+        local = replace(local, uploads=0)  # ARC 6.17 also resets this number when stage-out fails
     _change(context, Status(to), "Job failure detected", local)
 
 
@@ -328,7 +328,7 @@ def _stop(context: JobContext) -> None:
 
 
 def _why_stopped(context: JobContext, to: State) -> str:
-    """ARC 6.17 reports a failure here if transfers had to be stopped."""
+    """ARC 6.17 reports a failure instead of a cancellation if transfers had to be stopped."""
     inputs = context.store.read_entries(context.job.id, "input") if context.job.state is State.PREPARING else None
     broken_off = to is State.FINISHED or any(entry.remote for entry in inputs or [])
     return "Job failure detected" if broken_off else "Request to cancel job"

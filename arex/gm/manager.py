@@ -1,8 +1,8 @@
 """
 The grid manager: it drives jobs after wake-ups, timers, and answers of batch systems and staging.
 
-A wake-up is a job id. One worker at a time drives a job, in a thread; a job that is woken meanwhile is driven again.
-Everything in this class runs on the event loop, except ``take_turns``.
+A wake-up is a job id. One worker at a time drives a job, in a thread; if the job is woken meanwhile, it is driven again
+afterwards. Everything in this class runs on the event loop, except ``take_turns``.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from arex.ports import Staged, Stager
 log = logging.getLogger(__name__)
 
 _WORKERS: Final = 4
-#: States that jobs leave only after a wake-up, without polling.
+#: States that a job leaves only after a wake-up; they are not polled.
 _EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
-#: Most jobs that one worker drives in one trip to a thread.
+#: Maximum number of jobs that a worker drives in one call in a thread.
 _TOGETHER: Final = 16
-#: Unknown jobs in the queue, beyond which a scan is cheaper than looking at each.
+#: Maximum number of unknown jobs in the queue; beyond it, a scan is cheaper than looking at each job.
 _MOST_UNKNOWN: Final = 5000
 #: Seconds until a job whose turn ended with an exception is driven again.
 _RETRY_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
@@ -89,7 +89,7 @@ class GridManager:
             self._ready.put(record.id, new=record.job is None)
 
     def _arrived(self, job: JobId) -> None:
-        """A job on disk that may be new: admit it, or let it wait because of ``maxjobs``."""
+        """Handle a job on disk that may be new: admit it, or let it wait because of ``maxjobs``."""
         record = self.tracking.of(job)
         if record.busy:
             self._wake(record)
@@ -100,7 +100,10 @@ class GridManager:
             self.tracking.wait(record)
 
     def heard(self, job: JobId) -> None:
-        """A client reports a change of this job; many unknown ids cause one scan instead of using memory."""
+        """
+        Handle a client's message about this job. If there are many unknown ids, they cause one scan, to limit memory
+        use.
+        """
         if self.tracking.get(job) is not None or max(self.tracking.queued, self.tracking.waiting) < _MOST_UNKNOWN:
             self.look(job)
         else:
@@ -111,13 +114,13 @@ class GridManager:
         self._rescan.set()
 
     def answer(self, job: JobId, answer: Answer) -> None:
-        """A batch system or the stager has answered a request."""
+        """Handle an answer of a batch system or the stager."""
         record = self.tracking.of(job)
         record.asked, record.answer = None, answer
         self._wake(record)
 
     def reported(self, job: JobId, report: Report) -> None:
-        """The batch system reports the phase of a job, which the owner can see."""
+        """Handle the phase of a job that the batch system reports, which is published for the owner."""
         record = self.tracking.get(job)
         if record is not None and record.job is not None:
             self._publisher.note(record, report)
@@ -162,8 +165,8 @@ class GridManager:
 
     async def _worker(self) -> None:
         while True:
-            # several jobs share one trip to a thread when there are many: after a start, in a burst, at the end of
-            # arrays
+            # when many jobs are ready (after a start, in a burst, at the end of arrays), several share one call in a
+            # thread
             jobs = await self._ready.take(shared_by=_WORKERS, most=_TOGETHER)
             await settled(self._turns(jobs))
 
@@ -228,7 +231,7 @@ class GridManager:
     # --- after a turn -------------------------------------------------------------------------------------------
 
     def _rest(self, record: Tracked, job: Job, rest: Resting) -> None:
-        """The job waits: arrange what wakes it again."""
+        """Arrange what wakes the job again after its turn."""
         if not isinstance(rest, AskStage):
             self._stop_staging(record)  # the job was cancelled, or has moved on
         if isinstance(rest, Forget) or job.state not in ACTIVE:
@@ -342,7 +345,10 @@ class GridManager:
             self._after(record, _STAGE_AGAIN_S)
 
     async def _releasing(self) -> None:
-        """Let the stager release what it kept for ended jobs; what is missed, the next cleaning of the cache finds."""
+        """
+        Let the stager release what it kept for ended jobs; the next cleaning of the cache finds anything that is
+        missed.
+        """
         while True:
             job = await self._ended.get()
             try:
@@ -382,7 +388,7 @@ class GridManager:
         self._admit_waiting()
 
     def _resting(self) -> list[JobId]:
-        """Jobs that depend on a wake-up; if one is lost, the next scan moves them."""
+        """Jobs that depend on a wake-up; each scan wakes them too, in case a wake-up was lost."""
         return [
             record.id
             for record, job in self.tracking.adopted()
@@ -390,7 +396,7 @@ class GridManager:
         ]
 
     def _vanished(self, record: Tracked) -> None:
-        """The status file was removed, so the job no longer exists; unless a turn is about to move it."""
+        """Drop a job whose status file was removed by another process, unless a turn is about to write a new one."""
         if record.job is not None and not record.busy and not record.queued:
             facts = {"event": "job.vanished", "job": record.id}
             log.warning("another process removed the status file: dropping the job", extra=facts)

@@ -30,7 +30,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-#: Control files that are copied to the directory ``gmlog``: none with a credential, and not ``.grami``.
+#: Control files that are copied to the directory ``gmlog``; files with credentials and ``.grami`` are not copied.
 _LOGS: Final = (
     "description",
     "local",
@@ -58,7 +58,7 @@ def _credential(context: JobContext, delegationid: str) -> str:
 
 def from_description(context: JobContext) -> tuple[JobLocal, list[FileEntry], list[FileEntry]]:
     """
-    The complete ``.local``, and the lists of inputs and outputs.
+    Complete ``.local`` from the description; also returns the lists of inputs and outputs.
 
     Values from the submitting client are kept; the others come from the description and the configuration.
     """
@@ -91,7 +91,7 @@ def _remote(entries: Sequence[FileEntry]) -> int:
 
 def rewrite(context: JobContext, local: JobLocal, ending: Ending) -> JobLocal:
     """
-    Write the outputs for this kind of end into ``.output``.
+    Write the list of outputs into ``.output``, according to how the job ends.
 
     Raises:
         JobDescriptionError, JobRefused, CorruptFile: the description is invalid.
@@ -104,7 +104,7 @@ def rewrite(context: JobContext, local: JobLocal, ending: Ending) -> JobLocal:
 
 
 def for_restart(context: JobContext) -> None:
-    """Write the lists for a rerun, without existing inputs and uploaded outputs."""
+    """Write the file lists for a rerun, without inputs that exist and outputs that were uploaded."""
     _, inputs, made = from_description(context)
     here = [
         entry for entry in inputs if entry.pfn == "/" or confined_fs.size_of(context.session.path, entry.pfn) is None

@@ -1,5 +1,5 @@
 """
-Quotas of session directories: without room, new jobs wait; a job that uses too much is cancelled.
+Quotas of session directories. New jobs wait while there is no room, and a job that uses too much is cancelled.
 
 Without a limit in the configuration, nothing is measured.
 """
@@ -38,7 +38,7 @@ class Quotas:
     """
     Measures session directories periodically.
 
-    Worker threads call ``room``: it uses the results of the last round and the free space of the file system.
+    Worker threads call ``room``, which uses the results of the last round and the free space of the file system.
     """
 
     def __init__(self, limits: ServiceBlock, roots: Sequence[Path], store: ControlDir, clock: Clock) -> None:
@@ -58,7 +58,7 @@ class Quotas:
         return bool(limits.session_quota or limits.session_inodes or limits.owner_quota or limits.root_quota)
 
     def room(self, root: Path, owner: str) -> str:
-        """Why a new job of this owner has to wait for room in this session root; empty if it does not have to."""
+        """Why a new job of this owner has to wait for room in this session root; empty if there is room."""
         full = crowded(owner, self._by_owner.get(owner, Taken()), root, self._by_root.get(root, Taken()), self._limits)
         return full or shortage(root, self._limits)
 
@@ -103,7 +103,7 @@ class Quotas:
         return "" if local is None else local.subject or ""
 
     def _end(self, job: Job, why: str) -> None:
-        """Cancel a job with a mark, which survives a crash; the reason is on disk before it."""
+        """Cancel a job with a mark, which survives a crash. The reason is written first."""
         if job.state not in ACTIVE or job.id in self._ended:
             return
         line = f"{why}\n"

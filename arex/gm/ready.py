@@ -10,10 +10,10 @@ from arex.model.ids import JobId
 
 class ReadyQueue:
     """
-    New jobs and adopted ones alternate while both wait, each kind in order of arrival.
+    Takes new and adopted jobs in turn while there are both, each kind in order of arrival.
 
-    So a burst of new jobs reaches the batch system soon, although earlier jobs of the burst end meanwhile; and jobs
-    that run or end do not wait for a thousand adoptions. Event loop only.
+    So a burst of new jobs reaches the batch system soon, even if earlier jobs of the burst already end, and running or
+    ending jobs do not wait for a thousand adoptions. Use it on the event loop only.
     """
 
     def __init__(self) -> None:
@@ -31,9 +31,9 @@ class ReadyQueue:
 
     async def take(self, *, shared_by: int, most: int) -> list[JobId]:
         """
-        The next jobs: one of ``shared_by`` equal parts of the queue, with at least one job and not more than ``most``.
+        The next jobs: a fraction 1 / ``shared_by`` of the queue, at least one job and at most ``most``.
 
-        Waits for a job if there is none.
+        Waits if the queue is empty.
         """
         while not len(self):
             self._filled.clear()

@@ -1,9 +1,9 @@
 """
 Reruns: a failed job starts again in the state where it failed, as often as ``rerun`` allows.
 
-The order of writes: first everything that can be repeated, then the new state, then the removal of the failure, then
-the removal of the mark. After a crash in between, the mark still exists and adoption completes the rerun.
-Source: ARC 6.17. Unlike ARC 6.17, arex submits a job again that failed in the batch system.
+The order of writes is: everything that can be repeated, then the new state, then the removal of the failure, then the
+removal of the mark. After a crash in between, the mark still exists, and adoption completes the rerun.
+Source: ARC 6.17. Unlike ARC 6.17, arex also submits jobs again that failed in the batch system.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from arex.model.state import State
 
 log = logging.getLogger(__name__)
 
-#: By the failed state: the state after a rerun, and the reason as ARC 6.17 words it.
+#: The state after a rerun and the reason in ARC 6.17's wording, by the failed state.
 _PATHS: Final = {
     State.PREPARING: (State.ACCEPTED, "Request to restart job failed in PREPARING"),
     State.SUBMIT: (State.PREPARING, "Request to restart job failed in INLRMS (no input files are missing)"),

@@ -1,4 +1,4 @@
-"""Scans of the control directory, which find everything that events have missed."""
+"""Scans of the control directory, which find what events have missed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ScanResult:
 
 
 def everything(store: ControlDir) -> ScanResult:
-    """All active jobs, then the new ones by age; also writes the heartbeat."""
+    """All active jobs, then new jobs, the oldest first; also updates the heartbeat."""
     new = sorted(store.scan(Place.ACCEPTING), key=lambda found: found[1].st_ctime_ns)
     old = [job for place in (Place.PROCESSING, Place.RESTARTING) for job in store.scan_names(place)]
     marked = [job for job, _ in store.scan_marks()]
@@ -28,7 +28,7 @@ def everything(store: ControlDir) -> ScanResult:
 
 
 def accepting(store: ControlDir) -> ScanResult:
-    """Only new jobs and marks; cheap enough for every few seconds where no events arrive."""
+    """Only new jobs and marks. This scan is cheap, so it can run every few seconds where events do not arrive."""
     return ScanResult(list(store.scan_names(Place.ACCEPTING)), [job for job, _ in store.scan_marks()])
 
 

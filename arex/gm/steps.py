@@ -1,7 +1,7 @@
 """
 Steps, which state handlers return, and answers of batch systems and staging.
 
-This module only has data; ``machine.advance`` carries the steps out.
+This module contains only data; ``machine.advance`` carries the steps out.
 """
 
 from __future__ import annotations

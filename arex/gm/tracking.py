@@ -1,4 +1,4 @@
-"""The jobs in the memory of the grid manager: one record for each job, in one dict."""
+"""The grid manager's records of jobs in memory: one record for each job, in one dict."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Tracked:
     admitted: bool = False  #: counts in the first limit of ``maxjobs``, but has not had a turn yet
     waiting: bool = False  #: stays in ``accepting/`` because of the first limit of ``maxjobs``
     unpublished: bool = False  #: its ``.xml`` does not have the latest phase yet
-    answer: Answer | None = None  #: for its next turn
+    answer: Answer | None = None  #: for the next turn
     asked: AskSubmit | AskCancel | AskStage | None = None  #: request without an answer so far
-    timer: Timer | None = None  #: wakes it
+    timer: Timer | None = None  #: wakes the job
     failures: int = 0  #: turns in a row that ended with an exception
     phase: str = ""  #: letter of its phase in the batch system
     report: Report | None = None  #: of the batch system, not on disk yet
@@ -44,7 +44,7 @@ class Tracked:
 
     @property
     def needed(self) -> bool:
-        """Whether the record holds anything."""
+        """Whether the record still holds information."""
         return bool(
             self.job or self.queued or self.busy or self.publishing or self.again or self.admitted or self.waiting
             or self.answer or self.timer or self.staging
@@ -95,7 +95,7 @@ class Tracking:
         record.job = job
 
     def drop(self, record: Tracked) -> bool:
-        """The job has ended or was removed: clear its facts. Returns whether it had been adopted."""
+        """Clear the facts about a job that has ended or was removed. Returns whether the job had been adopted."""
         adopted = record.job is not None
         if record.job is not None:
             self.counts[record.job.state] -= 1
@@ -112,7 +112,7 @@ class Tracking:
             self._admitted += 1
 
     def driven(self, record: Tracked) -> None:
-        """The job has had its turn: from now on, it counts by its state."""
+        """Note that the job has had its turn: from now on, it counts by its state."""
         if record.admitted:
             record.admitted = False
             self._admitted -= 1

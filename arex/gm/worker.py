@@ -18,19 +18,19 @@ log = logging.getLogger(__name__)
 
 
 def unknown(job: JobId) -> Job:
-    """A job of which only the id is known; its first turn reads the rest."""
+    """A job of which only the id is known; its first turn reads the rest from disk."""
     long_ago = datetime.fromtimestamp(0, UTC)
     return Job(id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=long_ago)
 
 
 def take_turns(contexts: list[JobContext]) -> list[Resting | Exception]:
-    """Drive each job, and flush durable files to disk. An exception takes the place of the resting step."""
+    """Drive each job, then flush durable files to disk; an exception is returned in place of the resting step."""
     rests = [_take_turn(context) for context in contexts]
     return [_synced(context, rest) for context, rest in zip(contexts, rests, strict=True)]
 
 
 def _synced(context: JobContext, rest: Resting | Exception) -> Resting | Exception:
-    """Flush the tag of an attempt to disk, since the batch system must not get the job before that."""
+    """Flush the tag of an attempt to disk, since the job must not be submitted before that."""
     try:
         context.store.sync()
     except OSError as exc:
@@ -44,7 +44,7 @@ def _take_turn(context: JobContext) -> Resting | Exception:
     try:
         rest = drive(context)
         if context.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
-            # a job that is being submitted is published within a second anyway, with its phase
+            # a submitted job is published with its phase within a second, so it is not published here
             activity.publish(context)
     except Exception as exc:  # noqa: BLE001 - an exception of one job must not affect others; it is logged and retried
         return exc

@@ -1,4 +1,4 @@
-"""One line of ``.input``, ``.output`` or ``.output_status``."""
+"""One entry of ``.input``, ``.output`` or ``.output_status``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ class FileEntry:
     """
     A file of a job, named relative to its session directory.
 
-    ``lfn`` with a colon is a URL that the service stages. Input: empty means the client uploads,
-    ``*.*`` is never waited for, ``SIZE``, ``SIZE.CRC`` and ``.CRC`` are an upload with verification.
-    Output: empty means it stays for the client. ``pfn`` of ``/`` in the inputs marks ClientDataPush,
-    ``/@name`` in the outputs a list that the job itself writes.
+    An ``lfn`` with a colon is a URL; the service transfers the file.
+
+    Without a colon, an input is uploaded by the client: an empty ``lfn`` has no checks, ``SIZE``, ``SIZE.CRC`` or
+    ``.CRC`` are verified, and the service does not wait for ``*.*``. An output with an empty ``lfn`` stays in the
+    session directory for the client.
+
+    Special names: the input ``/`` stands for ClientDataPush; an output ``/@name`` is a list of outputs that the job
+    writes.
     """
 
     pfn: str  #: starts with "/"

@@ -1,4 +1,4 @@
-"""What the job script needs to know of a job: the variables of ``.grami``."""
+"""The facts about a job that the job script needs: the variables of ``.grami``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arex.model.ids import JobId, LocalId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTime:
-    """A runtime environment and its options, original case."""
+    """A runtime environment and its options, in the case of the description."""
 
     name: str
     options: tuple[str, ...] = ()
@@ -19,7 +19,7 @@ class RunTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParallelEnvironment:
-    """All empty when only a slot count was given."""
+    """All fields are empty if only a slot count was given."""
 
     type: str = ""
     version: str = ""
@@ -30,21 +30,21 @@ class ParallelEnvironment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grami:
     """
-    One ``.grami`` file: POSIX shell assignments read by job scripts and batch backends.
+    The content of ``.grami``: POSIX shell assignments that job scripts and batch backends read.
 
-    ``None`` is an empty or absent assignment. Times in seconds, sizes in MB, ``memory_mb`` per slot.
+    ``None`` stands for an empty or absent assignment. Times are in seconds, sizes in MB, ``memory_mb`` is per slot.
     Source: ARC 6.17.
     """
 
     gridid: JobId
     directory: Path  #: the session directory
     controldir: Path
-    args: tuple[str, ...]  #: executable first; ``("./",)`` when there is none
-    arg_code: int | None = None  #: exit code that counts as success, when not 0
+    args: tuple[str, ...]  #: program first; ``("./",)`` if there is none
+    arg_code: int | None = None  #: exit code that counts as success, if not 0
     stdin: str = "/dev/null"
     stdout: str = "/dev/null"
     stderr: str = "/dev/null"
-    environment: tuple[tuple[str, str], ...] = ()  #: of the description; the GRID_GLOBAL_* four are added on writing
+    environment: tuple[tuple[str, str], ...] = ()  #: the file also has four GRID_GLOBAL_* variables
     globalid: str = ""  #: ``GRID_GLOBAL_JOBID``
     joburl: str = ""
     interface: str = ""
@@ -55,9 +55,9 @@ class Grami:
     virtualmemory_mb: int | None = None
     disk_mb: int | None = None
     count: int = 1
-    countpernode: int | None = None  #: -1 when only a count was given, None when neither
+    countpernode: int | None = None  #: -1: only a count was given; None: neither was given
     numnodes: int | None = None
-    parallel: ParallelEnvironment | None = None  #: None when no slot count was given
+    parallel: ParallelEnvironment | None = None  #: None: no slot count was given
     exclusivenode: bool = False
     runtimes: tuple[RunTime, ...] = ()
     jobname: str = ""
@@ -66,4 +66,4 @@ class Grami:
     priority: int = 50
     inputfiles: tuple[str, ...] = ()  #: each starts with "/"
     outputfiles: tuple[str, ...] = ()
-    localid: LocalId | None = None  #: ``joboption_jobid`` as appended after submission
+    localid: LocalId | None = None  #: ``joboption_jobid``, which is appended after the submission

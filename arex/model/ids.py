@@ -1,4 +1,4 @@
-"""Names of jobs: ours, the batch system's, and the tag that ties the two together."""
+"""Ids of jobs in arex and in the batch system, and the tag that connects the two."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from arex.errors import UnsafePath
 JobId = NewType("JobId", str)
 LocalId = NewType("LocalId", str)
 
-#: Names one attempt to submit one job; the batch system shows it to ``find``.
+#: Identifies one attempt to submit a job; the batch system stores it, so that ``find`` can search for it.
 Tag = NewType("Tag", str)
 
 ALPHABET: Final = string.ascii_letters + string.digits
-#: Length of the ids that the clients of ARC 6 make.
+#: Length of the job ids that ARC 6 clients create.
 ID_LENGTH: Final = 54
-#: The reader of gm.fifo in ARC 6 keeps 64 bytes of an id.
+#: ARC 6 reads at most 64 bytes for an id from gm.fifo, including the NUL.
 MAX_LENGTH: Final = 63
 
 _LEGAL: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,63}", re.ASCII)
 
 
 def new_job_id() -> JobId:
-    """An id of ARC 6's shape: 54 letters and digits; nothing decodes it, so it is random."""
+    """A random id in the format of ARC 6: 54 letters and digits, without any meaning."""
     number = secrets.randbits(54 * 6)
     letters = []
     for _ in range(ID_LENGTH):
@@ -35,21 +35,21 @@ def new_job_id() -> JobId:
 
 
 def new_tag(job: JobId) -> Tag:
-    """A tag for one attempt; a rerun of the same job gets another."""
+    """A new tag for one attempt; a rerun of the job gets a different one."""
     return Tag(f"{job}-{secrets.token_hex(4)}")
 
 
 def is_job_id(text: str) -> bool:
-    """Whether this can be a job id: one path component, printable, nothing a shell or a path would act on."""
+    """Whether this is a valid job id: one printable path component without special meaning in shells and paths."""
     return _LEGAL.fullmatch(text) is not None and not text.startswith(".")
 
 
 def job_id(text: str) -> JobId:
     """
-    Check an id that came from outside.
+    Check an id from outside arex.
 
     Raises:
-        UnsafePath: it could lead out of the control directory, or does not fit a gm.fifo message.
+        UnsafePath: it could lead out of the control directory, or is too long for a gm.fifo message.
     """
     if not is_job_id(text):
         raise UnsafePath(f"not a job id: {text[:80]!r}")

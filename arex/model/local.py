@@ -1,4 +1,4 @@
-"""``.local``: the facts about a job that every part of the service reads."""
+"""``.local``: the facts about a job that all parts of the service read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from arex.model.state import State
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLocal:
     """
-    One ``.local`` file; a field is spelled as its key, in the file's order, its type says how it is written.
+    The content of a ``.local`` file. Field names are the keys, in file order; the type of a field determines its
+    format.
 
-    A value that cannot be parsed is kept in ``odd`` and written back in its place, a key without a
-    field is kept in ``extra`` and written back at the end: another A-REX on the same directory loses nothing.
+    Nothing is lost if another A-REX uses the same directory: values that cannot be parsed are kept in ``odd`` and
+    written back in their place, and unknown keys are kept in ``extra`` and written back at the end.
     Source: ``docs/developers/control-directory.md``.
     """
 
@@ -32,12 +33,12 @@ class JobLocal:
     args: tuple[str, ...] | None = None
     argscode: int | None = None
     subject: str | None = None  #: the owner's distinguished name
-    starttime: datetime | None = None  #: of submission, UTC
-    lifetime: timedelta | None = None  #: how long FINISHED keeps the session directory
+    starttime: datetime | None = None  #: time of submission, UTC
+    lifetime: timedelta | None = None  #: how long the session directory is kept after FINISHED
     notify: str | None = None
-    processtime: datetime | None = None  #: do not leave ACCEPTED before
+    processtime: datetime | None = None  #: the job stays in ACCEPTED until this time
     exectime: datetime | None = None
-    rerun: int | None = None  #: reruns left
+    rerun: int | None = None  #: remaining reruns
     downloads: int | None = None
     uploads: int | None = None
     jobname: str | None = None
@@ -50,7 +51,7 @@ class JobLocal:
     delegationid: str | None = None
     sessiondir: Path | None = None
     diskspace: int | None = None  #: bytes
-    failedstate: State | None = None  #: where the first failure happened
+    failedstate: State | None = None  #: state in which the job first failed
     failedcause: str | None = None  #: "internal" or "client"
     credentialserver: str | None = None
     freestagein: bool | None = None
@@ -64,4 +65,4 @@ class JobLocal:
     priority: int | None = None
     dryrun: bool | None = None
     odd: tuple[tuple[str, str], ...] = ()  #: known keys with a value that cannot be parsed
-    extra: tuple[tuple[str, str], ...] = ()  #: keys we do not know
+    extra: tuple[tuple[str, str], ...] = ()  #: unknown keys

@@ -1,11 +1,11 @@
-"""Whole numbers as ARC reads them: blanks in front and a sign are fine, what follows the digits matters sometimes."""
+"""Parse integers as ARC does: leading blanks and a sign are allowed; some callers also allow text after the digits."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-#: Blanks of C, and no more digits than could matter once zeros in front are gone.
+#: Blanks as in C. Leading zeros are skipped before the digits are counted.
 _NUMBER: Final = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]*)", re.ASCII)
 _BLANK: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]", re.ASCII)
 _MOST_DIGITS: Final = 20
@@ -16,12 +16,12 @@ LONG: Final = 64
 
 def whole_number(text: str, bits: int = INT, *, signed: bool = True) -> int:
     """
-    The number that a text is, and nothing more.
+    Parse a text that is an integer without anything after it.
 
-    Unsigned, a minus sign counts down from the top, as in C.
+    If not ``signed``, a negative number wraps around at the maximum, as in C.
 
     Raises:
-        ValueError: it is none, or does not fit.
+        ValueError: the text is not an integer, or it does not fit into ``bits``.
     """
     number, end = _read(text, bits, signed=signed)
     if end != len(text):
@@ -31,16 +31,16 @@ def whole_number(text: str, bits: int = INT, *, signed: bool = True) -> int:
 
 def leading_number(text: str) -> int:
     """
-    The number that a text starts with.
+    Parse the integer at the beginning of a text.
 
     Raises:
-        ValueError: it starts with none, or with one that does not fit.
+        ValueError: the text does not start with an integer, or it does not fit.
     """
     return _read(text, INT, signed=True)[0]
 
 
 def wrap(number: int, bits: int = INT) -> int:
-    """What is left of a number in so many bits, the highest of which is the sign."""
+    """The value of a number after truncation to a signed integer with this number of bits."""
     half = 1 << (bits - 1)
     return (number + half) % (2 * half) - half
 

@@ -1,4 +1,4 @@
-"""What a batch system says about one job."""
+"""A batch system's report about one job."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a job is in the batch system; the letter is what ``.xml`` shows after ``INLRMS:``."""
+    """Where a job is in the batch system. The value is the letter that ``.xml`` shows after ``INLRMS:``."""
 
     QUEUED = "Q"
     RUNNING = "R"
     SUSPENDED = "S"
-    HELD = "H"  #: queued, and kept from starting on request
+    HELD = "H"  #: queued, and not allowed to start because of a request
     EXITING = "E"
-    OTHER = "O"  #: an unknown code: the job is still there
+    OTHER = "O"  #: unknown code: the job still exists
     ENDED = "EXECUTED"
 
 
 class EndCause(StrEnum):
-    """Why a job left the batch system: a closed list, each with its own advice in the documentation."""
+    """Why a job left the batch system. The list is closed; the documentation has advice for each cause."""
 
     EXIT_CODE = "exit code"
     SIGNAL = "signal"
@@ -29,16 +29,16 @@ class EndCause(StrEnum):
     MEMORY = "memory"
     NODE_FAILURE = "node failure"
     PREEMPTED = "preempted"
-    CANCELLED = "cancelled"  #: by its owner, through us or under the same account
+    CANCELLED = "cancelled"  #: by its owner, with arex or directly in the batch system
     CANCELLED_BY_ADMIN = "cancelled by admin"
-    CANCELLED_BY_LIMIT = "cancelled by limit"  #: one of the site's that is neither time nor memory
+    CANCELLED_BY_LIMIT = "cancelled by limit"  #: by a limit of the site other than time and memory
     NEVER_STARTED = "never started"
     LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a job used; None is not known."""
+    """Resources that a job used; None means unknown."""
 
     wall_s: float | None = None
     user_s: float | None = None
@@ -47,18 +47,18 @@ class Usage:
 
 
 class EvidenceSource(StrEnum):
-    """Where a piece of evidence about a job comes from, the most trusted first."""
+    """Sources of evidence about a job, the most trusted first."""
 
-    RECORD = "record"  #: the job script itself, on leaving
-    MARK = "mark"  #: the job script, on starting
-    SCAN = "scan"  #: the batch system, asked about all its jobs
+    RECORD = "record"  #: written by the job script at its end
+    MARK = "mark"  #: written by the job script at its start
+    SCAN = "scan"  #: the batch system's list of jobs
     ACCOUNTING = "accounting"  #: the batch system's records of ended jobs
     SESSION = "session"  #: the accounting lines in ``SESSION.diag``
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The text of one source of evidence."""
+    """The text from one source of evidence."""
 
     source: EvidenceSource
     said: str
@@ -66,27 +66,27 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One job, as its batch system answered. A job that is absent from an answer has no report at all."""
+    """The batch system's answer about one job. There is no report for a job that is missing from an answer."""
 
     phase: Phase
-    exit_code: int | None = None  #: of the payload after its end; None: unknown
-    signal: int | None = None  #: that ended the payload
-    cause: EndCause | None = None  #: once ended
-    message: str = ""  #: what follows the code in ``lrms_done``; one line
+    exit_code: int | None = None  #: of the payload, after its end; None: unknown
+    signal: int | None = None  #: signal that ended the payload
+    cause: EndCause | None = None  #: only after the end
+    message: str = ""  #: text after the code in ``lrms_done``; one line
     nodes: tuple[str, ...] = ()
     started: datetime | None = None
     ended: datetime | None = None
     usage: Usage = Usage()
-    evidence: tuple[Evidence, ...] = ()  #: on which all this rests
+    evidence: tuple[Evidence, ...] = ()  #: the evidence for this report
     doubt: str = ""  #: a sentence if the evidence is contradictory or incomplete
 
 
 def lrms_done(report: Report, expected: int = 0) -> tuple[int, str]:
     """
-    Code and message of ``lrms_done`` for a job that has ended: ARC's words, then what else is known.
+    Code and message of ``lrms_done`` for a job that has ended: ARC's wording, then further details.
 
-    A-REX looks at nothing but whether the code equals the expected one. A payload that was stopped for a reason of
-    the batch system has failed even if its code is the expected one, and gets 256 + signal then, as batch systems do.
+    A-REX only compares the code with the expected one. If the batch system stopped the payload, the job has failed even
+    if its code is the expected one. The code is then 256 + signal, as batch systems report it.
     Source: ARC 6.17, ``lrms_done`` of scan-X-job and of the fork backend.
     """
     code = report.exit_code

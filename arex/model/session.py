@@ -1,4 +1,4 @@
-"""The names beside a session directory; every part of the service that knows one of them has it from here."""
+"""Names of the siblings of a session directory. This is their only definition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STAGING: Final = ".staging"
 
 @dataclass(frozen=True, slots=True)
 class SessionPaths:
-    """A session directory and its siblings; where they are, not whether."""
+    """Paths of a session directory and its siblings, which need not exist."""
 
     path: Path
 
@@ -25,7 +25,7 @@ class SessionPaths:
 
     @property
     def comment(self) -> Path:
-        """What the job script itself prints."""
+        """Output of the job script itself."""
         return self._sibling(COMMENT)
 
     @property
@@ -35,12 +35,12 @@ class SessionPaths:
 
     @property
     def staging(self) -> Path:
-        """Journal and unfinished files of its transfers."""
+        """Journal and incomplete files of transfers."""
         return self._sibling(STAGING)
 
     @property
     def evidence(self) -> Path:
-        """What the batch system, the job script and the files said of the job last."""
+        """The latest evidence about the end of the job."""
         return self.lrms / "evidence"
 
     def _sibling(self, suffix: str) -> Path:

@@ -1,4 +1,4 @@
-"""Job states, spelled as in the status file, and the moves between them."""
+"""Job states, spelled as in the status file, and the allowed changes of state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class State(StrEnum):
-    """A word of the status file; ``UNDEFINED`` lives in memory and in ``.errors`` only."""
+    """The state of a job, as in the status file; ``UNDEFINED`` only exists in memory and in ``.errors``."""
 
     UNDEFINED = "UNDEFINED"
     ACCEPTED = "ACCEPTED"
@@ -26,7 +26,7 @@ _S = State
 
 #: Every allowed change of state. Source: ``docs/developers/control-directory.md``.
 EDGES: Final[Mapping[State, frozenset[State]]] = {
-    _S.UNDEFINED: frozenset(set(State) - {_S.UNDEFINED}),  # adoption: the state in the status file
+    _S.UNDEFINED: frozenset(set(State) - {_S.UNDEFINED}),  # adoption: the new state is the one in the status file
     _S.ACCEPTED: frozenset({_S.PREPARING, _S.FINISHING}),
     _S.PREPARING: frozenset({_S.SUBMIT, _S.FINISHING}),  # FINISHING: nothing to execute
     _S.SUBMIT: frozenset({_S.INLRMS, _S.FINISHING}),
@@ -43,7 +43,7 @@ ON_FAILURE: Final[Mapping[State, State]] = {
     _S.FINISHING: _S.FINISHED,
 }
 
-#: States whose jobs the grid manager keeps in memory.
+#: States of jobs that the grid manager keeps in memory.
 ACTIVE: Final = frozenset({_S.ACCEPTED, _S.PREPARING, _S.SUBMIT, _S.INLRMS, _S.CANCELING, _S.FINISHING})
 #: States that count in the second limit of ``maxjobs``.
 RUNNING: Final = frozenset({_S.SUBMIT, _S.INLRMS})

@@ -1,7 +1,7 @@
 """
-URLs, parsed once for everybody: leniently, as ARC parses them, with a strict check apart (``fault``).
+Parse URLs, for all parts of arex: leniently, as ARC does, with a separate strict check (``fault``).
 
-Options follow the host part and come before the path; metadata (checksums, ids) follows the path.
+Options follow the host and precede the path; metadata (checksums, ids) follows the path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from arex.model.numbers import leading_number
 
 Options = tuple[tuple[str, str], ...]
 
-#: Ports that ARC adds to a URL that names none. Source: descriptions written by the clients of ARC 6.17.
+#: Ports that ARC adds to URLs without a port. Source: descriptions written by the clients of ARC 6.17.
 PORTS: Final = {
     "ftp": 21,
     "gsiftp": 2811,
@@ -32,13 +32,13 @@ PORTS: Final = {
     "s3": 80,
     "s3+https": 443,
 }
-#: Schemes that staging knows; others pass, with a remark.
+#: Schemes that staging supports; other schemes are accepted with a warning.
 SCHEMES: Final = (*PORTS, "file", "srm", "rucio", "dav", "davs", "acix", "arc", "link", "urllist")
 
 _SCHEME: Final = re.compile(r"([A-Za-z0-9+.-]*):", re.ASCII)
-#: Schemes whose URL may be a path alone.
+#: Schemes whose URLs may consist of a path only.
 _PATHS: Final = frozenset({"file", "urllist", "link"})
-#: Schemes whose URL may name replicas before the host.
+#: Schemes whose URLs may name replicas before the host.
 _INDEXED: Final = frozenset({"rc", "fireman", "lfc"})
 _QUERIED: Final = frozenset({"http", "https", "httpg", "dav", "davs", "arc", "srm", "root", "rucio"})
 _METADATA: Final = r"checksumtype|checksumvalue|guid"
@@ -46,13 +46,13 @@ _FIRST_METADATA: Final = re.compile(rf":(?:{_METADATA})=")
 _LARGEST: Final = 2**31 - 1
 _SCOPES: Final = ("base", "one", "sub")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
-#: Some schemes have several hosts in one URL, with commas between them.
+#: One host and port. With some schemes, a URL has several of these, separated by commas.
 _MACHINE: Final = re.compile(r"(?:(?P<name>[^\[\]:,]+)|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?")
 _LAST_PORT: Final = 65535
 
 
 class Host(NamedTuple):
-    """What is between the slashes and the path, as ARC reads it."""
+    """The part between the slashes and the path, as ARC parses it."""
 
     user: str = ""
     name: str = ""
@@ -64,55 +64,57 @@ class Host(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Url:
     """
-    The parts of a URL as they are written. ``str`` is what a server is asked for; ``plain`` and ``full`` are ARC's
-    spelling, in which hosts are in lower case, ports are explicit, and options and queries are in order of name.
+    The parts of a URL as written.
+
+    ``str`` is the URL for requests to the server. ``plain`` and ``full`` return ARC's spelling, with hosts in lower
+    case, explicit ports, and sorted options and queries.
     """
 
     scheme: str  #: lower case
     authority: str = ""  #: user, hosts and ports, without options
-    path: str = ""  #: with the query, without metadata
+    path: str = ""  #: includes the query, but no metadata
     options: Options = ()  #: between the host and the path
-    metadata: Options = ()  #: checksums and ids behind the path
+    metadata: Options = ()  #: checksums and ids after the path
     locations: tuple[str, ...] = ()  #: replicas before the host, in ARC's spelling
     common: Options = ()  #: options of all locations
-    read: Host = field(default=Host(), compare=False, repr=False)  #: what ARC makes of the part before the path
+    read: Host = field(default=Host(), compare=False, repr=False)  #: the part before the path, as ARC parses it
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.path}" if self.scheme == "file" else f"{self.scheme}://{self.authority}{self.path}"
 
     @property
     def host(self) -> str:
-        """Hosts and ports in lower case: what limits and connections go by."""
+        """Hosts and ports in lower case, for grouping connections and limits by server."""
         return self.authority.rpartition("@")[2].lower()
 
     @property
     def shown(self) -> str:
-        """For people and logs: without a password, a signature or a token."""
+        """The URL for people and logs, without password, signature or token."""
         path, query, _ = self.path.partition("?")
         return str(Url(self.scheme, self.authority.rpartition("@")[2], path)) + ("?..." if query else "")
 
     def option(self, name: str) -> str:
-        """The value of an option or of metadata; of several with one name the last counts. Empty: there is none."""
-        if not self.options and not self.metadata:  # as thousands have none
+        """Value of an option or of metadata; empty if it is missing, the last one if the name is repeated."""
+        if not self.options and not self.metadata:  # fast path: most URLs have none
             return ""
         return next((value for key, value in reversed((*self.options, *self.metadata)) if key == name), "")
 
     @property
     def hostname(self) -> str:
-        """As ARC reads it: the first host, in lower case, without its port."""
+        """The first host as ARC parses it, in lower case and without port."""
         return self.read.name
 
     @property
     def arc_options(self) -> dict[str, str]:
-        """The options as ARC reads them; of two with one name the later counts."""
+        """The options as ARC parses them; the last one counts if a name is repeated."""
         return _options(self.read.options, ";")
 
     def plain(self) -> str:
-        """In ARC's spelling, without options and locations, but with metadata."""
+        """ARC's spelling without options and locations, but with metadata."""
         return self._around(f"{self.read.user}@" if self.read.user else "", "")
 
     def full(self, options: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> str:
-        """In ARC's spelling, with all there is; with other ``options``, and with ``more`` locations behind its own."""
+        """ARC's spelling of the whole URL; ``options`` replaces its options, ``more`` adds locations after its own."""
         locations = (*self.locations, *more)
         user = self.read.user + "|".join(locations)
         if self.common:
@@ -129,7 +131,7 @@ class Url:
         return text + (":" + _joined(self.metadata, ":") if self.metadata else "")
 
     def _tail(self) -> str:
-        """Path and query."""
+        """The path and the query."""
         if self.scheme == "ldap":
             return f"/{_ldap(self.path)}"
         if self.scheme not in _QUERIED:
@@ -156,12 +158,12 @@ def _options(text: str, mark: str) -> dict[str, str]:
 
 def parse_url(text: str) -> Url:
     """
-    Take a URL apart; a text without a scheme is the path of a file.
+    Split a URL into its parts; a text without a scheme is the path of a file.
 
     A relative path starts in the working directory.
 
     Raises:
-        ValueError: ARC takes it for no URL.
+        ValueError: ARC does not accept the text as a URL.
     """
     if not text or text.startswith(("#", "\0")):
         raise ValueError(f"not a URL: {text[:80]!r}")
@@ -239,7 +241,7 @@ def _location(text: str) -> str:
 
 
 def _read_host(text: str, *, indexed: bool) -> Host:
-    """Host, port and options; a port that is no number is as none, or what of it is one."""
+    """Parse user, host, port and options. A port that is not a number becomes 0; text after its digits is ignored."""
     user, at, behind = text.partition("@")
     if at and not indexed:
         name, _, password = user.partition(":")
@@ -274,7 +276,7 @@ def _port(text: str) -> int:
 
 
 def _finished(url: Url) -> Url:
-    """With the metadata taken from the end of the path."""
+    """Move metadata from the end of the path into its own field."""
     if url.scheme in {"ldap", "arc"} or (url.scheme == "root" and "?" in url.path):
         return url
     path, metadata = _split_metadata(url.path)
@@ -282,7 +284,7 @@ def _finished(url: Url) -> Url:
 
 
 def _split_metadata(path: str) -> tuple[str, Options]:
-    """Checksums and ids at the end of a path; from the first one on if nothing else is between."""
+    """Split checksums and ids off the end of a path: the longest end that consists of metadata only."""
     start = len(path)
     end = path.rfind("=")
     while end >= 0:
@@ -311,9 +313,9 @@ def _ldap(path: str) -> str:
 
 def fault(url: Url) -> str:
     """
-    What is wrong with a URL that ARC accepts all the same, as the end of a sentence; empty if nothing is.
+    What is wrong with a URL that ARC accepts, as the end of a sentence; empty if it is valid.
 
-    A transfer of such a URL must fail; a client can say so when the job is submitted.
+    A transfer with such a URL will fail, so clients can report the fault when the job is submitted.
     """
     if url.scheme == "file":
         return ""
@@ -329,7 +331,7 @@ def fault(url: Url) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _is_possible(machine: str) -> bool:
-    """Whether the address could exist: not every library takes the rest for an error."""
+    """Whether the address is valid; not every library reports an error for an invalid one."""
     match = _MACHINE.fullmatch(machine)
     if match is None or int(match["port"] or 0) > _LAST_PORT:
         return False
@@ -346,16 +348,16 @@ def _is_possible(machine: str) -> bool:
 
 def full_url(text: str) -> str:
     """
-    A URL in ARC's spelling, with all its options.
+    ARC's spelling of a URL, with all its options.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a URL.
     """
     return parse_url(text).full()
 
 
 def is_remote(text: str) -> bool:
-    """Whether a service has to move this: a URL of any scheme but ``file``."""
+    """Whether the service has to transfer this file: a URL with any scheme except ``file``."""
     match = _SCHEME.match(text)
     if match is None:
         return text.startswith("@")
@@ -363,7 +365,7 @@ def is_remote(text: str) -> bool:
 
 
 def local_path(text: str) -> str:
-    """The path in a ``file:`` URL, or the text itself."""
+    """The path of a ``file:`` URL; any other text unchanged."""
     if not text.lower().startswith("file:"):
         return text
     rest = text[len("file:") :]
@@ -372,15 +374,15 @@ def local_path(text: str) -> str:
 
 def split_url(text: str) -> tuple[str, Options]:
     """
-    A URL in ARC's spelling, without its options; and those, in order of name.
+    ARC's spelling of a URL without its options, and the options sorted by name.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a URL.
     """
     url = parse_url(text)
     return url.plain(), sort_options(url.arc_options.items())
 
 
 def sort_options(pairs: Iterable[tuple[str, str]]) -> Options:
-    """Options in order of name; of two with one name the later counts."""
+    """Options sorted by name; the last one counts if a name is repeated."""
     return tuple(sorted(dict(pairs).items()))

@@ -76,7 +76,7 @@ class UserCredentials:
 
     @property
     def certificate(self) -> Credential | None:
-        """The user's certificate or proxy, if there is one that can be parsed; jobs need none."""
+        """The user's certificate or proxy; None if there is none that can be parsed. Jobs do not need one."""
         return self._found_certificate[0]
 
     @property
@@ -108,7 +108,7 @@ class UserCredentials:
 
     def renewing(self, id_: str) -> Delegations:
         """
-        The user's credential for renewing a delegated one; a token cannot replace a proxy.
+        The user's credential for the renewal of a delegated one; a token cannot replace a proxy.
 
         Raises:
             CredentialError: there is no usable credential of the same kind.

@@ -43,10 +43,10 @@ class Delegations:
 
     def renew(self, id_: str, job: JobId) -> tuple[Delegated, list[JobId]]:
         """
-        Replace the credential of an id; returns the jobs that share it, including ``job``.
+        Replace the credential with this id; returns the jobs that share it, including ``job``.
 
         Raises:
-            CredentialError: that is no id, or the store cannot be used.
+            CredentialError: the id is invalid, or the store cannot be used.
         """
         jobs = self._store.renew(id_, self._owner, self._data, job)
         return self._given(id_), jobs

@@ -1,9 +1,9 @@
 """
 LOCAL: submit job descriptions to the service on this host.
 
-All operations use the control directory, so they also work while no daemon is running: a new job then waits in
-ACCEPTED. Calls block and hold no state between them: threads may share one plugin. An event loop calls them
-through ``asyncio.to_thread``.
+All operations only use the control directory, so they also work while no daemon is running: a new job then waits in
+ACCEPTED. Methods block. They keep no state between calls, so threads may share a plugin; from an event loop, call them
+with ``asyncio.to_thread``.
 """
 
 from __future__ import annotations
@@ -57,10 +57,13 @@ class LocalPlugin(View):
         credential: Path | None = None,
     ) -> None:
         """
-        ``subject``: owner of new jobs, in place of what the user's credential or account says.
+        Open the control directory of a configuration.
 
-        ``credential``: file with a proxy and its key, or with a token, that every new job gets and that ``renew``
-        takes. Otherwise a job that needs one gets the user's own: a certificate with its key, else a token.
+        ``subject`` is the owner of new jobs, instead of the identity of the user's credential or account.
+
+        ``credential`` is a file with a proxy and its key, or with a token. Every new job gets this credential, and
+        ``renew`` uses it. Without it, a job that needs a credential gets the user's own: a certificate with its key,
+        otherwise a token.
 
         Raises:
             CredentialError: the file cannot be used.
@@ -77,7 +80,7 @@ class LocalPlugin(View):
 
     @property
     def credential(self) -> Credential | None:
-        """The user's certificate or proxy, if there is one that can be parsed; jobs need none."""
+        """The user's certificate or proxy; None if there is none that can be parsed. Jobs do not need one."""
         return self.credentials.certificate
 
     @property
@@ -101,18 +104,19 @@ class LocalPlugin(View):
         dryrun: bool = False,
     ) -> list[Outcome]:
         """
-        Submit jobs; an invalid description does not stop the others. Outcomes have the order of the descriptions.
+        Submit jobs. An invalid description does not prevent the others. The outcomes are in the order of the
+        descriptions.
 
-        A text may hold several jobs, each has its own outcome. 1000 small jobs take one or two seconds.
+        A text may describe several jobs, each with a separate outcome. 1000 small jobs take one or two seconds.
 
         Args:
-            descriptions: xRSL, ADL or JDL texts in the user's dialect, or values; one or many.
-            cwd: where relative names of input files start; None is the current directory.
-            queue: for jobs that name none.
-            dryrun: take the jobs in, but run nothing.
+            descriptions: one or many: xRSL, ADL or JDL texts in the user's dialect, or values.
+            cwd: base directory for relative names of input files; None is the current directory.
+            queue: queue for jobs that do not name one.
+            dryrun: accept the jobs, but run nothing.
 
         Raises:
-            ControlDirError: the control directory can't be used at all.
+            ControlDirError: the control directory cannot be used.
         """
         return list(self.submitting(descriptions, cwd=cwd, queue=queue, dryrun=dryrun))
 
@@ -124,7 +128,7 @@ class LocalPlugin(View):
         queue: str = "",
         dryrun: bool = False,
     ) -> Iterator[Outcome]:
-        """As ``submit``, one by one: each yielded job exists, even if a later one fails."""
+        """Like ``submit``, but one at a time: when a job is yielded, it exists, even if a later one fails."""
         self._prepare()
         single = isinstance(descriptions, str | bytes | JobDescription)
         texts: Iterable[Description] = [descriptions] if single else descriptions  # type: ignore[list-item, assignment]
@@ -149,7 +153,7 @@ class LocalPlugin(View):
             raise ControlDirError(f"Failed registering job in A-REX: cannot write {root / Place.ACCEPTING}")
 
     def _room(self) -> int | None:
-        """How many more jobs ``maxjobs`` allows; None is no limit."""
+        """How many more jobs ``maxjobs`` allows; None means no limit."""
         limit = self.config.arex.maxjobs.total
         return None if limit is None else limit - len(self.jobs())
 
@@ -175,23 +179,23 @@ class LocalPlugin(View):
             return Refused(source=source, error=exc)
 
     def _first_accepted(self, job: JobDescription, cwd: Path, use: Callable[[CompletedDescription], _T]) -> _T:
-        """What ``use`` makes of the description, or of the first of its alternatives that it takes."""
+        """Result of ``use`` for the description, or for the first of its alternatives that is not refused."""
         refusal: ArexError | None = None
         for candidate in (replace(job, alternatives=()), *job.alternatives):
             try:
                 return use(complete(self._resolved(candidate), cwd))
             except ControlDirError:
-                raise  # the same for all alternatives
+                raise  # affects all alternatives
             except ArexError as exc:
                 refusal = refusal or exc
         assert refusal is not None
         raise refusal
 
     def _resolved(self, job: JobDescription) -> JobDescription:
-        """With runtime environments named exactly where a relation such as ``>=`` was given: ADL has only names."""
+        """Replace relations such as ``>=`` by the names of installed runtime environments, since ADL only has names."""
         if all(runtime.relation == "=" for runtime in job.resources.runtimes):
             return job
-        from arex.jobdesc.software import resolve_runtimes  # noqa: PLC0415 - for few descriptions
+        from arex.jobdesc.software import resolve_runtimes  # noqa: PLC0415 - few descriptions need it
         from arex.rte import installed  # noqa: PLC0415 - the same
 
         return resolve_runtimes(job, installed(self.store.root))
@@ -201,7 +205,7 @@ class LocalPlugin(View):
         The ADL documents that ``submit`` would write.
 
         Raises:
-            JobDescriptionError, JobRefused: it would not.
+            JobDescriptionError, JobRefused: ``submit`` would fail.
         """
         documents = []
         for job in self._jobs(text):
@@ -223,7 +227,7 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
-            JobRefused: it has ended already.
+            JobRefused: the job has already ended.
         """
         if self.one(job).state.final:
             raise JobRefused("Job has already finished")
@@ -231,12 +235,12 @@ class LocalPlugin(View):
 
     def evidence(self, job: str) -> list[tuple[str, str]]:
         """
-        The latest evidence about a job: ``record``, ``scan`` and others, with ``doubt`` if they are contradictory.
-        Empty if there is none yet, or if a daemon of ARC runs the job.
+        The latest evidence about the end of a job: ``record``, ``scan`` and others, with ``doubt`` if they are
+        contradictory. Empty if there is no evidence yet, or if a daemon of ARC runs the job.
 
         Raises:
             NoSuchJob, NotYourJob
-            CorruptFile: it is not a regular file.
+            CorruptFile: the evidence is not a regular file.
         """
         session = self.one(job).sessiondir
         data = None if session is None else atomic.read(str(SessionFiles(session).evidence))
@@ -249,7 +253,7 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
-            JobRefused: it has ended already.
+            JobRefused: the job has already ended.
         """
         if self.one(job).state.final:
             raise JobRefused("Job has already finished")
@@ -261,7 +265,7 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
-            JobRefused: it has ended already.
+            JobRefused: the job has already ended.
         """
         if self.one(job).state.final:
             raise JobRefused("Job has already finished")
@@ -273,7 +277,7 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
-            JobRefused: it has not ended.
+            JobRefused: the job has not ended.
         """
         if not self.one(job).state.final:
             raise JobRefused("Job has not finished yet")
@@ -285,7 +289,7 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
-            JobRefused: it has not failed, cannot be restarted, or has no reruns left.
+            JobRefused: the job has not failed, cannot be restarted, or has no reruns left.
         """
         status = self.one(job)
         if status.state not in {ClientState.FAILED, ClientState.KILLED}:
@@ -303,7 +307,7 @@ class LocalPlugin(View):
 
     def upload(self, job: str, files: Sequence[ClientUpload], *, done: bool = False) -> None:
         """
-        Upload more input files after the submission; ``done`` marks the last ones (ClientDataPush).
+        Upload more input files after the submission; ``done`` means that these are the last ones (ClientDataPush).
 
         Raises:
             NoSuchJob, NotYourJob, ControlDirError, JobDescriptionError
@@ -318,17 +322,17 @@ class LocalPlugin(View):
 
     def renew(self, job: str) -> tuple[JobId, ...]:
         """
-        Put the user's present credential in place of the one that a job was given, for all jobs that share it.
+        Replace the credential of a job, for all jobs that share it, by the user's current one.
 
-        Jobs that wait for a renewal continue. A second job with the same credential costs nothing.
+        Jobs that wait for a renewal continue. Renewing a second job with the same credential is cheap.
 
         Returns:
-            the jobs that have it now, this one first.
+            the jobs with this credential, this job first.
 
         Raises:
             NoSuchJob, NotYourJob
-            JobRefused: the job has no credential: there is nothing to renew.
-            CredentialError: the user has none of the same kind that could be used.
+            JobRefused: the job has no credential.
+            CredentialError: the user has no usable credential of the same kind.
         """
         status = self.one(job)
         if not status.delegationid:
@@ -343,7 +347,7 @@ class LocalPlugin(View):
         return self._renewed[status.delegationid]
 
     def _pass_on(self, job: JobId, given: Delegated) -> None:
-        """Update the time of expiry and the copies of a job; the service updates those that are locked now."""
+        """Update the time of expiry and the copies of a job; if a file is locked now, the service updates it."""
         from arex.credentials import credential_files  # noqa: PLC0415 - few clients do this
 
         found = self.store.read_status(job)

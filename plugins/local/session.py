@@ -23,16 +23,16 @@ _CHUNK: Final = 1024 * 1024
 class SessionEntry:
     """A name in a session directory."""
 
-    name: str  #: relative to what was listed
+    name: str  #: relative to the listed directory
     kind: str  #: "file", "directory", "link" or "other"
-    size: int  #: bytes
+    size: int  #: in bytes
     mode: int
     modified: datetime
 
 
 @dataclass(slots=True)
 class Fetched:
-    """The target of a copy, and the skipped names: links out of the session directory, and special files."""
+    """The target of a copy, and the names that were skipped: links out of the session directory, and special files."""
 
     path: Path
     files: int = 0
@@ -42,7 +42,7 @@ class Fetched:
 
 def listing(session: Path, name: str = "", *, recursive: bool = False) -> Iterator[SessionEntry]:
     """
-    Entries of a directory, sorted by name; or the named file.
+    Entries of a directory, sorted by name; for a file, only its entry.
 
     Raises:
         ControlDirError: the name does not exist.
@@ -101,18 +101,18 @@ def _entry(name: str, info: os.stat_result) -> SessionEntry:
 
 def fetch(session: Path, target: Path, *, force: bool = False) -> Fetched:
     """
-    Copy a session directory to ``target``, modes and times kept, no link followed on either side.
+    Copy a session directory to ``target``, with modes and times, without following links in source or target.
 
-    A symbolic link is copied as a link when it stays inside; pipes, sockets and links that lead out are skipped.
+    A symbolic link is copied as a link if it stays inside the directory. Pipes, sockets and other links are skipped.
 
     Args:
-        session: what to copy.
-        target: the directory to be made.
-        force: copy into an existing directory, over files of the same name.
+        session: the directory to copy.
+        target: the directory to create.
+        force: copy into an existing directory, and replace files with the same names.
 
     Raises:
         ControlDirError: there is nothing to copy, or ``target`` exists.
-        OSError: reading or writing failed; a directory that was created for this is removed again.
+        OSError: reading or writing failed; if ``target`` was created by this call, it has been removed.
     """
     try:
         source = os.open(session, _DIRECTORY)
@@ -209,9 +209,9 @@ def _copy_file(source: int, target: int, name: str, done: Fetched) -> None:
 
 def stays_inside(above: tuple[str, ...], link: str) -> bool:
     """
-    Whether a link's text cannot lead out of the tree, from the directory ``above`` levels down.
+    Whether the target of a link cannot be outside the tree; ``above`` are the directories between the top and the link.
 
-    Upward steps count only in front: after another name they would start wherever that name, maybe a link, leads.
+    ``..`` is only allowed at the beginning: after another component, which may be a link, its meaning is unknown.
     """
     parts = [part for part in link.split("/") if part not in {"", "."}]
     up = 0

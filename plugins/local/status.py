@@ -1,8 +1,8 @@
 """
-The status of a job for clients, read only from the control directory of arex or ARC; needs no daemon.
+The status of a job for clients. It is read only from the control directory of arex or ARC, without a daemon.
 
-Source: the states of ARC 6.17; unlike ARC's own plugin, which knows neither
-running nor failed jobs, the batch system's state comes from ``.xml`` and the failure from ``.failed``.
+Source: the states of ARC 6.17. ARC's own plugin does not know running and failed jobs; here, the state in the batch
+system comes from ``.xml``, and the failure from ``.failed``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 
-#: Reason of failure of a job that its owner ended. Source: ARC 6.17.
+#: Reason of failure of a job that its owner cancelled. Source: ARC 6.17.
 _TAIL: Final = 65536
 
 
@@ -60,7 +60,7 @@ _SIMPLE: Final[Mapping[State, ClientState]] = {
     State.FINISHING: ClientState.FINISHING,
     State.DELETED: ClientState.DELETED,
 }
-#: Q, or no letter: queued, as far as known.
+#: State by letter of the phase. Before the first poll there is no letter; most jobs are queued then.
 _IN_LRMS: Final[Mapping[str, ClientState]] = {
     "": ClientState.QUEUING,
     "Q": ClientState.QUEUING,
@@ -75,30 +75,30 @@ _IN_LRMS: Final[Mapping[str, ClientState]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """One job, now. None and empty: not known (yet)."""
+    """Current status of a job. None or an empty text means unknown, or not known yet."""
 
     id: JobId
     state: ClientState
-    specific: str  #: as the service names it: ``INLRMS:R``, ``PENDING:PREPARING``
+    specific: str  #: as named by the service: ``INLRMS:R``, ``PENDING:PREPARING``
     name: str = ""
     sessiondir: Path | None = None
     owner: str = ""  #: distinguished name
     lrms: str = ""
     queue: str = ""
-    localid: str = ""  #: in the batch system
+    localid: str = ""  #: id in the batch system
     nodes: tuple[str, ...] = ()
     exit_code: int | None = None
-    failure: str = ""  #: reasons, one a line
+    failure: str = ""  #: reasons, one per line
     waiting: str = ""  #: why the job waits
     staging: str = ""  #: progress of longer transfers
     position: int | None = None  #: among the jobs that wait in ACCEPTED, from 1
-    reruns: int = 0  #: left
+    reruns: int = 0  #: remaining reruns
     restartable: bool = False
     submitted: datetime | None = None
     started: datetime | None = None
     ended: datetime | None = None
     changed: datetime | None = None  #: last change of state
-    erased: datetime | None = None  #: when the results are removed
+    erased: datetime | None = None  #: when the results will be removed
     wall_s: int | None = None
     cpu_s: int | None = None
     memory_kb: int | None = None
@@ -119,7 +119,7 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
     The status of one job; ``roots`` are searched for the session directory if ``.local`` does not name it.
 
     Raises:
-        NoSuchJob: the job is unknown here.
+        NoSuchJob: there is no such job.
         NotYourJob: its files belong to another user.
     """
     found = find(store, job)
@@ -240,7 +240,7 @@ def _text(store: ControlDir, job: JobId, suffix: str) -> str:
 
 
 def read_local(store: ControlDir, job: JobId) -> JobLocal:
-    """Facts of a job; empty ones if there is no ``.local``."""
+    """The facts in ``.local``; all fields are empty if the file does not exist."""
     try:
         return store.read_local(job) or JobLocal()
     except BlockingIOError:  # a real A-REX is rewriting it: read it without the lock
@@ -248,7 +248,10 @@ def read_local(store: ControlDir, job: JobId) -> JobLocal:
 
 
 def _session(job: JobId, roots: tuple[Path, ...]) -> Path | None:
-    """The default root may belong to another user: a directory that cannot be read counts as missing."""
+    """
+    Search the session directory in all roots; a directory that cannot be read, such as another user's, counts as
+    missing.
+    """
     candidates = [root / job for root in roots]
     return next((path for path in candidates if os.path.isdir(path)), candidates[0] if candidates else None)
 

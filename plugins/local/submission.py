@@ -1,9 +1,9 @@
 """
-One description becomes one job: the files that ARC's clients write, in their order, and the status file last.
+Create a job from a description. The files and their order are those of ARC's clients; the status file comes last.
 
-Source: submission in ARC 6.17, with two differences: what the client uploads is
-copied *before* the status file appears and ``.input_status`` lists it at once, so that the daemon never waits for us;
-and directories above an upload are made, and its x bit is kept.
+Source: submission in ARC 6.17, with two differences. Uploads are copied *before* the status file exists, and
+``.input_status`` lists them at once, so that the daemon does not have to wait for the client. Parent directories of
+uploads are created, and the x bit of uploads is kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from arex.model.local import JobLocal
 from arex.model.state import State, Status
 
 if TYPE_CHECKING:
-    from plugins.local.delegation import Delegations  # it needs sqlite3, which few submissions do
+    from plugins.local.delegation import Delegations  # needs sqlite3, which few submissions use
 
 _ATTEMPTS: Final = 100
 _CHUNK: Final = 1024 * 1024
@@ -47,13 +47,13 @@ _ACL_MODE: Final = 0o644
 class Submitted:
     """A submitted job."""
 
-    source: int  #: which of the given descriptions, from 0
+    source: int  #: index of the description, from 0
     id: JobId
     session: Path
     name: str
     submitted_s: int  #: seconds since the epoch
-    record: JobDescription  #: completed; local sources are absolute paths
-    announced: bool  #: False: no daemon is running, so the job waits for one
+    record: JobDescription  #: completed description; local sources are absolute paths
+    announced: bool  #: False: the job waits, because no daemon is running
 
     @property
     def url(self) -> str:
@@ -64,12 +64,12 @@ class Submitted:
 class Refused:
     """A refused description; all its files have been removed."""
 
-    source: int  #: which of the given descriptions, from 0
+    source: int  #: index of the description, from 0
     error: ArexError
 
 
 class Writer:
-    """Writes jobs of one owner into one control directory; it has no state, so threads may share it."""
+    """Writes jobs of one owner into one control directory. It has no mutable state, so threads may share it."""
 
     def __init__(
         self,
@@ -82,8 +82,8 @@ class Writer:
         always: bool = False,
     ) -> None:
         """
-        ``subject`` is the owner of the jobs. ``delegations`` gives the user's credential to a job that needs it, and
-        is asked for such a job only; with ``always``, every job needs it.
+        ``subject`` is the owner of the jobs. ``delegations`` returns the user's credential; it is only called for jobs
+        that need one. With ``always``, every job needs it.
         """
         self._store = store
         self._config = config
@@ -94,8 +94,10 @@ class Writer:
 
     def admit(self, job: JobDescription) -> None:
         """
+        Check whether the service accepts the job.
+
         Raises:
-            JobRefused: in ARC's words.
+            JobRefused: the job is refused, with ARC's wording.
         """
         if not self._config.ws_jobs.allownew:
             raise JobRefused("New job submission is not allowed")
@@ -105,7 +107,7 @@ class Writer:
         self._queue(job)
 
     def _queue(self, job: JobDescription) -> str:
-        """The queue of the job, which it does not exclude."""
+        """The requested queue, otherwise the first one that the description does not exclude."""
         names = [self._config.default_queue.name, *(queue.name for queue in self._config.queues)]
         wanted = [name for name in names if name not in job.resources.excluded_queues]
         if not job.resources.queue and not wanted:
@@ -114,11 +116,11 @@ class Writer:
 
     def adl(self, job: JobDescription) -> bytes:
         """
-        The description in ADL for the service.
+        The description as ADL for the service.
 
         Raises:
-            JobDescriptionError: it cannot be written as ADL.
-            JobRefused: it is larger than the service allows.
+            JobDescriptionError: the description cannot be written as ADL.
+            JobRefused: the description is larger than the service allows.
         """
         data = codec.encode(write_adl(job, whole=True))
         limit = self._config.ws_jobs.maxjobdesc
@@ -128,16 +130,16 @@ class Writer:
 
     def write(self, source: int, ready: CompletedDescription) -> Submitted:
         """
-        Create the job of description number ``source``.
+        Create the job for description number ``source``.
 
-        A crash at any point leaves a job that is complete or files without a status file, which no daemon and no
-        client takes for a job. Any other failure removes what was written. Nothing is forced to disk here: after a
-        power cut within seconds a job may be missing, as with ARC's clients.
+        After a crash at any point, either the job is complete, or there are files without a status file, which daemons
+        and clients do not consider a job. After any other failure, all written files are removed. Nothing is flushed to
+        disk here: after a power failure within seconds, a job may be missing, as with ARC's clients.
 
         Raises:
             JobRefused, JobDescriptionError: nothing was written.
-            ControlDirError: the control or session directory can't be written; what was written is gone again.
-            CredentialError: the credential that the job needs can't be kept for it; likewise.
+            ControlDirError: the control or session directory is not writable; all written files have been removed.
+            CredentialError: the credential for the job cannot be stored; all written files have been removed.
         """
         self.admit(ready.description)
         data = self.adl(ready.description)
@@ -228,18 +230,18 @@ def _unwritable(path: Path | str, exc: OSError) -> ControlDirError:
 
 
 def input_status(ready: CompletedDescription) -> bytes:
-    """``.input_status`` for complete uploads: an empty line, as ARC's clients write it, and the names."""
+    """Content of ``.input_status`` for complete uploads: an empty line, as ARC's clients write it, and the names."""
     return b"\n" + codec.dump_entries(FileEntry(pfn(upload.name)) for upload in ready.uploads)
 
 
 def copy_in(upload: ClientUpload, session: Path) -> None:
     """
-    Copy a file of the user into a session directory, for its owner only, executable if the source is or the
-    description says so.
+    Copy a user's file into a session directory. Only its owner gets access; it is executable if the source is, or if
+    the description requests it.
 
     Raises:
         JobDescriptionError: the file cannot be read.
-        UnsafePath: the name leads out, or is taken.
+        UnsafePath: the name leads out of the session directory, or already exists.
     """
     if upload.content is not None:
         _create(session, upload, [upload.content], executable=upload.executable)

@@ -23,7 +23,7 @@ from plugins.local.submission import copy_in
 
 _STALE_S: Final = 30.0
 _ATTEMPTS: Final = 10
-#: Confirms all files of a job with ClientDataPush.
+#: Confirmation of all files of a job with ClientDataPush.
 ALL: Final = "/"
 
 
@@ -31,11 +31,11 @@ def upload(
     store: ControlDir, job: JobId, session: Path, files: Sequence[ClientUpload], pause: Sleep, *, done: bool
 ) -> None:
     """
-    Copy files into a session directory and confirm them; ``done`` confirms that there will be no more.
+    Copy files into a session directory and confirm them; with ``done``, confirm that there will be no more files.
 
     Raises:
-        JobDescriptionError: a file cannot be read; those before it are copied and confirmed.
-        ControlDirError: another client holds the lock on the confirmations for too long.
+        JobDescriptionError: a file cannot be read; the files before it are copied and confirmed.
+        ControlDirError: another client has held the lock of the confirmations for too long.
     """
     brought: list[str] = []
     try:
@@ -47,7 +47,7 @@ def upload(
 
 
 def confirm(store: ControlDir, job: JobId, names: Sequence[str], pause: Sleep) -> None:
-    """Add names to ``.input_status`` under its lock; those that are there already are not repeated."""
+    """Add names to ``.input_status`` under its lock, unless they are already in the file."""
     with lock(store.layout.job_file(job, "input_status"), pause):
         data = store.read(job, "input_status") or b"\n"
         known = set(codec.parse_input_status(data))
@@ -58,10 +58,10 @@ def confirm(store: ControlDir, job: JobId, names: Sequence[str], pause: Sleep) -
 @contextlib.contextmanager
 def lock(path: str, pause: Sleep) -> Iterator[None]:
     """
-    ARC's lock file: ``PID@HOST`` beside the file, made by a hard link so that one of several wins.
+    Hold ARC's lock of a file: ``FILE.lock`` with the content ``PID@HOST``, see ``arex.controldir.hostlock``.
 
     Raises:
-        ControlDirError: it stays taken for ten seconds.
+        ControlDirError: the lock was not released within ten seconds.
     """
     name = f"{path}.lock"
     _take(name, pause)

@@ -30,7 +30,7 @@ class Output(StrEnum):
 
     STDOUT = "stdout"
     STDERR = "stderr"
-    LOG = "log"  #: log of the service and the batch system about the job
+    LOG = "log"  #: the job's log, by the service and the batch system
 
 
 class View:
@@ -49,7 +49,7 @@ class View:
     def served(self) -> bool:
         """Whether a daemon of arex or ARC is running for this control directory."""
         try:
-            # a pipe without a reader cannot be opened this way
+            # a pipe without a reader cannot be opened for writing
             fd = os.open(self.store.root / fifo.NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return False
@@ -67,7 +67,7 @@ class View:
         return [*found]
 
     def status(self, ids: Iterable[str]) -> list[JobStatus | ArexError]:
-        """The status of the jobs, in order; an error for unknown jobs and those of other users."""
+        """The status of the jobs, in order; for unknown jobs and those of other users, an error."""
         queue: dict[str, int] | None = None
         answers: list[JobStatus | ArexError] = []
         now = self._clock.now()
@@ -91,7 +91,7 @@ class View:
         The status of one job.
 
         Raises:
-            NoSuchJob, NotYourJob, UnsafePath: there is no answer.
+            NoSuchJob, NotYourJob, UnsafePath: there is no status.
             ControlDirError: its files cannot be read.
         """
         [answer] = self.status([job])
@@ -100,16 +100,17 @@ class View:
         return answer
 
     def _accepting(self) -> dict[str, int]:
-        """Jobs that wait in ACCEPTED with their position; the oldest status file is the first."""
+        """Jobs that wait in ACCEPTED, with their positions; the job with the oldest status file is first."""
         found = sorted(self.store.scan(Place.ACCEPTING), key=lambda pair: pair[1].st_ctime_ns)
         return {job: place for place, (job, _) in enumerate(found, 1)}
 
     def watch(self, ids: Collection[str], *, timeout_s: float | None = None) -> Iterator[JobStatus]:
         """
-        Each job now, then again at every change, until all have ended or ``timeout_s`` seconds have passed.
+        The status of each job, then again after every change, until all have ended or ``timeout_s`` seconds have
+        passed.
 
-        A removed job is reported once more, as Deleted. Costs two ``lstat`` calls a job and look, at most
-        twenty looks a second and one when nothing happens.
+        A removed job is reported once more, as Deleted. Each poll takes two ``lstat`` calls per job. There are at most
+        twenty polls a second, and one while nothing changes.
         """
         seen: dict[JobId, tuple[object, ...]] = {}
         last: dict[JobId, JobStatus] = {}
@@ -160,7 +161,7 @@ class View:
 
         Raises:
             NoSuchJob, NotYourJob, ControlDirError
-            JobRefused: it has not ended.
+            JobRefused: the job has not ended.
         """
         from plugins.local import session  # noqa: PLC0415 - most commands touch no session
 
@@ -171,10 +172,10 @@ class View:
 
     def ls(self, job: str, name: str = "", *, recursive: bool = False) -> list[session.SessionEntry]:
         """
-        The entries of the session directory, or of one directory in it.
+        The entries of the session directory, or of a directory in it.
 
         Raises:
-            NoSuchJob, NotYourJob, ControlDirError, UnsafePath: there is nothing of that name.
+            NoSuchJob, NotYourJob, ControlDirError, UnsafePath: the job or the name does not exist, or is not allowed.
         """
         from plugins.local import session  # noqa: PLC0415 - as above
 
@@ -182,21 +183,21 @@ class View:
 
     def cat(self, job: str, what: Output | str = Output.STDOUT, *, followed: bool = False) -> Iterator[bytes]:
         """
-        The content of a file: a standard stream, the log, or a name in the session directory.
+        The content of a file: a standard stream, the log, or a file in the session directory.
 
-        ``followed``: also new content, until the job has ended.
+        With ``followed``, also new content until the job has ended.
 
         Raises:
-            JobRefused: the job has no such stream.
-            ControlDirError: there is no such file (yet).
-            UnsafePath: it is not a regular file, or leads out of the session directory.
+            JobRefused: the job does not store this stream.
+            ControlDirError: the file does not exist (yet).
+            UnsafePath: the name is not a regular file, or leads out of the session directory.
         """
         tail = self.tail(job, what, patient=followed)
         return follow.contents(tail, lambda: not followed or self._ended(JobId(job)), follow.PollInterval(self._pause))
 
     def tail(self, job: str, what: Output | str = Output.STDOUT, *, patient: bool = True) -> follow.Tail:
         """
-        The same file, to be read in parts; ``patient``: it may not exist yet.
+        Open a file as ``cat`` does, to read new parts repeatedly; with ``patient``, it need not exist yet.
 
         Raises:
             as ``cat``.
@@ -227,9 +228,9 @@ class View:
         The name of standard output or error in the session directory.
 
         Raises:
-            JobRefused: the job does not store it.
+            JobRefused: the job does not store this stream.
         """
-        from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - for this question only
+        from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - needed only here
 
         status = self.one(job)
         data = self.store.read(status.id, "grami")

@@ -1,8 +1,8 @@
 """
-The client of one batch system: it sends requests and polls in bulk, and passes the answers on.
+The client of one batch system: it sends requests, polls jobs in bulk, and passes the answers on.
 
-A job that is missing from an answer is polled again; only the backend decides that a job is lost.
-The time that an answer takes determines when the next poll follows.
+A job that is missing from an answer is polled again; only the backend decides that a job is lost. The time until the
+next poll depends on how long the batch system took to answer.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from arex.model.ids import JobId, LocalId
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import Backend, LocalJob
 
-#: Seconds between polls while a cancelled job has not left.
+#: Seconds between polls until a cancelled job has left the batch system.
 _LEAVING_S: Final = 1.0
-#: End notices for jobs that are not watched yet; the oldest are dropped, the next poll finds those jobs.
+#: Maximum number of end notices kept for jobs that are not watched yet. The oldest are dropped; polling finds those
+#: jobs.
 _MOST_EARLY: Final = 10_000
 
 
@@ -45,12 +46,12 @@ class _Watched:
     """A job in the batch system."""
 
     job: LocalJob
-    report: Report | None = None  #: the last report that was passed on
-    leaving: bool = False  #: cancelled; polled until it has left
+    report: Report | None = None  #: the last report for the grid manager
+    leaving: bool = False  #: cancelled, and polled until it has left
 
 
 class BatchClient:
-    """Calls one backend for all its jobs."""
+    """Sends all requests of the grid manager to one backend."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class BatchClient:
         self._submitter.put(ask)
 
     def watch(self, ask: AskStatus) -> None:
-        """Report when this job has ended; a repeated call has no effect."""
+        """Start to watch for the end of this job; a repeated call has no effect."""
         localid = ask.job.localid
         if (known := self._inside.get(localid)) is not None:
             if known.job.job != ask.job.job:
@@ -102,7 +103,12 @@ class BatchClient:
             self._clock.call_later(self._policy.first_look_s, self._look_at, localid)
 
     def _taken_twice(self, known: LocalJob, ask: AskStatus) -> None:
-        """A batch system can reuse an id after its job has left; if the first job stays, the second one is lost."""
+        """
+        Handle a local id that belongs to two jobs.
+
+        A batch system can use an id again after a job has left. If the first job is still there after a while, the
+        second job is lost.
+        """
         since = self._claims.setdefault(ask.job.job, self._clock.monotonic())
         if self._clock.monotonic() - since >= self._policy.absence_s:
             del self._claims[ask.job.job]
@@ -131,7 +137,7 @@ class BatchClient:
             del self._inside[localid]
 
     def watches(self, localid: LocalId) -> bool:
-        """Whether the end of this job will be reported."""
+        """Whether the job is being watched."""
         return localid in self._inside
 
     @property
@@ -235,7 +241,7 @@ class BatchClient:
         if not everything and wait > 0:
             self._due = min(self._due, self._clock.monotonic() + wait)
             return
-        if not everything and self._policy.gap_s:  # a query about all jobs costs the same
+        if not everything and self._policy.gap_s:  # a query about all jobs costs no more than one about a few
             jobs = self._jobs(self._inside)
         self._asked = self._clock.monotonic()
         await self._poll(jobs)

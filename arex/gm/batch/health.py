@@ -1,4 +1,4 @@
-"""Whether a batch system answers, and which queues are parked, as shown by ``arex status``."""
+"""Whether a batch system answers, and which of its queues are parked; shown by ``arex status``."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollingPolicy:
-    """How often to query a batch system, in seconds, and how many jobs one call has."""
+    """How often to query a batch system, and how many jobs to put into one call. Times are in seconds."""
 
     poll_s: float = 10.0  #: between polls of all jobs
     gap_s: float = 0.0  #: minimum time between two queries

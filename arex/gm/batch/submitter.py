@@ -1,9 +1,9 @@
 """
-Submits jobs to one batch system in bulk, and each only once; a full queue does not delay others.
+Submits jobs to one batch system in bulk, each job only once. A full queue does not delay other queues.
 
-A call without an answer makes its jobs unsure. An unsure job is looked up by its tag before it is submitted again.
-A limit parks the queue. Jobs in a burst wait a moment for each other, so that a batch system with arrays gets few
-large arrays; a job that arrives alone is submitted at once.
+If a call has no answer, its jobs are unsure. An unsure job is looked up by its tag before it is submitted again. When a
+limit is reached, the queue is parked. Jobs in a burst wait a moment for each other, so that a batch system with arrays
+gets few large arrays. A job that arrives alone is submitted at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 #: A burst is over when no job has arrived for this time.
 _QUIET_S: Final = 0.2
-#: The same after a call with many jobs, because a busy machine makes longer pauses.
+#: Longer time for the end of a burst after a call with many jobs, because clients on a busy machine make longer pauses.
 _LONG_BURST: Final = 20
 _LONG_QUIET_S: Final = 0.6
 #: A job waits at most ``gather_s`` times this number.
@@ -153,7 +153,7 @@ class Submitter:
         return True
 
     def _doubt(self, ask: AskSubmit) -> None:
-        """Look this job up later, since its answer is missing; it does not delay other jobs."""
+        """Schedule a lookup of a job without an answer; other jobs are not delayed."""
         tag = ask.submission.tag
         failures = self._again.get(tag, (0, 0.0))[0]
         self._again[tag] = (failures + 1, self._clock.monotonic() + backoff_s(failures))

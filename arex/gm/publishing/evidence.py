@@ -24,7 +24,7 @@ _MOST = 500
 
 
 def write(session: SessionFiles, report: Report, now: datetime) -> None:
-    """Write the file; if the job has replaced the directory by something else, the evidence is lost."""
+    """Write the file; if the job has replaced the directory by something else, nothing is written."""
     data = codec.encode("".join(f"{key}={value}\n" for key, value in _lines(report, now)))
     try:
         try:

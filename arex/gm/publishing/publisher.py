@@ -1,4 +1,4 @@
-"""Writes reports of the batch system for the owners of jobs: the evidence, and the document ``.xml``."""
+"""Publishes reports of the batch system for the owners of jobs, in the evidence and in the document ``.xml``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from arex.model.report import Report
 
 log = logging.getLogger(__name__)
 
-#: Most documents in one trip to a thread; thousands may be due after a start.
+#: Maximum number of documents for one call in a thread; thousands may be due after a start.
 _TOGETHER: Final = 50
 
 
@@ -40,13 +40,13 @@ class Publisher:
         self._wake = WakeUp(services.clock)
 
     def note(self, record: Tracked, report: Report) -> None:
-        """The batch system reports a change of a job that it still has."""
+        """Record a change of a job that is still in the batch system, to publish it soon."""
         record.phase, record.report = str(report.phase), report
         self._tracking.to_publish(record)
         self._wake.set()
 
     def wake(self) -> None:
-        """A job with facts to publish is no longer busy."""
+        """Wake the publisher, because a job with facts to publish is no longer busy."""
         self._wake.set()
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""FINISHED and DELETED: the job is kept until a mark or the end of its lifetime."""
+"""FINISHED and DELETED: the job is kept until a mark arrives or its lifetime ends."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def decide(context: JobContext) -> Step:
 
 
 def _hold_request(context: JobContext) -> Step | None:
-    """Handle a mark to hold or release the job; only this mark is removed after the batch system has answered."""
+    """Handle a mark to hold or release the job. The mark is removed after the batch system has answered."""
     if isinstance(context.answer, HoldTaken):
         return _hold_taken(context, context.answer)
     release = context.store.has_mark(context.job.id, Mark.RELEASE)
@@ -71,10 +71,10 @@ def read_done(context: JobContext) -> LeftBatch | None:
     """
     How the job left, from ``lrms_done`` or from the report of the batch system; None if it has not left.
 
-    A report is not saved as ``lrms_done``: after a crash, the batch system reports the same again.
+    A report is not saved as ``lrms_done``, because after a crash the batch system reports the end again.
     """
     data = context.store.read(context.job.id, "lrms_done")
-    if data:  # scan scripts of ARC create the file before they write it
+    if data:  # ARC's scan scripts create the file before they write to it
         return LeftBatch(*codec.parse_lrms_done(data))
     if isinstance(context.answer, Ended):
         evidence.write(context.session, context.answer.report, context.services.clock.now())
@@ -112,7 +112,7 @@ def collect_diag(context: JobContext) -> None:
 
 
 def _add_usage(context: JobContext, usage: Usage) -> bytes | None:
-    """Add the usage of the job with ARC's keys if the job script has not measured it; returns the new content."""
+    """Add the usage to ``SESSION.diag`` unless the job script has measured it; returns the new content."""
     amounts = (
         ("UserTime", usage.user_s, "s"),
         ("KernelTime", usage.system_s, "s"),

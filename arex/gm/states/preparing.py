@@ -36,7 +36,7 @@ _NO_SLOT: Final = Wait(why="Limit of RUNNING jobs is reached")
 
 def decide(context: JobContext) -> Step:
     if context.job.status.pending and context.services.limits.waits_to_run(context.job.id) and not _is_held(context):
-        return _NO_SLOT  # all files are complete; they are checked again when the job is next
+        return _NO_SLOT  # all files are complete; they are checked again when a slot is free
     if not context.session.exists():
         return Fail("Failed to clean up session dir before downloading inputs")
     if why := context.services.room(context.session.path.parent, context.job.local.subject or ""):

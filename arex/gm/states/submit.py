@@ -80,13 +80,13 @@ def _noted_localid(context: JobContext) -> LocalId | None:
 
 
 def _make_ready(context: JobContext) -> Grami:
-    """Write the files that the job script needs; may be repeated."""
+    """Write the files that the job script needs; can be repeated."""
     job, session = context.job, context.session
     grami = build_grami(
         context.description, job.local, jobid=job.id, session=session.path, controldir=context.store.root
     )
     data = dump_grami(grami)
-    if context.store.read(job.id, "grami") != data:  # a client may have written the same
+    if context.store.read(job.id, "grami") != data:  # a client may already have written the same content
         context.store.put(job.id, "grami", data)
     for name in _executables(context.description):
         confined_fs.make_executable(session.path, name)
@@ -107,7 +107,7 @@ def _submitted(context: JobContext, localid: LocalId) -> Step:
     new = False
     if known is not None and known.localid is None:
         attempt.taken(context.store, context.job.id, localid)
-        # arex submits nothing while .grami has an id, and writes its record first: no need to check .grami
+        # the record is written before .grami, and arex does not submit while .grami has an id: no need to read it
         new = isinstance(context.answer, SubmitTaken)
     if new or _noted_localid(context) is None:
         context.store.append(context.job.id, "grami", f"joboption_jobid={localid}\n")

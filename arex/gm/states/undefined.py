@@ -21,7 +21,8 @@ from arex.model.state import ACTIVE, RUNNING, State, Status
 
 ADOPTED: Final = "(Re)Accepting new job"
 
-#: Time for a client to complete its submission; a client that died meanwhile must not delay its job longer.
+#: Time for a client to complete its submission. If the client was killed meanwhile, its job is delayed by this time
+#: only.
 _MAKING_S: Final = 1.0
 _MOMENT_S: Final = 0.02
 
@@ -34,7 +35,7 @@ def decide(context: JobContext) -> Step:
         return Wait()  # the status file was removed: the manager drops the job
     if not context.room and found.place is not Place.FINISHED:
         context.job = replace(context.job, place=found.place)
-        return Wait()  # the manager wakes it when maxjobs allows it
+        return Wait()  # the manager wakes the job when maxjobs allows it
     if _in_the_making(context, found):
         return Wait(_MOMENT_S)
     context.job = replace(context.job, place=found.place, changed=found.changed, on_disk=found.status)
@@ -57,8 +58,8 @@ def _in_the_making(context: JobContext, found: Found) -> bool:
     """
     Whether an ARC client is still creating the job.
 
-    The client renames the status file into place and then removes the read permission of others. If arex has moved
-    the file meanwhile, the client considers the submission failed and removes the job, although it runs.
+    The client renames the status file into place and then removes the read permission of others. If arex moves the file
+    before that, the client considers the submission failed and removes the job, although it runs.
     """
     age_s = (context.services.clock.now() - found.changed).total_seconds()
     return found.shown and found.place is Place.ACCEPTING and 0 <= age_s < _MAKING_S

@@ -7,7 +7,7 @@ from typing import Final
 from arex.gm.steps import Fail, Step, Wait
 from arex.ports import Staged
 
-#: A renewed credential wakes its jobs at once; this interval is for other causes, which no event reports.
+#: Interval of retries for causes that no event reports; a renewed credential wakes its jobs at once.
 _LOOK_AGAIN_S: Final = 60.0
 
 
