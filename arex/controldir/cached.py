@@ -127,5 +127,6 @@ class CachedControlDir(ControlDir):
         super().set_mark(job, mark)
 
     def drop_mark(self, job: JobId, mark: Mark) -> None:
+        self.flush()  # the answer to a request is on disk before the request is gone
         super().drop_mark(job, mark)
         self._marks[mark] = False

@@ -102,14 +102,13 @@ def _decide(context: JobContext) -> Step:
         return HANDLERS[context.job.state](context)
     except (JobDescriptionError, JobRefused, CorruptFile) as exc:
         if context.job.state in {State.FINISHED, State.DELETED}:
-            return _as_it_is(context, exc)
+            return _as_it_is(exc)
         return _given_up(exc)
 
 
-def _as_it_is(context: JobContext, exc: Exception) -> Wait:
+def _as_it_is(exc: Exception) -> Wait:
     """An ended job cannot fail any more: refuse the restart, and change nothing else."""
-    context.store.drop_mark(context.job.id, Mark.RESTART)
-    return Wait(notes=(f"The job can not be restarted or cleaned up: {exc}",))
+    return Wait(notes=(f"The job can not be restarted or cleaned up: {exc}",), answered=(Mark.RESTART,))
 
 
 def _given_up(exc: JobDescriptionError | JobRefused | CorruptFile) -> Wreck:
@@ -158,6 +157,8 @@ def advance(context: JobContext, step: Step) -> None:
 def _write_facts(context: JobContext, step: Step) -> None:
     for note in step.notes:
         context.store.note(context.job.id, note)
+    for mark in step.answered:
+        context.store.drop_mark(context.job.id, mark)
     if not isinstance(step, Move):  # for a Move, the facts are written together with its other changes
         _put_local(context, step.local)
 

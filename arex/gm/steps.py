@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from arex.controldir.layout import Mark
 from arex.model.ids import LocalId
 from arex.model.local import JobLocal
 from arex.model.report import Report
@@ -62,6 +63,7 @@ class _Decision:
 
     local: JobLocal | None = None  #: replaces ``.local``
     notes: tuple[str, ...] = ()  #: for the owner, at the end of ``.errors``
+    answered: tuple[Mark, ...] = ()  #: requests of the owner; their marks are removed after the notes are on disk
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,25 +38,29 @@ def decide(context: JobContext) -> Step:
 
 def _hold_request(context: JobContext) -> Step | None:
     """Handle a mark to hold or release the job. The mark is removed after the batch system has answered."""
+    marks = {mark for mark in (Mark.HOLD, Mark.RELEASE) if context.store.has_mark(context.job.id, mark)}
     if isinstance(context.answer, HoldTaken):
-        return _hold_taken(context, context.answer)
-    release = context.store.has_mark(context.job.id, Mark.RELEASE)
-    if release:
+        return _hold_taken(context, context.answer, marks)
+    if Mark.RELEASE in marks:
         context.store.drop_mark(context.job.id, Mark.HOLD)  # the hold is older
-    elif not context.store.has_mark(context.job.id, Mark.HOLD):
+    return _ask_hold(context, marks)
+
+
+def _ask_hold(context: JobContext, marks: set[Mark]) -> Step | None:
+    if not marks:
         return None
     status = ask_status(context)
-    return AskHold(status.lrms, status.job, release) if isinstance(status, AskStatus) else status
+    return AskHold(status.lrms, status.job, Mark.RELEASE in marks) if isinstance(status, AskStatus) else status
 
 
-def _hold_taken(context: JobContext, answer: HoldTaken) -> Step | None:
-    context.store.drop_mark(context.job.id, Mark.RELEASE if answer.release else Mark.HOLD)
-    context.answer = None
-    step = _hold_request(context) or ask_status(context)
+def _hold_taken(context: JobContext, answer: HoldTaken, marks: set[Mark]) -> Step:
+    answered = Mark.RELEASE if answer.release else Mark.HOLD
+    step = _ask_hold(context, marks - {answered}) or ask_status(context)
     if not answer.refusal:
-        return step
+        return replace(step, answered=(answered,))
     what = "release" if answer.release else "hold"
-    return replace(step, notes=(f"Batch system refused to {what} the job: {answer.refusal}",))
+    note = f"Batch system refused to {what} the job: {answer.refusal}"
+    return replace(step, notes=(*step.notes, note), answered=(answered,))
 
 
 class LeftBatch(NamedTuple):

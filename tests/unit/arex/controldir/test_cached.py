@@ -65,6 +65,24 @@ def test_lines_for_the_owner_are_there_before_the_status(store: ControlDir, cach
     assert store.read(JOB, "errors") == b"one\ntwo\n"
 
 
+def test_lines_for_the_owner_are_there_before_a_request_is_gone(
+    store: ControlDir, cached: CachedControlDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between the two would lose the answer to the request; and a client may wait for the mark to vanish."""
+    found = []
+    drop = ControlDir.drop_mark
+
+    def note_and_drop(self: ControlDir, job: JobId, mark: Mark) -> None:
+        found.append(store.read(job, "errors"))
+        drop(self, job, mark)
+
+    monkeypatch.setattr(ControlDir, "drop_mark", note_and_drop)
+    store.set_mark(JOB, Mark.HOLD)
+    cached.note(JOB, "refused")
+    cached.drop_mark(JOB, Mark.HOLD)
+    assert found == [b"refused\n"]
+
+
 def test_lines_wait_for_the_end_of_the_turn_or_for_a_reader(store: ControlDir, cached: CachedControlDir) -> None:
     cached.note(JOB, "one")
     assert cached.read(JOB, "errors") == b"one\n"
