@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Final
 
 from arex.model.ids import JobId
+
+#: New jobs that are taken before an adopted job has its turn.
+_NEW_IN_A_ROW: Final = 3
 
 
 class ReadyQueue:
     """
-    Takes new and adopted jobs in turn while there are both, each kind in order of arrival.
+    While there are new and adopted jobs, takes three new ones, then an adopted one; each kind in order of arrival.
 
     So a burst of new jobs reaches the batch system soon, even if earlier jobs of the burst already end, and running or
     ending jobs do not wait for a thousand adoptions. Use it on the event loop only.
@@ -20,7 +24,7 @@ class ReadyQueue:
         self._new: deque[JobId] = deque()
         self._adopted: deque[JobId] = deque()
         self._filled = asyncio.Event()
-        self._new_is_next = False
+        self._new_in_a_row = 0
 
     def __len__(self) -> int:
         return len(self._new) + len(self._adopted)
@@ -41,6 +45,6 @@ class ReadyQueue:
         return [self._pop() for _ in range(min(most, 1 + (len(self) - 1) // shared_by))]
 
     def _pop(self) -> JobId:
-        from_new = bool(self._new) and (self._new_is_next or not self._adopted)
-        self._new_is_next = not from_new
+        from_new = bool(self._new) and (self._new_in_a_row < _NEW_IN_A_ROW or not self._adopted)
+        self._new_in_a_row = self._new_in_a_row + 1 if from_new else 0
         return (self._new if from_new else self._adopted).popleft()
