@@ -24,6 +24,8 @@ from lrms.command.dialect import ArrayForm, Dialect, Work, job_name
 from lrms.jobscript.template import part
 
 ARRAYS: Final = ".arex/arrays"
+#: The shell of the launcher, which reads the script of the child itself: another one would cost as much as a short job.
+_SHELL: Final = "/bin/sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, s
         ROOT=shlex.quote(str(root)),
         INDEX=f"${dialect.array.variable}",
         CHILDREN="\n".join(children),
-        SHELL=shell,
+        START="." if shell == _SHELL else f"exec {shell}",
     )
     return f"{text}\n"
 

@@ -10,4 +10,5 @@ case @INDEX@ in
 #@CHILDREN@
 *) echo "no child @INDEX@ in this array" >&2; exit 1 ;;
 esac
-exec @SHELL@ "$arex_root/$arex_child/script"
+# shellcheck source=/dev/null
+@START@ "$arex_root/$arex_child/script"

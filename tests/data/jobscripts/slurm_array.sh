@@ -19,4 +19,5 @@ case $SLURM_ARRAY_TASK_ID in
 3) arex_child=job3.lrms/job3-0a0b0c0d ;;
 *) echo "no child $SLURM_ARRAY_TASK_ID in this array" >&2; exit 1 ;;
 esac
-exec /bin/sh "$arex_root/$arex_child/script"
+# shellcheck source=/dev/null
+. "$arex_root/$arex_child/script"

@@ -8,7 +8,7 @@
 #SBATCH --ntasks=1
 # shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
-export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(LC_ALL=C id -un)}"
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-${SLURM_JOB_USER:-$(LC_ALL=C id -un)}}"
 export LOGNAME="${LOGNAME:-$USER}"
 [ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
 RUNTIME_JOB_DIR=/TOP/session/job1

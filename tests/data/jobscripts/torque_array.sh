@@ -14,4 +14,5 @@ case $PBS_ARRAYID in
 3) arex_child=job3.lrms/job3-0a0b0c0d ;;
 *) echo "no child $PBS_ARRAYID in this array" >&2; exit 1 ;;
 esac
+# shellcheck source=/dev/null
 exec /bin/bash -l "$arex_root/$arex_child/script"

@@ -39,7 +39,7 @@ def on_disk(root: Path, count: int) -> list[Submission]:
     for each in found:
         each.rundir.mkdir(parents=True)
         each.comment.touch()
-        (each.rundir / "script").write_text(f'echo "{each.job} $0"\n')
+        (each.rundir / "script").write_text(f'echo "{each.job} $arex_root/$arex_child/script"\n')
     return found
 
 
@@ -212,6 +212,12 @@ def test_the_launcher_starts_the_child_of_its_index(tmp_path: Path, name: str) -
     for index, each in enumerate(work.submissions, 1):
         done = start(copy, str(index))
         assert (0, f"{each.job} {each.rundir}/script\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_a_login_shell_is_started_for_the_child(tmp_path: Path) -> None:
+    work = arrays.lay_out(SLURM, on_disk(tmp_path, 2), "/bin/bash -l")
+
+    assert work.script.read_text().endswith('\nexec /bin/bash -l "$arex_root/$arex_child/script"\n')
 
 
 @pytest.mark.parametrize("index", ["0", "4", "", "1 2", "*", "$(echo 1)"])
