@@ -289,7 +289,7 @@ def test_files_that_did_not_come_back_are_a_failure(tmp_path: Path, lost: str) -
 
     done = moved.done()
     assert (None, EndCause.LOST) == (done.exit_code, done.cause)
-    assert "back" in done.message
+    assert "not returned" in done.message
     assert before == tree(moved.session)
 
 
