@@ -83,8 +83,8 @@ def stats(config_file: Path | None, *, as_json: bool) -> None:
         return
     for fill in fills:
         say(
-            f"{fill.root}: {fill.files} files, {size_words(fill.size)}, {fill.linked} in use; "
-            f"{size_words(fill.used)} of {size_words(fill.total)} used ({fill.percent:.1f} %)"
+            f"{fill.root}: {fill.files} files, {size_words(fill.size)}, {fill.linked} used by jobs; "
+            f"full: {size_words(fill.used)} of {size_words(fill.total)} ({fill.percent:.1f} %)"
         )
     for root in cleaner.roots:
         if not root.is_dir():

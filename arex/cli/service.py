@@ -139,7 +139,7 @@ def status(config_file: Path | None, *, as_json: bool) -> None:
         facts = {} if snapshot is None else {name: getattr(snapshot, name) for name in daemon.Snapshot.__slots__}
         click.echo(json.dumps({**facts, "running": pid is not None, "pid": pid, "controldir": str(controldir)}))
     elif pid is None:
-        click.echo(f"arex is not running on {controldir}; start it with 'arex start'. Until then, jobs wait.")
+        click.echo(f"arex is not running for {controldir}; start it with 'arex start'. Until then, jobs wait.")
     else:
         click.echo(_shown(config, pid, snapshot))
     if pid is None:

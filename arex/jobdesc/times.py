@@ -143,7 +143,11 @@ def parse_time(text: str) -> datetime:
     if len(text) == 29 and (match := _MAIL_TIME.match(text)):
         month = _month(match[3])
         return _moment((int(match[4]), month, *(int(match[number]) for number in (2, 5, 6, 7))), 0, text)
-    raise ValueError(f"not a time: {text[:80]!r}")
+    raise _no_time(text)
+
+
+def _no_time(text: str) -> ValueError:
+    return ValueError(f"not a time, such as 2026-11-20T08:49:00Z: {text[:80]!r}")
 
 
 def _month(name: str) -> int:
@@ -159,14 +163,14 @@ def _numeric_time(text: str) -> datetime:
     elif date := _scan(text[:8], "422"):
         at = 8
     else:
-        raise ValueError(f"not a time: {text[:80]!r}")
+        raise _no_time(text)
     at += text[at : at + 1] in {"T", " "}
     if clock := _scan(text[at : at + 8], "2:2:2"):
         at += 8
     elif clock := _scan(text[at : at + 6], "222"):
         at += 6
     else:
-        raise ValueError(f"not a time: {text[:80]!r}")
+        raise _no_time(text)
     if fraction := _FRACTION.match(text, at):
         at = fraction.end()
     # what follows is ignored, as ARC does
@@ -182,7 +186,7 @@ def _offset(text: str, at: int) -> int | None:
         return None
     zone = _scan(text[at + 1 : at + 6], "2:2") or _scan(text[at + 1 : at + 5], "22")
     if not zone:
-        raise ValueError(f"not a time: {text[:80]!r}")
+        raise _no_time(text)
     return (1 if sign == "+" else -1) * (zone[0] * 3600 + zone[1] * 60)
 
 

@@ -73,7 +73,9 @@ def read_done(path: Path) -> Done | None:
         if not data.endswith(b"complete=yes\n"):
             raise UnfinishedRecord(path, "invalid completion record: its last line, complete=yes, is missing")
         return parse_done(data.decode(errors="replace"))
-    except (KeyError, ValueError) as exc:
+    except KeyError as exc:
+        raise UnreadableRecord(path, f"invalid completion record: the line {exc.args[0]}= is missing") from exc
+    except ValueError as exc:
         raise UnreadableRecord(path, f"invalid completion record: {exc}") from exc
 
 

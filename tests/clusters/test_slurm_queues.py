@@ -34,7 +34,7 @@ def test_a_full_queue_waits_and_the_other_goes_on(ce: Ce) -> None:
     """Five jobs of an account may be in ``limited``; the sixth waits, is not failed, and runs when there is room."""
     blocked = [ce.submit("exec sleep 20", '(queue="limited")') for _ in range(8)]
     limit = time.monotonic() + 60
-    while "parked since" not in ce.status():
+    while "paused since" not in ce.status():
         assert time.monotonic() < limit, ce.said()
         time.sleep(0.2)
     assert inside(ce, blocked) == 5
@@ -46,4 +46,4 @@ def test_a_full_queue_waits_and_the_other_goes_on(ce: Ce) -> None:
     ce.wait_until_finished(len(free) + len(blocked), 200)
     assert [] == ce.failures()
     time.sleep(3)  # the status file follows in two seconds
-    assert "parked" not in ce.status()
+    assert "paused since" not in ce.status()

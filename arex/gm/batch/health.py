@@ -47,14 +47,16 @@ class Health:
         known = self.parked.get(queue)
         if known is None:
             known = self.parked[queue] = Parked(self._stamp(), why, 0.0)
-            log.warning("queue %r is parked: %s", queue, why, extra={"event": "lane.parked"})
+            log.warning(
+                "submissions to queue %s are paused: %s", queue or "(default)", why, extra={"event": "lane.parked"}
+            )
         else:
             known.failures += 1
         known.why, known.until = why, self._clock.monotonic() + backoff_s(known.failures)
 
     def unpark(self, queue: str) -> None:
         if self.parked.pop(queue, None) is not None:
-            log.warning("queue %r is open again", queue, extra={"event": "lane.open"})
+            log.warning("submissions to queue %s continue", queue or "(default)", extra={"event": "lane.open"})
 
     def closed_s(self, queue: str) -> float:
         """Seconds until the next submission to this queue is allowed."""
@@ -66,7 +68,7 @@ class Health:
         if self.down_since:
             return f"down since {self.down_since}"
         queues = "; ".join(
-            f"queue {queue or '(default)'} parked since {each.since}: {each.why}" for queue, each in self.parked.items()
+            f"queue {queue or '(default)'} paused since {each.since}: {each.why}" for queue, each in self.parked.items()
         )
         return queues or "ok"
 

@@ -14,7 +14,7 @@ from arex.ports import LocalJob
 
 
 class BulkRequests:
-    """One kind of request to one backend. The answer for each job is a refusal, which is empty if it was accepted."""
+    """One kind of request to one backend. The answer for each job is the reason of a refusal, or empty if accepted."""
 
     def __init__(
         self,

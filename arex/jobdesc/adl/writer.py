@@ -54,7 +54,7 @@ _Lines = Iterator[str]
 
 def _escape(text: str) -> str:
     if ILLEGAL.search(text) is not None:
-        raise JobDescriptionError(f"a character that is not allowed in XML in {text[:80]!r}")
+        raise JobDescriptionError(f"{text[:80]!r} contains a character that is not allowed in XML, and so not in ADL")
     return _SPECIAL.sub(lambda match: _NAMED.get(match[0]) or f"&#x{ord(match[0]):X};", text)
 
 

@@ -104,7 +104,7 @@ def _queue(job: Reading, a: AdAttribute) -> None:
 
 
 def _retries(job: Reading, a: AdAttribute) -> None:
-    """One counter for both."""
+    """The larger one of RetryCount and ShallowRetryCount becomes ``rerun``."""
     name = a.name.lower()
     other = job.attributes.get("shallowretrycount" if name == "retrycount" else "retrycount")
     counts = [job.number(one, -1) for one in (a, other) if one is not None]

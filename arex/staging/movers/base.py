@@ -162,15 +162,20 @@ _REFUSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.EN
 _MISSING: Final = {errno.ENOENT, errno.ENOTDIR}
 
 
-def must_fit(size: int, free: int) -> None:
+def must_fit(size: int, free: int, where: str) -> None:
     """
-    Check the free space before a long transfer begins; both in bytes.
+    Check the free space before a long transfer begins.
+
+    Args:
+        size: bytes to be written.
+        free: bytes that are free.
+        where: the directory, or the server, for the message.
 
     Raises:
         TransferError: the file does not fit.
     """
     if free < size:
-        text = f"{os.strerror(errno.ENOSPC)}: {size} bytes are to be written, {free} are free"
+        text = f"{os.strerror(errno.ENOSPC)}: {size} bytes are to be written to {where}, {free} are free"
         raise TransferError(ErrorKind.NO_SPACE, text, cure="make room")
 
 

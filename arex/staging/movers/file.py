@@ -114,7 +114,7 @@ def _open_regular(path: Path) -> int:
 def _room(directory: Path, size: int) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     facts = os.statvfs(directory)
-    must_fit(size, facts.f_bavail * facts.f_frsize)
+    must_fit(size, facts.f_bavail * facts.f_frsize, str(directory))
 
 
 def _publish(half: Path, target: Path, *, overwrite: bool) -> None:

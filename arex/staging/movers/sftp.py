@@ -254,7 +254,7 @@ async def _room(sftp: asyncssh.SFTPClient, above: str, size: int) -> None:
         await sftp.makedirs(above, exist_ok=True)
     with contextlib.suppress(asyncssh.SFTPOpUnsupported):
         facts = await sftp.statvfs(above or ".")
-        must_fit(size, facts.bavail * facts.frsize)
+        must_fit(size, facts.bavail * facts.frsize, "the server")
 
 
 async def _publish(sftp: asyncssh.SFTPClient, half: str, path: str, *, overwrite: bool) -> None:

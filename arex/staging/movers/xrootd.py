@@ -1,8 +1,8 @@
 """
 XRootD servers: ``root``, ``roots``, ``xroot``, ``xroots``, by the client library of XRootD.
 
-The library has one environment for the process, but takes the identity from the URL, so each version of a job's
-credential has a separate connection. A job without a credential uses the account of the service.
+The library's settings apply to the whole process, and jobs differ only by the identity in the URL. Each version of a
+job's credential therefore has a separate connection. A job without a credential uses the account of the service.
 Source: XRootD Protocol 5.2 (errors, open flags); the security modules' documentation of ``xrd.*`` parameters.
 """
 

@@ -104,15 +104,22 @@ def _path(url: Url) -> str:
     Raises:
         TransferError: a file system could interpret it in another way than we do.
     """
+    if "@" in url.authority:
+        cure = "remove it, the administrator can set it in fsspec_options"
+        raise TransferError(ErrorKind.PERMANENT, "the URL contains a user name or password", cure=cure)
     if not _AUTHORITY.fullmatch(url.authority):
-        cure = "no users and passwords in URLs" if "@" in url.authority else ""
-        raise TransferError(ErrorKind.PERMANENT, "invalid host name", cure=cure)
+        raise TransferError(ErrorKind.PERMANENT, f"invalid host name in the URL: {url.authority}")
     try:
         path = unquote(url.path, errors="strict")
     except UnicodeDecodeError:
         path = "::"
-    if _ODD.search(url.path) or _ODD.search(path) or {".", ".."} & set(path.split("/")) or path.endswith("/"):
-        raise TransferError(ErrorKind.PERMANENT, "the path does not name a file")
+    if path.endswith("/"):
+        raise TransferError(ErrorKind.PERMANENT, 'the path ends with "/", so it names a directory')
+    if _ODD.search(url.path) or _ODD.search(path) or {".", ".."} & set(path.split("/")):
+        cure = r"rename the file: no '.' or '..' between slashes, no ? # \ :: :/ and no control characters"
+        raise TransferError(
+            ErrorKind.PERMANENT, "the path has a component or a character that is not allowed here", cure=cure
+        )
     return path
 
 

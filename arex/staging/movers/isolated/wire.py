@@ -90,7 +90,7 @@ class Credit:
             BrokenWire: that is more than was sent.
         """
         if not isinstance(size, int) or size <= 0 or self._left + size > WINDOW:
-            raise BrokenWire("credit for data that was not sent")
+            raise BrokenWire("it confirms more bytes than were sent")
         self._left += size
         self._given.set()
 

@@ -42,7 +42,7 @@ def test_how_full_it_is(user: User, root: Path) -> None:
     [fill] = json.loads(user.run("arexctl", "cache", "stats", "--json").out)
 
     assert (str(root), 2, 4000, 0) == (fill["root"], fill["files"], fill["size"], fill["linked"])
-    assert f"{root}: 2 files, 4 kB, 0 in use" in user.run("arexctl", "cache", "stats").out
+    assert f"{root}: 2 files, 4 kB, 0 used by jobs; full: " in user.run("arexctl", "cache", "stats").out
 
 
 def test_what_a_job_uses_stays_and_a_dry_run_removes_nothing(user: User, root: Path) -> None:

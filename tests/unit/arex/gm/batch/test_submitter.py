@@ -108,7 +108,7 @@ async def test_a_limit_parks_its_queue_and_the_other_goes_on(stage: Stage) -> No
 
     await stage.taken(30)
     assert {"free"} == {job[:4] for job in stage.answers}
-    assert "queue full parked since" in stage.health.summary()
+    assert "queue full paused since" in stage.health.summary()
     assert "QOSMaxSubmitJobPerUserLimit" in stage.health.summary()
 
 

@@ -204,7 +204,12 @@ def test_invalid_text_is_an_error_with_line_and_column(text: str) -> None:
         ("(cputime='2 fortnights')", "Value of 'cputime' attribute counts as 0 seconds: 'f' is not a unit", 17, ""),
         ("(cputime='2 huors')", "The word 'huors' in 'cputime' is not a unit of time", 17, "hours"),
         ("(cputime='1 month')", "The word 'month' in 'cputime' is not a unit of time", 17, ""),
-        ("(starttime=soon)", "Value of 'starttime' attribute is ignored: not a time: 'soon'", 17, ""),
+        (
+            "(starttime=soon)",
+            "Value of 'starttime' attribute is ignored: not a time, such as 2026-11-20T08:49:00Z: 'soon'",
+            17,
+            "",
+        ),
         ("(arguments=a $(B))", "Variable 'B' is not defined here: it is empty", 29, ""),
         ("(priority=700)", "priority is too large: it counts as 100", 17, ""),
         ("(nodeaccess=x)", "Value 'x' of 'nodeaccess' and what follows is ignored", 17, ""),
