@@ -197,6 +197,7 @@ sql() { mariadb --no-defaults --socket="$place/sql/socket" --user=root "$@"; }
 
 start_database() {
     install -d -o mysql -g mysql -m 700 "$place/sql/data"
+    install -d -o mysql -g mysql -m 700 "$place/sql/tmp"
     install -d -o mysql -g mysql -m 755 "$place/sql"
     cat >"$place/sql/my.cnf" <<CONF
 [mariadbd]
@@ -205,6 +206,7 @@ datadir = $place/sql/data
 socket = $place/sql/socket
 pid-file = $place/sql/pid
 log-error = $place/sql/log.err
+tmpdir = $place/sql/tmp
 skip-networking
 innodb-buffer-pool-size = 256M
 innodb-log-file-size = 64M
