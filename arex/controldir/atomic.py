@@ -7,6 +7,7 @@ All functions are synchronous and block: call them in a worker thread.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -108,11 +109,13 @@ def rewrite(path: str, data: bytes) -> None:
         put(path, data)
         return
     try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         info = os.fstat(fd)
+        if not os.path.samestat(info, os.lstat(path)):
+            raise BlockingIOError(errno.EAGAIN, "another process has just replaced the file", path)
         if not stat.S_ISREG(info.st_mode) or info.st_size > len(data):
             put(path, data)
             return
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.pwrite(fd, data, 0)
     finally:
         os.close(fd)

@@ -193,6 +193,32 @@ def test_a_file_that_another_process_writes_under_lock_is_neither_read_nor_writt
     assert b"new content\n" == path.read_bytes()
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["in place", "by another file"])
+def test_what_another_process_wrote_before_we_had_the_lock_leaves_no_trace(
+    path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    """``arcrenew`` makes the file longer, for example."""
+    path.write_bytes(b"a=1\n")
+    lock = fcntl.lockf
+
+    def late(fd: int, flags: int) -> None:
+        if replaced:
+            path.with_name("new").write_bytes(b"a=1\ndelegexpiretime=20270101000000Z\n")
+            path.with_name("new").rename(path)
+        else:
+            path.write_bytes(b"a=1\ndelegexpiretime=20270101000000Z\n")
+        lock(fd, flags)
+
+    monkeypatch.setattr(fcntl, "lockf", late)
+    if replaced:
+        with pytest.raises(BlockingIOError):
+            atomic.rewrite(str(path), b"a=22222\n")
+        assert path.read_bytes().startswith(b"a=1\ndelegexpiretime=")
+    else:
+        atomic.rewrite(str(path), b"a=22222\n")
+        assert path.read_bytes() == b"a=22222\n"
+
+
 def test_a_growing_local_file_stays_the_same_file(path: Path) -> None:
     """Readers that wait for its lock then read the new content."""
     path.write_bytes(b"a=1\n")
