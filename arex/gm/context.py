@@ -23,14 +23,14 @@ from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
 from arex.gm.limits import Limits
-from arex.gm.steps import Answer
+from arex.gm.steps import Answer, StagingEnded
 from arex.jobdesc.control.sources import changeable, replicas
 from arex.jobdesc.model import JobDescription
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
-from arex.ports import Staging
+from arex.ports import Staged, Staging
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ class JobContext:
     services: Services
     answer: Answer | None = None
     phase: str = ""  #: letter of the job's phase in its batch system
+    retried: bool = False  #: whether the last turn of the job ended with an exception
     room: bool = True  #: False: a new job stays in ``accepting/`` because of ``maxjobs``
     _description: JobDescription | None = None
     _session: SessionFiles | None = None
@@ -106,6 +107,11 @@ class JobContext:
         if self._store is None:
             self._store = CachedControlDir(self.services.store, self.job.id)
         return self._store
+
+    def staged(self, *, out: bool) -> Staged | None:
+        """The answer about outputs, or about inputs; None if there is none, or if it is about the others."""
+        answer = self.answer
+        return answer.staged if isinstance(answer, StagingEnded) and answer.out is out else None
 
     @property
     def settings(self) -> Settings:

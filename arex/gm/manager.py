@@ -2,7 +2,7 @@
 The grid manager: it drives jobs after wake-ups, timers, and answers of batch systems and staging.
 
 A wake-up is a job id. One worker at a time drives a job, in a thread; if the job is woken meanwhile, it is driven again
-afterwards. Everything in this class runs on the event loop, except ``take_turns``.
+afterwards. Everything in this class runs on the event loop, except ``Turns.run`` and ``Turns.sync``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from arex.aio import WakeUp, settled
 from arex.backoff import backoff_s
-from arex.errors import ControlDirError, StagingError
+from arex.errors import StagingError
 from arex.gm import scan
 from arex.gm.batch.client import BatchClient
 from arex.gm.cleanup import Lifetimes
@@ -23,9 +23,9 @@ from arex.gm.context import Job, JobContext, Services
 from arex.gm.machine import Resting
 from arex.gm.publishing.publisher import Publisher
 from arex.gm.ready import ReadyQueue
-from arex.gm.steps import Answer, AskCancel, AskHold, AskStage, AskStatus, AskSubmit, Forget, Wait
+from arex.gm.steps import Answer, AskCancel, AskHold, AskStage, AskStatus, AskSubmit, Forget, StagingEnded, Wait
 from arex.gm.tracking import Tracked, Tracking
-from arex.gm.worker import take_turns, unknown
+from arex.gm.worker import Turns, log_failure, unknown
 from arex.model.ids import JobId, LocalId
 from arex.model.report import Report
 from arex.model.state import ACTIVE, RUNNING, State
@@ -38,6 +38,8 @@ _WORKERS: Final = 4
 _EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
 #: Maximum number of jobs that a worker drives in one call in a thread.
 _TOGETHER: Final = 16
+#: Seconds that the turns of one thread may take together before other workers get those that have not begun.
+_LONG_TURN_S: Final = 0.1
 #: Maximum number of unknown jobs in the queue; beyond it, a scan is cheaper than looking at each job.
 _MOST_UNKNOWN: Final = 5000
 #: Seconds until a job whose turn ended with an exception is driven again.
@@ -171,14 +173,39 @@ class GridManager:
             await settled(self._turns(jobs))
 
     async def _turns(self, jobs: list[JobId]) -> None:
-        records = [self.tracking.of(job) for job in jobs]
-        contexts = [self._begin(record) for record in records]
-        outcomes = await asyncio.to_thread(take_turns, contexts)
-        for record, context, outcome in zip(records, contexts, outcomes, strict=True):
-            self._end(record, context, outcome)
+        turns = Turns([self._begin(self.tracking.of(job)) for job in jobs])
+        timer = self._services.clock.call_later(_LONG_TURN_S, self._unburden, turns)
+        try:
+            await asyncio.to_thread(turns.run)
+        finally:
+            timer.cancel()
+        self._conclude(turns)
+
+    def _unburden(self, turns: Turns) -> None:
+        """One turn takes long: give the jobs after it to other workers, and continue with those before it."""
+        for context in turns.withdraw():
+            self._give_back(context)
+        if self._tasks is not None:
+            self._tasks.create_task(settled(self._conclude_early(turns)), name="results before a long turn")
+
+    async def _conclude_early(self, turns: Turns) -> None:
+        await asyncio.to_thread(turns.sync)
+        self._conclude(turns)
+
+    def _conclude(self, turns: Turns) -> None:
+        for context, outcome in turns.results():
+            self._end(self.tracking.of(context.job.id), context, outcome)
             for next_job in self._services.limits.next(context.job.local.subject or ""):
                 self.look(next_job)
         self._admit_waiting()
+
+    def _give_back(self, context: JobContext) -> None:
+        """The turn of the job has not begun: let it wait for a worker again."""
+        record = self.tracking.of(context.job.id)
+        record.busy = False
+        if record.answer is None:
+            record.answer = context.answer
+        self._released(record, again=True)
 
     def _begin(self, record: Tracked) -> JobContext:
         record.queued, record.busy = False, True
@@ -191,7 +218,10 @@ class GridManager:
             self.tracking.wait_no_more(record)
         answer, record.answer = record.answer, None
         job = record.job or unknown(record.id)
-        return JobContext(job=job, services=self._services, answer=answer, phase=record.phase, room=room)
+        retried = record.failures > 0
+        return JobContext(
+            job=job, services=self._services, answer=answer, phase=record.phase, retried=retried, room=room
+        )
 
     def _end(self, record: Tracked, context: JobContext, outcome: Resting | Exception) -> None:
         record.busy = False
@@ -203,9 +233,9 @@ class GridManager:
             self._rest(record, context.job, outcome)
         self._released(record)
 
-    def _released(self, record: Tracked) -> None:
+    def _released(self, record: Tracked, *, again: bool = False) -> None:
         """The job is idle again: handle wake-ups that arrived meanwhile."""
-        if record.again:
+        if record.again or again:
             record.again = False
             self._wake(record)
         elif record.unpublished:
@@ -220,19 +250,13 @@ class GridManager:
         pause_s = backoff_s(record.failures, _RETRY_S)
         record.failures += 1
         self._after(record, pause_s)
-        if isinstance(exc, OSError | ControlDirError):
-            facts = {"event": "job.trouble", "job": record.id}
-            log.warning("cannot access the files of the job; arex retries within a minute: %s", exc, extra=facts)
-        else:
-            log.error(
-                "internal error; arex retries the job", exc_info=exc, extra={"event": "job.bug", "job": record.id}
-            )
+        log_failure(record.id, exc)
 
     # --- after a turn -------------------------------------------------------------------------------------------
 
     def _rest(self, record: Tracked, job: Job, rest: Resting) -> None:
         """Arrange what wakes the job again after its turn."""
-        if not isinstance(rest, AskStage):
+        if not isinstance(rest, AskStage) or (isinstance(record.asked, AskStage) and record.asked.out != rest.out):
             self._stop_staging(record)  # the job was cancelled, or has moved on
         if isinstance(rest, Forget) or job.state not in ACTIVE:
             self._drop(record, job)
@@ -321,6 +345,10 @@ class GridManager:
             record.staging = record.asked = None
 
     def _stage(self, record: Tracked, ask: AskStage) -> None:
+        if isinstance(record.answer, StagingEnded):
+            if record.answer.out == ask.out:
+                return  # staging ended during the turn; the next turn uses the answer
+            record.answer = None
         if record.staging is None and self._tasks is not None:
             record.asked = ask
             record.staging = self._tasks.create_task(self._staged(record, ask), name=f"stage {record.id}")
@@ -339,7 +367,7 @@ class GridManager:
             staged = Staged(done=False, failure=f"Internal error: {exc}")
         record.staging = record.asked = None
         if staged.done or staged.failure or staged.waits:
-            record.answer = staged
+            record.answer = StagingEnded(staged, ask.out)
             self._wake(record)
         else:
             self._after(record, _STAGE_AGAIN_S)

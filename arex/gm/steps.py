@@ -52,7 +52,15 @@ class HoldTaken:
     refusal: str = ""
 
 
-Answer = SubmitTaken | SubmitRefused | Ended | CancelTaken | HoldTaken | Staged
+@dataclass(frozen=True, slots=True)
+class StagingEnded:
+    """The stager has answered."""
+
+    staged: Staged
+    out: bool  #: whether it was asked about outputs
+
+
+Answer = SubmitTaken | SubmitRefused | Ended | CancelTaken | HoldTaken | StagingEnded
 
 # --- steps -----------------------------------------------------------------------------------------
 

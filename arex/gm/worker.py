@@ -1,10 +1,15 @@
-"""One turn of a job in a worker thread: drive it and publish its state; an exception affects only this job."""
+"""Turns of jobs in a worker thread: drive a job and publish its state; an exception affects only this job."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import TypeVar
 
+from arex.errors import ControlDirError
 from arex.gm.context import Job, JobContext
 from arex.gm.machine import Resting, drive
 from arex.gm.publishing import activity
@@ -15,6 +20,7 @@ from arex.model.local import JobLocal
 from arex.model.state import State, Status
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 def unknown(job: JobId) -> Job:
@@ -23,14 +29,47 @@ def unknown(job: JobId) -> Job:
     return Job(id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=long_ago)
 
 
-def take_turns(contexts: list[JobContext]) -> list[Resting | Exception]:
-    """Drive each job, then flush durable files to disk; an exception is returned in place of the resting step."""
-    rests = [_take_turn(context) for context in contexts]
-    return [_synced(context, rest) for context, rest in zip(contexts, rests, strict=True)]
+class Turns:
+    """
+    The turns of several jobs in one worker thread.
+
+    Results count once the files of their turns are on disk: the tag of an attempt, above all, has to be there before
+    the job is submitted. Jobs are flushed together, because the first flush takes most of the time of all.
+    """
+
+    def __init__(self, contexts: Iterable[JobContext]) -> None:
+        self._ahead = deque(contexts)
+        self._unsynced: deque[tuple[JobContext, Resting | Exception]] = deque()
+        self._results: deque[tuple[JobContext, Resting | Exception]] = deque()
+
+    def run(self) -> None:
+        """Drive each job; an exception is returned in place of the resting step."""
+        for context in _popped(self._ahead):
+            self._unsynced.append((context, _take_turn(context)))
+        self.sync()
+
+    def sync(self) -> None:
+        """Flush the files of the turns so far to disk; may run in another thread than ``run``."""
+        for context, rest in _popped(self._unsynced):
+            self._results.append((context, _synced(context, rest)))
+
+    def withdraw(self) -> list[JobContext]:
+        """The jobs whose turns have not begun; they get none here."""
+        return list(_popped(self._ahead))
+
+    def results(self) -> Iterator[tuple[JobContext, Resting | Exception]]:
+        """The results since the last call."""
+        return _popped(self._results)
+
+
+def _popped(line: deque[_T]) -> Iterator[_T]:
+    """Remove and return the items one by one, each to one thread only."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield line.popleft()
 
 
 def _synced(context: JobContext, rest: Resting | Exception) -> Resting | Exception:
-    """Flush the tag of an attempt to disk, since the job must not be submitted before that."""
     try:
         context.store.sync()
     except OSError as exc:
@@ -43,7 +82,8 @@ def _take_turn(context: JobContext) -> Resting | Exception:
     before = context.job.status
     try:
         rest = drive(context)
-        if context.job.status != before and not isinstance(rest, Forget | AskSubmit | AskStatus):
+        moved = context.job.status != before
+        if (moved or context.retried) and not isinstance(rest, Forget | AskSubmit | AskStatus):
             # a submitted job is published with its phase within a second, so it is not published here
             activity.publish(context)
     except Exception as exc:  # noqa: BLE001 - an exception of one job must not affect others; it is logged and retried
@@ -53,3 +93,12 @@ def _take_turn(context: JobContext) -> Resting | Exception:
     if context.job.status != before:
         log.debug("%s -> %s", before, context.job.status, extra={"event": "job.moved", "job": context.job.id})
     return rest
+
+
+def log_failure(job: JobId, exc: Exception) -> None:
+    """Log an exception that ended a turn."""
+    if isinstance(exc, OSError | ControlDirError):
+        facts = {"event": "job.trouble", "job": job}
+        log.warning("cannot access the files of the job; arex retries within a minute: %s", exc, extra=facts)
+    else:
+        log.error("internal error; arex retries the job", exc_info=exc, extra={"event": "job.bug", "job": job})

@@ -8,7 +8,6 @@ from arex.gm.context import JobContext
 from arex.gm.states.unfinished import unfinished
 from arex.gm.steps import AskStage, Fail, Move, Step
 from arex.model.state import State
-from arex.ports import Staged
 
 
 def decide(context: JobContext) -> Step:
@@ -18,14 +17,15 @@ def decide(context: JobContext) -> Step:
     try:
         entries = outputs.expand(context.session.path, listed)
         remote = tuple(entry for entry in entries if entry.remote)
-        if remote and not isinstance(context.answer, Staged):
+        staged = context.staged(out=True)
+        if remote and staged is None:
             outputs.keep(context.session.path, entries)
             return credentials.hold_transfers(context, remote) or AskStage(context.staging(remote), out=True)
-        if remote and isinstance(context.answer, Staged):
-            if moved := remote if context.answer.done else context.answer.moved:
+        if remote and staged is not None:
+            if moved := remote if staged.done else staged.moved:
                 outputs.delivered(context, listed, moved)
-            if not context.answer.done:
-                return unfinished(context.answer)
+            if not staged.done:
+                return unfinished(staged)
         # an uploaded directory is kept too, as in ARC 6.17: its line stays in the list
         outputs.keep(
             context.session.path, [each for each in (*entries, *listed) if not each.remote or outputs.is_tree(each)]

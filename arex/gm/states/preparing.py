@@ -21,7 +21,6 @@ from arex.gm.steps import (
 )
 from arex.model.files import FileEntry
 from arex.model.state import State
-from arex.ports import Staged
 
 #: Clients announce each upload; this interval is for clients that only write files.
 _UPLOAD_LOOK_S = 2.0
@@ -43,8 +42,8 @@ def decide(context: JobContext) -> Step:
         return Wait(_ROOM_LOOK_S, why)
     inputs = context.store.read_entries(context.job.id, "input") or []
     if any(entry.remote for entry in inputs):
-        answer = context.answer
-        if not isinstance(answer, Staged):
+        answer = context.staged(out=False)
+        if answer is None:
             remote = [entry for entry in inputs if entry.remote]
             return credentials.hold_transfers(context, remote) or AskStage(context.staging(remote), out=False)
         # completed files are not downloaded again, even if others failed

@@ -33,6 +33,7 @@ from arex.gm.steps import (
     AskSubmit,
     CancelTaken,
     Forget,
+    StagingEnded,
     SubmitRefused,
     SubmitTaken,
     Wait,
@@ -244,7 +245,8 @@ class Stage:
         known = re.findall(r"Failed in data staging: .*", self.snapshot.text("failed"))
         if "failedcause=client" in self.snapshot.text("local"):
             return None
-        return Staged(done=not failing, failure=_after_prefix(known) if failing else "")
+        staged = Staged(done=not failing, failure=_after_prefix(known) if failing else "")
+        return StagingEnded(staged, out=self.context.job.state is State.FINISHING)
 
     def _push(self) -> bool:
         """Nothing moved: what is still expected needs time, or the job ends here."""

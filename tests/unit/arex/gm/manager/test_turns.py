@@ -1,0 +1,172 @@
+"""Turns that take long, end with an exception, or run while staging ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from arex.controldir.layout import Mark
+from arex.controldir.store import ControlDir
+from arex.gm import worker
+from arex.gm.context import JobContext
+from arex.gm.machine import Resting, drive
+from arex.gm.publishing import activity
+from arex.model.ids import JobId
+from arex.model.local import JobLocal
+from arex.ports import Staged, Staging
+from tests.fakes.staging import UnusedStager
+from tests.unit.arex.gm.service import GridService, grid_service, until
+
+INPUT = '(inputfiles=("in" "http://host/in"))'
+OUTPUT = '(outputfiles=("out" "http://host;preserve=yes/out"))'
+
+
+class Gate:
+    """Holds the turns of one job before they begin."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.job: JobId | None = None
+        self.reached = threading.Event()
+        self.open = threading.Event()
+        monkeypatch.setattr(worker, "drive", self._drive)
+
+    def _drive(self, context: JobContext) -> Resting:
+        if context.job.id == self.job:
+            self.reached.set()
+            assert self.open.wait(20)
+        return drive(context)
+
+
+async def retried(service: GridService, job: JobId) -> None:
+    """Let the time pass until the job is driven again after an exception."""
+    await until(lambda: (record := service.manager.tracking.get(job)) and record.timer, lambda: service.tell(job))
+    service.clock.advance(timedelta(minutes=2))
+
+
+async def test_a_long_turn_holds_up_no_other_job(service: GridService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither those before it in the same thread, whose results are ready, nor those after it."""
+    gate = Gate(monkeypatch)
+    jobs = [service.make() for _ in range(40)]
+    gate.job = jobs[5]
+    for job in jobs:
+        service.manager.look(job)
+    await until(gate.reached.is_set)
+    await until(lambda: service.clock.waiting)
+    service.clock.advance(timedelta(seconds=1))
+
+    for job in jobs:
+        if job != gate.job:
+            await service.runs(job)
+    assert service.state(gate.job) == "ACCEPTED"
+    gate.open.set()
+    await service.runs(gate.job)
+
+
+async def test_a_document_that_could_not_be_written_is_written_by_the_next_turn(
+    service: GridService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = True
+    publish = activity.publish
+
+    def on_a_full_disk(context: JobContext) -> None:
+        if full and str(context.job.status) == "FINISHED":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        publish(context)
+
+    monkeypatch.setattr(activity, "publish", on_a_full_disk)
+    job = service.submit()
+    await service.runs(job)
+    service.end(job)
+    await service.reaches(job, "FINISHED")
+    full = False
+    await retried(service, job)
+
+    await until(lambda: b"FINISHED" in (service.store.read(job, "xml") or b""), lambda: service.tell(job))
+
+
+async def test_a_restart_whose_turn_ended_with_an_exception_is_completed(
+    service: GridService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its mark would remain, and run the job once more after it has succeeded."""
+    job = service.submit('&(executable="/bin/true")(rerun=2)')
+    await service.runs(job)
+    service.end(job, 3)
+    await service.reaches(job, "FINISHED")
+    locked, refused = True, threading.Event()
+    put = ControlDir.put_local
+
+    def put_local(self: ControlDir, job: JobId, local: JobLocal) -> None:
+        if locked and local.failedstate is None:
+            refused.set()
+            raise BlockingIOError(errno.EAGAIN, "a client reads the file")
+        put(self, job, local)
+
+    monkeypatch.setattr(ControlDir, "put_local", put_local)
+    service.mark(job, Mark.RESTART)
+    await until(refused.is_set, lambda: service.tell(job))
+    assert service.state(job) == "PENDING:PREPARING"
+    locked = False
+    await retried(service, job)
+
+    await service.runs(job)
+    assert not service.store.has_mark(job, Mark.RESTART)
+    assert service.store.failure(job) == ""
+    assert (service.local(job).failedstate, service.local(job).rerun) == (None, 1)
+
+
+class Transfers(UnusedStager):
+    """Stages in when it is told to, and out at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.arrived = asyncio.Event()
+
+    async def stage_in(self, staging: Staging) -> Staged:
+        self.calls.append("in")
+        await self.arrived.wait()
+        (staging.session / "in").touch()
+        return Staged(done=True)
+
+    async def stage_out(self, staging: Staging) -> Staged:
+        self.calls.append("out")
+        return Staged(done=True, moved=staging.files)
+
+    async def cancel(self, job: JobId) -> None:
+        del job
+        self.calls.append("cancelled")
+
+
+async def test_a_cancelled_download_ends_and_is_not_taken_for_the_upload(tmp_path: Path) -> None:
+    stager = Transfers()
+    async with grid_service(tmp_path, stager=stager) as service:
+        job = service.submit(f'&(executable="/bin/true"){INPUT}{OUTPUT}')
+        await until(lambda: stager.calls == ["in"], lambda: service.tell(job))
+        service.mark(job, Mark.CANCEL)
+
+        await service.reaches(job, "FINISHED")
+        assert "staging" not in service.store.failure(job)
+        assert sorted(stager.calls) == ["cancelled", "in", "out"]
+
+
+async def test_inputs_that_arrive_during_a_turn_are_not_staged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stager, gate = Transfers(), Gate(monkeypatch)
+    async with grid_service(tmp_path, stager=stager) as service:
+        job = service.submit(f'&(executable="/bin/true"){INPUT}')
+        await until(lambda: stager.calls == ["in"], lambda: service.tell(job))
+        await until(lambda: not service.busy(job))
+        gate.job = job
+        service.manager.look(job)
+        await until(gate.reached.is_set)
+        stager.arrived.set()
+        await until(lambda: service.woken_again(job))
+        gate.open.set()
+
+        await service.runs(job)
+        assert stager.calls == ["in"]
