@@ -12,6 +12,7 @@ arex_began=
 arex_ended=
 arex_code=
 arex_signal=
+arex_signals=0
 arex_pid=
 arex_cause_own=
 arex_leave() { :; }
@@ -94,7 +95,7 @@ arex_memory() {
     done </proc/self/cgroup
 }
 arex_term() {
-    arex_signal=15
+    arex_signal=15 arex_signals=$((arex_signals + 1))
     [ -n "$arex_pid" ] || exit 143
     kill -TERM "$arex_pid" 2>/dev/null
 }

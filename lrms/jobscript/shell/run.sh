@@ -8,11 +8,11 @@ arex_pid=$!
 #@WATCH@
 # a signal ends wait early; the payload's own end is what counts
 while :; do
-    arex_caught=$arex_signal
+    arex_caught=$arex_signals
     wait "$arex_pid"
     arex_status=$?
     if [ "$arex_status" != 127 ] || [ -z "$arex_code" ]; then arex_code=$arex_status; fi
-    [ "$arex_caught" != "$arex_signal" ] || break
+    [ "$arex_caught" != "$arex_signals" ] || break
 done
 #@WATCH_END@
 arex_check_interpreter "$arex_path" "$arex_code"

@@ -53,7 +53,7 @@ arex_leave() {
 # the wall time ends here, before the batch system ends everything and takes nothing back
 arex_over() {
     arex_cause_own=walltime
-    arex_signal=15
+    arex_signal=15 arex_signals=$((arex_signals + 1))
     if [ "$1" = KILL ]; then arex_signal=9; fi
     kill "-$1" "$arex_pid" 2>/dev/null
 }

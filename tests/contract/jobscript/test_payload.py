@@ -237,6 +237,28 @@ def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, shell: 
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_a_second_term_is_not_the_end_of_the_payload(tmp_path: Path, shell: str) -> None:
+    """Some batch systems repeat it; the script would record an end, and move files that are still being written."""
+    payload = "trap 'echo one >>heard' TERM; : >up; until [ -e end ]; do sleep 0.05; done; exit 7"
+    submission = a_submission(tmp_path, "/bin/sh", "-c", payload)
+    session = submission.grami.directory
+    path = submission.rundir / "script"
+    path.write_text(job_script(submission, ALONE))
+    with subprocess.Popen([shell, str(path)], stdout=subprocess.DEVNULL) as process:
+        until((session / "up").exists)
+        for count in (1, 2, 3):
+            process.send_signal(signal.SIGTERM)
+            until(lambda: (session / "heard").exists() and (session / "heard").read_text() == count * "one\n")  # noqa: B023 - used at once
+        assert process.poll() is None
+        (session / "end").touch()
+        code = process.wait(10)
+
+    done = read_done(submission.rundir / "done")
+    assert done is not None
+    assert (code, done.exit_code) == (7, 7)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("how", [ALONE, SUPERVISED], ids=["alone", "supervised"])
 def test_runtime_environments_run_around_the_payload(tmp_path: Path, how: ScriptSettings, shell: str) -> None:
     """Stage 1 may export; options keep their borders; parameters come first; both are listed in call order."""

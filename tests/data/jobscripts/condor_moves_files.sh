@@ -61,6 +61,7 @@ arex_began=
 arex_ended=
 arex_code=
 arex_signal=
+arex_signals=0
 arex_pid=
 arex_cause_own=
 arex_leave() { :; }
@@ -143,7 +144,7 @@ arex_memory() {
     done </proc/self/cgroup
 }
 arex_term() {
-    arex_signal=15
+    arex_signal=15 arex_signals=$((arex_signals + 1))
     [ -n "$arex_pid" ] || exit 143
     kill -TERM "$arex_pid" 2>/dev/null
 }
@@ -216,7 +217,7 @@ arex_leave() {
 # the wall time ends here, before the batch system ends everything and takes nothing back
 arex_over() {
     arex_cause_own=walltime
-    arex_signal=15
+    arex_signal=15 arex_signals=$((arex_signals + 1))
     if [ "$1" = KILL ]; then arex_signal=9; fi
     kill "-$1" "$arex_pid" 2>/dev/null
 }
@@ -270,11 +271,11 @@ if [ -n "$arex_walltime" ]; then
 fi
 # a signal ends wait early; the payload's own end is what counts
 while :; do
-    arex_caught=$arex_signal
+    arex_caught=$arex_signals
     wait "$arex_pid"
     arex_status=$?
     if [ "$arex_status" != 127 ] || [ -z "$arex_code" ]; then arex_code=$arex_status; fi
-    [ "$arex_caught" != "$arex_signal" ] || break
+    [ "$arex_caught" != "$arex_signals" ] || break
 done
 if [ -n "$arex_walltime" ]; then
     trap '' USR1 USR2

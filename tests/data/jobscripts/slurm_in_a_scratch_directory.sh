@@ -66,6 +66,7 @@ arex_began=
 arex_ended=
 arex_code=
 arex_signal=
+arex_signals=0
 arex_pid=
 arex_cause_own=
 arex_leave() { :; }
@@ -148,7 +149,7 @@ arex_memory() {
     done </proc/self/cgroup
 }
 arex_term() {
-    arex_signal=15
+    arex_signal=15 arex_signals=$((arex_signals + 1))
     [ -n "$arex_pid" ] || exit 143
     kill -TERM "$arex_pid" 2>/dev/null
 }
@@ -328,11 +329,11 @@ arex_path=$1
 arex_pid=$!
 # a signal ends wait early; the payload's own end is what counts
 while :; do
-    arex_caught=$arex_signal
+    arex_caught=$arex_signals
     wait "$arex_pid"
     arex_status=$?
     if [ "$arex_status" != 127 ] || [ -z "$arex_code" ]; then arex_code=$arex_status; fi
-    [ "$arex_caught" != "$arex_signal" ] || break
+    [ "$arex_caught" != "$arex_signals" ] || break
 done
 arex_check_interpreter "$arex_path" "$arex_code"
 arex_when=after
