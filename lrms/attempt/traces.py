@@ -84,7 +84,7 @@ def traces(rundir: Path) -> Traces:
     """The files of one run directory."""
     return Traces(
         mark=_mark(_text(rundir / "started")),
-        cancel_asked=(rundir / _CANCEL).exists(),
+        cancel_asked=os.path.lexists(rundir / _CANCEL),  # the payload may have closed the directory
     )
 
 

@@ -9,6 +9,7 @@ are on disk before the batch system is called, so that a submission without an a
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -22,6 +23,8 @@ from arex.model.ids import Tag
 from arex.ports import Submission
 from lrms.command.dialect import ArrayForm, Dialect, Work, job_name
 from lrms.jobscript.template import part
+
+log = logging.getLogger(__name__)
 
 ARRAYS: Final = ".arex/arrays"
 #: The shell of the launcher, which reads the script of the child itself: another one would cost as much as a short job.
@@ -118,11 +121,7 @@ def _made(path: Path) -> float:
 def _links(form: ArrayForm, root: Path) -> Iterator[tuple[str, int, Path]]:
     """Tag, index and link of each child of each array below a session root."""
     pattern = re.compile(re.escape(form.link).replace(r"\{\}", "([0-9]+)"))
-    try:
-        directories = list((root / ARRAYS).iterdir())
-    except FileNotFoundError:
-        return
-    for directory in directories:
+    for directory in _directories(root):
         for path in directory.iterdir():
             if (index := pattern.fullmatch(path.name)) and path.is_symlink():
                 yield directory.name, int(index[1]), path
@@ -143,15 +142,27 @@ def owner(roots: Iterable[Path], form: ArrayForm | None, tag: str, index: int | 
 def sweep(root: Path) -> int:
     """Remove the directories of arrays whose jobs have all been cleaned away; returns how many."""
     swept = 0
-    try:
-        directories = list(os.scandir(root / ARRAYS))
-    except FileNotFoundError:
-        return 0
-    for directory in directories:
-        names = [each.name for each in os.scandir(directory.path)]
-        if not any(os.path.exists(f"{directory.path}/{name}") for name in names if name != "launcher"):  # noqa: PTH110
-            for name in names:
-                os.unlink(f"{directory.path}/{name}")  # noqa: PTH108
-            os.rmdir(directory.path)  # noqa: PTH106
-            swept += 1
+    for directory in _directories(root):
+        try:
+            swept += _swept(directory)
+        except OSError as exc:
+            log.warning("cannot remove the files of an old array: %s", exc, extra={"event": "array.sweep"})
     return swept
+
+
+def _swept(directory: Path) -> bool:
+    paths = list(directory.iterdir())
+    if any(path.exists() for path in paths if path.name != "launcher"):
+        return False
+    for path in paths:
+        path.unlink()
+    directory.rmdir()
+    return True
+
+
+def _directories(root: Path) -> list[Path]:
+    """The directories of arrays; other files there are not ours."""
+    try:
+        return [Path(each.path) for each in os.scandir(root / ARRAYS) if each.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []

@@ -88,12 +88,18 @@ class CommandSubmitter:
         return self._works(dialect, ready), rejected
 
     def _works(self, dialect: Dialect, ready: Sequence[Submission]) -> list[Work]:
-        return [
-            arrays.lay_out(dialect, group, self._script.shell)
-            if len(group) > 1 and dialect.array is not None
-            else _work(group)
-            for group in arrays.groups(dialect, ready, self._together)
-        ]
+        groups = arrays.groups(dialect, ready, self._together)
+        return [work for group in groups if (work := self._work(dialect, group)) is not None]
+
+    def _work(self, dialect: Dialect, group: tuple[Submission, ...]) -> Work | None:
+        """None: the array cannot be prepared now; its jobs were certainly not accepted, and are tried again."""
+        if len(group) == 1 or dialect.array is None:
+            return _work(group)
+        try:
+            return arrays.lay_out(dialect, group, self._script.shell)
+        except OSError as exc:
+            log.warning("cannot prepare an array of %d jobs: %s", len(group), exc, extra={"event": "submit.disk"})
+            return None
 
     # --- to the batch system ---
 

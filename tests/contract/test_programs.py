@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -14,7 +15,9 @@ from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.ids import LocalId, Tag
 from arex.model.report import EndCause, Phase
 from arex.ports import Submission
+from lrms.command import arrays
 from lrms.command.backend import CommandBackend
+from lrms.command.dialect import Work
 from tests.contract.programs import ProgramWorld
 from tests.contract.table import WORLDS, chosen
 from tests.contract.worlds import end_of, local_job, reaches, submitted
@@ -89,6 +92,26 @@ async def test_a_doubtful_array_runs_each_child_once(world: ProgramWorld, backen
 
     assert [1] * len(batch) == [world.runs(each) for each in batch]
     assert len(batch) == len(set(found.values()))
+
+
+async def test_an_array_without_room_on_disk_is_submitted_later(
+    world: ProgramWorld, backend: CommandBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [world.submission() for _ in range(3)]
+    lay_out = arrays.lay_out
+    failures = iter([OSError(errno.ENOSPC, "No space left on device")])
+
+    def on_a_full_disk(*args: Any) -> Work:
+        for failure in failures:
+            raise failure
+        return lay_out(*args)
+
+    monkeypatch.setattr(arrays, "lay_out", on_a_full_disk)
+    found = await settled(backend, batch)
+    for each in batch:
+        await end_of(backend, local_job(each, found[each.tag]), world.patience_s)
+
+    assert [1] * len(batch) == [world.runs(each) for each in batch]
 
 
 async def test_a_lost_answer_is_found_by_its_tag(world: ProgramWorld, backend: CommandBackend) -> None:

@@ -296,3 +296,32 @@ def test_sweeping_touches_no_job(tmp_path: Path) -> None:
 
     assert "precious" == first.comment.read_text()
     assert all((each.rundir / "script").exists() for each in work.submissions)
+
+
+def test_foreign_files_among_the_arrays_stop_nothing(tmp_path: Path) -> None:
+    """The account of the service may have put anything there; the service must start all the same."""
+    work = laid_out(tmp_path)
+    place = tmp_path / ARRAYS
+    (place / "notes").write_text("x")
+    (place / "kept" / "inside").mkdir(parents=True)
+
+    assert arrays.sweep(tmp_path) == 0
+    assert (place / "kept" / "inside").is_dir()
+    [first, *_] = work.submissions
+    assert [1] == [each.index for each in arrays.memberships(SLURM, [first])[first.tag]]
+
+
+def test_a_directory_that_cannot_be_removed_does_not_keep_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = tmp_path / ARRAYS / "odd"
+    (odd / "broken").mkdir(parents=True)
+    (odd / "broken").rmdir()
+    (odd / "launcher").mkdir()
+    gone = laid_out(tmp_path)
+    for each in gone.submissions:
+        each.comment.unlink()
+
+    assert arrays.sweep(tmp_path) == 1
+    assert not gone.script.exists()
+    assert "cannot remove the files of an old array" in caplog.text
