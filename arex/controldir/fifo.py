@@ -41,6 +41,8 @@ def ring(controldir: Path, job: JobId | None = None) -> bool:
         # if the pipe is full, thousands of messages are waiting, and the next scan will also find this job
         with contextlib.suppress(BlockingIOError):
             os.write(fd, (job or "").encode() + b"\0")
+    except BrokenPipeError:
+        return False  # the daemon has ended since we opened the pipe
     finally:
         os.close(fd)
     return True

@@ -66,6 +66,21 @@ def test_a_message_without_a_daemon_is_not_an_error(tmp_path: Path) -> None:
     assert not ring(tmp_path, JobId("a"))
 
 
+def test_a_daemon_that_ends_just_now_is_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job of the client exists already: it must not be told that something failed."""
+    os.mkfifo(tmp_path / "gm.fifo")
+    reader = os.open(tmp_path / "gm.fifo", os.O_RDONLY | os.O_NONBLOCK)
+    write = os.write
+
+    def late(fd: int, data: bytes) -> int:
+        os.close(reader)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", late)
+
+    assert not ring(tmp_path, JobId("job"))
+
+
 @pytest.mark.parametrize("kind", ["file", "link", "directory"])
 def test_ringing_at_something_else_writes_nothing(tmp_path: Path, kind: str) -> None:
     (tmp_path / "target").write_text("precious")
