@@ -67,7 +67,7 @@ def test_a_message_without_a_daemon_is_not_an_error(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_ends_just_now_is_not_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job of the client exists already: it must not be told that something failed."""
+    """The job of the client exists already: it must not see an error."""
     os.mkfifo(tmp_path / "gm.fifo")
     reader = os.open(tmp_path / "gm.fifo", os.O_RDONLY | os.O_NONBLOCK)
     write = os.write

@@ -120,7 +120,7 @@ async def test_a_restart_whose_turn_ended_with_an_exception_is_completed(
 
 
 class Transfers(UnusedStager):
-    """Stages in when it is told to, and out at once."""
+    """Completes a download when a test sets ``arrived``, and an upload at once."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
