@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +72,8 @@ def read_done(path: Path) -> Done | None:
     try:
         if not data.endswith(b"complete=yes\n"):
             raise UnfinishedRecord(path, "invalid completion record: its last line, complete=yes, is missing")
-        return parse_done(data.decode(errors="replace"))
+        written = datetime.fromtimestamp(path.lstat().st_mtime, UTC) if b"\nend=\n" in data else None
+        return parse_done(data.decode(errors="replace"), written)
     except KeyError as exc:
         raise UnreadableRecord(path, f"invalid completion record: the line {exc.args[0]}= is missing") from exc
     except ValueError as exc:
@@ -95,8 +96,18 @@ def read_file(path: Path) -> bytes | None:
         raise UnreadableRecord(path, "its parent is not a directory") from exc
 
 
-def parse_done(text: str) -> Done:
-    """Raises KeyError for a missing line, ValueError for an invalid value."""
+def parse_done(text: str, written: datetime | None = None) -> Done:
+    """
+    Parse a completion record.
+
+    Args:
+        text: its content.
+        written: when it was written: the end of a job on a node that has no program ``date``.
+
+    Raises:
+        KeyError: a line is missing.
+        ValueError: a value is invalid.
+    """
     values: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, equals, value = line.partition("=")
@@ -106,14 +117,18 @@ def parse_done(text: str) -> Done:
             values["times"] = [line]  # of the shell, then of its children: the last one counts
     if values.get("complete") != ["yes"]:
         raise ValueError("its last line, complete=yes, is missing")
+    usage, end = _usage(values), values["end"][0]
+    ended = written if written is not None and not end else _time(end)
+    start = values["start"][0]
+    started = ended - timedelta(seconds=usage.wall_s or 0) if written is not None and not start else _time(start)
     return Done(
         exit_code=_number(values["exitcode"][0]),
         signal=_number(values["signal"][0]),
         cause=EndCause(values["cause"][0]),
-        start=_time(values["start"][0]),
-        end=_time(values["end"][0]),
+        start=started,
+        end=ended,
         nodes=tuple(values.get("node", ())),
-        usage=_usage(values),
+        usage=usage,
         message=values.get("message", [""])[0],
         localid=values.get("localid", [""])[0],
         oom_kills=int(values["oom_kills"][0]) if "oom_kills" in values else None,
@@ -122,7 +137,7 @@ def parse_done(text: str) -> Done:
 
 def _usage(values: Mapping[str, Sequence[str]]) -> Usage:
     def seconds(key: str) -> float | None:
-        return float(values[key][0]) if key in values else None
+        return float(values[key][0]) if values.get(key, [""])[0] else None
 
     user, system = seconds("user_s"), seconds("system_s")
     if "times" in values:

@@ -86,7 +86,7 @@ def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript,
     if settings.nodes:
         words += [shlex.quote(f"nodename={node}") for node in settings.nodes]
     else:
-        queries.append(f"arex_nodes={settings.node_words or f'$({settings.nodes_command})'}")
+        queries.append(f"arex_nodes={settings.node_words or f'$(PATH=$arex_own_path; {settings.nodes_command})'}")
         queries += ["unset IFS", "set --", 'for arex_node in $arex_nodes; do set -- "$@" "nodename=$arex_node"; done']
         words.append('"$@"')
     words += map(shlex.quote, _counts(grami, settings, settled))

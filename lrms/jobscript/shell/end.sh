@@ -10,6 +10,7 @@ arex_stamp=+%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s
 arex_began=
 { IFS=. read -r arex_up arex_rest </proc/uptime; } 2>/dev/null || arex_began=$(LC_ALL=C exec date -u "$arex_stamp")
 arex_ended=
+arex_wall=
 arex_code=
 arex_signal=
 arex_signals=0
@@ -20,6 +21,7 @@ arex_end() {
     trap - EXIT
     trap '' TERM
     unset IFS
+    PATH=$arex_own_path
     arex_leave
     arex_times
     arex_cause='exit code'
@@ -69,9 +71,14 @@ END_OF_DATES
     # a date that reads no file: BusyBox has one
     if [ -z "$arex_ended" ]; then
         arex_ended=$(LC_ALL=C exec date -u "$arex_stamp")
-        [ -n "$arex_began" ] || arex_began=$(LC_ALL=C exec date -u -d "@$((${arex_ended##*,} - arex_wall))" "$arex_stamp")
+        if [ -z "$arex_began" ] && [ -n "$arex_ended" ]; then
+            arex_began=$(LC_ALL=C exec date -u -d "@$((${arex_ended##*,} - arex_wall))" "$arex_stamp")
+        fi
     fi
-    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    # without any date, the record has no times; it must not lack the exit code, too
+    if [ -n "$arex_ended" ] && [ -n "$arex_began" ]; then
+        arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    fi
 }
 # memory, as the control group of this job knows it, if the job has one
 arex_memory() {

@@ -1,7 +1,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154
-# Where the files of the job are, as the front end sees them.
+# Where programs are for the script itself, whose job may set another PATH, and where the files of the job are, as the
+# front end sees them.
 # Variables come from other parts of the script, and go to them (SC2034, SC2154).
 
+arex_own_path=$PATH
 RUNTIME_JOB_DIR=@DIRECTORY@
 RUNTIME_JOB_STDIN=@STDIN@
 RUNTIME_JOB_STDOUT=@STDOUT@

@@ -3,7 +3,6 @@
 # Variables come from other parts of the script, and go to them (SC2034, SC2154).
 
 arex_walltime=@WALLTIME@
-arex_own_path=$PATH
 # only directories and files go back; of links, names and targets are listed; anything else is left out
 arex_send() {
     arex_box=$arex_sandbox/session

@@ -6,7 +6,6 @@ arex_movetool=@MOVETOOL@
 arex_shared=@SHARED@
 arex_scratch='' arex_entered='' arex_node='' arex_left='' arex_bad=''
 arex_front=$RUNTIME_JOB_DIR
-arex_own_path=$PATH
 arex_state=${arex_rundir%/*}/scratch
 arex_here=$(uname -n)
 # entries of $1 into the directory $2; "keep": what is in $2 already is whole, "over": what is in $1 is newer

@@ -127,6 +127,37 @@ def test_start_and_end_are_right_whatever_the_node_can_tell(tmp_path: Path, node
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("date", ["missing", "failing", "missing for the job"])
+def test_a_node_without_date_does_not_cost_the_exit_code(tmp_path: Path, date: str, shell: str) -> None:
+    """A job may set a PATH of its own, without the programs of the system."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sleep", "hostname", "tr"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    if date == "failing":
+        (programs / "date").write_text("#!/bin/sh\nexit 1\n")
+        (programs / "date").chmod(0o755)
+    elif date == "missing for the job":
+        (programs / "date").symlink_to(str(shutil.which("date")))
+    own = (("PATH", "/opt/app/bin"),) if date == "missing for the job" else ()
+    submission = a_submission(tmp_path, "/bin/sh", "-c", "/bin/sleep 1; exit 3", environment=own)
+    path = submission.rundir / "script"
+    path.write_text(job_script(submission, ScriptSettings()))
+    before = datetime.now(UTC)
+
+    done = subprocess.run([shell, str(path)], env={"PATH": str(programs)}, capture_output=True, text=True, check=False)
+
+    record = read_done(submission.rundir / "done")
+    assert record is not None, done
+    assert (done.returncode, record.exit_code, record.cause) == (3, 3, EndCause.EXIT_CODE)
+    assert before - timedelta(seconds=2) <= record.start < record.end <= datetime.now(UTC)
+    assert record.nodes != ()
+    diag = submission.diag.read_text()
+    assert "\nexitcode=3\n" in diag
+    assert "\nnodename=\n" not in diag
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_the_record_tells_how_the_payload_ended(tmp_path: Path, shell: str) -> None:
     ran = run(a_submission(tmp_path, "/bin/sh", "-c", "exit 3"), shell=shell)
 

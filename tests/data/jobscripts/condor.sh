@@ -4,6 +4,7 @@ umask 077
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-${SLURM_JOB_USER:-$(LC_ALL=C id -un)}}"
 export LOGNAME="${LOGNAME:-$USER}"
 [ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
+arex_own_path=$PATH
 RUNTIME_JOB_DIR=/TOP/session/job1
 RUNTIME_JOB_STDIN=/dev/null
 RUNTIME_JOB_STDOUT=/TOP/session/job1/out.txt
@@ -55,6 +56,7 @@ arex_stamp=+%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s
 arex_began=
 { IFS=. read -r arex_up arex_rest </proc/uptime; } 2>/dev/null || arex_began=$(LC_ALL=C exec date -u "$arex_stamp")
 arex_ended=
+arex_wall=
 arex_code=
 arex_signal=
 arex_signals=0
@@ -65,6 +67,7 @@ arex_end() {
     trap - EXIT
     trap '' TERM
     unset IFS
+    PATH=$arex_own_path
     arex_leave
     arex_times
     arex_cause='exit code'
@@ -114,9 +117,14 @@ END_OF_DATES
     # a date that reads no file: BusyBox has one
     if [ -z "$arex_ended" ]; then
         arex_ended=$(LC_ALL=C exec date -u "$arex_stamp")
-        [ -n "$arex_began" ] || arex_began=$(LC_ALL=C exec date -u -d "@$((${arex_ended##*,} - arex_wall))" "$arex_stamp")
+        if [ -z "$arex_began" ] && [ -n "$arex_ended" ]; then
+            arex_began=$(LC_ALL=C exec date -u -d "@$((${arex_ended##*,} - arex_wall))" "$arex_stamp")
+        fi
     fi
-    arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    # without any date, the record has no times; it must not lack the exit code, too
+    if [ -n "$arex_ended" ] && [ -n "$arex_began" ]; then
+        arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
+    fi
 }
 # memory, as the control group of this job knows it, if the job has one
 arex_memory() {
@@ -171,11 +179,11 @@ HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
 arex_system=
-while IFS= read -r arex_line; do
+while IFS= read -r arex_line || [ -n "$arex_line" ]; do
     case $arex_line in PRETTY_NAME=*) arex_system=${arex_line#*=} && break ;; esac
 done 2>/dev/null </etc/os-release
 arex_system=${arex_system#[\"\']} arex_system=${arex_system%[\"\']}
-arex_nodes=$(hostname -f)
+arex_nodes=$(PATH=$arex_own_path; hostname -f)
 unset IFS
 set --
 for arex_node in $arex_nodes; do set -- "$@" "nodename=$arex_node"; done

@@ -1,6 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
+arex_own_path=$PATH
 RUNTIME_JOB_DIR=/TOP/session/job1
 RUNTIME_JOB_STDIN=/dev/null
 RUNTIME_JOB_STDOUT=/TOP/session/job1/out.txt
@@ -54,11 +55,11 @@ HOME=$RUNTIME_JOB_DIR
 export HOME
 cd "$HOME" || arex_fail "Can not enter the session directory $HOME"
 arex_system=
-while IFS= read -r arex_line; do
+while IFS= read -r arex_line || [ -n "$arex_line" ]; do
     case $arex_line in PRETTY_NAME=*) arex_system=${arex_line#*=} && break ;; esac
 done 2>/dev/null </etc/os-release
 arex_system=${arex_system#[\"\']} arex_system=${arex_system%[\"\']}
-arex_nodes=$(hostname -f)
+arex_nodes=$(PATH=$arex_own_path; hostname -f)
 unset IFS
 set --
 for arex_node in $arex_nodes; do set -- "$@" "nodename=$arex_node"; done

@@ -1,6 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
+arex_own_path=$PATH
 RUNTIME_JOB_DIR=/TOP/session/job1
 RUNTIME_JOB_STDIN=/dev/null
 RUNTIME_JOB_STDOUT=/TOP/session/job1/out.txt
@@ -49,7 +50,6 @@ arex_movetool='cp -a'
 arex_shared=/net/scratch/job1
 arex_scratch='' arex_entered='' arex_node='' arex_left='' arex_bad=''
 arex_front=$RUNTIME_JOB_DIR
-arex_own_path=$PATH
 arex_state=${arex_rundir%/*}/scratch
 arex_here=$(uname -n)
 # entries of $1 into the directory $2; "keep": what is in $2 already is whole, "over": what is in $1 is newer

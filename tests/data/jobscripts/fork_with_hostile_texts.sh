@@ -1,6 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
+arex_own_path=$PATH
 RUNTIME_JOB_DIR=/TOP/session/job1
 RUNTIME_JOB_STDIN='a '"'"'b'"'"' "c" $d `e` \ 
 ;*'
