@@ -109,7 +109,7 @@ def rewrite(path: str, data: bytes) -> None:
         put(path, data)
         return
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(fd, path, fcntl.LOCK_EX)
         info = os.fstat(fd)
         if not os.path.samestat(info, os.lstat(path)):
             raise BlockingIOError(errno.EAGAIN, "another process has just replaced the file", path)
@@ -119,6 +119,13 @@ def rewrite(path: str, data: bytes) -> None:
         os.pwrite(fd, data, 0)
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, path: str, kind: int) -> None:
+    try:
+        fcntl.lockf(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise BlockingIOError(exc.errno, "another process has locked the file", path) from None
 
 
 def put_line(path: str, data: bytes, *, final: bool = False) -> None:
@@ -234,7 +241,7 @@ def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
         return None
     try:
         if stat.S_ISREG(os.fstat(fd).st_mode):
-            fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _lock(fd, path, fcntl.LOCK_SH)
         return _read_regular(fd, path, limit)
     finally:
         os.close(fd)

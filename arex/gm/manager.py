@@ -155,7 +155,6 @@ class GridManager:
     async def run(self) -> None:
         """Run until cancelled; turns that have begun are finished first."""
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
             for number in range(_WORKERS):
                 tasks.create_task(self._worker(), name=f"worker {number}")
             tasks.create_task(self._scanning(), name="scan")
@@ -164,6 +163,11 @@ class GridManager:
             tasks.create_task(self._releasing(), name="release")
             if self._intervals.accepting_s is not None:
                 tasks.create_task(self._polling_accepting(self._intervals.accepting_s), name="scan accepting")
+            self._tasks = tasks
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None  # turns that end while the manager stops start nothing more
 
     async def _worker(self) -> None:
         while True:

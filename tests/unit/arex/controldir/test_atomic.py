@@ -180,9 +180,9 @@ def test_a_file_that_another_process_writes_under_lock_is_neither_read_nor_writt
     path.write_bytes(b"old\n")
     pid, go = _locked_elsewhere(path, fcntl.LOCK_EX)
     try:
-        with pytest.raises(BlockingIOError):
+        with pytest.raises(BlockingIOError, match=f"another process has locked the file: '{path}'"):
             atomic.read_locked(str(path))
-        with pytest.raises(BlockingIOError):
+        with pytest.raises(BlockingIOError, match=str(path)):
             atomic.rewrite(str(path), b"new content\n")
     finally:
         os.close(go)

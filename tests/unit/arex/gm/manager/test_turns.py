@@ -170,3 +170,19 @@ async def test_inputs_that_arrive_during_a_turn_are_not_staged_again(
 
         await service.runs(job)
         assert stager.calls == ["in"]
+
+
+async def test_a_turn_that_ends_while_the_manager_stops_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Neither another transfer nor an early end of the turns; both would be errors in the log."""
+    gate = Gate(monkeypatch)
+    async with grid_service(tmp_path, stager=Transfers()) as service:
+        gate.job = service.make(f'&(executable="/bin/true"){INPUT}')
+        service.manager.look(gate.job)
+        await until(gate.reached.is_set)
+        asyncio.get_running_loop().call_later(0.1, service.clock.advance, timedelta(seconds=1))
+        asyncio.get_running_loop().call_later(0.2, gate.open.set)
+
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+    assert [str(each.message) for each in recwarn if "never awaited" in str(each.message)] == []
