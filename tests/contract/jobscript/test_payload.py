@@ -129,7 +129,7 @@ def test_start_and_end_are_right_whatever_the_node_can_tell(tmp_path: Path, node
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("date", ["missing", "failing", "missing for the job"])
 def test_a_node_without_date_does_not_cost_the_exit_code(tmp_path: Path, date: str, shell: str) -> None:
-    """A job may set a PATH of its own, without the programs of the system."""
+    """A job may set its own PATH, without the programs of the system."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("sleep", "hostname", "tr"):
