@@ -135,7 +135,8 @@ set_spool() {
     mkdir /var/spool/arc/sessiondir /var/spool/arc/jobstatus
     useradd --system --user-group --create-home --home-dir /var/tmp/arexshifted --shell /bin/sh arexshifted
     as_user='setpriv --reuid arexshifted --regid arexshifted --clear-groups'
-    $as_user test -x "$venv/bin/python" || fail "an ordinary user can't read $checkout: check it out elsewhere"
+    $as_user test -x "$venv/bin/python" || fail "an ordinary user cannot run $(readlink -f "$venv/bin/python") \
+in $venv: check out elsewhere, or run make venv with another PYTHON"
     ! $as_user ls /var/spool/arc >/dev/null 2>&1 || fail "/var/spool/arc is not closed"
 }
 
