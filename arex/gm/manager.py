@@ -38,8 +38,6 @@ _WORKERS: Final = 4
 _EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
 #: Maximum number of jobs that a worker drives in one call in a thread.
 _TOGETHER: Final = 16
-#: Seconds that the turns of one thread may take together before other workers get those that have not begun.
-_LONG_TURN_S: Final = 0.1
 #: Maximum number of unknown jobs in the queue; beyond it, a scan is cheaper than looking at each job.
 _MOST_UNKNOWN: Final = 5000
 #: Seconds until a job whose turn ended with an exception is driven again.
@@ -178,11 +176,11 @@ class GridManager:
 
     async def _turns(self, jobs: list[JobId]) -> None:
         turns = Turns([self._begin(self.tracking.of(job)) for job in jobs])
-        timer = self._services.clock.call_later(_LONG_TURN_S, self._unburden, turns)
+        turns.watch(self._services.clock, self._unburden)
         try:
             await asyncio.to_thread(turns.run)
         finally:
-            timer.cancel()
+            turns.unwatch()
         self._conclude(turns)
 
     def _unburden(self, turns: Turns) -> None:

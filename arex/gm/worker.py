@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, Self, TypeVar
 
+from arex.clock import Clock, Timer
 from arex.errors import ControlDirError
 from arex.gm.context import Job, JobContext
 from arex.gm.machine import Resting, drive
@@ -21,6 +22,9 @@ from arex.model.state import State, Status
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+#: Seconds that the turns of one thread may take together before other workers get those that have not begun.
+_LONG_S: Final = 0.1
 
 
 def unknown(job: JobId) -> Job:
@@ -41,9 +45,27 @@ class Turns:
         self._ahead = deque(contexts)
         self._unsynced: deque[tuple[JobContext, Resting | Exception]] = deque()
         self._results: deque[tuple[JobContext, Resting | Exception]] = deque()
+        self._begun = False
+        self._timer: Timer | None = None
+
+    def watch(self, clock: Clock, is_long: Callable[[Self], None]) -> None:
+        """Call ``is_long`` if the turns take long; not while they only wait for a thread, which others would, too."""
+        self._timer = clock.call_later(_LONG_S, self._look, clock, is_long)
+
+    def _look(self, clock: Clock, is_long: Callable[[Self], None]) -> None:
+        if self._begun:
+            is_long(self)
+        else:
+            self.watch(clock, is_long)
+
+    def unwatch(self) -> None:
+        """Call nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def run(self) -> None:
         """Drive each job; an exception is returned in place of the resting step."""
+        self._begun = True
         for context in _popped(self._ahead):
             self._unsynced.append((context, _take_turn(context)))
         self.sync()

@@ -19,6 +19,7 @@ from arex.gm.publishing import activity
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.ports import Staged, Staging
+from tests.fakes.clock import FakeClock
 from tests.fakes.staging import UnusedStager
 from tests.unit.arex.gm.service import GridService, grid_service, until
 
@@ -186,3 +187,21 @@ async def test_a_turn_that_ends_while_the_manager_stops_starts_nothing(
 
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
     assert [str(each.message) for each in recwarn if "never awaited" in str(each.message)] == []
+
+
+async def test_turns_that_wait_for_a_thread_are_not_long() -> None:
+    """Other workers would wait for a thread, too, and no job would ever have its turn."""
+    clock = FakeClock()
+    called: list[worker.Turns] = []
+    turns = worker.Turns([])
+    turns.watch(clock, called.append)
+    for _ in range(5):
+        clock.advance(timedelta(seconds=1))
+    assert called == []
+
+    turns.run()
+    clock.advance(timedelta(seconds=1))
+    assert called == [turns]
+    clock.advance(timedelta(seconds=5))
+    turns.unwatch()
+    assert called == [turns]
