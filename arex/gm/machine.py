@@ -73,12 +73,9 @@ def drive(context: JobContext) -> Resting:
         IllegalMove: a bug of arex.
     """
     try:
-        rest = _drive(context)
-    except Exception:
-        context.store.flush()  # the owner sees the states so far
-        raise
-    context.store.flush()
-    return rest
+        return _drive(context)
+    finally:
+        context.store.flush()  # after an exception, the owner sees the states so far
 
 
 def _drive(context: JobContext) -> Resting:

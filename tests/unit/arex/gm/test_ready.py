@@ -49,7 +49,7 @@ async def test_each_worker_takes_its_part() -> None:
     assert len(queue) == 1
 
 
-async def test_who_waits_gets_what_comes_and_others_wait_on() -> None:
+async def test_a_worker_that_waits_gets_the_job_and_others_continue_to_wait() -> None:
     queue = ReadyQueue()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(queue.take(shared_by=4, most=16)) for _ in range(2)]
