@@ -204,8 +204,10 @@ def test_a_full_control_directory_holds_jobs_until_there_is_room(small: Path, tm
             service.ring(one.job)
         wait_for(lambda: "event=job.trouble" in service.said(), 20, service.said)
         assert service.alive
-        before = {one.job: service.state(one.job) for one in held}
-        assert set(before.values()) <= {"INLRMS", "PREPARING", "ACCEPTED", "FINISHING"}
+        before = {service.state(one.job) for one in held}
+        # what one job removes is room for another, so some may end; not all, for one has said that it can't
+        assert before <= {"INLRMS", "PREPARING", "ACCEPTED", "FINISHING", "FINISHED"}
+        assert {"FINISHED"} != before
         ballast.unlink()
 
         for one in held[:3]:
