@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,18 +32,21 @@ class ProgramWorld(World):
     #: a short ``record_wait_s`` keeps tests short: nothing here is on a slow file system
     settings: Mapping[str, float] = {"record_wait_s": 3.0, "timeout_s": 10.0}
 
+    @abstractmethod
     def bin(self) -> Path:
-        raise NotImplementedError
+        """The directory of the batch system's programs."""
 
+    @abstractmethod
     def fault(self, command: str, kind: str, times: int | str = 1) -> None:
         """See ``FakePrograms.fault``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mend(self) -> None:
-        raise NotImplementedError
+        """End all faults."""
 
+    @abstractmethod
     def calls(self) -> Mapping[str, int]:
-        raise NotImplementedError
+        """How often each program was called."""
 
     def backend(self, clock: Clock | None = None, **settings: object) -> CommandBackend:
         values = {"roots": (self.root,), "queries_per_minute": 100_000, **self.settings, **settings}
@@ -65,6 +69,7 @@ class ProgramWorld(World):
         self.fault("*", "down", "always")
 
     def full(self) -> None:
+        """From now on a limit of the batch system keeps newcomers out."""
         self.fault(self.submit_command, "limit", "always")
 
     async def clean_up(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -35,29 +36,14 @@ LIMITS: Final[dict[str, dict[str, int]]] = {
 }
 
 
-class World:
-    """One kind of backend; ``backend()`` makes a new instance over the same batch system."""
+class Submissions:
+    """Makes jobs with a known end below a directory."""
 
-    patience_s = 20.0  #: from submission to the end of a short job
-    limits = frozenset(LIMITS)  #: that it enforces
     queue = ""
-    holds = True  #: it has a queue in which a job can be held
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.submissions: list[Submission] = []
-
-    def backend(self, clock: Clock | None = None) -> Backend:
-        """``clock``: the system's, unless given."""
-        raise NotImplementedError
-
-    def runs(self, submission: Submission) -> int:
-        """How often the payload of an attempt was started."""
-        raise NotImplementedError
-
-    def break_down(self, backend: Backend) -> None:
-        """The batch system stops answering."""
-        raise NotImplementedError
 
     def submission(self, payload: str = "exit 0", script: str = "", **grami: object) -> Submission:
         """A job with its session directory and its program, which another script may replace."""
@@ -84,9 +70,25 @@ class World:
         self.submissions.append(Submission(job=job, tag=tag, grami=value, rundir=self.root / f"{job}.lrms" / tag))
         return self.submissions[-1]
 
-    def full(self) -> None:
-        """From now on a limit of the batch system keeps newcomers out."""
-        raise NotImplementedError
+
+class World(Submissions, ABC):
+    """One kind of backend; ``backend()`` makes a new instance over the same batch system."""
+
+    patience_s = 20.0  #: from submission to the end of a short job
+    limits = frozenset(LIMITS)  #: that it enforces
+    holds = True  #: it has a queue in which a job can be held
+
+    @abstractmethod
+    def backend(self, clock: Clock | None = None) -> Backend:
+        """``clock``: the system's, unless given."""
+
+    @abstractmethod
+    def runs(self, submission: Submission) -> int:
+        """How often the payload of an attempt was started."""
+
+    @abstractmethod
+    def break_down(self, backend: Backend) -> None:
+        """The batch system stops answering."""
 
     async def end(self, backend: Backend, job: LocalJob) -> None:
         """Bring a ``wait`` that runs to an end of which its script can still tell."""

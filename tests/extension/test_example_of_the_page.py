@@ -17,7 +17,7 @@ from arex.errors import SubmitLimited
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
 from arex.ports import Backend
-from tests.contract.worlds import World, end_of, local_job, reaches, submitted
+from tests.contract.worlds import Submissions, end_of, local_job, reaches, submitted
 from tests.environments import ROOT
 
 
@@ -47,7 +47,7 @@ async def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 async def test_a_job_runs_and_its_exit_code_is_known(backend: Backend, tmp_path: Path) -> None:
-    job = await submitted(backend, World(tmp_path / "jobs").submission("exit 3"))
+    job = await submitted(backend, Submissions(tmp_path / "jobs").submission("exit 3"))
 
     report = await end_of(backend, job)
 
@@ -55,7 +55,7 @@ async def test_a_job_runs_and_its_exit_code_is_known(backend: Backend, tmp_path:
 
 
 async def test_a_job_is_cancelled(backend: Backend, tmp_path: Path) -> None:
-    job = await submitted(backend, World(tmp_path / "jobs").submission("wait"))
+    job = await submitted(backend, Submissions(tmp_path / "jobs").submission("wait"))
     await reaches(backend, job, Phase.RUNNING)
 
     assert {} == await backend.cancel([job])
@@ -64,7 +64,7 @@ async def test_a_job_is_cancelled(backend: Backend, tmp_path: Path) -> None:
 
 
 async def test_a_closed_queue_is_a_limit_and_an_unknown_job_is_absent(backend: Backend, tmp_path: Path) -> None:
-    submission = World(tmp_path / "jobs").submission()
+    submission = Submissions(tmp_path / "jobs").submission()
     (tmp_path / "toy/closed").touch()
 
     assert isinstance((await backend.submit([submission]))[submission.tag], SubmitLimited)
