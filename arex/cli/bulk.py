@@ -18,7 +18,7 @@ def on_jobs(function: Callable[..., int]) -> Callable[..., int]:
     """
     Add the options that select jobs, and those of all commands.
 
-    The function is called with the site, the list of selected jobs, ``as_json``, and the options of its own command.
+    The function gets the site, the list of selected jobs, ``as_json``, and the options that only this command has.
     """
 
     @options.selection

@@ -27,7 +27,7 @@ def parse(
     """
     Read one or more jobs from xRSL, ADL or JDL.
 
-    A service does not read JDL: no client of ARC sends it, and the daemon does not load the library for it.
+    JDL is only for submitting clients: no client of ARC sends it to a service, so the daemon does not load its library.
 
     Args:
         text: the description; bytes must be UTF-8, those of XML what they declare.

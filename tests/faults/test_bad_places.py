@@ -139,7 +139,7 @@ def test_a_control_directory_that_becomes_unwritable_holds_jobs_until_it_is_writ
 
 @pytest.mark.parametrize("suffix", ["description", "local", "grami", "input_status"])
 def test_a_control_file_without_read_permission_holds_its_job_only(ordinary: Ordinary, suffix: str) -> None:
-    """It goes on by itself as soon as the file reads."""
+    """It goes on by itself as soon as the file can be read."""
     job = ordinary.sent()
     ordinary.path(job, suffix).chmod(0)
     ordinary.up()

@@ -147,7 +147,7 @@ class Wire:
         self._got = bytearray()  #: an incomplete header or word
         self._left = self._number = 0  #: of the data frame that is being received
         self._open = True
-        self._deaf = False  #: the other side does not read any more
+        self._write_closed = False  #: the other side no longer receives
         sock.setblocking(False)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, LARGEST)
@@ -159,7 +159,7 @@ class Wire:
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
-            self._mute()
+            self._close_write()
 
     def _end(self, why: str) -> None:
         if self._open:
@@ -181,14 +181,14 @@ class Wire:
         await self._room.wait()
 
     def _put(self, *parts: bytes | memoryview) -> None:
-        if not self._open or self._deaf:
+        if not self._open or self._write_closed:
             return
         self._out.extend(map(memoryview, parts))
         self._queued += sum(map(len, parts))
         if self._queued > _MOST_QUEUED:
             self._room.clear()
         if len(self._out) > _MOST_FRAMES:
-            self._loop.call_soon(self._end, "it does not read what is sent")
+            self._loop.call_soon(self._end, "it does not receive what is sent")
         if not self._waiting:
             self._flush()
 
@@ -202,13 +202,13 @@ class Wire:
                 self._loop.add_writer(self._socket.fileno(), self._flush)
             return
         except OSError:
-            self._mute()  # its last frames are still read
+            self._close_write()  # its last frames are still read
         if self._waiting:
             self._waiting = False
             self._loop.remove_writer(self._socket.fileno())
 
-    def _mute(self) -> None:
-        self._deaf = True
+    def _close_write(self) -> None:
+        self._write_closed = True
         self._out.clear()
         self._room.set()
 

@@ -21,7 +21,7 @@ from arex.staging.movers.isolated.wire import (
 )
 
 
-class Ear:
+class Receiver:
     """One end of a wire, and what it heard; the other end is a bare socket."""
 
     def __init__(self) -> None:
@@ -59,9 +59,9 @@ def data_frame(number: int, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("cut", [1, 2, 7, 13, 14, 100, 0])
 async def test_frames_read_however_they_are_cut(cut: int) -> None:
-    ear = Ear()
+    receiver = Receiver()
     small, large = b"x" * 10, bytes(range(256)) * 20
-    await ear.hear(
+    await receiver.hear(
         encoded(Kind.PING, 0, None)
         + data_frame(3, small)
         + encoded(Kind.DONE, 5, {"a": "ü"})
@@ -69,27 +69,27 @@ async def test_frames_read_however_they_are_cut(cut: int) -> None:
         + encoded(Kind.CREDIT, 2**64 - 1, 7),
         cut,
     )
-    assert [(Kind.PING, 0, None), (Kind.DONE, 5, {"a": "ü"}), (Kind.CREDIT, 2**64 - 1, 7)] == ear.words
-    assert {3: small, 4: large} == ear.bytes
-    assert {3: LEAST, 4: len(large)} == ear.prices
-    assert 2 == ear.lasts
-    ear.far.close()
+    assert [(Kind.PING, 0, None), (Kind.DONE, 5, {"a": "ü"}), (Kind.CREDIT, 2**64 - 1, 7)] == receiver.words
+    assert {3: small, 4: large} == receiver.bytes
+    assert {3: LEAST, 4: len(large)} == receiver.prices
+    assert 2 == receiver.lasts
+    receiver.far.close()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert [""] == ear.ends
-    ear.close()
+    assert [""] == receiver.ends
+    receiver.close()
 
 
 @pytest.mark.parametrize("seed", range(50))
 async def test_junk_ends_the_wire_and_nothing_else(seed: int) -> None:
     """A length of more than a megabyte, an unknown kind or no JSON: one of them comes soon."""
     chance = random.Random(seed)
-    ear = Ear()
-    await ear.hear(encoded(Kind.PONG, 0, None) + bytes([255]) + chance.randbytes(5000))
-    assert [(Kind.PONG, 0, None)] == ear.words
-    (why,) = ear.ends
+    receiver = Receiver()
+    await receiver.hear(encoded(Kind.PONG, 0, None) + bytes([255]) + chance.randbytes(5000))
+    assert [(Kind.PONG, 0, None)] == receiver.words
+    (why,) = receiver.ends
     assert why
-    ear.close()
+    receiver.close()
 
 
 @pytest.mark.parametrize(
@@ -102,58 +102,58 @@ async def test_junk_ends_the_wire_and_nothing_else(seed: int) -> None:
     ],
 )
 async def test_a_broken_frame_is_named(junk: bytes, why: str) -> None:
-    ear = Ear()
-    await ear.hear(junk)
-    assert [why] == ear.ends
-    ear.close()
+    receiver = Receiver()
+    await receiver.hear(junk)
+    assert [why] == receiver.ends
+    receiver.close()
 
 
 async def test_what_the_other_side_does_not_read_waits_and_comes_in_order() -> None:
-    ear = Ear()
+    receiver = Receiver()
     block = bytes(LARGEST)
     for number in range(8):
-        ear.wire.put_data(number, memoryview(block))
-    ear.wire.put(Kind.END, 1)
-    room = asyncio.ensure_future(ear.wire.room())
+        receiver.wire.put_data(number, memoryview(block))
+    receiver.wire.put(Kind.END, 1)
+    room = asyncio.ensure_future(receiver.wire.room())
     await asyncio.sleep(0)
     assert not room.done()
-    ear.far.setblocking(False)
+    receiver.far.setblocking(False)
     got = bytearray()
     while len(got) < 8 * (LARGEST + 13) + 17:
         try:
-            got += ear.far.recv(1 << 20)
+            got += receiver.far.recv(1 << 20)
         except BlockingIOError:
             await asyncio.sleep(0)
     await room
     expected = b"".join(data_frame(number, block) for number in range(8)) + encoded(Kind.END, 1, None)
     assert expected == got
-    ear.close()
+    receiver.close()
 
 
 async def test_messages_to_a_closed_peer_are_dropped_and_earlier_ones_arrive() -> None:
-    ear = Ear()
-    ear.far.sendall(encoded(Kind.DONE, 1, None))
-    ear.far.close()
+    receiver = Receiver()
+    receiver.far.sendall(encoded(Kind.DONE, 1, None))
+    receiver.far.close()
     for _ in range(10):
-        ear.wire.put_data(1, memoryview(bytes(LARGEST)))
-    await ear.wire.room()
+        receiver.wire.put_data(1, memoryview(bytes(LARGEST)))
+    await receiver.wire.room()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert [(Kind.DONE, 1, None)] == ear.words
-    assert [""] == ear.ends
-    ear.wire.put(Kind.PING)
-    ear.close()
+    assert [(Kind.DONE, 1, None)] == receiver.words
+    assert [""] == receiver.ends
+    receiver.wire.put(Kind.PING)
+    receiver.close()
 
 
 async def test_who_reads_nothing_is_left() -> None:
-    ear = Ear()
+    receiver = Receiver()
     for _ in range(8):
-        ear.wire.put_data(0, memoryview(bytes(LARGEST)))
+        receiver.wire.put_data(0, memoryview(bytes(LARGEST)))
     for _ in range(100_001):
-        ear.wire.put(Kind.PING)
+        receiver.wire.put(Kind.PING)
     await asyncio.sleep(0)
-    assert ["it does not read what is sent"] == ear.ends
-    ear.close()
+    assert ["it does not receive what is sent"] == receiver.ends
+    receiver.close()
 
 
 def test_a_word_that_is_too_long_is_refused() -> None:
