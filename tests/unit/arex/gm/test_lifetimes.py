@@ -26,7 +26,7 @@ from tests.unit.arex.gm.service import until
 DAY = timedelta(days=1)
 
 
-class Morgue:
+class EndedJobs:
     """A control directory of finished jobs, and what was woken of them."""
 
     def __init__(self, root: Path) -> None:
@@ -73,93 +73,93 @@ class Morgue:
 
 
 @pytest.fixture
-async def morgue(tmp_path: Path) -> AsyncIterator[Morgue]:
-    morgue = await asyncio.to_thread(Morgue, tmp_path)
-    yield morgue
-    assert morgue.task is not None
-    assert not morgue.task.done(), morgue.task
-    morgue.task.cancel()
-    await asyncio.gather(morgue.task, return_exceptions=True)
+async def ended(tmp_path: Path) -> AsyncIterator[EndedJobs]:
+    ended = await asyncio.to_thread(EndedJobs, tmp_path)
+    yield ended
+    assert ended.task is not None
+    assert not ended.task.done(), ended.task
+    ended.task.cancel()
+    await asyncio.gather(ended.task, return_exceptions=True)
 
 
-async def test_jobs_found_on_disk_are_woken_in_the_order_of_their_time(morgue: Morgue) -> None:
+async def test_jobs_found_on_disk_are_woken_in_the_order_of_their_time(ended: EndedJobs) -> None:
     jobs = [(name, timedelta(hours=hour), State.FINISHED) for name, hour in (("late", 3), ("soon", 1), ("mid", 2))]
-    await morgue.begin(*jobs)
-    await morgue.pass_by(timedelta(minutes=50))
-    assert [] == morgue.woken
-    await morgue.pass_by(timedelta(hours=3), steps=40)
+    await ended.begin(*jobs)
+    await ended.pass_by(timedelta(minutes=50))
+    assert [] == ended.woken
+    await ended.pass_by(timedelta(hours=3), steps=40)
 
-    await until(lambda: len(morgue.woken) == 3)
-    assert ["soon", "mid", "late"] == morgue.woken
-
-
-async def test_a_job_is_woken_within_seconds_of_its_time(morgue: Morgue) -> None:
-    await morgue.begin(("one", timedelta(minutes=5), State.FINISHED))
-    await morgue.pass_by(timedelta(minutes=6), steps=360)
-
-    assert morgue.woken_at[JobId("one")] - morgue.start - timedelta(minutes=5) < timedelta(seconds=15)
+    await until(lambda: len(ended.woken) == 3)
+    assert ["soon", "mid", "late"] == ended.woken
 
 
-async def test_a_deleted_job_is_remembered_for_longer(morgue: Morgue) -> None:
-    await morgue.begin(("trace", timedelta(), State.DELETED), ("body", timedelta(), State.FINISHED))
-    await until(lambda: morgue.woken)
-    await morgue.pass_by(29 * DAY, steps=30)
-    assert "trace" not in morgue.woken
-    await morgue.pass_by(2 * DAY, steps=20)
+async def test_a_job_is_woken_within_seconds_of_its_time(ended: EndedJobs) -> None:
+    await ended.begin(("one", timedelta(minutes=5), State.FINISHED))
+    await ended.pass_by(timedelta(minutes=6), steps=360)
 
-    await until(lambda: "trace" in morgue.woken)
+    assert ended.woken_at[JobId("one")] - ended.start - timedelta(minutes=5) < timedelta(seconds=15)
 
 
-async def test_a_job_that_finishes_while_we_run_needs_no_walk(morgue: Morgue) -> None:
-    await morgue.begin()
-    await morgue.pass_by(timedelta(minutes=1))
-    morgue.lifetimes.note(JobId("new"), State.FINISHED, JobLocal(cleanuptime=morgue.start + timedelta(minutes=10)))
-    await morgue.pass_by(timedelta(minutes=15), steps=30)
+async def test_a_deleted_job_is_remembered_for_longer(ended: EndedJobs) -> None:
+    await ended.begin(("trace", timedelta(), State.DELETED), ("body", timedelta(), State.FINISHED))
+    await until(lambda: ended.woken)
+    await ended.pass_by(29 * DAY, steps=30)
+    assert "trace" not in ended.woken
+    await ended.pass_by(2 * DAY, steps=20)
 
-    assert ["new"] == morgue.woken
+    await until(lambda: "trace" in ended.woken)
+
+
+async def test_a_job_that_finishes_while_we_run_needs_no_walk(ended: EndedJobs) -> None:
+    await ended.begin()
+    await ended.pass_by(timedelta(minutes=1))
+    ended.lifetimes.note(JobId("new"), State.FINISHED, JobLocal(cleanuptime=ended.start + timedelta(minutes=10)))
+    await ended.pass_by(timedelta(minutes=15), steps=30)
+
+    assert ["new"] == ended.woken
 
 
 async def test_a_finished_job_of_another_daemon_is_found_by_the_next_walk(
-    morgue: Morgue,
+    ended: EndedJobs,
 ) -> None:
-    await morgue.begin()
-    await morgue.pass_by(timedelta(minutes=1))
-    await asyncio.to_thread(morgue.bury, "foreign", timedelta(hours=1), State.FINISHED)
-    await morgue.pass_by(timedelta(hours=7), steps=60)
+    await ended.begin()
+    await ended.pass_by(timedelta(minutes=1))
+    await asyncio.to_thread(ended.bury, "foreign", timedelta(hours=1), State.FINISHED)
+    await ended.pass_by(timedelta(hours=7), steps=60)
 
-    await until(lambda: "foreign" in morgue.woken)
+    await until(lambda: "foreign" in ended.woken)
 
 
-async def test_a_job_that_was_cleaned_meanwhile_is_forgotten_by_the_next_walk(morgue: Morgue) -> None:
-    await morgue.begin(("gone", DAY, State.FINISHED))
-    await morgue.pass_by(timedelta(minutes=1))
-    await asyncio.to_thread(os.unlink, morgue.store.layout.status_file(Place.FINISHED, JobId("gone")))
-    await morgue.pass_by(2 * DAY, steps=60)
+async def test_a_job_that_was_cleaned_meanwhile_is_forgotten_by_the_next_walk(ended: EndedJobs) -> None:
+    await ended.begin(("gone", DAY, State.FINISHED))
+    await ended.pass_by(timedelta(minutes=1))
+    await asyncio.to_thread(os.unlink, ended.store.layout.status_file(Place.FINISHED, JobId("gone")))
+    await ended.pass_by(2 * DAY, steps=60)
 
-    assert [] == morgue.woken
-    assert 0 == morgue.lifetimes.known
+    assert [] == ended.woken
+    assert 0 == ended.lifetimes.known
 
 
 async def test_a_job_that_cannot_be_parsed_is_kept_and_does_not_delay_others(
-    morgue: Morgue, caplog: pytest.LogCaptureFixture
+    ended: EndedJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await asyncio.to_thread(morgue.bury, "bad", timedelta(), State.FINISHED)
-    local = Path(morgue.store.layout.job_file(JobId("bad"), "local"))
+    await asyncio.to_thread(ended.bury, "bad", timedelta(), State.FINISHED)
+    local = Path(ended.store.layout.job_file(JobId("bad"), "local"))
     local.unlink()
     local.mkdir()
-    await morgue.begin(("good", timedelta(), State.FINISHED))
-    await until(lambda: "good" in morgue.woken)
-    await morgue.pass_by(timedelta(hours=7), steps=30)
+    await ended.begin(("good", timedelta(), State.FINISHED))
+    await until(lambda: "good" in ended.woken)
+    await ended.pass_by(timedelta(hours=7), steps=30)
 
-    assert "bad" not in morgue.woken
+    assert "bad" not in ended.woken
     assert "cannot parse the files of a finished job; arex keeps the job" in caplog.text
 
 
-async def test_many_old_jobs_are_read_a_few_at_a_time(morgue: Morgue) -> None:
+async def test_many_old_jobs_are_read_a_few_at_a_time(ended: EndedJobs) -> None:
     """A hundred thousand of them must not keep the service from its work."""
-    await morgue.begin(*((f"j{number}", DAY, State.FINISHED) for number in range(40)))
-    await until(lambda: morgue.lifetimes.known)
-    assert 8 == morgue.lifetimes.known
+    await ended.begin(*((f"j{number}", DAY, State.FINISHED) for number in range(40)))
+    await until(lambda: ended.lifetimes.known)
+    assert 8 == ended.lifetimes.known
     for expected in (16, 24, 32, 40):
-        morgue.clock.advance(timedelta(seconds=1))
-        await until(lambda: morgue.lifetimes.known == expected)  # noqa: B023 - awaited at once
+        ended.clock.advance(timedelta(seconds=1))
+        await until(lambda: ended.lifetimes.known == expected)  # noqa: B023 - awaited at once

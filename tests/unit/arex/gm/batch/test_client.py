@@ -30,7 +30,7 @@ from tests.fakes.clock import FakeClock
 from tests.unit.arex.gm.service import PACE, until
 
 
-class Stage:
+class Harness:
     def __init__(self) -> None:
         self.cluster = FakeCluster()
         self.clock = FakeClock()
@@ -88,11 +88,11 @@ def local_job(name: str, localid: LocalId) -> LocalJob:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    stage = Stage()
-    await stage.client.backend.start()
-    task = asyncio.create_task(stage.client.run())
-    yield stage
+async def harness() -> AsyncIterator[Harness]:
+    harness = Harness()
+    await harness.client.backend.start()
+    task = asyncio.create_task(harness.client.run())
+    yield harness
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -101,227 +101,227 @@ async def stage() -> AsyncIterator[Stage]:
 # --- submit -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_sure_submission_is_not_looked_up(stage: Stage) -> None:
-    assert LocalId("1") == await stage.submitted("A")
-    assert 0 == stage.asked("find")
+async def test_a_sure_submission_is_not_looked_up(harness: Harness) -> None:
+    assert LocalId("1") == await harness.submitted("A")
+    assert 0 == harness.asked("find")
 
 
-async def test_an_unsure_one_that_was_taken_is_not_submitted_again(stage: Stage) -> None:
-    stage.cluster.take(submission("A"))
-    stage.submit("A", sure=False)
+async def test_an_unsure_one_that_was_taken_is_not_submitted_again(harness: Harness) -> None:
+    harness.cluster.take(submission("A"))
+    harness.submit("A", sure=False)
 
-    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
-    assert 0 == stage.asked("submit")
-
-
-async def test_an_unsure_one_that_was_not_taken_is_submitted(stage: Stage) -> None:
-    stage.submit("A", sure=False)
-
-    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
-    assert (1, 1) == (stage.asked("find"), stage.asked("submit"))
+    assert [SubmitTaken(LocalId("1"))] == await harness.told("A")
+    assert 0 == harness.asked("submit")
 
 
-async def test_a_lost_answer_is_looked_up_and_nothing_runs_twice(stage: Stage) -> None:
-    stage.cluster.lost_answers = 1
-    tag = stage.submit("A")
-    await until(lambda: stage.cluster.taken)
-    await stage.pass_by(2)
+async def test_an_unsure_one_that_was_not_taken_is_submitted(harness: Harness) -> None:
+    harness.submit("A", sure=False)
 
-    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
-    assert {tag: 1} == stage.cluster.runs
-    assert 1 == stage.asked("submit")
+    assert [SubmitTaken(LocalId("1"))] == await harness.told("A")
+    assert (1, 1) == (harness.asked("find"), harness.asked("submit"))
 
 
-async def test_a_refusal_is_told_with_its_reason(stage: Stage) -> None:
-    stage.cluster.refusals[Tag("A-1")] = "no such queue"
-    stage.submit("A")
-    stage.submit("B")
+async def test_a_lost_answer_is_looked_up_and_nothing_runs_twice(harness: Harness) -> None:
+    harness.cluster.lost_answers = 1
+    tag = harness.submit("A")
+    await until(lambda: harness.cluster.taken)
+    await harness.pass_by(2)
 
-    assert [SubmitRefused("no such queue")] == await stage.told("A")
-    assert [SubmitTaken(LocalId("1"))] == await stage.told("B")
+    assert [SubmitTaken(LocalId("1"))] == await harness.told("A")
+    assert {tag: 1} == harness.cluster.runs
+    assert 1 == harness.asked("submit")
+
+
+async def test_a_refusal_is_told_with_its_reason(harness: Harness) -> None:
+    harness.cluster.refusals[Tag("A-1")] = "no such queue"
+    harness.submit("A")
+    harness.submit("B")
+
+    assert [SubmitRefused("no such queue")] == await harness.told("A")
+    assert [SubmitTaken(LocalId("1"))] == await harness.told("B")
 
 
 async def test_an_outage_is_waited_out_and_found_before_submitting(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The jobs become unsure; it is said once that the batch system is down, and once that it is up."""
-    stage.cluster.outage = "no route to host"
-    stage.submit("A")
-    await until(lambda: stage.client.health.down_since)
+    harness.cluster.outage = "no route to host"
+    harness.submit("A")
+    await until(lambda: harness.client.health.down_since)
     for _ in range(30):
-        await stage.pass_by(10)
-    attempts = stage.asked("submit") + stage.asked("find")
+        await harness.pass_by(10)
+    attempts = harness.asked("submit") + harness.asked("find")
 
-    assert {} == stage.answers
-    assert "no route to host" in (stage.client.health.down_since or "")
+    assert {} == harness.answers
+    assert "no route to host" in (harness.client.health.down_since or "")
     assert 4 <= attempts <= 12
-    stage.cluster.outage = ""
-    await stage.pass_by(70)
-    assert [SubmitTaken(LocalId("1"))] == await stage.told("A")
-    assert stage.client.health.down_since is None
+    harness.cluster.outage = ""
+    await harness.pass_by(70)
+    assert [SubmitTaken(LocalId("1"))] == await harness.told("A")
+    assert harness.client.health.down_since is None
     events = [record.__dict__["event"] for record in caplog.records if "event" in record.__dict__]
     assert ["lrms.down", "lrms.up"] == events
-    assert 1 == stage.cluster.runs[Tag("A-1")]
+    assert 1 == harness.cluster.runs[Tag("A-1")]
 
 
-async def test_asking_twice_is_asking_once(stage: Stage) -> None:
-    stage.submit("A")
-    stage.submit("A")
-    await stage.told("A")
-    await stage.pass_by()
+async def test_asking_twice_is_asking_once(harness: Harness) -> None:
+    harness.submit("A")
+    harness.submit("A")
+    await harness.told("A")
+    await harness.pass_by()
 
-    assert 1 == len(stage.answers[JobId("A")])
+    assert 1 == len(harness.answers[JobId("A")])
 
 
 # --- watch ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_phase_is_told_once_and_the_end_is_told_once(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.watch("A", localid)
-    await until(lambda: stage.phases)
-    await stage.pass_by()
-    stage.cluster.end(localid, ended(0))
-    await stage.told("A", 2)
-    await stage.pass_by()
+async def test_a_phase_is_told_once_and_the_end_is_told_once(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.watch("A", localid)
+    await until(lambda: harness.phases)
+    await harness.pass_by()
+    harness.cluster.end(localid, ended(0))
+    await harness.told("A", 2)
+    await harness.pass_by()
 
-    assert [(JobId("A"), Phase.RUNNING)] == stage.phases
-    assert [SubmitTaken(localid), Ended(ended(0))] == stage.answers[JobId("A")]
-    assert 0 == stage.client.inside
-
-
-async def test_an_end_before_the_watch_is_not_missed(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.cluster.end(localid, ended(3))
-    await stage.pass_by()
-    stage.watch("A", localid)
-
-    assert Ended(ended(3)) == (await stage.told("A", 2))[1]
+    assert [(JobId("A"), Phase.RUNNING)] == harness.phases
+    assert [SubmitTaken(localid), Ended(ended(0))] == harness.answers[JobId("A")]
+    assert 0 == harness.client.inside
 
 
-async def test_a_job_missing_from_one_answer_is_not_lost(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.cluster.invisible_for = 3
-    stage.watch("A", localid)
-    while not stage.phases:
-        assert 1 == len(stage.answers[JobId("A")])
-        await stage.pass_by(0.05)
+async def test_an_end_before_the_watch_is_not_missed(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.cluster.end(localid, ended(3))
+    await harness.pass_by()
+    harness.watch("A", localid)
 
-    assert [(JobId("A"), Phase.RUNNING)] == stage.phases
+    assert Ended(ended(3)) == (await harness.told("A", 2))[1]
 
 
-async def test_a_job_that_stays_missing_is_lost(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.cluster.forget(localid)
-    stage.watch("A", localid)
+async def test_a_job_missing_from_one_answer_is_not_lost(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.cluster.invisible_for = 3
+    harness.watch("A", localid)
+    while not harness.phases:
+        assert 1 == len(harness.answers[JobId("A")])
+        await harness.pass_by(0.05)
+
+    assert [(JobId("A"), Phase.RUNNING)] == harness.phases
+
+
+async def test_a_job_that_stays_missing_is_lost(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.cluster.forget(localid)
+    harness.watch("A", localid)
     for _ in range(3):
-        await stage.pass_by(4)
-    assert 1 == len(stage.answers[JobId("A")])
-    await stage.pass_by(4)
+        await harness.pass_by(4)
+    assert 1 == len(harness.answers[JobId("A")])
+    await harness.pass_by(4)
 
     why = "the batch system no longer knows the job"
     lost = Report(phase=Phase.ENDED, cause=EndCause.LOST, message=why)
-    while len(stage.answers[JobId("A")]) == 1:
-        await stage.pass_by()
-    answer = stage.answers[JobId("A")][1]
+    while len(harness.answers[JobId("A")]) == 1:
+        await harness.pass_by()
+    answer = harness.answers[JobId("A")][1]
     assert isinstance(answer, Ended)
     assert lost == replace(answer.report, evidence=())
     assert ["not listed for"] == [each.said[:14] for each in answer.report.evidence]
 
 
-async def test_silence_is_not_absence(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.watch("A", localid)
-    await until(lambda: stage.phases)
-    stage.cluster.outage = "down"
+async def test_silence_is_not_absence(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.watch("A", localid)
+    await until(lambda: harness.phases)
+    harness.cluster.outage = "down"
     for _ in range(10):
-        await stage.pass_by(100)
+        await harness.pass_by(100)
 
-    assert 1 == len(stage.answers[JobId("A")])
-    stage.cluster.outage = ""
-    stage.cluster.end(localid, ended(0))
-    assert Ended(ended(0)) == (await stage.told("A", 2))[1]
+    assert 1 == len(harness.answers[JobId("A")])
+    harness.cluster.outage = ""
+    harness.cluster.end(localid, ended(0))
+    assert Ended(ended(0)) == (await harness.told("A", 2))[1]
 
 
-async def test_a_forgotten_job_is_not_asked_about(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.watch("A", localid)
-    stage.client.forget(localid, JobId("A"))
-    before = stage.asked("status")
-    await stage.pass_by()
+async def test_a_forgotten_job_is_not_asked_about(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.watch("A", localid)
+    harness.client.forget(localid, JobId("A"))
+    before = harness.asked("status")
+    await harness.pass_by()
 
-    assert before == stage.asked("status")
+    assert before == harness.asked("status")
 
 
 # --- one local id, two jobs -------------------------------------------------------------------------------------------
 
 
-async def test_a_second_owner_of_a_local_id_takes_nothing_from_the_first(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.watch("A", localid)
-    stage.watch("B", localid)
-    stage.client.forget(localid, JobId("B"))
-    stage.client.cancel(AskCancel("fake", local_job("B", localid)))
+async def test_a_second_owner_of_a_local_id_takes_nothing_from_the_first(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.watch("A", localid)
+    harness.watch("B", localid)
+    harness.client.forget(localid, JobId("B"))
+    harness.client.cancel(AskCancel("fake", local_job("B", localid)))
 
-    assert [CancelTaken("job A has the same local id")] == await stage.told("B")
-    stage.cluster.end(localid, ended(0))
-    assert Ended(ended(0)) == (await stage.told("A", 2))[1]
+    assert [CancelTaken("job A has the same local id")] == await harness.told("B")
+    harness.cluster.end(localid, ended(0))
+    assert Ended(ended(0)) == (await harness.told("A", 2))[1]
 
 
-async def test_a_second_owner_that_stays_is_lost(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.watch("A", localid)
-    stage.watch("B", localid)
-    await stage.pass_by(20)
+async def test_a_second_owner_that_stays_is_lost(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.watch("A", localid)
+    harness.watch("B", localid)
+    await harness.pass_by(20)
 
-    [answer] = await stage.told("B")
+    [answer] = await harness.told("B")
     assert isinstance(answer, Ended)
     assert (EndCause.LOST, "job A has the same local id") == (answer.report.cause, answer.report.message)
-    assert 1 == len(stage.answers[JobId("A")])
+    assert 1 == len(harness.answers[JobId("A")])
 
 
-async def test_a_local_id_that_was_given_again_serves_its_new_owner(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.watch("A", localid)
-    stage.watch("B", localid)
-    stage.cluster.end(localid, ended(0))
-    await stage.told("A", 2)
-    stage.cluster.reports[localid] = Report(phase=Phase.RUNNING)
-    await stage.pass_by(2.0)
-    await until(lambda: (JobId("B"), Phase.RUNNING) in stage.phases)
-    stage.cluster.end(localid, ended(5))
+async def test_a_local_id_that_was_given_again_serves_its_new_owner(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.watch("A", localid)
+    harness.watch("B", localid)
+    harness.cluster.end(localid, ended(0))
+    await harness.told("A", 2)
+    harness.cluster.reports[localid] = Report(phase=Phase.RUNNING)
+    await harness.pass_by(2.0)
+    await until(lambda: (JobId("B"), Phase.RUNNING) in harness.phases)
+    harness.cluster.end(localid, ended(5))
 
-    assert [Ended(ended(5))] == await stage.told("B")
+    assert [Ended(ended(5))] == await harness.told("B")
 
 
 # --- cancel -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_cancel_is_taken_and_the_end_follows(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.watch("A", localid)
-    stage.client.cancel(AskCancel("fake", local_job("A", localid)))
-    answers = await stage.told("A", 3)
+async def test_a_cancel_is_taken_and_the_end_follows(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.watch("A", localid)
+    harness.client.cancel(AskCancel("fake", local_job("A", localid)))
+    answers = await harness.told("A", 3)
 
     assert CancelTaken() in answers
     assert Ended(ended(143, EndCause.CANCELLED, 15)) in answers
 
 
-async def test_a_refused_cancel_says_why(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.cluster.cancel_refusals[localid] = "not yours"
-    stage.client.cancel(AskCancel("fake", local_job("A", localid)))
+async def test_a_refused_cancel_says_why(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.cluster.cancel_refusals[localid] = "not yours"
+    harness.client.cancel(AskCancel("fake", local_job("A", localid)))
 
-    assert CancelTaken("not yours") == (await stage.told("A", 2))[1]
+    assert CancelTaken("not yours") == (await harness.told("A", 2))[1]
 
 
-async def test_a_cancel_is_asked_until_there_is_an_answer(stage: Stage) -> None:
-    localid = await stage.submitted("A")
-    stage.cluster.outage = "down"
-    stage.client.cancel(AskCancel("fake", local_job("A", localid)))
-    await until(lambda: stage.client.health.down_since)
-    await stage.pass_by(30)
-    stage.cluster.outage = ""
-    await stage.pass_by(70)
+async def test_a_cancel_is_asked_until_there_is_an_answer(harness: Harness) -> None:
+    localid = await harness.submitted("A")
+    harness.cluster.outage = "down"
+    harness.client.cancel(AskCancel("fake", local_job("A", localid)))
+    await until(lambda: harness.client.health.down_since)
+    await harness.pass_by(30)
+    harness.cluster.outage = ""
+    await harness.pass_by(70)
 
-    assert CancelTaken() in await stage.told("A", 2)
+    assert CancelTaken() in await harness.told("A", 2)

@@ -36,7 +36,7 @@ class Counting(FakeBackend):
         return await super().submit(batch)
 
 
-class Stage:
+class Harness:
     def __init__(self, pace: PollingPolicy) -> None:
         self.cluster, self.clock = FakeCluster(), FakeClock()
         self.backend = Counting(self.cluster)
@@ -63,119 +63,119 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    stage = Stage(PollingPolicy(gather_s=1.0, batch=100))
-    task = asyncio.create_task(stage.submitter.run())
-    yield stage
+async def harness() -> AsyncIterator[Harness]:
+    harness = Harness(PollingPolicy(gather_s=1.0, batch=100))
+    task = asyncio.create_task(harness.submitter.run())
+    yield harness
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_job_that_comes_alone_goes_at_once(stage: Stage) -> None:
-    stage.submit("A")
+async def test_a_job_that_comes_alone_goes_at_once(harness: Harness) -> None:
+    harness.submit("A")
 
-    await stage.taken(1)
-    assert [1] == stage.backend.sizes
+    await harness.taken(1)
+    assert [1] == harness.backend.sizes
 
 
-async def test_a_burst_goes_together(stage: Stage) -> None:
+async def test_a_burst_goes_together(harness: Harness) -> None:
     for number in range(40):
-        stage.submit(f"job{number}")
-    await stage.pass_by(2)
+        harness.submit(f"job{number}")
+    await harness.pass_by(2)
 
-    await stage.taken(40)
-    assert [40] == stage.backend.sizes
+    await harness.taken(40)
+    assert [40] == harness.backend.sizes
 
 
-async def test_no_call_is_larger_than_allowed(stage: Stage) -> None:
+async def test_no_call_is_larger_than_allowed(harness: Harness) -> None:
     for number in range(250):
-        stage.submit(f"job{number}")
-    await stage.pass_by(5)
+        harness.submit(f"job{number}")
+    await harness.pass_by(5)
 
-    await stage.taken(250)
-    assert [100, 100, 50] == stage.backend.sizes
+    await harness.taken(250)
+    assert [100, 100, 50] == harness.backend.sizes
 
 
-async def test_a_limit_parks_its_queue_and_the_other_goes_on(stage: Stage) -> None:
-    stage.cluster.limits["full"] = "QOSMaxSubmitJobPerUserLimit"
+async def test_a_limit_parks_its_queue_and_the_other_goes_on(harness: Harness) -> None:
+    harness.cluster.limits["full"] = "QOSMaxSubmitJobPerUserLimit"
     for number in range(30):
-        stage.submit(f"blocked{number}", "full")
-    await stage.pass_by(2)
+        harness.submit(f"blocked{number}", "full")
+    await harness.pass_by(2)
     for number in range(30):
-        stage.submit(f"free{number}", "open")
-    await stage.pass_by(2)
+        harness.submit(f"free{number}", "open")
+    await harness.pass_by(2)
 
-    await stage.taken(30)
-    assert {"free"} == {job[:4] for job in stage.answers}
-    assert "queue full paused since" in stage.health.summary()
-    assert "QOSMaxSubmitJobPerUserLimit" in stage.health.summary()
+    await harness.taken(30)
+    assert {"free"} == {job[:4] for job in harness.answers}
+    assert "queue full paused since" in harness.health.summary()
+    assert "QOSMaxSubmitJobPerUserLimit" in harness.health.summary()
 
 
-async def test_a_parked_queue_is_tried_less_and_less_often_and_loses_nothing(stage: Stage) -> None:
-    stage.cluster.limits["full"] = "no more"
-    tag = stage.submit("A", "full")
-    await stage.pass_by(120)
-    tries = stage.cluster.calls["submit", tag]
+async def test_a_parked_queue_is_tried_less_and_less_often_and_loses_nothing(harness: Harness) -> None:
+    harness.cluster.limits["full"] = "no more"
+    tag = harness.submit("A", "full")
+    await harness.pass_by(120)
+    tries = harness.cluster.calls["submit", tag]
     assert 3 <= tries <= 8
 
-    del stage.cluster.limits["full"]
-    await stage.pass_by(61)
+    del harness.cluster.limits["full"]
+    await harness.pass_by(61)
 
-    await stage.taken(1)
-    assert isinstance(stage.answers[JobId("A")], SubmitTaken)
-    assert "ok" == stage.health.summary()
+    await harness.taken(1)
+    assert isinstance(harness.answers[JobId("A")], SubmitTaken)
+    assert "ok" == harness.health.summary()
 
 
-async def test_one_unsure_job_does_not_delay_others(stage: Stage) -> None:
+async def test_one_unsure_job_does_not_delay_others(harness: Harness) -> None:
     """It is looked up in a while; those that come after it are handed over meanwhile."""
-    stage.cluster.lost_answers = 1
-    stage.cluster.invisible_for = 3
-    stage.submit("A")
-    await until(lambda: stage.submitter.unsure)
+    harness.cluster.lost_answers = 1
+    harness.cluster.invisible_for = 3
+    harness.submit("A")
+    await until(lambda: harness.submitter.unsure)
     for number in range(5):
-        stage.submit(f"after{number}")
-    await stage.pass_by(0.9)
+        harness.submit(f"after{number}")
+    await harness.pass_by(0.9)
 
-    await stage.taken(5)
-    assert {JobId("A")} == stage.submitter.unsure
-    await stage.pass_by(30)
-    await stage.taken(6)
-    assert Counter(stage.cluster.runs.values()) == {1: 6}
+    await harness.taken(5)
+    assert {JobId("A")} == harness.submitter.unsure
+    await harness.pass_by(30)
+    await harness.taken(6)
+    assert Counter(harness.cluster.runs.values()) == {1: 6}
 
 
-async def test_queues_take_turns(stage: Stage) -> None:
+async def test_queues_take_turns(harness: Harness) -> None:
     """One with two hundred jobs before it lets one with ten through in the first call."""
     for number in range(200):
-        stage.submit(f"many{number}", "a")
+        harness.submit(f"many{number}", "a")
     for number in range(10):
-        stage.submit(f"few{number}", "b")
-    await until(lambda: stage.backend.sizes, lambda: stage.answers)
-    await until(lambda: len(stage.answers) >= 100)
+        harness.submit(f"few{number}", "b")
+    await until(lambda: harness.backend.sizes, lambda: harness.answers)
+    await until(lambda: len(harness.answers) >= 100)
 
-    first = list(stage.answers)[:100]
+    first = list(harness.answers)[:100]
     assert 10 == sum(job.startswith("few") for job in first)
 
 
-async def test_a_refusal_opens_no_queue_and_is_told(stage: Stage) -> None:
+async def test_a_refusal_opens_no_queue_and_is_told(harness: Harness) -> None:
     tag = Tag("A-1")
-    stage.cluster.refusals[tag] = "invalid partition"
-    stage.submit("A")
+    harness.cluster.refusals[tag] = "invalid partition"
+    harness.submit("A")
 
-    await stage.taken(1)
-    assert SubmitRefused("invalid partition") == stage.answers[JobId("A")]
+    await harness.taken(1)
+    assert SubmitRefused("invalid partition") == harness.answers[JobId("A")]
 
 
-async def test_an_outage_is_told_with_its_time_and_everybody_waits(stage: Stage) -> None:
-    stage.cluster.outage = "no route to host"
-    stage.submit("A")
-    await until(lambda: stage.health.down_since)
-    assert "down since 20" in stage.health.summary()
+async def test_an_outage_is_told_with_its_time_and_everybody_waits(harness: Harness) -> None:
+    harness.cluster.outage = "no route to host"
+    harness.submit("A")
+    await until(lambda: harness.health.down_since)
+    assert "down since 20" in harness.health.summary()
 
-    stage.cluster.outage = ""
-    await stage.pass_by(5)
-    await stage.taken(1)
-    assert "ok" == stage.health.summary()
+    harness.cluster.outage = ""
+    await harness.pass_by(5)
+    await harness.taken(1)
+    assert "ok" == harness.health.summary()
 
 
 def test_a_submission_tells_its_queue() -> None:
