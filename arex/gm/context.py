@@ -109,7 +109,7 @@ class JobContext:
         return self._store
 
     def staged(self, *, out: bool) -> Staged | None:
-        """The answer about outputs, or about inputs; None if there is none, or if it is about the others."""
+        """The stager's answer about outputs (``out``) or inputs; None if there is no such answer."""
         answer = self.answer
         return answer.staged if isinstance(answer, StagingEnded) and answer.out is out else None
 

@@ -79,8 +79,9 @@ def drive(context: JobContext) -> Resting:
 
 
 def _drive(context: JobContext) -> Resting:
-    if context.job.status.pending and restart.is_unfinished(context, context.job.state):
-        restart.complete(context)  # the turn of the restart ended with an exception
+    if context.retried and restart.is_unfinished(context, context.job.state):
+        save(context)  # the turn of the restart ended with an exception, maybe before its state was on disk
+        restart.complete(context)
     for _ in range(_MOST_MOVES):
         step = _cancel_request(context) or _decide(context)
         context.answer = None

@@ -175,19 +175,19 @@ class GridManager:
             await settled(self._turns(jobs))
 
     async def _turns(self, jobs: list[JobId]) -> None:
-        turns = Turns([self._begin(self.tracking.of(job)) for job in jobs])
-        turns.watch(self._services.clock, self._unburden)
+        turns = Turns([self._begin(self.tracking.of(job)) for job in jobs], self._services.clock)
+        turns.watch(self._split_long)
         try:
             await asyncio.to_thread(turns.run)
         finally:
             turns.unwatch()
         self._conclude(turns)
 
-    def _unburden(self, turns: Turns) -> None:
+    def _split_long(self, turns: Turns) -> None:
         """One turn takes long: give the jobs after it to other workers, and continue with those before it."""
         for context in turns.withdraw():
             self._give_back(context)
-        if self._tasks is not None:
+        if turns.any_ended and self._tasks is not None:
             self._tasks.create_task(settled(self._conclude_early(turns)), name="results before a long turn")
 
     async def _conclude_early(self, turns: Turns) -> None:

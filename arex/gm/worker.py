@@ -37,35 +37,42 @@ class Turns:
     """
     The turns of several jobs in one worker thread.
 
+    ``run`` and ``sync`` are for threads, everything else is for the event loop.
+
     Results count once the files of their turns are on disk: the tag of an attempt, above all, has to be there before
     the job is submitted. Jobs are flushed together, because the first flush takes most of the time of all.
     """
 
-    def __init__(self, contexts: Iterable[JobContext]) -> None:
+    def __init__(self, contexts: Iterable[JobContext], clock: Clock) -> None:
+        self._clock = clock
         self._ahead = deque(contexts)
         self._unsynced: deque[tuple[JobContext, Resting | Exception]] = deque()
         self._results: deque[tuple[JobContext, Resting | Exception]] = deque()
-        self._begun = False
+        self._begun: float | None = None  #: monotonic seconds
         self._timer: Timer | None = None
 
-    def watch(self, clock: Clock, is_long: Callable[[Self], None]) -> None:
-        """Call ``is_long`` if the turns take long; not while they only wait for a thread, which others would, too."""
-        self._timer = clock.call_later(_LONG_S, self._look, clock, is_long)
+    @property
+    def any_ended(self) -> bool:
+        """Whether turns have ended that ``sync`` has not flushed yet."""
+        return bool(self._unsynced)
 
-    def _look(self, clock: Clock, is_long: Callable[[Self], None]) -> None:
-        if self._begun:
-            is_long(self)
+    def watch(self, is_long: Callable[[Self], None]) -> None:
+        """Call ``is_long`` if the turns take long; the time that they wait for a thread does not count."""
+        taken_s = 0.0 if self._begun is None else self._clock.monotonic() - self._begun
+        left_s = round(_LONG_S - taken_s, 3)
+        if left_s > 0:
+            self._timer = self._clock.call_later(left_s, self.watch, is_long)
         else:
-            self.watch(clock, is_long)
+            is_long(self)
 
     def unwatch(self) -> None:
-        """Call nothing any more."""
+        """Cancel the timer of ``watch``."""
         if self._timer is not None:
             self._timer.cancel()
 
     def run(self) -> None:
         """Drive each job; an exception is returned in place of the resting step."""
-        self._begun = True
+        self._begun = self._clock.monotonic()
         for context in _popped(self._ahead):
             self._unsynced.append((context, _take_turn(context)))
         self.sync()
@@ -76,7 +83,7 @@ class Turns:
             self._results.append((context, _synced(context, rest)))
 
     def withdraw(self) -> list[JobContext]:
-        """The jobs whose turns have not begun; they get none here."""
+        """Remove and return the jobs whose turns have not begun."""
         return list(_popped(self._ahead))
 
     def results(self) -> Iterator[tuple[JobContext, Resting | Exception]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from arex.controldir.layout import Mark
+from arex.controldir.layout import Mark, Place
 from arex.controldir.store import ControlDir
 from arex.gm import worker
 from arex.gm.context import JobContext
@@ -18,6 +18,7 @@ from arex.gm.machine import Resting, drive
 from arex.gm.publishing import activity
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
+from arex.model.state import State, Status
 from arex.ports import Staged, Staging
 from tests.fakes.clock import FakeClock
 from tests.fakes.staging import UnusedStager
@@ -120,6 +121,40 @@ async def test_a_restart_whose_turn_ended_with_an_exception_is_completed(
     assert (service.local(job).failedstate, service.local(job).rerun) == (None, 1)
 
 
+async def test_a_restart_whose_state_can_not_be_written_keeps_the_failure_until_it_can(
+    service: GridService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the job on disk would be one that ended well, and its restart would be lost in a crash."""
+    job = service.submit('&(executable="/bin/true")(rerun=2)')
+    await service.runs(job)
+    service.end(job, 3)
+    await service.reaches(job, "FINISHED")
+    full, refused = True, threading.Event()
+    put = ControlDir.put_status
+
+    def put_status(self: ControlDir, job: JobId, status: Status, at: Place | None) -> Place:
+        if full:
+            refused.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return put(self, job, status, at)
+
+    monkeypatch.setattr(ControlDir, "put_status", put_status)
+    service.mark(job, Mark.RESTART)
+    for turn in (1, 2):
+        await until(refused.is_set, lambda: service.tell(job))
+        assert service.state(job) == "FINISHED"
+        assert "LRMS error: (3)" in service.store.failure(job)
+        assert service.local(job).failedstate is State.INLRMS
+        assert service.store.has_mark(job, Mark.RESTART)
+        refused.clear()
+        full = turn == 1
+        await retried(service, job)
+
+    await service.runs(job)
+    assert not service.store.has_mark(job, Mark.RESTART)
+    assert (service.store.failure(job), service.local(job).rerun) == ("", 1)
+
+
 class Transfers(UnusedStager):
     """Completes a download when a test sets ``arrived``, and an upload at once."""
 
@@ -193,14 +228,17 @@ async def test_turns_that_wait_for_a_thread_are_not_long() -> None:
     """Other workers would wait for a thread, too, and no job would ever have its turn."""
     clock = FakeClock()
     called: list[worker.Turns] = []
-    turns = worker.Turns([])
-    turns.watch(clock, called.append)
+    turns = worker.Turns([], clock)
+    turns.watch(called.append)
     for _ in range(5):
         clock.advance(timedelta(seconds=1))
     assert called == []
 
+    clock.advance(timedelta(seconds=0.05))
     turns.run()
-    clock.advance(timedelta(seconds=1))
+    clock.advance(timedelta(seconds=0.09))
+    assert called == []
+    clock.advance(timedelta(seconds=0.02))
     assert called == [turns]
     clock.advance(timedelta(seconds=5))
     turns.unwatch()
