@@ -120,7 +120,7 @@ def parse_done(text: str, written: datetime | None = None) -> Done:
     usage, end = _usage(values), values["end"][0]
     ended = written if written is not None and not end else _time(end)
     start = values["start"][0]
-    started = ended - timedelta(seconds=usage.wall_s or 0) if written is not None and not start else _time(start)
+    started = _time(start) if start else ended - timedelta(seconds=usage.wall_s or 0)
     return Done(
         exit_code=_number(values["exitcode"][0]),
         signal=_number(values["signal"][0]),

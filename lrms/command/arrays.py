@@ -27,7 +27,7 @@ from lrms.jobscript.template import part
 log = logging.getLogger(__name__)
 
 ARRAYS: Final = ".arex/arrays"
-#: The shell of the launcher, which reads the script of the child itself: another one would cost as much as a short job.
+#: The shell of the launcher, which reads the script of the child itself: another shell would cost as much as a job.
 _SHELL: Final = "/bin/sh"
 
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154
-# Where programs are for the script itself, whose job may set another PATH, and where the files of the job are, as the
-# front end sees them.
+# The PATH of the script itself, which the job may change, and where the files of the job are, as the front end sees
+# them.
 # Variables come from other parts of the script, and go to them (SC2034, SC2154).
 
 arex_own_path=$PATH

@@ -36,8 +36,6 @@ arex_send() {
     printf 'entries=%s\nbytes=%s\ncomplete=yes\n' "$arex_entries" "$arex_bytes" >"$arex_rundir/sent"
 }
 arex_leave() {
-    PATH=$arex_own_path
-    unset IFS
     cd "$arex_sandbox" || :
     if [ -L "$arex_rundir" ] || [ ! -d "$arex_rundir" ]; then
         rm -rf "$arex_rundir"

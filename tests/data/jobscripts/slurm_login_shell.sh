@@ -59,7 +59,7 @@ arex_nodes=''
 arex_note() { :; }
 # in the C locale, or date reads a dozen files of another one; not by a function, which would take one more process
 arex_stamp=+%Y%m%d%H%M%SZ,%Y-%m-%dT%H:%M:%SZ,%s
-# one date can tell both times at the end, if the seconds between them are known
+# one call of date at the end prints both times, if the seconds between them are known
 arex_began=
 { IFS=. read -r arex_up arex_rest </proc/uptime; } 2>/dev/null || arex_began=$(LC_ALL=C exec date -u "$arex_stamp")
 arex_ended=
@@ -121,14 +121,14 @@ END_OF_DATES
 "*} arex_ended=${arex_ended##*"
 "}
     fi
-    # a date that reads no file: BusyBox has one
+    # the date of BusyBox has no -f
     if [ -z "$arex_ended" ]; then
         arex_ended=$(LC_ALL=C exec date -u "$arex_stamp")
         if [ -z "$arex_began" ] && [ -n "$arex_ended" ]; then
             arex_began=$(LC_ALL=C exec date -u -d "@$((${arex_ended##*,} - arex_wall))" "$arex_stamp")
         fi
     fi
-    # without any date, the record has no times; it must not lack the exit code, too
+    # without any date, the record has no times; but it must still contain the exit code
     if [ -n "$arex_ended" ] && [ -n "$arex_began" ]; then
         arex_wall=$((${arex_ended##*,} - ${arex_began##*,}))
     fi

@@ -47,6 +47,13 @@ def test_an_empty_exit_code_means_none() -> None:
     assert parse_done(RECORD.replace("exitcode=3", "exitcode=")).exit_code is None
 
 
+def test_without_a_start_it_is_the_end_less_the_wall_time() -> None:
+    """A node whose ``date`` does not know ``-d`` has no start; the exit code counts all the same."""
+    text = RECORD.replace("start=2026-11-20T08:49:01Z", "start=")
+
+    assert parse_done(text) == replace(DONE, start=datetime(2026, 11, 20, 8, 49, 0, 750000, tzinfo=UTC))
+
+
 def test_without_a_file_there_is_no_record(tmp_path: Path) -> None:
     assert read_done(tmp_path / "done") is None
 
