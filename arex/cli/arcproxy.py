@@ -85,7 +85,7 @@ class Elsewhere(ArexError):
 @click.option("-S", "--voms", multiple=True, help="Not supported: use voms-proxy-init.")
 @click.option("-L", "--myproxysrv", hidden=True)
 @click.option("-M", "--myproxycmd", hidden=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@options.json_option
 @click.option("-z", "--conffile", type=click.Path(), expose_value=False,
               help="Ignored; accepted for compatibility with ARC.")  # fmt: skip
 @click.option("-t", "--timeout", type=int, expose_value=False, help="Ignored; accepted for compatibility with ARC.")

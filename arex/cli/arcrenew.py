@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from arex.cli import options
-from arex.cli.bulk import each, report
+from arex.cli.bulk import each, on_jobs, report
 from arex.cli.credential_options import credential_options, use
 from arex.cli.output import say
-from arex.cli.select import Chosen, JobSelection, choose
+from arex.cli.select import Chosen
 from arex.cli.site import Site
 from arex.model.ids import JobId
 
 
 @click.command(context_settings=options.CONTEXT)
-@options.selection
 @credential_options
-@options.common
-def command(
-    *,
-    as_json: bool,
-    config: Path | None,
-    timeout: int | None,
-    debug: int,
-    joblist: Path | None,
-    proxy: Path | None,
-    token: Path | None,
-    **wanted: object,
-) -> int:
+@on_jobs
+def command(site: Site, jobs: Sequence[Chosen], *, proxy: Path | None, token: Path | None, as_json: bool) -> int:
     """
     Renew the credentials of jobs with your current proxy or token.
 
     Jobs that share a credential are renewed together. Jobs that waited for the renewal continue.
     """
-    del timeout
-    site = Site(config, joblist, debug)
     use(site, proxy, token)
-    jobs = choose(site, JobSelection(**wanted))  # type: ignore[arg-type]
-
     sharing: set[JobId] = set()
 
     def renew(job: Chosen) -> None:

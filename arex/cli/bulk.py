@@ -1,4 +1,4 @@
-"""Apply one operation to many jobs: try each job, report failures, and count the results."""
+"""Commands on many jobs: options and selection, one operation for each job, and the summary."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def on_jobs(function: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         del timeout
         site = Site(config, joblist, debug)
-        wanted = JobSelection(jobs, everything, cluster, states, rejected, id_files)
+        wanted = JobSelection(
+            jobs=jobs, everything=everything, cluster=cluster, states=states, rejected=rejected, id_files=id_files
+        )
         return function(site, choose(site, wanted), **own)
 
     return command
@@ -84,7 +86,7 @@ def each(site: Site, jobs: Sequence[Chosen], act: Callable[[Chosen], None], *, g
 
 def request(site: Site, jobs: Sequence[Chosen], ask: Callable[[str], None], result: str, *, as_json: bool) -> int:
     """
-    Ask the service something for every job, and report how many requests it has.
+    Ask the service something for every job, and report for how many this succeeded.
 
     Args:
         site: where the jobs are.

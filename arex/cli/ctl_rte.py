@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 import lrms
-from arex.cli.options import CONTEXT
+from arex.cli.options import CONTEXT, config_option, json_option
 from arex.cli.output import document, printable, remark, say
 from arex.config.load import load
 from arex.config.model import Configuration
@@ -25,18 +25,11 @@ if TYPE_CHECKING:
 #: Directory of the scripts that are part of arex.
 SYSTEM: Final = Path(lrms.__file__).resolve().parent / "rte"
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 _force = click.option("-f", "--force", is_flag=True, help="Replace a link to another script.")
 
 
 @click.group("rte", context_settings=CONTEXT)
-@click.option(
-    "-c",
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Configuration file, arc.conf or YAML (default: search the usual places).",
-)
+@config_option
 def group(config_file: Path | None) -> None:
     """Enable, disable and configure runtime environments."""
     del config_file  # commands find it in the context
@@ -114,7 +107,7 @@ _one = click.argument("rte", shell_complete=_completing(_all))
 @click.argument("rtes", nargs=-1, required=True, metavar="RTE...", shell_complete=_completing(_names_without(ENABLED)))
 @_force
 @click.option("-d", "--dummy", is_flag=True, help="Publish names that have no script.")
-@_json
+@json_option
 @click.pass_context
 def enable(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, dummy: bool, as_json: bool) -> None:
     """Allow jobs to request runtime environments. RTE is a name, a pattern, or the path of a script."""
@@ -124,7 +117,7 @@ def enable(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, dummy: boo
 @group.command()
 @click.argument("rtes", nargs=-1, required=True, metavar="RTE...", shell_complete=_completing(_names_without(DEFAULT)))
 @_force
-@_json
+@json_option
 @click.pass_context
 def default(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, as_json: bool) -> None:
     """Use runtime environments for every job, even if it does not request them."""
@@ -149,7 +142,7 @@ def _link(catalog: Catalog, wanted: tuple[str, ...], place: str, *, force: bool,
 
 @group.command()
 @click.argument("rtes", nargs=-1, required=True, metavar="RTE...", shell_complete=_completing(_names_in(ENABLED)))
-@_json
+@json_option
 @click.pass_context
 def disable(ctx: click.Context, rtes: tuple[str, ...], *, as_json: bool) -> None:
     """No longer allow jobs to request runtime environments."""
@@ -158,7 +151,7 @@ def disable(ctx: click.Context, rtes: tuple[str, ...], *, as_json: bool) -> None
 
 @group.command()
 @click.argument("rtes", nargs=-1, required=True, metavar="RTE...", shell_complete=_completing(_names_in(DEFAULT)))
-@_json
+@json_option
 @click.pass_context
 def undefault(ctx: click.Context, rtes: tuple[str, ...], *, as_json: bool) -> None:
     """No longer use runtime environments for every job."""
@@ -201,7 +194,7 @@ def _linked_names(catalog: Catalog, wanted: str, linked: Mapping[str, Linked], p
 @click.option(
     "-n", "--dummy", "which", flag_value="dummy", help="List runtime environments that are enabled without a script."
 )
-@_json
+@json_option
 @click.pass_context
 def show(ctx: click.Context, which: str | None, *, is_long: bool, as_json: bool) -> None:
     """List runtime environments and how they are used."""
@@ -276,7 +269,7 @@ def params() -> None:
 @click.command("get")
 @_one
 @click.option("-l", "--long", "is_long", is_flag=True, help="Also print defaults, allowed values and descriptions.")
-@_json
+@json_option
 @click.pass_context
 def get(ctx: click.Context, rte: str, *, is_long: bool, as_json: bool) -> None:
     """Print the parameters of a runtime environment."""

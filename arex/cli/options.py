@@ -1,4 +1,7 @@
-"""Options that are common to ARC's clients, with the same letters and meaning; this host is the only endpoint."""
+"""
+Options that several commands share: those of ARC's clients, with the same letters and meaning, and those of the
+commands of the service. This host is the only endpoint.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ config_option: Final = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 
 
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
@@ -63,7 +66,7 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 def common(function: _F) -> _F:
     """Add the options ``-z -t -d -P -v`` of all ARC clients, ``--config`` and ``--json``."""
     for option in reversed((
-        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document."),
+        json_option,
         click.option(
             "--config", type=click.Path(path_type=Path), help="Configuration file of the service (default: search "
                 "the usual places)."
@@ -119,7 +122,7 @@ def selection(function: _F) -> _F:
 
 
 def instead_of_submission(function: _F) -> _F:
-    """``-D`` and ``-x``, with which a job is tested or printed and does not run."""
+    """Add ``-D`` and ``-x``, which test or print a job instead of running it."""
     for option in reversed((
         click.option(
             "-D", "--dryrun", is_flag=True, help="Submit the job without running it, as a test of the description."

@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from arex import daemon, logs, process
-from arex.cli.options import CONTEXT, config_option
+from arex.cli.options import CONTEXT, config_option, json_option
 from arex.config.discover import places
 from arex.config.explain import commented_file
 from arex.config.load import load
@@ -128,7 +128,7 @@ def stop(config_file: Path | None) -> None:
 
 @click.command(context_settings=CONTEXT)
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def status(config_file: Path | None, *, as_json: bool) -> None:
     """Show whether the daemon is running, how many jobs it has, and whether the batch system answers."""
     config = read_config(config_file, quiet=True)
