@@ -38,7 +38,7 @@ def load(
     Args:
         path: the file; None searches, see ``discover.find``.
         environ: environment; HOME, ARC_CONFIG, ARC_LOCATION, XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_STATE_HOME are
-        used.
+            used.
         uid: the user whose defaults apply; None is the user of this process.
         system: the file of the machine, which is searched last.
 

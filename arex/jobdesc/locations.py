@@ -1,4 +1,4 @@
-"""A place of a file as one text: a URL with its options and replicas in the host part."""
+"""The location of a file as one string: a URL with its options and replicas in the host part."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class SourceText:
         self.remarks.add(what, *self._place(at), suggestion)
 
     def _place(self, at: int) -> tuple[int, int]:
-        """Line and column, which count from 1; an offset behind the text is its end."""
+        """Line and column, which count from 1; an offset past the end counts as the end."""
         at = min(at, len(self.text))
         line = bisect_right(self._line_starts, at)
         return line, at - self._line_starts[line - 1] + 1

@@ -214,7 +214,7 @@ def _look_for_room(path: str, size: int | None, start: int) -> None:
         return
     above = Path(path).parent
     facts = os.statvfs(above if above.exists() else above.parent)
-    must_fit(size - start, facts.f_bavail * facts.f_frsize, "the session directory")
+    must_fit(size - start, facts.f_bavail * facts.f_frsize, str(above))
 
 
 def _catch_up(path: str, size: int, digests: list[Digest]) -> None:

@@ -179,6 +179,11 @@ def must_fit(size: int, free: int, where: str) -> None:
         raise TransferError(ErrorKind.NO_SPACE, text, cure="make room")
 
 
+def cancelled() -> TransferError:
+    """The error of a transfer that ends because its mover is closed or its request is withdrawn."""
+    return TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
+
+
 def from_os(exc: OSError) -> TransferError:
     """What an error of the file system means for a transfer."""
     text = os.strerror(exc.errno) if exc.errno else str(exc)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from arex.aio import cancel_and_wait
-from arex.staging.movers.base import ErrorKind, TransferError
+from arex.staging.movers.base import cancelled
 
 _K = TypeVar("_K", bound=Hashable)
 _T = TypeVar("_T")
@@ -69,12 +69,12 @@ class Shared(Generic[_K, _T]):
             finally:
                 making.waiting -= 1
         if making.task.cancelled():
-            raise _given_up()
+            raise cancelled()
         return making.task.result()
 
     def _start(self, key: _K) -> _Making[_T]:
         if self._closed:
-            raise _given_up()
+            raise cancelled()
         making = self._known[key] = _Making(asyncio.create_task(self._made(key), name="connect"))
         making.task.add_done_callback(partial(self._settled, key, making))
         return making
@@ -106,7 +106,3 @@ class Shared(Generic[_K, _T]):
                 for making in known.values():
                     if making.made:
                         stack.push_async_callback(self._end, making.task.result())
-
-
-def _given_up() -> TransferError:
-    return TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")

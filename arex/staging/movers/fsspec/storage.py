@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from arex.config.codec import near
-from arex.staging.movers.base import ErrorKind, FileInfo, TransferError
+from arex.staging.movers.base import ErrorKind, FileInfo, TransferError, cancelled
 from arex.staging.movers.fsspec.allowed import Reach
 from arex.staging.movers.fsspec.errors import facts
 
@@ -101,7 +101,7 @@ class Storage:
             if not overwrite:
                 self._must_be_free()
             if self.left:
-                raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
+                raise cancelled()
             self._publish(size, overwrite=overwrite)
         self.name = ""
 

@@ -102,7 +102,7 @@ class _Servant:
         sys.path[:] = path  # modules are found where the daemon finds them
         try:
             self._mover = cast("Mover", resolve_name(name)(means_of(means)))
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the daemon has to say it
+        except Exception as exc:  # noqa: BLE001 - the daemon reports every failure
             self._wire.put(Kind.UNLOADABLE, 0, str(exc)[:_LONGEST_TRACE])
         else:
             self._wire.put(Kind.READY)

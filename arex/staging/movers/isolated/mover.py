@@ -22,6 +22,7 @@ from arex.staging.movers.base import (
     Sink,
     Source,
     TransferError,
+    cancelled,
 )
 from arex.staging.movers.isolated.codec import place_word, resume_word
 from arex.staging.movers.isolated.process import Process, Unloadable
@@ -137,7 +138,7 @@ class SubprocessMover:
 
     def _must_be_open(self) -> None:
         if self._closed:
-            raise TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")
+            raise cancelled()
 
     def _died(self) -> None:
         """Restart at once after a first crash, and with growing pauses after more of them."""

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, Self
 
-from arex.staging.movers.base import ErrorKind, MoverSettings, TransferError
+from arex.staging.movers.base import ErrorKind, MoverSettings, TransferError, cancelled
 from arex.staging.movers.isolated.codec import means_word
 from arex.staging.movers.isolated.request import Broke, Request
 from arex.staging.movers.isolated.wire import LARGEST, BrokenWire, Credit, Kind, Wire
@@ -208,7 +208,7 @@ class Process:
             self._watch()
 
     def _end(self, why: str) -> None:
-        """End the process, because its socket was closed or it violated the protocol."""
+        """End the process after its socket was closed, it violated the protocol, or it did not answer in time."""
         if self._closing:
             self._stop()
         elif self.alive:
@@ -222,7 +222,8 @@ class Process:
             self._timer.cancel()
 
     async def _bury(self, why: str) -> None:
-        trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} has been stopped: {why}")
+        what = f"has been stopped: {why}" if why else "has crashed"
+        trouble = TransferError(ErrorKind.TEMPORARY, f"{self._called} {what}")
         try:
             self._kill()
             code = await self._gone()
@@ -263,7 +264,7 @@ class Process:
             finally:
                 self._kill()
                 self._stop()
-                self._give_up(TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled"))
+                self._give_up(cancelled())
         await asyncio.gather(*self._tasks)
 
     def _give_up(self, trouble: TransferError) -> None:

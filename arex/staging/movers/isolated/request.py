@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from arex.staging.movers.base import ErrorKind, FileInfo, TransferError
+from arex.staging.movers.base import FileInfo, cancelled
 from arex.staging.movers.isolated.codec import bug_of, facts_of, number, trouble_of
 from arex.staging.movers.isolated.wire import BrokenWire, Credit, Debt, Kind, Wire
 
@@ -105,7 +105,7 @@ class Request:
             case Kind.BUG:
                 self.tell(Broke(bug_of(word)))
             case Kind.GONE:
-                self.tell(Broke(TransferError(ErrorKind.TEMPORARY, "the transfer was cancelled")))
+                self.tell(Broke(cancelled()))
             case _:
                 raise BrokenWire(f"unexpected message {kind.name}")
 

@@ -282,7 +282,7 @@ def _kind(number: int) -> Kind:
     raise BrokenWire(f"unknown frame kind {number}")
 
 
-def _parsed(body: bytes) -> Any:  # noqa: ANN401 - who reads it looks what it is
+def _parsed(body: bytes) -> Any:  # noqa: ANN401 - callers check the type
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as exc:
