@@ -94,6 +94,7 @@ fuzz: $(STAMP) ## A million mutated texts for all readers, or twenty minutes
 	$(BIN)/python tests/fuzz/run.py
 
 compare: $(STAMP) ## Latency, throughput, memory and file-system calls beside another checkout: AGAINST=DIR
+	@test -n "$(AGAINST)" || { echo "make compare needs AGAINST=DIR, the other checkout" >&2; exit 2; }
 	$(BIN)/python benchmarks/against.py --live 1000 "$(AGAINST)"
 	$(BIN)/python benchmarks/fscalls.py --against "$(AGAINST)"
 

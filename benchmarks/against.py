@@ -1,12 +1,13 @@
 """
-This checkout beside another one, round by round on the same machine: what a change costs or saves.
+The service of this checkout compared with that of another one, on the same machine: what a change costs or saves.
 
     python benchmarks/against.py DIR [--backend fork|slurm] [--rounds 5] [--jobs 600] [--live 0]
 
-For fork: seconds of a single job from submission to FINISHED, null jobs a second, processor time of the daemon for
+For fork: milliseconds of a single job from submission to FINISHED, null jobs a second, processor time of the daemon for
 each of them, its memory. For SLURM: null jobs handed over in arrays and one by one, beside a loop of bare sbatch; run
 tools/clusters/slurm.sh up and eval the lines of "env" first. ``--live`` adds the processor time for one more job beside
-so many live ones. The other checkout must be at a commit whose packages the Python of this one can run.
+so many live ones. The checkouts take turns in every round. Jobs are submitted by this checkout's plugin to both
+services, so a change of submission itself does not show. The other checkout must run with the packages installed here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from benchmarks.common import CHECKOUT, Daemon, Site, real_daemon, temporary, wa
 from plugins.local import LocalPlugin
 from plugins.local.submission import Submitted
 
-TRUE = '&(executable="/bin/true")(stdout="out")(stderr="err")(jobname="null")'
 LIMIT_S = 600.0
 #: What is measured, and whether more of it is better.
 Figures = Iterator[tuple[str, bool, float]]
@@ -40,17 +40,17 @@ def on_fork(checkout: Path, jobs: int) -> Figures:
     finished = site.ctl / "finished"
     try:
         with Daemon(real_daemon(site, checkout), site) as daemon:
-            plugin.submit([TRUE])
+            plugin.submit([fscalls.TRUE])
             wait_for(lambda: site.finished() == 1, LIMIT_S)
             for _ in range(10):
                 time.sleep(0.1)  # the service is idle again
                 start = time.monotonic()
-                [one] = plugin.submit([TRUE])
+                [one] = plugin.submit([fscalls.TRUE])
                 assert isinstance(one, Submitted), one
                 wait_for((finished / f"job.{one.id}.status").exists, LIMIT_S, 0.001)
                 yield "one job, ms", False, (time.monotonic() - start) * 1000
             before, cpu, start = site.finished(), daemon.cpu_s(), time.monotonic()
-            plugin.submit([TRUE] * jobs)
+            plugin.submit([fscalls.TRUE] * jobs)
             wait_for(lambda: site.finished() >= before + jobs, LIMIT_S, 0.02)
             yield "null jobs/s", True, jobs / (time.monotonic() - start)
             yield "daemon, ms of CPU per job", False, (daemon.cpu_s() - cpu) * 1000 / jobs
@@ -118,8 +118,8 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})" if values else ""
 
 
-def compare(table: Table, other: Path, backend: str, jobs: int, rounds: int) -> None:
-    """Rounds in which each checkout has its turn, in changing order."""
+def compare(table: Table, other: Path, backend: str, jobs: int, rounds: int, live: list[int]) -> None:
+    """Rounds in which each checkout has its turn, in alternating order."""
     one_round = on_slurm if backend == "slurm" else on_fork
     order = [CHECKOUT, other]
     for number in range(rounds):
@@ -127,6 +127,8 @@ def compare(table: Table, other: Path, backend: str, jobs: int, rounds: int) -> 
             table.take(CHECKOUT, bare(jobs))
         for checkout in order:
             table.take(checkout, one_round(checkout, jobs))
+            for number_of_live in live:
+                table.take(checkout, with_live(checkout, number_of_live))
         order.reverse()
         print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
 
@@ -142,12 +144,11 @@ def main() -> None:
     other = asked.other.resolve()
     if not (other / "arex" / "__main__.py").exists():
         parser.error(f"{other} is not a checkout of arex")
+    if other == CHECKOUT:
+        parser.error(f"{other} is this checkout: name another one")
     fscalls.ready(asked.backend)
     table = Table()
-    compare(table, other, asked.backend, asked.jobs, asked.rounds)
-    for live in asked.live:
-        for checkout in (CHECKOUT, other):
-            table.take(checkout, with_live(checkout, live))
+    compare(table, other, asked.backend, asked.jobs, asked.rounds, asked.live)
     table.show(other.name)
 
 
