@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from typing import Final
@@ -28,6 +29,9 @@ _FOREIGN: Final = re.compile(r"(ARC|X509|XDG|BEARER_TOKEN)(_|$)")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the tests, and what they start, an empty home and nothing of the configuration of the account."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:  # by a shell that runs the tests in the background
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     home = tempfile.TemporaryDirectory(prefix="arex-tests-home-")
     config.add_cleanup(home.cleanup)
     for name in filter(_FOREIGN.match, list(os.environ)):

@@ -24,6 +24,8 @@ _libc_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up once, not in 
 
 #: Blocked signals, received with sigwait; TERM is a request to cancel.
 _SIGNALS: Final = frozenset({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+#: Signals that jobs must not inherit as ignored: those of Python, and those of the shell that started the daemon.
+_IGNORED: Final = tuple(each for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN)
 #: Names every process of an attempt, for the sweep after a supervisor's violent end.
 TAG_VARIABLE: Final = "AREX_TAG"
 #: Seconds between checks of limits on the sum over processes, after a few quicker ones.
@@ -202,7 +204,7 @@ class _SupervisedJob:
             {**os.environ, TAG_VARIABLE: self.order.tag},
             setsid=True,  # a job that sends a signal to its group means only itself
             setsigmask=(),
-            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores them
+            setsigdef=_IGNORED,
         )
 
     def _watch(self) -> str:

@@ -236,7 +236,11 @@ async def test_a_job_starts_with_a_clean_slate(world: ForkWorld, monkeypatch: py
     backend = ForkBackend(
         replace(world.settings, environment=ForkBackend(type(world.settings)())._settings.environment)
     )
+    ignored = [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]  # by a daemon that a script starts in the background
+    before = [signal.signal(each, signal.SIG_IGN) for each in ignored]
     await backend.start()
+    for each, handler in zip(ignored, before, strict=True):
+        signal.signal(each, handler)
     submission = world.submission("exit 0", "env; grep ^Sig /proc/self/status; echo fds /proc/$$/fd/*; umask; pwd")
 
     await end_of(backend, await submitted(backend, submission))
