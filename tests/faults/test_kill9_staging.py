@@ -14,6 +14,7 @@ from arex.controldir.layout import Place
 from arex.model.ids import JobId
 from tests.faults.service import Service, wait_for
 from tests.faults.web import SlowWeb, slow_web
+from tests.trees import everything_below
 
 JOBS = int(os.environ.get("AREX_STAGING_JOBS", "50"))
 KILLS = int(os.environ.get("AREX_FAULT_KILLS", "20"))
@@ -79,7 +80,7 @@ def test_fifty_jobs_get_and_send_their_files_through_twenty_kills(tmp_path: Path
             a, b, c = (web.files[f"in/{number}/{name}"] for name in INPUTS)
             assert (a + b + c, c + b + a) == tuple(web.given[f"out/{number}/{name}"] for name in ("abc", "cba"))
         assert [] == [
-            path for path in site.sessions.rglob("*") if "part" in path.name or path.name.endswith(".staging")
+            path for path in everything_below(site.sessions) if "part" in path.name or path.name.endswith(".staging")
         ]
         assert any(start for _, start in web.gets), "no part was resumed"
         print(f"{kills} kills, {len(web.gets)} GETs of {len(web.files)} files, {len(web.puts)} PUTs of {2 * JOBS}")

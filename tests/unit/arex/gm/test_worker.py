@@ -23,6 +23,7 @@ from arex.model.report import Phase, Report
 from arex.model.state import State, Status
 from arex.ports import Staged, Staging
 from tests.fakes.staging import UnusedStager
+from tests.trees import everything_below
 from tests.unit.arex.gm.service import GridService, grid_service, until
 
 
@@ -214,7 +215,7 @@ async def test_what_is_finished_is_cleaned_and_restarted_although_no_new_job_fit
         service.mark(old, Mark.CLEAN)
         service.mark(again, Mark.RESTART)
 
-        await until(lambda: not any(old in path.name for path in tmp_path.rglob("*")))
+        await until(lambda: not any(old in path.name for path in everything_below(tmp_path)))
         await until(lambda: len(service.cluster.taken) == 4)
         await until(lambda: [newcomer] == _outside(service), lambda: service.tell(newcomer))
         assert len(service.cluster.taken) == 4

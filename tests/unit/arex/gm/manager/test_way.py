@@ -15,6 +15,7 @@ from arex.model.report import EndCause, Phase, Report
 from arex.model.state import State
 from arex.ports import Staged, Staging
 from tests.fakes.staging import UnusedStager
+from tests.trees import everything_below
 from tests.unit.arex.gm.manager.moves import STRAIGHT, accepted, finished, preparing
 from tests.unit.arex.gm.service import TRUE, GridService, grid_service, until
 
@@ -158,7 +159,7 @@ async def test_a_finished_job_is_deleted_and_then_forgotten(service: GridService
 
     service.clock.advance(timedelta(days=30, seconds=11))
     await until(lambda: service.state(job) == "")
-    assert [] == [path for path in service.root.rglob("*") if job in path.name]
+    assert [] == [path for path in everything_below(service.root) if job in path.name]
 
 
 async def test_without_a_time_for_traces_a_job_is_forgotten_at_once(service: GridService) -> None:
