@@ -38,7 +38,7 @@ test: $(STAMP) ## Run all tests; installs the programs that they need
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension tests/fuzz
 	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging
 	$(PYTEST) -n $(WAITING) --dist loadfile -p no:randomly tests/interop
-	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 $(PYTEST) -n $(JOBS) --dist worksteal tests/faults
+	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 AREX_CAMPAIGN_S=45 AREX_SWEEP_CALLS=120 $(PYTEST) -n $(JOBS) --dist worksteal tests/faults
 
 check: lint ## What lint does, and unit tests with few examples each, in less than a minute
 	$(PYTEST) -n $(JOBS) -q --hypothesis-profile=quick tests/unit
@@ -82,11 +82,11 @@ sge: $(STAMP) ## The same with a real Grid Engine
 condor: $(STAMP) ## The same with a real HTCondor
 	sh tools/test-batch.sh condor "$(VENV)"
 
-interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 against ours, and the other way round
+interop: $(STAMP) ## Real clients and a real A-REX of ARC 6.17 and 7 against ours, and the other way round
 	sh tools/interop-setup.sh "$(VENV)"
 	$(PYTEST) -n $(WAITING) --dist loadfile -p no:randomly tests/interop
 
-faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length
+faults: $(STAMP) ## Crashes, full disks, strange files: everything that goes wrong, at length, some as root only
 	sh tools/test-programs.sh
 	$(PYTEST) tests/faults
 

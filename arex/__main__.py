@@ -12,6 +12,8 @@ def main() -> None:
 
     foreign = shadowed_packages(Path(__file__).resolve().parent.parent)
     if foreign:
+        if sys.stderr is None:  # the caller has closed it
+            raise SystemExit(70)
         sys.stderr.write(f"arex: {refusal(foreign)}\n")
         raise SystemExit(70)
     from arex.cli.entry import arex  # noqa: PLC0415 - must not be imported before the check

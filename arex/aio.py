@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from arex.clock import Clock
@@ -42,6 +44,29 @@ async def settled(work: Awaitable[_T]) -> _T:
         if not running.cancelled():
             running.exception()  # mark the exception as retrieved, so that asyncio does not log it
         raise
+
+
+def start_threads(number: int) -> ThreadPoolExecutor:
+    """
+    An executor whose threads all exist already, so that a shortage of processes later does not matter.
+
+    ``ThreadPoolExecutor`` starts threads when they are needed; a call that cannot start one raises RuntimeError, and is
+    carried out later nevertheless.
+
+    Raises:
+        RuntimeError: a thread cannot be started.
+    """
+    executor = ThreadPoolExecutor(number, thread_name_prefix="arex")
+    all_here = threading.Barrier(number + 1)
+    try:
+        for _ in range(number):
+            executor.submit(all_here.wait)
+    except RuntimeError:
+        all_here.abort()
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    all_here.wait()
+    return executor
 
 
 async def in_thread(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:

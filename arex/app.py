@@ -7,11 +7,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from arex import __version__, daemon, logs
+from arex import daemon, logs
+from arex.aio import start_threads
 from arex.clock import Clock, SystemClock
 from arex.config.load import load
 from arex.config.model import Configuration
@@ -21,20 +22,26 @@ from arex.controldir import codec
 from arex.controldir.delegations import store_directory, user_name
 from arex.controldir.fifo import Fifo
 from arex.controldir.layout import LAYOUTS
+from arex.controldir.session import root_objection, root_warning
 from arex.controldir.store import ControlDir
 from arex.controldir.watch import Mode, Watch
-from arex.errors import BatchUnavailable, ConfigError, ServiceError
+from arex.errors import ConfigError, ServiceError, ServiceLost
 from arex.gm.batch.client import BatchClient
+from arex.gm.batch.orphans import OrphanSearch
 from arex.gm.batch.polling import PollingPolicy
+from arex.gm.cleanup import Leftovers, sweep_temporary
 from arex.gm.context import Services, Settings
 from arex.gm.credentials import Credentials
 from arex.gm.limits import Limits
-from arex.gm.manager import GridManager, ScanIntervals
+from arex.gm.manager import GridManager
+from arex.gm.publishing import joblog
+from arex.gm.publishing.status import StatusWriter
 from arex.gm.quota import Quotas
+from arex.gm.turns.scanner import ScanIntervals
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.check import check
 from arex.jobdesc.software import resolve_runtimes
-from arex.model.ids import JobId, LocalId
+from arex.model.ids import JobId
 from arex.ports import Backend, Capacity, Stager
 from arex.rte import installed
 from arex.staging.disk.cleaning import Cleaner
@@ -44,14 +51,19 @@ from lrms import load as load_backend
 
 log = logging.getLogger(__name__)
 
-_SNAPSHOT_S = 2.0
+#: Interval of looking whether the lock of the control directory is still ours, in seconds.
+_LOCK_S = 2.0
+#: How long the control directory may be gone, for example with a server that restarts, in seconds.
+_GONE_S = 600.0
+#: Interval of looking whether events can still arrive, in seconds.
+_WATCH_S = 30.0
+#: Threads for the turns of jobs, files and transfers. They exist from the start, as a job may take all processes of the
+#: account later.
+_THREADS = 12
 #: Delay in seconds of the first poll after a submission, for backends that can be polled without a command.
 _FIRST_POLL_LOCAL_S = 0.1
 _FIRST_POLL_REMOTE_S = 1.0
 _BATCH = 200
-_ORPHANS_RETRY_S = 60.0
-#: Interval of cache cleaning. Source: ARC 6.17.
-_CACHE_ROUND_S = 3600.0
 #: Minimum time between two queries to a batch system.
 _GAP_S = 2.0
 
@@ -79,7 +91,6 @@ class Service:
         layout = LAYOUTS[config.service.layout](config.arex.controldir)
         self._store = ControlDir(layout, durable=config.service.fsync)
         self._wakeups = ""
-        self._orphans = 0
 
     async def run(self) -> None:
         """
@@ -88,6 +99,8 @@ class Service:
         Raises:
             AlreadyRunning, ControlDirError, ConfigError, ServiceError: the service cannot start.
         """
+        # otherwise SIGHUP would end this process while it starts; SIGTERM does, because a start may take long
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reread.set)
         config = self._config
         store = self._store
         fix = config.arex.fixdirectories
@@ -96,8 +109,6 @@ class Service:
         )
         await asyncio.to_thread(_session_roots, config)
         await asyncio.to_thread(self._lock.take)
-        if swept := await asyncio.to_thread(store.sweep, self._lock.previous, self._clock.now()):
-            log.info("removed %d unfinished temporary files", swept, extra={"event": "recover.swept"})
         fifo = Fifo(store.root)
         backends = dict(self._backends or _backends(config))
         try:
@@ -131,6 +142,7 @@ class Service:
             room=quotas.room,
             fragile=frozenset(name for name, capacity in capacities.items() if not capacity.outlives_host),
         )
+        services.clock_check.resume(await asyncio.to_thread(_last_seen, store))
         clients: dict[str, BatchClient] = {}
         manager: GridManager | None = None
 
@@ -139,34 +151,39 @@ class Service:
                 manager.look(job)
 
         watch = Watch(store.layout, look)
-        mode, why = await watch.start(str(config.service.watch))
-        self._wakeups = f"{mode}: {why}"
-        rhythm = ScanIntervals(
-            wakeup_s=config.arex.wakeupperiod.total_seconds(),
-            accepting_s=config.service.scan_period.total_seconds() if mode is Mode.POLL else None,
-        )
-        manager = GridManager(services, clients, self._stager, rhythm)
+        accepting_s = await self._watch(watch)
+        intervals = ScanIntervals(wakeup_s=config.arex.wakeupperiod.total_seconds(), accepting_s=accepting_s)
+        manager = GridManager(services, clients, self._stager, intervals)
+        keeper = services.keeper
         for name, backend in backends.items():
             pace = _pace(config, name.lower(), capacities[name.lower()])
-            clients[name.lower()] = BatchClient(backend, self._clock, pace, manager.answer, manager.reported)
-        started = codec.iso_time(self._clock.now())
+            clients[name.lower()] = BatchClient(backend, self._clock, pace, manager.answer, manager.reported, keeper)
         publisher = InfoPublisher(config, self._clock)
         watched = Credentials(services, config.service.credential_warning)
+        cleaner = Cleaner(config, self._clock, is_live=store.is_live)
+        orphans = OrphanSearch(store, clients, self._clock)
+        status = StatusWriter(self._clock, keeper, manager, clients, self._stager, store.root)
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "lock": self._guarding_lock,
+            "grid manager": manager.run,
+            "stager": self._stager.run,
+            "cache cleaner": cleaner.run,
+            "credentials": lambda: watched.run(lambda: manager.jobs, manager.look),
+            "quotas": lambda: quotas.run(lambda: manager.jobs, manager.look),
+            "infoprovider": lambda: publisher.run(lambda: manager.counts, store.root),
+            "status file": lambda: status.run(lambda: self._wakeups, lambda: orphans.count),
+            "reload": lambda: self._reloading(services, manager),
+            "orphans": lambda: orphans.run(manager.scanned),
+            "watch": lambda: self._keeping_watch(watch, manager),
+            "leftovers": Leftovers(store, roots, self._clock).run,
+            "temporary files": lambda: sweep_temporary(store, self._clock, intervals.wakeup_s),
+            **{f"batch system {name}": client.run for name, client in clients.items()},
+        }
         try:
             async with asyncio.TaskGroup() as tasks:
-                running = [
-                    tasks.create_task(manager.run(), name="grid manager"),
-                    tasks.create_task(self._stager.run(), name="stager"),
-                    tasks.create_task(self._cleaning(store), name="cache cleaner"),
-                    tasks.create_task(watched.run(lambda: manager.jobs, manager.look), name="credentials"),
-                    tasks.create_task(quotas.run(lambda: manager.jobs, manager.look), name="quotas"),
-                    tasks.create_task(publisher.run(lambda: manager.counts, store.root), name="infoprovider"),
-                    tasks.create_task(self._snapshots(store, manager, clients, started), name="status file"),
-                    tasks.create_task(self._reloading(services, manager), name="reload"),
-                    tasks.create_task(self._finding_orphans(store, manager, backends), name="orphans"),
-                    *(tasks.create_task(client.run(), name=f"batch system {name}") for name, client in clients.items()),
-                ]
+                running = [tasks.create_task(keeper.keep(name, work), name=name) for name, work in parts.items()]
                 fifo.listen(manager.heard, manager.rescan)
+                await asyncio.to_thread(joblog.prepare, config.arex.joblog, keeper)
                 await asyncio.to_thread(daemon.write_pidfile, config.arex.pidfile, runtime_cfg(config))
                 self._handle_signals()
                 log.info(
@@ -179,6 +196,47 @@ class Service:
                     task.cancel()
         finally:
             await watch.stop()
+            await self._stager.close()
+
+    async def _guarding_lock(self) -> None:
+        """
+        Raises:
+            ServiceLost: another daemon took the lock, or the control directory was not there for ten minutes.
+        """
+        gone_since: float | None = None
+        while True:
+            await self._clock.sleep(_LOCK_S)
+            now = self._clock.monotonic()
+            if await asyncio.to_thread(self._lock.is_in_place):
+                gone_since = None
+            elif gone_since is None:
+                gone_since = now
+                log.warning("the control directory is gone: %s", self._store.root, extra={"event": "service.lost"})
+            elif now - gone_since > _GONE_S:
+                raise ServiceLost(
+                    f"the control directory {self._store.root} was not there for {_GONE_S / 60:g} minutes"
+                )
+
+    async def _watch(self, watch: Watch) -> float | None:
+        """Start to watch; returns how often ``accepting/`` has to be scanned in seconds, None if events arrive."""
+        service = self._config.service
+        mode, why = await watch.start(str(service.watch))
+        self._wakeups = f"{mode}: {why}"
+        return service.scan_period.total_seconds() if mode is Mode.POLL else None
+
+    async def _keeping_watch(self, watch: Watch, manager: GridManager) -> None:
+        """Watch again if events stop to arrive, for example because the directory was replaced."""
+        while True:
+            await self._clock.sleep(_WATCH_S)
+            if not await watch.works():
+                await watch.stop()
+                manager.scanner.poll_accepting(await self._watch(watch))
+                manager.rescan()
+                log.warning(
+                    "events stopped to arrive; new jobs are now detected by %s",
+                    self._wakeups,
+                    extra={"event": "watch.again"},
+                )
 
     def stop(self) -> None:
         """Stop the service: active writes are completed first."""
@@ -190,7 +248,6 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reread.set)
 
     async def _reloading(self, services: Services, manager: GridManager) -> None:
         """
@@ -230,82 +287,6 @@ class Service:
         kept = replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile)
         self._config = replace(config, arex=kept)
 
-    async def _finding_orphans(self, store: ControlDir, manager: GridManager, backends: Mapping[str, Backend]) -> None:
-        """Report orphans in the batch systems; an administrator has to decide what to do with them."""
-        await manager.scanned.wait()
-        for name, backend in backends.items():
-            tagged = await self._tagged(name, backend)
-            known = await asyncio.to_thread(
-                lambda jobs: {job for job in jobs if store.knows(job)}, set(tagged.values())
-            )
-            orphans = {localid: job for localid, job in tagged.items() if job not in known}
-            self._orphans += len(orphans)
-            for localid, job in orphans.items():
-                log.warning(
-                    "orphan: %s job %s is tagged for job %s, which is not in this control directory",
-                    name, localid, job, extra={"event": "lrms.stray"},
-                )  # fmt: skip
-
-    async def _tagged(self, name: str, backend: Backend) -> Mapping[LocalId, JobId]:
-        while True:
-            try:
-                return await backend.tagged()
-            except BatchUnavailable as exc:
-                log.info(
-                    "%s does not answer, the search for orphans will be retried: %s",
-                    name,
-                    exc,
-                    extra={"event": "lrms.silent"},
-                )
-                await self._clock.sleep(_ORPHANS_RETRY_S)
-
-    async def _cleaning(self, store: ControlDir) -> None:
-        """Clean the cache every hour, as ARC does."""
-        cleaner = Cleaner(self._config, self._clock, is_live=store.is_live)
-        while cleaner.roots:
-            try:
-                cleaned = await cleaner.clean()
-            except OSError as exc:
-                log.warning("cannot clean the cache: %s", exc, extra={"event": "cache.trouble"})
-            else:
-                if cleaned.files:
-                    what = {"event": "cache.cleaned"}
-                    log.info("removed %d files (%d bytes) from the cache", len(cleaned.files), cleaned.size, extra=what)
-            await self._clock.sleep(_CACHE_ROUND_S)
-
-    # --- what "arex status" shows ---------------------------------------------------------------------------------
-
-    async def _snapshots(
-        self, store: ControlDir, manager: GridManager, clients: Mapping[str, BatchClient], started: str
-    ) -> None:
-        last: tuple[object, ...] = ()
-        while True:
-            states = dict(manager.counts)
-            health = {name: client.summary() for name, client in clients.items()}
-            calls = {name: dict(client.backend.figures()) for name, client in clients.items()}
-            unsure = {name: client.unsure for name, client in clients.items() if client.unsure}
-            staging = dict(self._stager.figures())
-            facts = (states, health, manager.waiting_outside, calls, unsure, staging, self._orphans)
-            if facts != last:
-                last = facts
-                snapshot = daemon.Snapshot(
-                    pid=os.getpid(),
-                    started=started,
-                    updated=codec.iso_time(self._clock.now()),
-                    version=__version__,
-                    controldir=str(store.root),
-                    wakeups=self._wakeups,
-                    states=states,
-                    waiting=manager.waiting_outside,
-                    lrms=health,
-                    calls=calls,
-                    unsure=unsure,
-                    staging=staging,
-                    strays=self._orphans,
-                )
-                await asyncio.to_thread(_write_snapshot, store, snapshot)
-            await self._clock.sleep(_SNAPSHOT_S)
-
 
 def refuse_root(config: Configuration, *, allowed: bool) -> None:
     """
@@ -321,19 +302,25 @@ def refuse_root(config: Configuration, *, allowed: bool) -> None:
         )
 
 
-def _session_roots(config: Configuration) -> None:
-    for entry in config.arex.sessiondir:
-        try:
-            entry.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as exc:
-            raise ServiceError(f"cannot create the session root {entry.path}: {exc.strerror}") from exc
-
-
-def _write_snapshot(store: ControlDir, snapshot: daemon.Snapshot) -> None:
+def _last_seen(store: ControlDir) -> datetime | None:
+    """When a service wrote its status here for the last time; None if none did, or if the file is unusable."""
     try:
-        daemon.write_snapshot(store.root, snapshot)
-    except OSError as exc:
-        log.warning("cannot write the status file: %s", exc, extra={"event": "status.failed"})
+        last = daemon.read_snapshot(store.root)
+        return None if last is None else datetime.fromisoformat(last.updated)
+    except (OSError, ValueError, ServiceError):
+        return None
+
+
+def _session_roots(config: Configuration) -> None:
+    for root in (entry.path for entry in config.arex.sessiondir):
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ServiceError(f"cannot create the session root {root}: {exc.strerror}") from exc
+        if objection := root_objection(root):
+            raise ServiceError(objection)
+        if warning := root_warning(root):
+            log.warning("%s", warning, extra={"event": "session.shared"})
 
 
 def _pace(config: Configuration, name: str, capacity: Capacity) -> PollingPolicy:
@@ -406,7 +393,16 @@ def run(config: Configuration, *, ready: Callable[[], None] = lambda: None) -> N
     sys.setswitchinterval(0.001)
     os.umask(0o022)
 
+    if sys.version_info < (3, 12):
+        # the default of this version starts a thread for each command
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+
     async def serve() -> None:
-        await Service(config, ready=ready).run()
+        try:
+            asyncio.get_running_loop().set_default_executor(start_threads(_THREADS))
+        except RuntimeError as exc:
+            raise ServiceError(f"cannot start {_THREADS} threads: {exc}; see ulimit -u") from exc
+        service = await asyncio.to_thread(Service, config, ready=ready)  # it reads files
+        await service.run()
 
     asyncio.run(serve())

@@ -20,6 +20,7 @@ ArexError
 |  - CacheUnavailable          the file can still be downloaded without the cache
 + CredentialError              expired or unreadable; the job can be renewed and restarted
 + ServiceError                 the daemon itself: start, stop, install
+|  - ServiceLost               the running service cannot continue without its control directory or lock
 + IllegalMove                  a bug of arex
 """
 
@@ -194,6 +195,10 @@ class CredentialError(ArexError):
 
 class ServiceError(ArexError):
     """The daemon cannot be started, stopped, queried or installed."""
+
+
+class ServiceLost(ServiceError):
+    """The service cannot continue: its control directory is gone, or its lock was taken from it."""
 
 
 class IllegalMove(ArexError):

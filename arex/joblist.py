@@ -2,6 +2,7 @@
 The list of a user's jobs, ``~/.arc/jobs.dat``, which is shared with ARC's clients.
 
 Rows of other services are kept unchanged. Several clients may write concurrently. All functions block.
+Bytes that are not UTF-8 are surrogates in values, as in ``os.fsdecode``, and stay as they are in the file.
 Source: the job database of ARC's clients, 6.17.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -43,9 +45,13 @@ _UNKNOWN: Final = {
     "usedmainmemory": "-1",
 }
 _ENDPOINT: Final = "file://localhost"
+#: Suffixes of the files of a database. Source: sqlite.org/tempfiles.html.
+_FILES: Final = ("", "-journal", "-wal", "-shm")
 _BUSY_S: Final = 30.0
 #: Limit on the number of parameters in a statement, in the oldest versions of SQLite.
 _CHUNK: Final = 900
+#: A parameter of a statement, which ``_bytes`` fills.
+_HOLE: Final = "CAST(? AS TEXT)"
 
 Row = Mapping[str, str]
 
@@ -92,6 +98,22 @@ def local_row(
     }
 
 
+def _bytes(text: str) -> bytes:
+    """A value for a hole of a statement; SQLite does not take text with surrogates."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that do not stand for a byte
+        return text.encode("utf-8", "replace")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _holes(count: int) -> str:
+    return ", ".join([_HOLE] * count)
+
+
 class JobList:
     """A file with a list of jobs; it is created when the first job is added."""
 
@@ -100,10 +122,10 @@ class JobList:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Add or replace rows in one transaction."""
-        values = [tuple(row.get(column, "") for column in COLUMNS) for row in rows]
+        values = [tuple(_bytes(row.get(column, "")) for column in COLUMNS) for row in rows]
         if not values:
             return
-        holes = ", ".join("?" * len(COLUMNS))
+        holes = _holes(len(COLUMNS))
         with self._open(create=True) as db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany(f"INSERT OR REPLACE INTO jobs({', '.join(COLUMNS)}) VALUES ({holes})", values)  # noqa: S608
@@ -115,7 +137,7 @@ class JobList:
             return
         with self._open() as db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany("DELETE FROM jobs WHERE id = ?", [(one,) for one in ids])
+            db.executemany(f"DELETE FROM jobs WHERE id = {_HOLE}", [(_bytes(one),) for one in ids])  # noqa: S608
             db.commit()
 
     def clear(self) -> None:
@@ -134,12 +156,12 @@ class JobList:
         wanted = list(dict.fromkeys(names))
         for start in range(0, len(wanted), _CHUNK // 3):
             some = wanted[start : start + _CHUNK // 3]
-            holes = ", ".join("?" * len(some))
+            holes = _holes(len(some))
             where = f"WHERE id IN ({holes}) OR idfromendpoint IN ({holes}) OR name IN ({holes})"
-            found |= {row["id"]: row for row in self._select(where, (*some, *some, *some))}
+            found |= {row["id"]: row for row in self._select(where, tuple(map(_bytes, some)) * 3)}
         return list(found.values())
 
-    def _select(self, where: str, values: tuple[str, ...]) -> list[Row]:
+    def _select(self, where: str, values: tuple[bytes, ...]) -> list[Row]:
         if not self.path.exists():
             return []
         with self._open() as db:
@@ -151,12 +173,30 @@ class JobList:
     def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         try:
             if create:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_private(create=create)
             with contextlib.closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as db:
+                db.text_factory = _text
                 if create:
                     db.execute(f"CREATE TABLE IF NOT EXISTS jobs({', '.join(COLUMNS)}, UNIQUE(id))")
                     db.execute("CREATE INDEX IF NOT EXISTS serviceinformationhost ON jobs(serviceinformationhost)")
                     db.commit()
                 yield db
         except (sqlite3.Error, OSError) as exc:
-            raise JobListError(f"the list of jobs {self.path} can't be used: {exc}") from exc
+            is_broken = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
+            cure = "; move the file away, and make a new list with 'arcsync'" if is_broken else ""
+            raise JobListError(f"the list of jobs {self.path} can't be used: {exc}{cure}") from exc
+
+    def _make_private(self, *, create: bool) -> None:
+        """
+        Only the owner may read the list and the files that SQLite makes beside it: descriptions can contain passwords.
+        SQLite gives those files the mode of the list.
+        """
+        if create:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for suffix in _FILES:
+            with contextlib.suppress(FileNotFoundError):
+                path = Path(f"{self.path}{suffix}")
+                info = path.stat()
+                if info.st_uid == os.geteuid() and stat.S_ISREG(info.st_mode) and info.st_mode & 0o077:
+                    path.chmod(0o600)

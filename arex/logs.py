@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextvars
+import errno
 import json
 import logging
-import logging.handlers
 import os
+import stat
 import sys
 import time
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
@@ -62,16 +62,79 @@ class _Json(logging.Formatter):
         return json.dumps({key: value for key, value in facts.items() if value}, ensure_ascii=False)
 
 
-class _File(logging.handlers.WatchedFileHandler):
-    """Reopens the file after a rotation; only its owner can read it."""
+class LogFile(logging.Handler):
+    """
+    Writes to a file that only its owner can read, and opens it again after a rotation.
 
-    def _open(self) -> TextIOWrapper:
-        raw = open(self.baseFilename, "ab", opener=_private)  # noqa: SIM115 - the handler closes it
-        return TextIOWrapper(raw, encoding=self.encoding, errors=self.errors)
+    If it cannot be opened then, records go to the old file. A record that cannot be written is lost: it never stops the
+    service or a job.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        super().__init__()
+        self._path = path
+        self._fd = -1
+        self._seen: tuple[int, int] | None = None  #: device and inode of the open file
+        self.trouble = ""  #: why the file cannot be opened or written at present
+        self.lost = 0  #: records that could not be written
+        self._open()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+            trouble = self._follow_rotation()
+            while line:
+                line = line[os.write(self._fd, line) :]
+        except Exception as exc:  # noqa: BLE001 - there is no other place for it than the status of the service
+            self.lost += 1
+            trouble = str(exc) or type(exc).__name__
+        self.trouble = trouble
+
+    def _follow_rotation(self) -> str:
+        """Open the file again if its path leads to another one; returns why that is not possible."""
+        try:
+            info = self._path.stat()
+            if (info.st_dev, info.st_ino) == self._seen:
+                return ""
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            return str(exc)
+        try:
+            self._open()
+        except OSError as exc:
+            return str(exc)
+        return ""
+
+    def _open(self) -> None:
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        info = os.fstat(fd)
+        if not (stat.S_ISREG(info.st_mode) or stat.S_ISCHR(info.st_mode)):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "not a regular file", str(self._path))
+        os.set_blocking(fd, True)
+        self._seen = (info.st_dev, info.st_ino)
+        old, self._fd = self._fd, fd
+        if old >= 0:
+            os.close(old)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        super().close()
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+def trouble() -> str:
+    """Why the log cannot be written at present; empty if it can."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile) and handler.trouble:
+            return f"{handler.trouble} ({handler.lost} lines lost)"
+    return ""
 
 
 def set_up(level: int, file: Path | None, *, as_json: bool = False) -> None:
@@ -85,7 +148,7 @@ def set_up(level: int, file: Path | None, *, as_json: bool = False) -> None:
         handler = logging.StreamHandler(sys.stderr)
     else:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handler = _File(file, encoding="utf-8", errors="backslashreplace")
+        handler = LogFile(file)
     handler.setFormatter(_Json() if as_json else _Text())
     root = logging.getLogger()
     for old in list(root.handlers):

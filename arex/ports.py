@@ -51,6 +51,21 @@ class Submission:
         return SessionPaths(self.grami.directory).comment
 
 
+@dataclass(frozen=True, slots=True)
+class NotSubmitted:
+    """
+    An answer about a submission: the batch system certainly does not have it now, and it is to be tried again later.
+
+    The reason is not known to be permanent: a full disk of this host, or a refusal in words that arex does not know.
+    """
+
+    why: str
+
+
+#: The answer about one submission.
+Submitted = LocalId | SubmitRejected | SubmitLimited | NotSubmitted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalJob:
     """A job that is or was in the batch system, as an argument of ``status`` and ``cancel``."""
@@ -93,12 +108,13 @@ class Backend(Protocol):
         """Counters to publish: how often each command has been run since the start."""
         ...
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, Submitted]:
         """
         Submit many jobs; each has a separate answer.
 
         A tag that is missing from the answer is unsure: the grid manager calls ``find`` for it before
-        anything else. A backend may turn submissions of the same shape into one array job.
+        anything else. ``NotSubmitted`` needs no lookup. A backend may turn submissions of the same shape into one
+        array job.
         """
         ...
 
@@ -198,6 +214,10 @@ class Stager(Protocol):
 
     async def run(self) -> None:
         """Work that belongs to no job, such as cleaning and state files; runs until cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections; called once, when no transfer is active any more."""
         ...
 
     def figures(self) -> Mapping[str, int]:

@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.common import spread
-from tests.interop.grid import PLACE, Site, prepare, site, until
+from tests.interop.grid import PLACE, Site, site, until
+from tests.interop.preparation import prepare
 
 TRUE = '&(executable="/bin/true")(stdout="out")(stderr="err")'
 HERE = Path(__file__).resolve().parent

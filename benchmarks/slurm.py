@@ -30,6 +30,7 @@ from benchmarks.common import CHECKOUT, Daemon, Site, real_daemon, temporary, wa
 from plugins.local import LocalPlugin
 from plugins.local.submission import Submitted
 from tests.interop import grid
+from tests.interop.preparation import prepare
 
 TRUE: Final = '&(executable="/bin/true")(stdout="out")(jobname="null")'
 SBATCH: Final = ("sbatch", "--parsable", "--output=/dev/null")
@@ -93,7 +94,7 @@ def ours(jobs: int, *, arrays: bool, checkout: Path = CHECKOUT) -> tuple[float, 
 def theirs(jobs: int) -> float:
     """Seconds from A-REX's arcsub for all to the last FINISHED, through its submit-SLURM-job and scan-SLURM-job."""
     wait_for(drained, LIMIT_S, 0.2)
-    with grid.site(grid.prepare(), "bench-slurm", lambda: False, wakeup=10) as here:
+    with grid.site(prepare(), "bench-slurm", lambda: False, wakeup=10) as here:
         text = here.conf.read_text().replace("[queue:fork]", "[queue:main]")
         slurm = "lrms = slurm\nslurm_wakeupperiod = 10\nslurm_use_sacct = no"
         here.conf.write_text(text.replace("lrms = fork", slurm).partition("[arex/service]")[0])

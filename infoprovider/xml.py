@@ -1,6 +1,8 @@
 """
 An ``Element`` as the GLUE2 document that clients of ARC read, ``info.xml``.
 
+It has no endpoint: ARC's client adds the one of the control directory, and would see two equal targets otherwise.
+
 Source: GLUE 2.0 XML rendering; ARC 6.17, info.xml, for what a broker needs.
 """
 
@@ -10,7 +12,6 @@ from typing import Final
 
 from lxml import etree
 
-from arex.model.arc import LOCAL_INTERFACE
 from arex.xmltext import legal
 from infoprovider.model import Element, Share
 
@@ -32,39 +33,17 @@ def document(element: Element) -> bytes:
         Capability="executionmanagement.jobexecution",
         Type="org.nordugrid.arex",
         QualityLevel="production",
-        Complexity=f"endpoint=1,share={len(element.shares)},resource=1",
+        Complexity=f"endpoint=0,share={len(element.shares)},resource=1",
         TotalJobs=str(sum(element.states.values())),
         RunningJobs=str(element.jobs("INLRMS")),
         WaitingJobs=str(element.jobs("SUBMIT")),
         StagingJobs=str(element.jobs("PREPARING", "FINISHING")),
         PreLRMSWaitingJobs=str(element.jobs("ACCEPTED", "PREPARING", "SUBMIT")),
     )
-    _endpoint(service, element)
     for share in element.shares:
         _share(service, element, share)
     _resources(service, element)
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
-
-
-def _endpoint(service: etree._Element, element: Element) -> None:
-    endpoint = _child(service, "ComputingEndpoint", BaseType="Endpoint", **_validity(element))
-    _texts(
-        endpoint,
-        ID=_urn(element, "ComputingEndpoint", "internal"),
-        Name="control directory",
-        URL="file://localhost",
-        Capability="executionmanagement.jobexecution",
-        Technology="directory",
-        InterfaceName=LOCAL_INTERFACE,
-        InterfaceVersion="1.0",
-        Implementor="arex",
-        QualityLevel="production",
-        HealthState="ok",
-        ServingState="production" if element.accepts else "draining",
-        IssuerCA="none",
-        Staging="staginginout",
-        JobDescription="emies:adl",
-    )
 
 
 def _share(service: etree._Element, element: Element, share: Share) -> None:
@@ -82,11 +61,7 @@ def _share(service: etree._Element, element: Element, share: Share) -> None:
     _texts(node, **{name: str(value) for name, value in limits.items() if value is not None})
     _texts(node, ServingState="production" if element.accepts else "draining")
     associations = _child(node, "Associations")
-    _texts(
-        associations,
-        ComputingEndpointID=_urn(element, "ComputingEndpoint", "internal"),
-        ExecutionEnvironmentID=_urn(element, "ExecutionEnvironment", "nodes"),
-    )
+    _texts(associations, ExecutionEnvironmentID=_urn(element, "ExecutionEnvironment", "nodes"))
 
 
 def _resources(service: etree._Element, element: Element) -> None:

@@ -30,6 +30,7 @@ class Stat(NamedTuple):
     cpu_s: float  #: its own and that of children it has waited for
     start: int  #: clock ticks after boot
     rss_kb: int
+    name: str  #: of the process (``comm``): 15 bytes at most, which only the process itself can change
 
 
 def _read(path: str) -> bytes:
@@ -54,17 +55,19 @@ def _read_line(path: str) -> bytes:
 
 def parse_stat(text: bytes) -> Stat:
     """Source: proc(5). The name of the program may contain anything, so we count from its last parenthesis."""
-    words = text[text.rindex(b")") + 2 :].split()
+    end = text.rindex(b")")
+    words = text[end + 2 :].split()
+    name = os.fsdecode(text[text.index(b"(") + 1 : end])
     cpu = sum(map(int, words[11:15])) / _TICKS
-    return Stat(words[0].decode(), int(words[1]), cpu, int(words[19]), int(words[21]) * _PAGE_KB)
+    return Stat(words[0].decode(), int(words[1]), cpu, int(words[19]), int(words[21]) * _PAGE_KB, name)
 
 
 def stat(pid: int) -> Stat | None:
     """None: there is no such process."""
     try:
         return parse_stat(_read_line(f"/proc/{pid}/stat"))
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None  # with hidepid, /proc shows processes of other users to no one
 
 
 def boot_id() -> str:
@@ -77,10 +80,33 @@ def identify(pid: int, boot: str) -> ProcessIdentity | None:
     return None if found is None or found.state in "ZX" else ProcessIdentity(pid, found.start, boot)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process has this pid and has not ended; does not open a file."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def pids() -> Iterator[int]:
     for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib is too heavy for every job's supervisor
         if name.isdigit():
             yield int(name)
+
+
+def children(pid: int) -> list[int]:
+    """The processes whose parent it is, ended ones that were not waited for included."""
+    if _lists_children(pid):
+        return _children(pid)
+    return _children_by_parent().get(pid, [])
+
+
+def _lists_children(pid: int) -> bool:
+    # /proc/PID/task/TID/children is much cheaper than looking at every process, and not in every kernel
+    return os.path.exists(f"/proc/{pid}/task/{pid}/children")  # noqa: PTH110 - as above
 
 
 def _children(pid: int) -> list[int]:
@@ -88,8 +114,8 @@ def _children(pid: int) -> list[int]:
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as above
             found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
-    except (FileNotFoundError, ProcessLookupError):
-        pass  # it ended while we looked
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass  # it ended while we looked, or belongs to another user
     return found
 
 
@@ -103,17 +129,42 @@ def _children_by_parent() -> dict[int, list[int]]:
 
 def descendants(root: int) -> list[int]:
     """Everything below a process; children that come and go meanwhile may be missing."""
-    # /proc/PID/task/TID/children is much cheaper than looking at every process, and not in every kernel
-    quick = os.path.exists(f"/proc/{root}/task/{root}/children")  # noqa: PTH110 - as above
+    quick = _lists_children(root)
     tree = {} if quick else _children_by_parent()
     found: list[int] = []
     ahead = [root]
     while ahead:
         pid = ahead.pop()
-        children = _children(pid) if quick else tree.get(pid, [])
-        found += children
-        ahead += children
+        below = _children(pid) if quick else tree.get(pid, [])
+        found += below
+        ahead += below
     return found
+
+
+def owner(pid: int) -> int | None:
+    """The effective user id of a process; None: there is no such process."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - as above
+    except OSError:
+        return None
+
+
+def user_of(pid: int) -> str:
+    """``root``, or the number of the user to whom a process belongs; no name service is asked."""
+    user = owner(pid)
+    return "root" if user == 0 else "an unknown user" if user is None else f"user {user}"
+
+
+def hides_processes() -> bool:
+    """
+    Whether ``/proc`` is mounted with ``hidepid``.
+
+    It then shows a process that is not dumpable to root only. Source: proc(5).
+    """
+    with open("/proc/self/mounts", "rb") as mounts:  # noqa: PTH123 - as above
+        found = [line.split()[3].split(b",") for line in mounts if line.split()[1:3] == [b"/proc", b"proc"]]
+    options = found[-1] if found else []
+    return any(each.startswith(b"hidepid=") and each not in {b"hidepid=0", b"hidepid=off"} for each in options)
 
 
 def having_environment(*marks: bytes) -> list[int]:

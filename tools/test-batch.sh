@@ -2,7 +2,8 @@
 # Tests over a real batch system that is installed and started on this machine, as root: test-batch.sh SYSTEM [VENV]
 #
 #   slurm          the contract suite, ends of jobs, agreement with ARC's scripts, faults; then a SLURM that forgets at
-#                  once; then one with slurmdbd. AREX_CHAOS_* say how much of the faults there is
+#                  once; then one with slurmdbd. AREX_CHAOS_*, AREX_CAMPAIGN_S and
+#                  AREX_SWEEP_CALLS say how much of the faults there is (2000 jobs, 120 seconds, 120 calls; 0: all)
 #   sge, condor    the contract suite and jobs end to end. HTCondor runs no jobs of root: as root, the tests become the
 #                  account of the pool, which must be able to read this checkout
 #
@@ -44,12 +45,14 @@ quick=
 as="$venv/bin/pytest"
 case $system in
     slurm)
-        fresh SLURM_MEMORY=poll SLURM_MIN_JOB_AGE=300
+        fresh SLURM_MEMORY=poll SLURM_MIN_JOB_AGE=300 SLURM_JOB_SUBMIT=lua
         if [ "$quick" ]; then contract slurm -k 'not walltime'; else contract slurm; fi
-        run tests/clusters/test_slurm_causes.py tests/clusters/test_slurm_agrees.py
-        fresh SLURM_MEMORY=free SLURM_MIN_JOB_AGE=300
+        run tests/clusters/test_slurm_others.py tests/clusters/test_slurm_causes.py tests/clusters/test_slurm_agrees.py
+        fresh SLURM_MEMORY=free SLURM_MIN_JOB_AGE=300 SLURM_JOB_SUBMIT=
         run tests/clusters/test_slurm_chaos.py -k nothing_is_lost
         if [ -z "$quick" ]; then
+            export AREX_CAMPAIGN_S="${AREX_CAMPAIGN_S:-120}" AREX_SWEEP_CALLS="${AREX_SWEEP_CALLS:-120}"
+            run tests/clusters/test_slurm_campaign.py
             fresh SLURM_MIN_JOB_AGE=2
             run tests/clusters/test_slurm_chaos.py -k every_end
         fi
@@ -62,7 +65,7 @@ case $system in
     sge)
         fresh LC_ALL=C.UTF-8
         [ "$quick" ] || contract sge
-        run tests/clusters/test_sge.py
+        run tests/clusters/test_sge.py tests/clusters/test_sge_rules.py
         ;;
     condor)
         fresh LC_ALL=C.UTF-8
@@ -74,6 +77,7 @@ case $system in
                 as="$as PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -p no:cacheprovider"
             fi
             contract 'condor condor-unseen'
+            run tests/clusters/test_condor_rules.py
             as="$venv/bin/pytest"
         fi
         run tests/clusters/test_condor.py tests/clusters/test_condor_unseen.py

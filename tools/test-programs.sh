@@ -22,11 +22,12 @@ nginx nginx-light
 sshd openssh-server
 ssh-keygen openssh-client
 xrootd xrootd-server
-bwrap bubblewrap'
-named_only='unshare util-linux
+bwrap bubblewrap
+/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+unshare util-linux
 cc gcc
-/usr/include/stdio.h libc6-dev
-localedef libc-bin
+/usr/include/stdio.h libc6-dev'
+named_only='localedef libc-bin
 /usr/share/i18n/locales/de_DE locales
 /usr/share/zoneinfo/America/St_Johns tzdata'
 [ $# -eq 0 ] || programs="$programs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -12,7 +13,22 @@ from arex.cli.bulk import each, on_jobs, report
 from arex.cli.output import printable, say
 from arex.cli.select import Chosen
 from arex.cli.site import Site
+from arex.errors import ArexError
 from plugins.local.status import JobStatus
+
+#: How many files that cannot be read are shown for a job.
+_MOST_SHOWN: Final = 20
+
+
+class Incomplete(ArexError):
+    """Some files of a job could not be read; the others have been copied, and the job is kept."""
+
+    def __init__(self, unreadable: Sequence[tuple[str, str]]) -> None:
+        shown = [f"{printable(name)}: {why}" for name, why in unreadable[:_MOST_SHOWN]]
+        more = len(unreadable) - len(shown)
+        super().__init__(
+            "cannot be read, and is not copied: " + "; ".join([*shown, *([f"{more} more"] if more else [])])
+        )
 
 
 @click.command(context_settings=options.CONTEXT)
@@ -52,6 +68,8 @@ def command(
             )
         if not as_json:
             say(f"Results stored at: {done.path}")
+        if done.unreadable:
+            raise Incomplete(done.unreadable)
 
     tally = each(site, jobs, get)
     cleaned = 0 if keep else clean(site, [job for job in tally.done if isinstance(job.status, JobStatus)])

@@ -74,7 +74,7 @@ def command(
     snapshot = daemon.read_snapshot(site.config.arex.controldir)
     service = published(site.config.arex.controldir)
     if as_json:
-        document({"running": site.plugin.served, "pid": pid, "snapshot": snapshot, "service": service})
+        document({"running": site.plugin.served, "pid": pid or None, "snapshot": snapshot, "service": service})
     else:
         _show(site, service, pid, snapshot, long=long)
     return 0 if service is not None else 1
@@ -120,7 +120,7 @@ def _leaves(element: object) -> dict[str, str]:
 
 def _serving(site: Site, pid: int | None) -> str:
     if pid is not None:
-        return f"running, pid {pid}"
+        return f"running, pid {pid or 'unknown'}"
     return "running, by another program than arex" if site.plugin.served else "not running"
 
 
@@ -130,7 +130,7 @@ def _show(
     say(f"Computing service: {site.config.common.hostname}")
     say(f"  Control directory: {site.config.arex.controldir}")
     say(f"  Service: {_serving(site, pid)}")
-    if snapshot is not None and pid:
+    if snapshot is not None and pid is not None:
         say(f"  Jobs: {', '.join(f'{state} {count}' for state, count in snapshot.states.items() if count) or 'none'}")
         say(f"  Batch system: {', '.join(f'{name} {health}' for name, health in snapshot.lrms.items())}")
     if service is None:

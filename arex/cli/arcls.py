@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -42,17 +43,24 @@ def command(
     failed = False
     for place in places:
         try:
-            job, name = divide(site, place)
-            [chosen] = choose(site, JobSelection(jobs=[job]))[:1]
-            found[place] = site.plugin.ls(chosen.id, name, recursive=recursive)
-        except ArexError as exc:
+            entries = _entries(site, place, recursive=recursive)
+            if as_json:
+                found[place] = []
+                found[place].extend(entries)  # all up to an error
+            else:
+                _show(entries, heading=place if len(places) > 1 else "", long=long)
+        except (ArexError, OSError) as exc:
             site.error(f"{place}: {exc}")
             failed = True
     if as_json:
         document(found)
-    else:
-        _show(found, long=long)
     return 1 if failed else 0
+
+
+def _entries(site: Site, place: str, *, recursive: bool) -> Iterator[SessionEntry]:
+    job, name = divide(site, place)
+    [chosen] = choose(site, JobSelection(jobs=[job]))[:1]
+    return site.plugin.listing(chosen.id, name, recursive=recursive)
 
 
 def divide(site: Site, place: str) -> tuple[str, str]:
@@ -69,14 +77,13 @@ def divide(site: Site, place: str) -> tuple[str, str]:
     return place, ""
 
 
-def _show(found: dict[str, list[SessionEntry]], *, long: bool) -> None:
-    for place, entries in found.items():
-        if len(found) > 1:
-            say(f"{printable(place)}:")
-        for entry in entries:
-            name = printable(entry.name) + ("/" if entry.kind == "directory" else "")
-            if long:
-                mode = stat.filemode(_TYPES[entry.kind] | entry.mode)
-                say(f"{mode} {entry.size:>12} {local_time(entry.modified)} {name}")
-            else:
-                say(name)
+def _show(entries: Iterable[SessionEntry], *, heading: str, long: bool) -> None:
+    if heading:
+        say(f"{printable(heading)}:")
+    for entry in entries:
+        name = printable(entry.name) + ("/" if entry.kind == "directory" else "")
+        if long:
+            mode = stat.filemode(_TYPES[entry.kind] | entry.mode)
+            say(f"{mode} {entry.size:>12} {local_time(entry.modified)} {name}")
+        else:
+            say(name)

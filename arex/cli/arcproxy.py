@@ -256,4 +256,4 @@ class _Passphrase:
         if not sys.stdin.isatty():
             raise CredentialError("the key has a passphrase, and there is no terminal to enter it: use -p key=stdin")
         answer: str = click.prompt("Enter pass phrase for private key", hide_input=True, err=True)
-        return answer.encode()
+        return answer.encode("utf-8", "surrogateescape")

@@ -58,6 +58,11 @@ def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option(
     "-q", "--queue", default="", help="Queue of jobs whose description does not name one (default: the default queue)."
 )
+@click.option(
+    "--submission-id", default="", metavar="TEXT",
+    help="Any text that identifies this submission, such as a UUID. If the command is repeated with the same text, it "
+    "does not create jobs that exist already, and prints their ids.",
+)  # fmt: skip
 @click.option("-w", "--wait", is_flag=True, help="Wait until the jobs have ended.")
 @credential_options
 @options.joblist
@@ -73,6 +78,7 @@ def command(
     dumpdescription: bool,
     language: Language | None,
     queue: str,
+    submission_id: str,
     wait: bool,
     proxy: Path | None,
     token: Path | None,
@@ -91,12 +97,17 @@ def command(
     site = Site(config, joblist, debug)
     check_endpoint(site, where)
     use(site, proxy, token)
-    sources = [*_from_files((*files, *more_files)), *(DescriptionSource("-e", text.encode()) for text in strings)]
+    sources = [
+        *_from_files((*files, *more_files)),
+        *(DescriptionSource("-e", text.encode("utf-8", "surrogateescape")) for text in strings),
+    ]
     if not sources:
         raise click.UsageError("No job description input specified")
     if dumpdescription or language is not None:
         return dump(site, sources, queue, language)
-    jobs, refused = submit(site, sources, queue=queue, dryrun=dryrun, id_file=id_file, quiet=as_json)
+    jobs, refused = submit(
+        site, sources, queue=queue, dryrun=dryrun, id_file=id_file, quiet=as_json, token=submission_id
+    )
     if as_json:
         document({
             "jobs": [{"id": job.url, "name": job.name} for job in jobs],
@@ -192,14 +203,22 @@ def mention_warnings(site: Site, label: str, jobs: Iterable[JobDescription]) -> 
 
 
 def submit(
-    site: Site, sources: list[DescriptionSource], *, queue: str, dryrun: bool, id_file: Path | None, quiet: bool
+    site: Site,
+    sources: list[DescriptionSource],
+    *,
+    queue: str,
+    dryrun: bool,
+    id_file: Path | None,
+    quiet: bool,
+    token: str = "",
 ) -> tuple[list[Submitted], list[tuple[str, ArexError]]]:
     """Submit all jobs and print each result; add submitted jobs to the list of jobs, even after an interrupt."""
     jobs: list[Submitted] = []
     refused: list[tuple[str, ArexError]] = []
     told: set[tuple[int, Remark]] = set()
     try:
-        for outcome in site.plugin.submitting([source.text for source in sources], queue=queue, dryrun=dryrun):
+        texts = [source.text for source in sources]
+        for outcome in site.plugin.submitting(texts, queue=queue, dryrun=dryrun, token=token):
             if isinstance(outcome, Submitted):
                 jobs.append(outcome)
                 for remark in outcome.record.warnings:
@@ -228,7 +247,7 @@ def _remember(site: Site, jobs: list[Submitted], id_file: Path | None) -> None:
     if not jobs:
         return
     if id_file is not None:
-        with id_file.open("a", encoding="utf-8") as stream:
+        with id_file.open("a", encoding="utf-8", errors="surrogateescape") as stream:
             stream.writelines(f"{job.url}\n" for job in jobs)
     from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415 - after the submission
     from arex.joblist import local_row  # noqa: PLC0415

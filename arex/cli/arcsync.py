@@ -10,7 +10,7 @@ import click
 from arex.cli import options
 from arex.cli.output import document, say
 from arex.cli.site import Site
-from arex.errors import ArexError, JobDescriptionError
+from arex.errors import ArexError
 from arex.joblist import Row, local_row
 from plugins.local.status import JobStatus
 
@@ -83,7 +83,7 @@ def _description(site: Site, status: JobStatus) -> tuple[str, tuple[str, str, st
 
     try:
         [job, *_] = parse(site.plugin.store.read(status.id, "description") or b"", DescriptionDialect.GRIDMANAGER)
-    except JobDescriptionError as exc:
+    except (ArexError, OSError) as exc:
         site.warn(f"{status.url}: {exc}")
         return "", ("", "", "")
     return write_xrsl(job), (job.stdin, job.stdout, job.stderr)

@@ -103,7 +103,7 @@ async def _systemd_works() -> bool:
 async def _install_unit(argv: list[str]) -> str:
     path = _unit_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(unit_text(argv), encoding="utf-8")
+    path.write_text(unit_text(argv), encoding="utf-8", errors="surrogateescape")
     user = getpass.getuser()
     await _checked(["loginctl", "enable-linger", user])
     await _checked(["systemctl", "--user", "daemon-reload"])
@@ -135,9 +135,8 @@ async def _crontab() -> list[str]:
 
 
 async def _write_crontab(lines: list[str]) -> None:
-    done = await process.run(
-        ["crontab", "-"], timeout=_TIMEOUT_S, stdin="".join(f"{line}\n" for line in lines).encode()
-    )
+    text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+    done = await process.run(["crontab", "-"], timeout=_TIMEOUT_S, stdin=text)
     if done.code != 0:
         raise ServiceError(f"cannot write your crontab: {done.err.strip()}")
 

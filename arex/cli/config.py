@@ -11,9 +11,11 @@ import click
 from arex.cli.options import CONTEXT, json_option
 from arex.config import explain as explaining
 from arex.config.load import load
+from arex.config.model import Configuration
 from arex.config.show import as_dict
 from arex.config.show import show as shown
-from arex.errors import ConfigError
+from arex.controldir.session import root_objection, root_warning
+from arex.errors import ConfigError, Fault
 
 _file = click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 
@@ -30,6 +32,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
     """Check a configuration and print all its errors."""
     try:
         config, warnings = load(file, os.environ)
+        warnings += _session_roots(config)
     except ConfigError as exc:
         if not as_json:
             raise
@@ -41,6 +44,20 @@ def check(file: Path | None, *, as_json: bool) -> None:
     for fault in warnings:
         click.echo(f"warning: {fault}", err=True)
     click.echo(f"{config.source or 'the defaults'}: no errors, {len(warnings)} warnings")
+
+
+def _session_roots(config: Configuration) -> list[Fault]:
+    """
+    Warnings about directories where other accounts can write.
+
+    Raises:
+        ConfigError: the service would not start with them.
+    """
+    roots = [entry.path for entry in config.arex.sessiondir]
+    option = "[arex] sessiondir"
+    if faults := [Fault(text, config.source, option=option) for root in roots if (text := root_objection(root))]:
+        raise ConfigError(faults)
+    return [Fault(text, config.source, option=option) for root in roots if (text := root_warning(root))]
 
 
 @group.command()

@@ -103,7 +103,7 @@ def _number(name: str, text: str) -> int:
 
 
 def _info(given: Mapping[str, str]) -> Info:
-    text = given.get("proxyPolicy", "").encode()
+    text = given.get("proxyPolicy", "").encode("utf-8", "surrogateescape")
     if (name := given.get("proxyPolicyFile")) is not None:
         text = Path(name).read_bytes()
     language = given.get("policyLanguage")

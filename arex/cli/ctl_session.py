@@ -17,10 +17,10 @@ from arex.cli.output import document, plain, printable, remark, say
 from arex.cli.service import read_config
 from arex.config.model import Configuration
 from arex.controldir.layout import LAYOUTS
-from arex.controldir.quota import Taken, session_names, taken_by
-from arex.controldir.session import SessionFiles
+from arex.controldir.session import REMOVING, SessionFiles, retry_removals
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
+from arex.gm.session_usage import Taken, session_names, taken_by
 from arex.model.ids import JobId
 
 #: A session directory without a job that is younger than this may belong to a submission in progress.
@@ -120,9 +120,13 @@ def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as
         if _is_over(store, session, finished):
             removed.append(session)
             if not dry_run:
-                SessionFiles(session.root / session.job).remove()
+                for text in SessionFiles(session.root / session.job).remove():
+                    remark(text)
                 if config.service.clean_rate:
                     time.sleep(session.taken.inodes / config.service.clean_rate)  # noqa: TID251 - no event loop here
+    for entry in () if dry_run else config.arex.sessiondir:
+        if left := retry_removals(entry.path):
+            remark(f"{left} files or directories in {entry.path / REMOVING} cannot be removed")
     if as_json:
         document({"sessions": [plain(session) for session in removed], "dry_run": dry_run})
         return

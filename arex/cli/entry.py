@@ -7,6 +7,7 @@ Every exception of a command is turned into one line on stderr and an exit code 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,7 @@ def call(name: str, args: Sequence[str] | None = None) -> int:
         return _tell(name, str(exc), exc.exit_code)
     except OSError as exc:
         where = f"{exc.filename}: " if exc.filename else ""
+        _drop_unwritten()
         return _tell(name, f"{where}{exc.strerror or exc}", 1)
     except Exception as exc:  # noqa: BLE001 - the last handler: every error ends here
         return _of_click(name, exc)
@@ -94,18 +96,49 @@ def _tell(name: str, what: str, code: int) -> int:
 
 
 def _pipe_closed() -> int:
-    """Handle a closed pipe; redirect stdout to /dev/null, to prevent an error when Python flushes it at exit."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_unwritten()
     return BROKEN_PIPE
 
 
+def _drop_unwritten() -> None:
+    """
+    If stdout cannot be written (a closed pipe, a full disk), redirect it to /dev/null.
+
+    Otherwise Python would try it again at exit, print a traceback, and exit with 120.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_closed_streams() -> None:
+    """
+    Open standard streams that the caller has closed (``>&-``, some cron daemons) on /dev/null.
+
+    Otherwise Python has no object for them, and the next file that is opened would take their place: what a child
+    process prints would go into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number; at exec it is open for children too
+            os.set_inheritable(number, True)
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
 def _program(name: str) -> None:
+    _open_closed_streams()
     if foreign := shadowed_packages(Path(__file__).resolve().parents[2]):
         raise SystemExit(_tell(name, refusal(foreign), INTERNAL))
     for stream in (sys.stdout, sys.stderr):
         # names of files and jobs can contain bytes that the terminal's encoding does not have
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     raise SystemExit(call(name))
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from arex.cli.options import is_here
 from arex.cli.site import Site
+from arex.controldir.store import ControlDir
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_NAMES
-from arex.model.ids import is_job_id
+from arex.model.ids import JobId, is_job_id
 from plugins.local.status import JobStatus, read_local
 
 
@@ -115,7 +116,18 @@ def _exists(site: Site, job: str) -> bool:
 def _named(site: Site, name: str) -> list[str]:
     """Jobs in the control directory with this name, in case the list of jobs does not contain them."""
     store = site.plugin.store
-    return [job for job in site.plugin.jobs() if read_local(store, job).jobname == name]
+    return [job for job in site.plugin.jobs() if _job_name(site, store, job) == name]
+
+
+def _job_name(site: Site, store: ControlDir, job: JobId) -> str:
+    """The name of a job; if its files cannot be read, a warning, since that must not stop commands for other jobs."""
+    try:
+        return read_local(store, job).jobname or ""
+    except ArexError as exc:
+        site.warn(f"can't read job {job}: {exc}")
+    except OSError as exc:
+        site.warn(f"can't read job {job}: {exc.filename}: {exc.strerror}")
+    return ""
 
 
 def _url(status: JobStatus | ArexError, job: str) -> str:

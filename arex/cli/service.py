@@ -6,21 +6,28 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
 from arex import daemon, logs, process
+from arex.cli import health
 from arex.cli.options import CONTEXT, config_option, json_option
 from arex.config.discover import places
 from arex.config.explain import commented_file
 from arex.config.load import load
 from arex.config.model import Configuration
+from arex.controldir import atomic, procfs
+from arex.controldir.session import root_objection
 from arex.errors import ArexError, ServiceError
 
 #: Exit code of ``status`` if no daemon is running, as defined for init scripts.
 _NOT_RUNNING: Final = 3
+#: Exit code of ``status --check`` if the daemon runs, and something is wrong.
+_UNHEALTHY: Final = 1
 _READY_S: Final = 60.0
 
 _root_option = click.option(
@@ -52,13 +59,14 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
     """Start the daemon and return once it is ready."""
     config = read_config(config_file)
     if foreground:
-        serve(config, allow_root=allow_root, ready_fd=None, log_file=None)
+        serve(config, allow_root=allow_root, ready_fd=None, log_file=_log_file(config))
         return
     from arex.app import refuse_root  # noqa: PLC0415 - needed only to run the service
 
     refuse_root(config, allowed=allow_root)
-    if (pid := daemon.holder(config.arex.controldir)) is not None:
-        click.echo(f"arex is already running (pid {pid}) on {config.arex.controldir}")
+    pid = daemon.holder(config.arex.controldir)
+    if pid is not None and (pid == daemon.UNKNOWN_PID or procfs.is_daemon(pid)):  # the lock names other processes
+        click.echo(f"arex is already running (pid {pid or 'unknown'}) on {config.arex.controldir}")
         return
     reading, writing = os.pipe()
     more = ["--ready-fd", str(writing), *(["--allow-root"] if allow_root else [])]
@@ -81,7 +89,21 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
 def run(config_file: Path | None, *, allow_root: bool, ready_fd: int | None) -> None:
     """Run the service in the foreground until SIGTERM or Ctrl-C."""
     config = read_config(config_file, quiet=ready_fd is not None)
-    serve(config, allow_root=allow_root, ready_fd=ready_fd, log_file=config.arex.logfile if ready_fd else None)
+    log_file = _log_file(config) if ready_fd is None else config.arex.logfile
+    serve(config, allow_root=allow_root, ready_fd=ready_fd, log_file=log_file)
+
+
+def _log_file(config: Configuration) -> Path | None:
+    """The log of a service in the foreground is on standard error, unless no one can read it there."""
+    return config.arex.logfile if _is_discarded(sys.stderr) else None
+
+
+def _is_discarded(stream: TextIO) -> bool:
+    """Whether a standard stream is /dev/null; commands open it there if the caller has closed it."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), os.stat(os.devnull))  # noqa: PTH116 - one line with fstat
+    except (OSError, ValueError):
+        return False
 
 
 def serve(config: Configuration, *, allow_root: bool, ready_fd: int | None, log_file: Path | None) -> None:
@@ -92,12 +114,13 @@ def serve(config: Configuration, *, allow_root: bool, ready_fd: int | None, log_
     def tell(text: str) -> None:
         nonlocal ready_fd
         if ready_fd is not None:
-            os.write(ready_fd, f"{text}\n".encode())
+            atomic.write_all(ready_fd, f"{text}\n".encode())
             os.close(ready_fd)
             ready_fd = None
 
     try:
         refuse_root(config, allowed=allow_root)
+        daemon.seclude()
         logs.set_up(int(config.arex.loglevel), log_file, as_json=config.service.json_log)
         run_service(config, ready=lambda: tell("ready"))
     except BaseExceptionGroup as group:
@@ -129,44 +152,35 @@ def stop(config_file: Path | None) -> None:
 @click.command(context_settings=CONTEXT)
 @config_option
 @json_option
-def status(config_file: Path | None, *, as_json: bool) -> None:
-    """Show whether the daemon is running, how many jobs it has, and whether the batch system answers."""
+@click.option("--check", is_flag=True, help="Exit with code 1 if the daemon runs and there are problems.")
+def status(config_file: Path | None, *, as_json: bool, check: bool) -> None:
+    """
+    Show whether the daemon is running, how many jobs it has, and whether the batch system answers.
+
+    The exit code is 3 if the daemon is not running. With --check, it is 1 if the daemon runs and there are problems:
+    the batch system does not answer, jobs cannot be processed, internal errors occurred during the last ten minutes,
+    the log cannot be written, or the status is old.
+    """
     config = read_config(config_file, quiet=True)
     controldir = config.arex.controldir
     pid = daemon.holder(controldir) if controldir.is_dir() else None
     snapshot = daemon.read_snapshot(controldir) if controldir.is_dir() else None
+    now = datetime.now(UTC)  # noqa: TID251 - a command for people, the service is not involved
+    problems = [] if pid is None else health.problems(pid, snapshot, now)
+    if pid is not None:
+        problems += [text for root in config.arex.sessiondir if (text := root_objection(root.path))]
     if as_json:
-        facts = {} if snapshot is None else {name: getattr(snapshot, name) for name in daemon.Snapshot.__slots__}
-        click.echo(json.dumps({**facts, "running": pid is not None, "pid": pid, "controldir": str(controldir)}))
+        facts = {} if snapshot is None else asdict(snapshot)
+        running = {"running": pid is not None, "pid": pid or None, "controldir": str(controldir), "problems": problems}
+        click.echo(json.dumps({**facts, **running}))
     elif pid is None:
         click.echo(f"arex is not running for {controldir}; start it with 'arex start'. Until then, jobs wait.")
     else:
-        click.echo(_shown(config, pid, snapshot))
+        click.echo(health.shown(config, pid, snapshot, problems))
     if pid is None:
         raise SystemExit(_NOT_RUNNING)
-
-
-def _shown(config: Configuration, pid: int, snapshot: daemon.Snapshot | None) -> str:
-    lines = [f"arex runs (pid {pid}) on {config.arex.controldir}, log {config.arex.logfile}"]
-    if snapshot is not None and snapshot.pid == pid:
-        jobs = ", ".join(f"{count} {state}" for state, count in snapshot.states.items()) or "none"
-        lines += [f"  since     {snapshot.started}, version {snapshot.version}", f"  wake-ups  {snapshot.wakeups}"]
-        lines += [f"  jobs      {jobs}"]
-        if snapshot.waiting:
-            lines.append(f"  waiting   {snapshot.waiting} new jobs, waiting because of maxjobs")
-        for name, health in snapshot.lrms.items():
-            lines.append(f"  {name:<9} {health}")
-            if unsure := snapshot.unsure.get(name):
-                lines.append(f"  unsure    {unsure} submissions without an answer; arex is looking them up")
-            if calls := snapshot.calls.get(name):
-                lines.append(f"  commands  {', '.join(f'{count} {command}' for command, count in calls.items())}")
-        if moved := [f"{count} {what.replace('_', ' ')}" for what, count in snapshot.staging.items() if count]:
-            lines.append(f"  staging   {', '.join(moved)}")
-        if snapshot.strays:
-            lines.append(
-                f"  orphans   {snapshot.strays} jobs in the batch system that belong to no job in the control directory"
-            )
-    return "\n".join(lines)
+    if check and problems:
+        raise SystemExit(_UNHEALTHY)
 
 
 @click.command(context_settings=CONTEXT)

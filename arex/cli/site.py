@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,8 +62,17 @@ class Site:
             remark("\n".join((f"WARNING: {printable(text)}", *map(printable, more))))
 
     def mention_daemon(self) -> None:
-        """Warn if no service is running, since jobs then wait."""
-        if not self.plugin.served:
+        """Warn if no service is running, since jobs then wait, or if it cannot be notified."""
+        if self.plugin.served:
+            return
+        from arex import daemon  # noqa: PLC0415 - needed only here
+
+        pid = None
+        with contextlib.suppress(OSError):
+            pid = daemon.holder(self.config.arex.controldir)
+        if pid is not None:
+            self.warn("the service could not be notified (gm.fifo): it finds jobs and requests at its next scan")
+        else:
             self.warn(
                 f"no service is running for {self.config.arex.controldir}: jobs wait until it is started ('arex start')"
             )

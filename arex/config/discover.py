@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -102,8 +103,9 @@ def read(file: Path) -> bytes:
         ConfigError: the file cannot be read, is not text, or is larger than 4 MiB.
     """
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb", opener=_open_without_waiting) as stream:
             data = stream.read(_LARGEST + 1)
+            is_pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise ConfigError([Fault(f"cannot read the file: {why}", file)]) from exc
@@ -111,4 +113,13 @@ def read(file: Path) -> bytes:
         raise ConfigError([Fault(f"the file is larger than {_LARGEST} bytes and cannot be a configuration", file)])
     if b"\0" in data:
         raise ConfigError([Fault("the file is not text", file)])
+    if is_pipe and not data:
+        raise ConfigError([Fault("the file is a pipe, and no process writes into it", file)])
     return data
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Without this, opening a named pipe would wait for a process that writes."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd

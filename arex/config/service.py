@@ -86,7 +86,8 @@ class ServiceBlock(Record):
     )
     transfers_per_host: int = option(
         default=0,
-        doc="Largest number of simultaneous transfers with one server; 0 means no separate limit for a server.",
+        doc="Largest number of simultaneous transfers with one server; 0 means all but a fifth of `maxdelivery`, so "
+        "that a server which does not answer leaves slots for others.",
         unit="files",
     )
     credential_warning: timedelta = option(

@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import itertools
 import os
 import stat
 from typing import Final
 
+from arex.controldir.temporary import temporary_name
 from arex.errors import CorruptFile
 
 # if the name belongs to a pipe, opening it would block the thread; with O_NONBLOCK it is an error
 _O_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _O_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_serial: Final = itertools.count()
 
 _PAGE: Final = 4096
 #: Largest control file that is read, in bytes. Descriptions have a separate limit, set in the configuration.
@@ -35,7 +34,7 @@ def put(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> 
     Raises:
         OSError: the file is unchanged.
     """
-    temporary = f"{path}.~{os.getpid()}.{next(_serial)}"
+    temporary = temporary_name(path)
     fd = os.open(temporary, _O_WRITE | os.O_EXCL, mode)
     try:
         try:
@@ -83,13 +82,6 @@ def force(path: str) -> None:
         os.close(fd)
 
 
-def writer_of(name: str) -> int | None:
-    """Pid of the process that created this temporary file in ``put``; None if it is not such a file."""
-    _, mark, tail = name.rpartition(".~")
-    pid = tail.partition(".")[0]
-    return int(pid) if mark and pid.isdigit() else None
-
-
 def rewrite(path: str, data: bytes) -> None:
     """
     Replace the content of ``.local`` in place, under the lock that its readers respect, as ARC does.
@@ -116,9 +108,27 @@ def rewrite(path: str, data: bytes) -> None:
         if not stat.S_ISREG(info.st_mode) or info.st_size > len(data):
             put(path, data)
             return
-        os.pwrite(fd, data, 0)
+        _overwrite(fd, data, 0)
     finally:
         os.close(fd)
+
+
+def _overwrite(fd: int, data: bytes, offset: int) -> None:
+    """
+    Write everything at this place: usually one system call, but some file systems write less than they were given.
+
+    Raises:
+        OSError: the file may be written in part.
+    """
+    done = 0
+    while done < len(data):
+        done += _progress(os.pwrite(fd, data[done:], offset + done))
+
+
+def _progress(written: int) -> int:
+    if written <= 0:
+        raise OSError(errno.EIO, "the file system writes nothing, and reports no error")
+    return written
 
 
 def _lock(fd: int, path: str, kind: int) -> None:
@@ -149,12 +159,12 @@ def put_line(path: str, data: bytes, *, final: bool = False) -> None:
         if not stat.S_ISREG(info.st_mode) or info.st_size > _PAGE or (final and info.st_size < len(data)):
             put(path, data)
         elif info.st_size < len(data):
-            os.pwrite(fd, b"\n" * (len(data) - info.st_size), info.st_size)
-            os.pwrite(fd, data, 0)
+            _overwrite(fd, b"\n" * (len(data) - info.st_size), info.st_size)
+            _overwrite(fd, data, 0)
         elif info.st_size == len(data):
-            os.pwrite(fd, data, 0)
+            _overwrite(fd, data, 0)
         else:
-            os.pwrite(fd, data + b"\n", 0)
+            _overwrite(fd, data + b"\n", 0)
             os.ftruncate(fd, len(data))
     finally:
         os.close(fd)
@@ -173,7 +183,7 @@ def write_all(fd: int, data: bytes) -> None:
     """Write everything. A write to a full disk can be partial; writing the rest then raises OSError."""
     done = os.write(fd, data)
     while done < len(data):
-        done += os.write(fd, data[done:])
+        done += _progress(os.write(fd, data[done:]))
 
 
 def touch(path: str, *, mode: int = 0o600) -> None:
@@ -243,6 +253,27 @@ def read_locked(path: str, *, limit: int = MAX_SIZE) -> bytes | None:
         if stat.S_ISREG(os.fstat(fd).st_mode):
             _lock(fd, path, fcntl.LOCK_SH)
         return _read_regular(fd, path, limit)
+    finally:
+        os.close(fd)
+
+
+def open_up(path: str) -> None:
+    """
+    Give the owner of a regular file, this account, the permission to read and write it; links are not followed.
+
+    Raises:
+        OSError: the mode cannot be changed.
+    """
+    try:
+        info = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o600 == 0o600:
+        return
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.path.samestat(info, os.fstat(fd)):
+            os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(info.st_mode) | 0o600)
     finally:
         os.close(fd)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from typing import BinaryIO, Final
+from typing import Final
 
 _ALL_ONES: Final = 0xFFFFFFFF
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_PIECE: Final = 1 << 20
 
 
 class Cksum:
@@ -30,11 +29,3 @@ class Cksum:
         length = self._length.to_bytes((self._length.bit_length() + 7) // 8, "little")
         mirrored = zlib.crc32(length.translate(_MIRRORED), self._sum) ^ _ALL_ONES
         return int(f"{mirrored:032b}"[::-1], 2) ^ _ALL_ONES
-
-
-def cksum(stream: BinaryIO) -> int:
-    """The checksum of a whole stream."""
-    crc = Cksum()
-    while piece := stream.read(_PIECE):
-        crc.update(piece)
-    return crc.number()

@@ -81,6 +81,29 @@ def state_line(now: datetime, old: Status, new: Status, reason: str) -> str:
     return f"{iso_time(now)} Job state change {_shown(old)} -> {_shown(new)}   Reason: {reason}\n"
 
 
+#: Lines of arex in ``.errors`` about a job whose turns fail.
+_TROUBLE: Final = "The job cannot be processed now, arex tries again every minute: "
+_TROUBLE_OVER: Final = "The job can be processed again"
+
+
+def trouble_line(now: datetime, trouble: str) -> str:
+    """The line in ``.errors`` for a job whose files cannot be handled."""
+    return f"{iso_time(now)} {_TROUBLE}{trouble}\n"
+
+
+def trouble_over(now: datetime) -> str:
+    """The line that ends what ``trouble_line`` has begun."""
+    return f"{iso_time(now)} {_TROUBLE_OVER}\n"
+
+
+def parse_trouble(line: str) -> str | None:
+    """The trouble in a line of ``trouble_line``; empty if it is over, None if the line is a different one."""
+    said = line.partition(" ")[2]
+    if said.startswith(_TROUBLE):
+        return said.removeprefix(_TROUBLE).rstrip("\n")
+    return "" if said.rstrip("\n") == _TROUBLE_OVER else None
+
+
 def _shown(status: Status) -> str:
     return f"{status.state}(PENDING)" if status.pending else str(status.state)
 

@@ -8,16 +8,14 @@ component is opened relative to the descriptor of its parent directory, without 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import shutil
 import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Final
 
+from arex.controldir import trees
 from arex.errors import UnsafePath
-
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def parts_of(name: str) -> tuple[str, ...]:
@@ -33,9 +31,9 @@ def parts_of(name: str) -> tuple[str, ...]:
     return parts
 
 
-def open_root(root: Path) -> int:
+def open_root(root: Path, need: int = trees.READ) -> int:
     """
-    Open a session directory; the caller closes the descriptor.
+    Open a session directory, and give its owner the permissions ``need``; the caller closes the descriptor.
 
     While a job runs in a scratch directory that is also visible on the front end, its session directory is replaced by
     a link to a directory of the same name. Only such a link is followed.
@@ -44,11 +42,15 @@ def open_root(root: Path) -> int:
         UnsafePath: the directory is any other link, or not a directory.
     """
     try:
-        return os.open(root, _DIRECTORY)
+        return trees.open_directory(root, need).fd
     except NotADirectoryError as exc:
         if not leads_to_scratch(root):
             raise UnsafePath(f"{root} is a link, or not a directory") from exc
-        return os.open(os.readlink(root), _DIRECTORY)
+        return trees.open_directory(_followed(root), need).fd
+
+
+def _followed(root: Path) -> Path:
+    return Path(os.readlink(root)) if leads_to_scratch(root) else root
 
 
 def leads_to_scratch(root: Path) -> bool:
@@ -65,12 +67,14 @@ def parent_of(root: Path, name: str, *, create: bool = False) -> Iterator[tuple[
     """
     Open the parent directory of ``name`` below ``root``; yields its descriptor and the last component of the name.
 
+    Directories on the way that their owner, this account, has closed are opened up, with ``create`` also for writing.
+
     Raises:
         UnsafePath: a component is a symbolic link or not a directory.
         FileNotFoundError: a component is missing and ``create`` is off.
     """
     *above, last = parts_of(name)
-    fd = open_root(root)
+    fd = open_root(root, trees.CHANGE if create else trees.READ)
     try:
         for part in above:
             fd = _descend(fd, part, name, create=create)
@@ -84,10 +88,12 @@ def _descend(fd: int, part: str, name: str, *, create: bool) -> int:
         with contextlib.suppress(FileExistsError):
             os.mkdir(part, 0o700, dir_fd=fd)
     try:
-        below = os.open(part, _DIRECTORY, dir_fd=fd)
-    except (NotADirectoryError, OSError) as exc:
-        if isinstance(exc, FileNotFoundError):
-            raise
+        below = trees.open_directory(part, trees.CHANGE if create else trees.READ, fd).fd
+    except FileNotFoundError:
+        raise
+    except PermissionError as exc:
+        raise UnsafePath(f"{name!r}: {part!r} can't be opened: {exc.strerror}") from exc
+    except OSError as exc:
         raise UnsafePath(f"{name!r}: {part!r} is a link, or not a directory") from exc
     os.close(fd)
     return below
@@ -139,81 +145,73 @@ def make_executable(root: Path, name: str) -> bool:
     return True
 
 
-def keep_only(root: Path, names: Collection[str]) -> None:
+def cursor(root: Path) -> trees.Cursor:
     """
-    Remove everything below ``root`` except these files and directories, with all their content.
+    The top of a session directory, to walk in it; the caller closes it.
+
+    Raises:
+        UnsafePath: it is a link, or not a directory.
+    """
+    try:
+        return trees.Cursor(_followed(root))
+    except NotADirectoryError as exc:
+        raise UnsafePath(f"{root} is a link, or not a directory") from exc
+
+
+def keep_only(root: Path, names: Collection[str]) -> trees.Obstacles:
+    """
+    Remove everything below ``root`` except these files and directories, with all their content; returns what could not
+    be removed.
+
+    Raises:
+        UnsafePath: ``root`` is a link, or not a directory, or a name leads out of it.
+        OSError: a passing condition, for example a read-only file system: repeat it later.
+    """
+    return trees.keep_only(_followed(root), [parts_of(name) for name in names])
+
+
+def remove_tree(path: Path) -> None:
+    """
+    Remove a directory tree if it exists; a symbolic link is removed, not its target.
 
     Raises:
         OSError: something could not be removed.
     """
-    keep: dict[str, set[str]] = {}
-    for name in names:
-        head, *rest = parts_of(name)
-        keep.setdefault(head, set()).add("/".join(rest))
-    fd = open_root(root)
+    if obstacles := trees.remove(path):
+        raise OSError(errno.ENOTEMPTY, f"cannot be removed: {obstacles}", str(path))
+
+
+@contextlib.contextmanager
+def own_directory(path: Path, *, create: bool = True, need: int = trees.CHANGE) -> Iterator[Path]:
+    """
+    Open a directory beside a session directory, where the payload and possibly other accounts can write.
+
+    If it is closed, it gets the permissions ``need`` for its owner. Yields a path below ``/proc/self/fd`` that leads to
+    this directory whatever is put in its place meanwhile; it is valid in this process until the end of the block.
+
+    Raises:
+        UnsafePath: it is a link, not a directory, or owned by another account.
+        FileNotFoundError: it does not exist, and ``create`` is off.
+    """
+    fd = open_own_directory(path, create=create, need=need)
     try:
-        _prune(fd, keep)
+        yield Path(f"/proc/self/fd/{fd}")
     finally:
         os.close(fd)
 
 
-def _prune(fd: int, keep: dict[str, set[str]]) -> None:
-    with os.scandir(fd) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
-        below = keep.get(name)
-        if below is None:
-            _remove(fd, name, is_directory=is_directory)
-        elif is_directory and "" not in below:
-            _prune_below(fd, name, below)
-
-
-def _prune_below(fd: int, name: str, below: set[str]) -> None:
-    child = os.open(name, _DIRECTORY, dir_fd=fd)
+def open_own_directory(path: Path, *, create: bool = True, need: int = trees.CHANGE) -> int:
+    """Like ``own_directory``; the caller closes the descriptor."""
+    if create:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
     try:
-        keep: dict[str, set[str]] = {}
-        for path in below:
-            head, _, rest = path.partition("/")
-            keep.setdefault(head, set()).add(rest)
-        _prune(child, keep)
-    finally:
-        os.close(child)
-
-
-def _remove(fd: int, name: str, *, is_directory: bool) -> None:
-    if not is_directory:
-        os.unlink(name, dir_fd=fd)
-        return
-    _make_removable(fd, name)
-    shutil.rmtree(name, dir_fd=fd)
-
-
-def _make_removable(fd: int, name: str) -> None:
-    """Restore the permissions that removal needs, since a payload may leave directories without w and x bits."""
-    with contextlib.suppress(PermissionError, FileNotFoundError):
-        info = os.stat(name, dir_fd=fd, follow_symlinks=False)
-        if stat.S_ISDIR(info.st_mode) and info.st_mode & 0o700 != 0o700:
-            os.chmod(f"/proc/self/fd/{fd}/{name}", 0o700)
-        child = os.open(name, _DIRECTORY, dir_fd=fd)
-        try:
-            with os.scandir(child) as entries:
-                below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-            for directory in below:
-                _make_removable(child, directory)
-        finally:
-            os.close(child)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a directory tree if it exists; a symbolic link is removed, not its target."""
-    try:
-        fd = os.open(path.parent, _DIRECTORY & ~os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
-        info = os.stat(path.name, dir_fd=fd, follow_symlinks=False)
-        _remove(fd, path.name, is_directory=stat.S_ISDIR(info.st_mode))
-    except FileNotFoundError:
-        return
-    finally:
-        os.close(fd)
+        opened = trees.open_directory(path, need)
+    except NotADirectoryError as exc:
+        raise UnsafePath(f"{path} is a link, or not a directory") from exc
+    except PermissionError as exc:
+        raise UnsafePath(f"{path} can't be opened: {exc.strerror}") from exc
+    if opened.owner != os.geteuid():
+        os.close(opened.fd)
+        raise UnsafePath(f"{path} belongs to another account, not to the service")
+    return opened.fd

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from arex.controldir.temporary import temporary_name
 from arex.errors import AlreadyRunning, ControlDirError
 from arex.model.ids import JobId, is_job_id
 
@@ -26,22 +27,22 @@ _MOST: Final = 64
 
 def ring(controldir: Path, job: JobId | None = None) -> bool:
     """
-    Notify the daemon that a job has changed, or request a scan. Returns False if no daemon is running, which is not an
-    error.
+    Notify the daemon that a job has changed, or request a scan.
+
+    Returns False if no daemon was notified: none is running, or the pipe cannot be used. That is not an error, since
+    the change is on disk already and the next scan finds it.
     """
     try:
         fd = os.open(controldir / NAME, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as exc:
-        if exc.errno in {errno.ENXIO, errno.ENOENT, errno.EACCES, errno.ELOOP, errno.EPERM}:
-            return False
-        raise
+    except OSError:
+        return False
     try:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             return False
         # if the pipe is full, thousands of messages are waiting, and the next scan will also find this job
         with contextlib.suppress(BlockingIOError):
             os.write(fd, (job or "").encode() + b"\0")
-    except BrokenPipeError:
+    except OSError:
         return False  # the daemon has ended since we opened the pipe
     finally:
         os.close(fd)
@@ -77,7 +78,7 @@ class Fifo:
 
     def open(self) -> None:
         """
-        Create the pipe if necessary, and open it.
+        Create the pipe if necessary, and open it. A pipe that only jobs read is replaced by a new one.
 
         Raises:
             AlreadyRunning: another daemon reads this pipe.
@@ -87,20 +88,45 @@ class Fifo:
             os.mkfifo(self._path, 0o600)
         if not stat.S_ISFIFO(os.lstat(self._path).st_mode):
             raise ControlDirError(f"{self._path} is not a pipe: remove it and start again")
-        self._refuse_other_reader()
-        self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        # the daemon keeps a writing end open; otherwise reads would report end of file after each client's message
-        self._keep = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if self._has_reader():
+            self._refuse_other_daemon()
+            self._replace()
+        else:
+            self._open_ends(self._path)
 
-    def _refuse_other_reader(self) -> None:
+    def _open_ends(self, path: Path | str) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # the daemon keeps a writing end open; otherwise reads would report end of file after each client's message
+        self._keep = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def _replace(self) -> None:
+        """Put a new pipe in place of the old one, without a moment in which clients find none."""
+        new = temporary_name(str(self._path))
+        os.mkfifo(new, 0o600)
+        try:
+            self._open_ends(new)
+            os.rename(new, self._path)
+        except OSError:
+            os.unlink(new)
+            raise
+
+    def _has_reader(self) -> bool:
         try:
             other = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as exc:
             if exc.errno == errno.ENXIO:
-                return
+                return False
             raise ControlDirError(f"cannot open {self._path}: {exc.strerror}") from exc
         os.close(other)
-        raise AlreadyRunning(f"another daemon reads {self._path}: stop it first")
+        return True
+
+    def _refuse_other_daemon(self) -> None:
+        from arex.controldir import procfs  # noqa: PLC0415 - not needed by clients
+
+        users = procfs.users_of(self._path)
+        if not procfs.all_jobs(users):
+            who = "; ".join(procfs.described(pid) for pid in users if not procfs.is_job(pid))
+            raise AlreadyRunning(f"another daemon reads {self._path}: stop it first{who and f' ({who})'}")
 
     def listen(self, look: Callable[[JobId], None], rescan: Callable[[], None]) -> None:
         """From now on, call back on the event loop for each message."""

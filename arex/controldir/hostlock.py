@@ -6,17 +6,26 @@ A stale lock is removed and taken. Source: locks of the cache in ARC 6.17.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
+from enum import Enum
 from typing import Final
 
 from arex.controldir import atomic
+from arex.controldir.temporary import process_exists
 
 _serial: Final = itertools.count()
 
 
-def take(name: str, stale_s: float) -> bool:
+class LockResult(Enum):
+    """The result of an attempt to take a lock."""
+
+    NO = 0  #: another process holds it
+    FREE = 1  #: taken, and no process held it
+    LEFT = 2  #: taken from a holder that died, or did not refresh it: what the holder was working on may be incomplete
+
+
+def take(name: str, stale_s: float) -> LockResult:
     """
     Try once to take the lock file ``name``, without waiting.
 
@@ -30,15 +39,17 @@ def take(name: str, stale_s: float) -> bool:
     mine = f"{name}.{os.getpid():x}.{next(_serial):x}"
     atomic.put(mine, f"{os.getpid()}@{host}".encode())
     try:
+        taken = LockResult.FREE
         for _ in range(2):  # try again after removing a stale lock
             try:
                 os.link(mine, name)
             except FileExistsError:
                 if not _drop_stale(name, mine, host, stale_s):
-                    return False
+                    return LockResult.NO
+                taken = LockResult.LEFT
             else:
-                return True
-        return False
+                return taken
+        return LockResult.NO
     finally:
         os.unlink(mine)
 
@@ -60,17 +71,9 @@ def _drop_stale(name: str, mine: str, host: str, stale_s: float) -> bool:
     except FileNotFoundError:
         return True
     pid, _, where = holder.partition("@")
-    dead = where == host and pid.isdigit() and not _alive(int(pid))
+    dead = where == host and pid.isdigit() and not process_exists(int(pid))
     # our own file was just created on the same file system, so the clocks of other hosts do not matter
     if dead or os.lstat(mine).st_mtime - info.st_mtime > stale_s:
         atomic.remove(name)
         return True
     return False
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as exc:
-        return exc.errno == errno.EPERM
-    return True

@@ -7,7 +7,7 @@ Source: ``docs/developers/control-directory.md``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
@@ -65,7 +65,13 @@ class Layout(Protocol):
 
     def status_file(self, place: Place, job: JobId) -> str: ...
 
-    def mark_file(self, job: JobId, mark: Mark) -> str: ...
+    def mark_file(self, job: JobId, mark: Mark) -> str:
+        """Path at which a mark is created."""
+        ...
+
+    def mark_files(self, job: JobId, mark: Mark) -> Sequence[str]:
+        """All paths at which a mark counts."""
+        ...
 
     def job_of_status(self, name: str) -> JobId | None:
         """The job to which a file in a status directory belongs; None if it is not a status file."""
@@ -94,6 +100,9 @@ class FlatLayout:
     def mark_file(self, job: JobId, mark: Mark) -> str:
         return f"{self._root}/{Place.ACCEPTING}/job.{job}.{mark}"
 
+    def mark_files(self, job: JobId, mark: Mark) -> Sequence[str]:
+        return (self.mark_file(job, mark),)
+
     def job_of_status(self, name: str) -> JobId | None:
         if name.startswith("job.") and name.endswith(".status"):
             return _checked(name[4:-7])
@@ -108,7 +117,12 @@ class FlatLayout:
 
 
 class NestedLayout:
-    """A-REX 7: ``jobs/abc/def/ghi/rest/suffix``, so that directories stay small."""
+    """
+    A-REX 7: ``jobs/abc/def/ghi/rest/suffix``, so that directories stay small.
+
+    A-REX 7.0.0 and its clients name marks without a dot (``IDcancel``), and it removes marks with a dot without acting
+    on them. Both count here.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -121,15 +135,19 @@ class NestedLayout:
         return f"{self._root}/{place}/{job}.status"
 
     def mark_file(self, job: JobId, mark: Mark) -> str:
-        return f"{self._root}/{Place.ACCEPTING}/{job}.{mark}"
+        return f"{self._root}/{Place.ACCEPTING}/{job}{mark}"
+
+    def mark_files(self, job: JobId, mark: Mark) -> Sequence[str]:
+        return (self.mark_file(job, mark), f"{self._root}/{Place.ACCEPTING}/{job}.{mark}")
 
     def job_of_status(self, name: str) -> JobId | None:
         return _checked(name[:-7]) if name.endswith(".status") else None
 
     def job_of_mark(self, name: str) -> tuple[JobId, Mark] | None:
-        head, _, tail = name.rpartition(".")
-        job = _checked(head)
-        return None if job is None or tail not in _MARKS else (job, Mark(tail))
+        for mark in Mark:
+            if name.endswith(mark) and (job := _checked(name.removesuffix(mark).removesuffix("."))) is not None:
+                return job, mark
+        return None
 
 
 def split_in_threes(job: str) -> list[str]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
 
-from arex.controldir import atomic, confined_fs
-from arex.errors import CorruptFile
-from arex.model.ids import JobId
-from arex.model.session import SessionPaths
+from arex.controldir import atomic, confined_fs, trees
+from arex.errors import CorruptFile, UnsafePath
+from arex.model.ids import JobId, is_job_id
+from arex.model.session import LRMS, STAGING, SessionPaths
+
+#: Directory in a session root for what could not be removed.
+REMOVING: Final = ".arex-removing"
+_ORPHAN_S: Final = 86400.0
 
 
 class SessionFiles(SessionPaths):
@@ -23,14 +31,14 @@ class SessionFiles(SessionPaths):
         Create the session directory; it may already exist.
 
         Raises:
-            CorruptFile: the path is a link or not a directory.
+            CorruptFile: the path is a link or not a directory, or belongs to another account.
             OSError: it cannot be created.
         """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            self.path.mkdir(mode=0o700)
-        if self.path.is_symlink() or not self.path.is_dir():
-            raise CorruptFile(self.path, "must be the session directory, but is a link or a file; remove it")
+        try:
+            os.close(confined_fs.open_own_directory(self.path))
+        except UnsafePath as exc:
+            raise CorruptFile(self.path, f"must be the session directory, but {exc}; remove it") from exc
 
     def exists(self) -> bool:
         try:
@@ -60,18 +68,48 @@ class SessionFiles(SessionPaths):
             return "owned by another user"
         return ""
 
-    def remove(self) -> None:
-        confined_fs.remove_tree(self.path)
-        self.remove_siblings()
+    def make_output_files(self) -> None:
+        """
+        Create ``.diag`` and ``.comment``; what an earlier run has left in their places is removed.
 
-    def remove_siblings(self) -> None:
-        for path in (
-            self.diag,
-            self.comment,
-            self.lrms,
-            self.staging,
-        ):  # the payload may have replaced any of these paths
-            confined_fs.remove_tree(path)
+        Raises:
+            UnsafePath: another account has made one of them.
+        """
+        for path in (self.diag, self.comment):
+            try:
+                atomic.create(str(path), b"")
+            except FileExistsError:
+                _replace_strange(path)
+
+    def printed(self) -> bytes | None:
+        """
+        Content of ``.comment``; None if there is none.
+
+        Raises:
+            CorruptFile: it cannot be read, whatever the payload has made of it.
+        """
+        return _read(self.comment)
+
+    def accounted(self) -> bytes | None:
+        """Content of ``.diag``; like ``printed``."""
+        return _read(self.diag)
+
+    @property
+    def siblings(self) -> tuple[Path, ...]:
+        return self.diag, self.comment, self.lrms, self.staging
+
+    def remove(self) -> list[str]:
+        """
+        Remove the session directory and its siblings; returns what could not be removed, a sentence for each path.
+
+        Raises:
+            OSError: a passing condition, for example a read-only file system: repeat it later.
+        """
+        return [*discard(self.path), *self.remove_siblings()]
+
+    def remove_siblings(self) -> list[str]:
+        """Like ``remove``, without the session directory."""
+        return [text for path in self.siblings for text in discard(path)]
 
     def copy_logs(self, name: str, logs: Mapping[str, bytes]) -> None:
         """
@@ -91,3 +129,119 @@ class SessionFiles(SessionPaths):
                     atomic.write_all(out, data)
                 finally:
                     os.close(out)
+
+
+def root_objection(root: Path) -> str:
+    """Why a directory cannot be a session root; empty if it can, or does not exist yet."""
+    if _writable_by_all(root) == (True, False):
+        return (
+            f"session root {root}: every account of this host can replace the files of jobs there, and so run programs "
+            f"as the owner of the jobs; use 'chmod 700 {root}'"
+        )
+    return ""
+
+
+def root_warning(root: Path) -> str:
+    """What is unsafe about a session root that is usable; empty if nothing is."""
+    if _writable_by_all(root) == (True, True):
+        return (
+            f"session root {root}: every account of this host can create files there, which can keep jobs from "
+            f"running; use a directory that only the service can write, for example with 'chmod 700 {root}'"
+        )
+    return ""
+
+
+def _writable_by_all(root: Path) -> tuple[bool, bool]:
+    """Whether all accounts can write there, and whether the sticky bit protects the files of others (as in /tmp)."""
+    try:
+        mode = root.stat().st_mode
+    except OSError:
+        return False, False  # whoever uses it reports the error
+    return bool(mode & stat.S_IWOTH), bool(mode & stat.S_ISVTX)
+
+
+def _replace_strange(path: Path) -> None:
+    """Replace what is not a writable regular file of this account by an empty file."""
+    info = os.lstat(path)
+    if (
+        stat.S_ISREG(info.st_mode)
+        and info.st_uid == os.geteuid()
+        and info.st_mode & 0o600 == 0o600
+        and info.st_nlink == 1
+    ):
+        return
+    discard(path)
+    try:
+        atomic.create(str(path), b"")
+    except FileExistsError as exc:
+        raise UnsafePath(f"{path} belongs to another account, or cannot be removed") from exc
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        atomic.open_up(str(path))
+        return atomic.read(str(path))
+    except OSError as exc:
+        raise CorruptFile(path, f"cannot be read: {exc.strerror}") from exc
+
+
+def discard(path: Path) -> list[str]:
+    """
+    Remove a file or directory in a session root if it exists.
+
+    What cannot be removed, for example a file of another account, is moved out of the way if possible; then
+    ``retry_removals`` removes it one day. Returns a sentence about it, or nothing.
+
+    Raises:
+        OSError: a passing condition, for example a read-only file system: repeat it later.
+    """
+    if not (obstacles := trees.remove(path)):
+        return []
+    try:
+        with confined_fs.own_directory(path.with_name(REMOVING)) as aside:
+            path.rename(aside / f"{path.name}~{secrets.token_hex(4)}")
+    except (OSError, UnsafePath):
+        return [f"Cannot remove {path}: {obstacles}"]
+    return [f"Cannot remove {path}: {obstacles}. It is in {path.with_name(REMOVING)} now"]
+
+
+def orphan_siblings(root: Path, now: datetime) -> list[Path]:
+    """
+    Directories that arex made beside session directories (``.lrms``, ``.staging``) whose session directory is gone.
+
+    A real A-REX leaves them when it cleans a job. One that changed during the last day does not count.
+
+    Raises:
+        OSError: the session root cannot be read.
+    """
+    found = []
+    with os.scandir(root) as entries:
+        names = {entry.name for entry in entries}
+    for name in sorted(names):
+        job, _, suffix = name.rpartition(".")
+        if f".{suffix}" not in {LRMS, STAGING} or not is_job_id(job) or job in names:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            info = (root / name).lstat()
+            if info.st_uid == os.geteuid() and now.timestamp() - info.st_mtime > _ORPHAN_S:
+                found.append(root / name)
+    return found
+
+
+def retry_removals(root: Path) -> int:
+    """
+    Try again to remove what ``discard`` has moved aside in a session root; returns the number of trees still there.
+
+    Raises:
+        OSError: the session root cannot be read, or a passing condition: repeat it later.
+        UnsafePath: the directory is not what ``discard`` has made.
+    """
+    try:
+        with confined_fs.own_directory(root / REMOVING, create=False) as aside:
+            left = sum(bool(trees.remove(aside / name)) for name in os.listdir(aside))
+    except FileNotFoundError:
+        return 0
+    if not left:
+        with contextlib.suppress(OSError):  # a job has just moved something there
+            (root / REMOVING).rmdir()
+    return left

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, codec
+from arex.controldir import atomic, codec, confined_fs
 from arex.controldir.layout import LOOKUP, PLACE_OF, Layout, Mark, NestedLayout, Place
 from arex.errors import ControlDirError, CorruptFile
 from arex.model.files import FileEntry
@@ -25,8 +26,6 @@ from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import ACTIVE, Status
 
-#: Age in seconds at which a temporary file counts as abandoned; usually it exists for milliseconds.
-_ABANDONED_S: Final = 60.0
 #: Upper limit for file times, in the year 8970.
 _LAST_MOMENT_S: Final = 220_900_000_000.0
 #: Files to remove when a job becomes FINISHED, when it becomes DELETED, and when it is cleaned. Source: ARC 6.17.
@@ -115,33 +114,6 @@ class ControlDir:
                 if (found := self.layout.job_of_mark(entry.name)) is not None:
                     yield found
 
-    def sweep(self, dead: int | None, now: datetime) -> int:
-        """
-        Remove abandoned temporary files: those of the killed daemon ``dead`` at once, those of other processes after a
-        minute.
-
-        Returns:
-            the number of removed files.
-        """
-        return sum(
-            self._sweep(directory, dead, now.timestamp()) for directory in (self.root, *map(self.root.joinpath, Place))
-        )
-
-    @staticmethod
-    def _sweep(directory: Path, dead: int | None, now: float) -> int:
-        count = 0
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if (pid := atomic.writer_of(entry.name)) is None:
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    if pid == dead or (
-                        pid != os.getpid() and now - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_S
-                    ):
-                        os.unlink(entry.path)
-                        count += 1
-        return count
-
     def trusts(self, info: os.stat_result) -> bool:
         """Whether a status or mark file counts: it must be a regular file that belongs to the user of the daemon."""
         return stat.S_ISREG(info.st_mode) and info.st_uid == self._uid
@@ -177,7 +149,7 @@ class ControlDir:
                 data = b""  # treat it as an invalid status
             if data is not None:
                 shown = stat.S_IMODE(info.st_mode) == 0o644
-                return Found(place, codec.parse_status(data), _moment(info.st_mtime), shown)
+                return Found(place, codec.parse_status(data), file_time(info.st_mtime), shown)
         return None
 
     def put_status(self, job: JobId, status: Status, at: Place | None) -> Place:
@@ -218,7 +190,7 @@ class ControlDir:
         """Replace a file atomically; with ``durable``, flush it to disk if the option ``fsync`` is set."""
         path = self.layout.job_file(job, suffix)
         if self._nested:
-            Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._make_directories(Path(path).parent)
         atomic.put(path, data, mode=mode, durable=durable and self.durable)
 
     def reserve(self, job: JobId, description: bytes) -> None:
@@ -228,16 +200,28 @@ class ControlDir:
         Raises:
             FileExistsError: the id is already in use.
         """
+        os.close(self.begin(job, description))
+
+    def begin(self, job: JobId, description: bytes) -> int:
+        """
+        Like ``reserve``; returns a descriptor. Until the caller has closed it, or died, ``unfinished.drop`` knows that
+        the submission is at work.
+        """
         path = self.layout.job_file(job, "description")
         if self._nested:
-            Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._make_directories(Path(path).parent)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
+            with contextlib.suppress(OSError):  # a file system without locks: then only the age counts
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             atomic.write_all(fd, description)
             if self.durable:
                 os.fsync(fd)
-        finally:
+        except BaseException:
+            atomic.remove(path)
             os.close(fd)
+            raise
+        return fd
 
     def append(self, job: JobId, suffix: str, text: str) -> None:
         atomic.append(self.layout.job_file(job, suffix), codec.encode(text))
@@ -248,6 +232,9 @@ class ControlDir:
 
         Returns False if ``path`` is not a regular file of the daemon's user. ``data`` is the content, if the caller
         knows it; it is only a hint for caches.
+
+        Raises:
+            CorruptFile: it is on another file system, and cannot be read.
         """
         del data
         try:
@@ -256,6 +243,7 @@ class ControlDir:
             return False
         if not self.trusts(info):
             return False
+        atomic.open_up(str(path))
         try:
             os.rename(path, self.layout.job_file(job, suffix))
         except OSError as exc:
@@ -355,32 +343,64 @@ class ControlDir:
         return self.exists(job, "local") or self.read_status(job) is not None
 
     def has_mark(self, job: JobId, mark: Mark) -> bool:
-        try:
-            return self.trusts(os.lstat(self.layout.mark_file(job, mark)))
-        except FileNotFoundError:
-            return False
+        for path in self.layout.mark_files(job, mark):
+            with contextlib.suppress(FileNotFoundError):
+                if self.trusts(os.lstat(path)):
+                    return True
+        return False
 
     def set_mark(self, job: JobId, mark: Mark) -> None:
         atomic.touch(self.layout.mark_file(job, mark))
 
     def drop_mark(self, job: JobId, mark: Mark) -> None:
-        atomic.remove(self.layout.mark_file(job, mark))
+        for path in self.layout.mark_files(job, mark):
+            atomic.remove(path)
+
+    def repair(self, job: JobId) -> list[str]:
+        """
+        Remove what is in the place of a control file and is none: a directory, a pipe, a link, a file of another user;
+        give the owner's permissions back to closed files. Returns the suffixes of the files that were removed.
+
+        Raises:
+            OSError: something cannot be removed.
+        """
+        removed = []
+        for suffix in AT_CLEAN:
+            path = self.layout.job_file(job, suffix)
+            try:
+                info = os.lstat(path)
+            except FileNotFoundError:
+                continue
+            if self.trusts(info):
+                atomic.open_up(path)
+            else:
+                confined_fs.remove_tree(Path(path))
+                removed.append(suffix)
+        return removed
 
     # --- the end of a job ---
 
     def forget(self, job: JobId) -> None:
         """
-        Remove all files of a job except its session directory. The status file is removed last, so that after a crash
-        the removal is repeated.
+        Remove all files of a job except its session directory. The status file goes after all others, and the request
+        to clean the job last, so that the removal is repeated after a crash or an error.
         """
         self.remove(job, AT_CLEAN)
         atomic.remove(self.layout.job_file(job, "input_status.lock"))
         for mark in Mark:
-            self.drop_mark(job, mark)
+            if mark is not Mark.CLEAN:
+                self.drop_mark(job, mark)
         for place in LOOKUP:
             atomic.remove(self.layout.status_file(place, job))
+        self.drop_mark(job, Mark.CLEAN)
         if self._nested:
             self._prune_nested(job)
+
+    def _make_directories(self, directory: Path) -> None:
+        if not directory.is_dir():
+            below = directory.relative_to(self.root).parts
+            for depth in range(len(below)):  # each with its mode: mkdir(parents=True) would follow the umask
+                self.root.joinpath(*below[: depth + 1]).mkdir(mode=0o700, exist_ok=True)
 
     def _prune_nested(self, job: JobId) -> None:
         directory = Path(self.layout.job_file(job, "local")).parent
@@ -394,6 +414,6 @@ class ControlDir:
             directory = directory.parent
 
 
-def _moment(stamp: float) -> datetime:
+def file_time(stamp: float) -> datetime:
     """A file time as datetime, limited to the range that datetime can represent."""
     return datetime.fromtimestamp(min(max(stamp, 0.0), _LAST_MOMENT_S), UTC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 from collections.abc import Callable
@@ -68,8 +69,10 @@ class Watch:
         self._layout = layout
         self._look = look
         self._directory = layout.root / Place.ACCEPTING
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
         self._probed = asyncio.Event()
+        self._probe_path = self._directory / _PROBE
+        self._probe_numbers = itertools.count()
 
     async def start(self, wanted: str) -> tuple[Mode, str]:
         """
@@ -85,8 +88,9 @@ class Watch:
             return Mode.POLL, f"{self._directory} is on {kind}, where events of other hosts do not arrive"
         try:
             await asyncio.to_thread(self._begin, asyncio.get_running_loop())
-        except OSError as exc:
-            return Mode.POLL, f"cannot watch the directory: {exc.strerror}"
+        except (OSError, RuntimeError) as exc:  # no inotify instance, watch or thread left for this account
+            await self.stop()
+            return Mode.POLL, f"cannot watch the directory: {getattr(exc, 'strerror', None) or exc}"
         if await self._probe():
             return Mode.EVENTS, f"a file made by another process was seen at once ({kind})"
         await self.stop()
@@ -94,13 +98,39 @@ class Watch:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         handler = _Handler(lambda name: loop.call_soon_threadsafe(self._seen, name))
+        self._observer = Observer()
         self._observer.schedule(
             handler, str(self._directory), event_filter=[FileCreatedEvent, FileMovedEvent, FileClosedEvent]
         )
         self._observer.start()
 
+    async def works(self) -> bool:
+        """
+        Whether events still arrive, if they did: not if the thread has ended, or the directory was replaced.
+
+        A file that cannot be made, for example on a full disk, proves nothing.
+        """
+        if self._observer is None:
+            return True
+        path = self._next_probe()
+        try:
+            await asyncio.to_thread(_make_and_remove, path)
+            async with asyncio.timeout(_PROBE_S):
+                await self._probed.wait()
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _next_probe(self) -> Path:
+        # each probe has a different name: a late event for the one before it proves nothing
+        self._probed.clear()
+        self._probe_path = self._probe_path.with_name(f"{_PROBE}.{os.getpid()}.{next(self._probe_numbers)}")
+        return self._probe_path
+
     async def _probe(self) -> bool:
-        path = self._directory / f"{_PROBE}.{os.getpid()}"
+        path = self._next_probe()
         try:
             await process.run(["/bin/sh", "-c", ': > "$1" && rm -f "$1"', "sh", str(path)], timeout=10)
             async with asyncio.timeout(_PROBE_S):
@@ -111,15 +141,22 @@ class Watch:
 
     def _seen(self, name: str) -> None:
         if name.startswith(_PROBE):
-            self._probed.set()
+            if name == self._probe_path.name:
+                self._probed.set()
         elif (job := self._layout.job_of_status(name)) is not None:
             self._look(job)
         elif (mark := self._layout.job_of_mark(name)) is not None:
             asyncio.get_running_loop().call_later(_MARK_S, self._look, mark[0])
 
     async def stop(self) -> None:
-        if self._observer.is_alive():
-            await asyncio.to_thread(_end, self._observer)
+        observer, self._observer = self._observer, None
+        if observer is not None and observer.is_alive():
+            await asyncio.to_thread(_end, observer)
+
+
+def _make_and_remove(path: Path) -> None:
+    path.touch(mode=0o600)
+    path.unlink(missing_ok=True)
 
 
 def _end(observer: BaseObserver) -> None:
@@ -140,7 +177,7 @@ class NameWatch:
     def __init__(self, directory: Path, ring: Callable[[], None]) -> None:
         self._directory = directory
         self._ring = ring
-        self._observer = Observer()
+        self._observer: BaseObserver | None = None
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._begin, asyncio.get_running_loop())
@@ -151,11 +188,14 @@ class NameWatch:
             with contextlib.suppress(RuntimeError):  # the event loop has already been closed
                 loop.call_soon_threadsafe(self._ring)
 
-        self._observer.schedule(_Handler(seen), str(self._directory), event_filter=[FileCreatedEvent, FileMovedEvent])
-        self._observer.start()
+        observer = Observer()
+        observer.schedule(_Handler(seen), str(self._directory), event_filter=[FileCreatedEvent, FileMovedEvent])
+        observer.start()
+        self._observer = observer
 
     async def __aexit__(self, *_exc: object) -> None:
-        await asyncio.to_thread(_end, self._observer)
+        if self._observer is not None:
+            await asyncio.to_thread(_end, self._observer)
 
 
 class _Handler(FileSystemEventHandler):

@@ -11,6 +11,7 @@ from typing import Final
 
 from arex.controldir import atomic, confined_fs
 from arex.controldir.store import ControlDir
+from arex.controldir.temporary import temporary_name
 from arex.credentials import token
 from arex.credentials.file import LARGEST, from_pem
 from arex.errors import CorruptFile, CredentialError, UnsafePath
@@ -91,7 +92,7 @@ def _replace(session: Path, old: bytes, new: bytes) -> None:
         if stream.read(LARGEST) != old:
             return
     with confined_fs.parent_of(session, IN_SESSION) as (fd, name):
-        temporary = f".{name}.~{os.getpid()}"
+        temporary = temporary_name(f".{name}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         out = os.open(temporary, flags, 0o600, dir_fd=fd)
         try:

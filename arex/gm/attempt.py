@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from arex.controldir import codec
@@ -47,18 +48,16 @@ def read(store: ControlDir, job: JobId) -> Attempt | None:
     return Attempt(Tag(tag), lrms, LocalId(facts["localid"]) if facts.get("localid") else None)
 
 
-def left_behind(session: SessionFiles, since: datetime) -> Tag | None:
+def left_behind(lrms: Path, job: JobId, since: datetime) -> Tag | None:
     """
-    Find the tag of an attempt without a record, from the name of its run directory.
+    Find the tag of an attempt without a record, from the name of its run directory in ``lrms``.
 
     A run directory that is older than the state of the job is from an attempt before a restart by a real A-REX.
     """
     earliest = since.timestamp() - _SAME_MOVE_S
-    try:
-        found = [(entry.stat(follow_symlinks=False).st_mtime, entry.name) for entry in os.scandir(session.lrms)]
-    except FileNotFoundError:
-        return None
-    mine = [(when, name) for when, name in found if when >= earliest and name.startswith(f"{session.path.name}-")]
+    with os.scandir(lrms) as entries:
+        found = [(entry.stat(follow_symlinks=False).st_mtime, entry.name) for entry in entries]
+    mine = [(when, name) for when, name in found if when >= earliest and name.startswith(f"{job}-")]
     return next((Tag(name) for _, name in sorted(mine, reverse=True) if _TAG.fullmatch(name)), None)
 
 

@@ -1,5 +1,5 @@
 """
-Lifetimes of FINISHED and DELETED jobs.
+Lifetimes of FINISHED and DELETED jobs, and what could not be removed when jobs ended.
 
 The lifetimes of jobs that finish while the service runs are known. Older jobs are read from disk in small parts, so
 that a hundred thousand of them do not delay the start.
@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
+from arex.clock import Clock
+from arex.controldir import temporary, unfinished
+from arex.controldir.delegations import store_directory
 from arex.controldir.layout import Place
-from arex.errors import CorruptFile
+from arex.controldir.session import discard, orphan_siblings, retry_removals
+from arex.controldir.store import ControlDir
+from arex.errors import CorruptFile, UnsafePath
 from arex.gm.context import Services
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
@@ -26,6 +33,9 @@ log = logging.getLogger(__name__)
 _PER_LOOK: Final = 8
 _LOOK_S: Final = 1.0
 _WALK_AGAIN: Final = timedelta(hours=6)
+_ROUND_S: Final = 3600.0
+#: The pause between two sweeps, compared with the time that a sweep takes.
+_PAUSE_FACTOR: Final = 100
 
 
 class Lifetimes:
@@ -73,6 +83,8 @@ class Lifetimes:
         return bool(self._due) and self._due[0][0] - self._services.clock.now() < timedelta(seconds=20)
 
     def _wake_due(self) -> None:
+        if self._services.clock_check.was_set():
+            return
         now = self._services.clock.now()
         while self._due and self._due[0][0] <= now:
             _, job = heapq.heappop(self._due)
@@ -97,3 +109,66 @@ class Lifetimes:
             if status is not None and status.status is not None and local is not None:
                 found.append((job, status.status.state, local))
         return found
+
+
+class Leftovers:
+    """
+    Removes every hour what has been left: in session roots by jobs (see ``controldir.session.discard``) and by a real
+    A-REX that cleaned jobs of arex, in the control directory by submissions that were killed.
+    """
+
+    def __init__(self, store: ControlDir, roots: Sequence[Path], clock: Clock) -> None:
+        self._store = store
+        self._roots = tuple(roots)
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        while True:
+            await self.round()
+            await self._clock.sleep(_ROUND_S)
+
+    async def round(self) -> int:
+        """Returns the number of trees in session roots that still cannot be removed."""
+        try:
+            await asyncio.to_thread(unfinished.sweep, self._store, self._clock.now())
+        except OSError as exc:
+            log.warning("cannot sweep the control directory: %s", exc, extra={"event": "scan.failed"})
+        left = 0
+        for root in self._roots:
+            try:
+                left += await asyncio.to_thread(self._clean_root, root)
+            except (OSError, UnsafePath) as exc:
+                log.warning("cannot remove what jobs have left in %s: %s", root, exc, extra={"event": "session.left"})
+        return left
+
+    def _clean_root(self, root: Path) -> int:
+        for orphan in orphan_siblings(root, self._clock.now()):
+            if not self._store.knows(JobId(orphan.stem)):
+                for text in discard(orphan):
+                    log.warning("%s", text, extra={"event": "session.left"})
+        return retry_removals(root)
+
+
+async def sweep_temporary(store: ControlDir, clock: Clock, period_s: float) -> None:
+    """
+    Remove the temporary files that killed processes have left in the control directory, until cancelled.
+
+    In a directory of a million files that takes long, so the pause is also at least a hundred times as long as the
+    work.
+    """
+    while True:
+        start = clock.monotonic()
+        try:
+            if swept := await asyncio.to_thread(_sweep_temporary, store.root, clock.now()):
+                log.info("removed %d temporary files of killed processes", swept, extra={"event": "recover.swept"})
+        except OSError as exc:
+            log.warning("cannot sweep the control directory: %s", exc, extra={"event": "scan.failed"})
+        await clock.sleep(max(period_s, _PAUSE_FACTOR * (clock.monotonic() - start)))
+
+
+def _sweep_temporary(controldir: Path, now: datetime) -> int:
+    trees = (controldir / "jobs", store_directory(controldir))
+    flat = (controldir, *map(controldir.joinpath, Place))
+    directories = itertools.chain(flat, *map(temporary.directories_below, trees))
+    return sum(temporary.sweep(directory, now.timestamp()) for directory in directories)

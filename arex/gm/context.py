@@ -11,17 +11,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from arex.clock import Clock
-from arex.controldir import confined_fs
 from arex.controldir.cached import CachedControlDir
 from arex.controldir.layout import Place
-from arex.controldir.session import SessionFiles
+from arex.controldir.session import SessionFiles, discard
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
+from arex.gm.clock_check import ClockCheck
+from arex.gm.input_checks import InputChecks
 from arex.gm.limits import Limits
 from arex.gm.steps import Answer, StagingEnded
 from arex.jobdesc.control.sources import changeable, replicas
@@ -29,8 +30,10 @@ from arex.jobdesc.model import JobDescription
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
+from arex.model.report import Report
 from arex.model.state import State, Status
 from arex.ports import Staged, Staging
+from arex.taskkeeper import TaskKeeper
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,20 @@ class Services:
     describe: Callable[[bytes], JobDescription]
     fragile: frozenset[str] = frozenset()  #: batch systems, in lower case, whose jobs end when this host stops
     room: Callable[[Path, str], str] = lambda _root, _owner: ""  #: why a session root accepts no job of an owner now
+    keeper: TaskKeeper = field(init=False)
+    clock_check: ClockCheck = field(init=False)
+    input_checks: InputChecks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keeper = TaskKeeper(self.clock)
+        self.clock_check = ClockCheck(self.clock)
+        self.input_checks = InputChecks(self.clock)
+
+
+def base_share(local: JobLocal) -> str | None:
+    """The share of a job, without the suffix for the direction of its transfers."""
+    share = local.transfershare
+    return None if share is None else share.removesuffix("-download").removesuffix("-upload")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,11 +112,19 @@ class JobContext:
     services: Services
     answer: Answer | None = None
     phase: str = ""  #: letter of the job's phase in its batch system
-    retried: bool = False  #: whether the last turn of the job ended with an exception
+    report: Report | None = None  #: the last report of the batch system
+    trouble: str = ""  #: the exception that ended the last turn of the job
+    told: str = ""  #: the exception that the job's log shows
+    hopeless: str = ""  #: an internal error that ended so many turns that the job is given up
     room: bool = True  #: False: a new job stays in ``accepting/`` because of ``maxjobs``
     _description: JobDescription | None = None
     _session: SessionFiles | None = None
     _store: CachedControlDir | None = None
+
+    @property
+    def retried(self) -> bool:
+        """Whether the last turn of the job ended with an exception."""
+        return bool(self.trouble)
 
     @property
     def store(self) -> CachedControlDir:
@@ -158,22 +183,33 @@ class JobContext:
             session=self.session.path,
             files=tuple(files),
             owner=local.subject or "",
-            share=local.transfershare or "_default",
+            share=base_share(local) or "_default",
             priority=local.priority or 50,
             copied=changeable(self.description),
             replicas=replicas(self.description),
         )
 
-    def remove_session(self) -> None:
-        """Remove the session directory and its siblings; log a warning if the directory cannot belong to the job."""
-        self._session = None  # check the directory again before it is removed
-        if (session := self._own_session()) is not None:
-            session.remove()
+    def remove_session(self) -> list[str]:
+        """
+        Remove the session directory and its siblings; log a warning if the directory cannot belong to the job.
 
-    def remove_staging(self) -> None:
-        """Remove the staging directory beside the session directory, which most jobs do not have."""
-        if (session := self._own_session()) is not None and os.path.lexists(session.staging):
-            confined_fs.remove_tree(session.staging)
+        Returns what could not be removed, which does not keep the job from ending; it is in the log too.
+        """
+        self._session = None  # check the directory again before it is removed
+        session = self._own_session()
+        return [] if session is None else self._logged(session.remove())
+
+    def remove_staging(self) -> list[str]:
+        """Like ``remove_session``, for the staging directory beside it, which most jobs do not have."""
+        session = self._own_session()
+        if session is None or not os.path.lexists(session.staging):
+            return []
+        return self._logged(discard(session.staging))
+
+    def _logged(self, left: list[str]) -> list[str]:
+        for text in left:
+            log.warning("%s", text, extra={"event": "session.left", "job": self.job.id})
+        return left
 
     def _own_session(self) -> SessionFiles | None:
         try:

@@ -146,8 +146,11 @@ class Credentials:
             if job.local.delegationid and (path := _path(self._services, job)) is not None:
                 holders[path].append(job)
         for path, members in holders.items():
-            for woken in await asyncio.to_thread(self._look, path, members):
-                wake(woken)
+            try:
+                for woken in await asyncio.to_thread(self._look, path, members):
+                    wake(woken)
+            except Exception as exc:  # noqa: BLE001 - it is logged and counted, and concerns one credential
+                self._services.keeper.note("credentials", exc, members[0].id)
         self._versions = {path: seen for path, seen in self._versions.items() if path in holders}
         names = frozenset(job.id for job in active)
         self._warned = {job: end for job, end in self._warned.items() if job in names}

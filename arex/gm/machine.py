@@ -18,7 +18,7 @@ from arex.controldir.layout import PLACE_OF, Mark
 from arex.controldir.store import AT_DELETED, AT_FINISHED
 from arex.errors import CorruptFile, IllegalMove, JobDescriptionError, JobRefused
 from arex.gm import credentials, outputs, restart
-from arex.gm.context import JobContext
+from arex.gm.context import JobContext, base_share
 from arex.gm.publishing import joblog
 from arex.gm.states import accepted, canceling, finished, finishing, inlrms, preparing, submit, undefined
 from arex.gm.steps import (
@@ -39,7 +39,7 @@ from arex.gm.steps import (
 )
 from arex.model.arc import CANCELLED
 from arex.model.local import JobLocal
-from arex.model.state import CANCELABLE, EDGES, ON_FAILURE, State, Status
+from arex.model.state import ACTIVE, CANCELABLE, EDGES, ON_FAILURE, State, Status
 
 Handler = Callable[[JobContext], Step]
 
@@ -82,10 +82,11 @@ def _drive(context: JobContext) -> Resting:
     if context.retried and restart.is_unfinished(context, context.job.state):
         save(context)  # the turn of the restart ended with an exception, maybe before its state was on disk
         restart.complete(context)
+    _drop_early_restart(context)
     for _ in range(_MOST_MOVES):
-        step = _cancel_request(context) or _decide(context)
-        context.answer = None
+        step = _cancel_request(context) or _hopeless(context) or _decide(context)
         advance(context, step)
+        context.answer = None  # after an exception, the next turn needs it again
         if isinstance(step, Resting):
             if not isinstance(step, Forget):
                 save(context)
@@ -93,6 +94,22 @@ def _drive(context: JobContext) -> Resting:
     raise IllegalMove(
         f"{context.job.id}: still changing its state after {_MOST_MOVES} states, now {context.job.status}"
     )
+
+
+def _drop_early_restart(context: JobContext) -> None:
+    """Refuse a restart of a job that has not ended, because it would be granted when the job fails the next time."""
+    job = context.job
+    if job.state not in ACTIVE or not context.store.has_mark(job.id, Mark.RESTART):
+        return
+    if not restart.is_unfinished(context, job.state):
+        context.store.note(job.id, "The job can not be restarted: it has not ended")
+        context.store.drop_mark(job.id, Mark.RESTART)
+
+
+def _hopeless(context: JobContext) -> Wreck | None:
+    """Give up a job whose turns end with an internal error again and again."""
+    why, context.hopeless = context.hopeless, ""
+    return Wreck((f"Internal error: {why}",), "Internal failure") if why and context.job.state in ACTIVE else None
 
 
 def _decide(context: JobContext) -> Step:
@@ -140,7 +157,9 @@ def advance(context: JobContext, step: Step) -> None:
             _move(context, step)
         case Wait(why=why):
             _mark_pending(context, why)
-        case AskStage():
+        case AskStage(staging=staging, out=out):
+            share = f"{staging.share}-{'upload' if out else 'download'}"
+            _put_local(context, replace(context.job.local, transfershare=share))
             _mark_pending(context, "")  # the reason for waiting may be over
         case Fail():
             _fail(context, step)
@@ -245,6 +264,7 @@ def save(context: JobContext) -> None:
 
 
 def _with_cleanuptime(context: JobContext, local: JobLocal) -> JobLocal:
+    context.services.clock_check.was_set()  # notice now that this time may be wrong
     lifetime = min(local.lifetime or context.settings.ttl, context.settings.ttl)
     return replace(local, cleanuptime=context.services.clock.now().replace(microsecond=0) + lifetime)
 
@@ -259,13 +279,15 @@ def _entered_final(context: JobContext, to: Status, line: str) -> None:
     job = context.job.id
     if to.state is State.FINISHED:
         context.store.remove(job, AT_FINISHED)
-        context.remove_staging()
+        for text in context.remove_staging():
+            context.store.note(job, text)
         return
-    context.remove_session()
+    left = context.remove_session()
     context.store.remove(job, AT_DELETED)
     for mark in Mark:
         context.store.drop_mark(job, mark)
-    context.store.note(job, line)
+    for text in (line, *left):
+        context.store.note(job, text)
 
 
 def _add_failure(context: JobContext, why: str) -> None:
@@ -276,6 +298,8 @@ def _add_failure(context: JobContext, why: str) -> None:
 
 
 def _blamed(local: JobLocal, state: State, cause: str, *, blame: bool) -> JobLocal:
+    """``.local`` after a failure or a cancellation; no transfer is active any more."""
+    local = replace(local, transfershare=base_share(local))
     if local.failedstate is not None:
         return local
     return replace(
@@ -336,5 +360,10 @@ def _why_stopped(context: JobContext, to: State) -> str:
 
 
 def _forget(context: JobContext) -> None:
+    if not context.store.has_mark(context.job.id, Mark.CLEAN):
+        # its lifetime has ended, which no file says any more when .local is gone; without the mark, as on a full disk,
+        # only a crash in the middle of the removal leaves something
+        with contextlib.suppress(OSError):
+            context.store.set_mark(context.job.id, Mark.CLEAN)
     context.remove_session()
     context.store.forget(context.job.id)

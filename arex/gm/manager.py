@@ -9,49 +9,54 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
-from arex.aio import WakeUp, settled
+from arex.aio import settled
 from arex.backoff import backoff_s
-from arex.errors import StagingError
-from arex.gm import scan
+from arex.controldir.layout import Mark
 from arex.gm.batch.client import BatchClient
 from arex.gm.cleanup import Lifetimes
 from arex.gm.context import Job, JobContext, Services
 from arex.gm.machine import Resting
 from arex.gm.publishing.publisher import Publisher
-from arex.gm.ready import ReadyQueue
-from arex.gm.steps import Answer, AskCancel, AskHold, AskStage, AskStatus, AskSubmit, Forget, StagingEnded, Wait
-from arex.gm.tracking import Tracked, Tracking
-from arex.gm.worker import Turns, log_failure, unknown
+from arex.gm.steps import (
+    Answer,
+    AskCancel,
+    AskHold,
+    AskStage,
+    AskStatus,
+    AskSubmit,
+    Ended,
+    Forget,
+    SubmitTaken,
+    Wait,
+    Withdrawn,
+)
+from arex.gm.turns.ready import ReadyQueue
+from arex.gm.turns.scanner import DiskScanner, FoundJobs, ScanIntervals
+from arex.gm.turns.staging import Transfers
+from arex.gm.turns.tracking import Tracked, Tracking
+from arex.gm.turns.worker import Turns, is_about_files, log_failure, trouble, unknown
 from arex.model.ids import JobId, LocalId
-from arex.model.report import Report
+from arex.model.report import Phase, Report
 from arex.model.state import ACTIVE, RUNNING, State
-from arex.ports import Staged, Stager
+from arex.ports import Stager
 
 log = logging.getLogger(__name__)
 
 _WORKERS: Final = 4
-#: States that a job leaves only after a wake-up; they are not polled.
-_EVENT_DRIVEN: Final = frozenset({State.ACCEPTED, State.PREPARING, State.FINISHING})
 #: Maximum number of jobs that a worker drives in one call in a thread.
 _TOGETHER: Final = 16
 #: Maximum number of unknown jobs in the queue; beyond it, a scan is cheaper than looking at each job.
 _MOST_UNKNOWN: Final = 5000
 #: Seconds until a job whose turn ended with an exception is driven again.
 _RETRY_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
-#: Seconds until staging that is neither complete nor failed is requested again.
-_STAGE_AGAIN_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanIntervals:
-    """Seconds between the scans of the control directory."""
-
-    wakeup_s: float = 180.0  #: full scan, with the heartbeat
-    accepting_s: float | None = None  #: scan of ``accepting/`` only, where no events arrive
+#: After so many turns in a row that ended with an exception, a job that is not in the batch system loses its slots.
+_KEEPS_SLOTS: Final = 3
+#: After so many turns in a row that ended with an internal error, a job is given up.
+_GIVE_UP: Final = 8
 
 
 class GridManager:
@@ -63,16 +68,14 @@ class GridManager:
         self._services = services
         self._store = services.store
         self._clients = clients
-        self._stager = stager
-        self._intervals = intervals
         self.tracking = Tracking()  #: read-only for others; only the manager and its publisher change it
         self._ready = ReadyQueue()
-        self._ended: asyncio.Queue[JobId] = asyncio.Queue()  #: the stager can remove what it keeps for these jobs
+        self._transfers = Transfers(stager, services.keeper, self._wake, self._after)
         self._publisher = Publisher(services, self.tracking, self._released)
         self._lifetimes = Lifetimes(services, self.look)
         self._tasks: asyncio.TaskGroup | None = None
-        self._rescan = WakeUp(services.clock)
-        self.scanned = asyncio.Event()  #: set when every job on disk at start is known
+        found = FoundJobs(self._arrived, self.look, self._vanished, self._admit_waiting)
+        self.scanner = DiskScanner(services, self.tracking, found, intervals)
 
     # --- wake-ups -----------------------------------------------------------------------------------------------
 
@@ -87,6 +90,18 @@ class GridManager:
             record.queued = True
             self.tracking.queued += 1
             self._ready.put(record.id, new=record.job is None)
+        elif isinstance(record.asked, AskSubmit) and self._tasks is not None:
+            self._tasks.create_task(self._withdraw_if_cancelled(record, record.asked), name=f"withdraw {record.id}")
+
+    async def _withdraw_if_cancelled(self, record: Tracked, ask: AskSubmit) -> None:
+        """Cancel a job that waits to be submitted, for example because its queue is paused."""
+        try:
+            marked = await asyncio.to_thread(self._store.has_mark, record.id, Mark.CANCEL)
+            client = self._client(ask.lrms)
+            if marked and record.asked is ask and client is not None and client.withdraw(ask.submission.tag):
+                self.answer(record.id, Withdrawn())
+        except Exception as exc:  # noqa: BLE001 - it is logged and counted; the mark is still there
+            self._services.keeper.note("withdraw", exc, record.id)
 
     def _arrived(self, job: JobId) -> None:
         """Handle a job on disk that may be new: admit it, or let it wait because of ``maxjobs``."""
@@ -111,12 +126,18 @@ class GridManager:
 
     def rescan(self) -> None:
         """Start a full scan now, without waiting for the next period."""
-        self._rescan.set()
+        self.scanner.rescan()
+
+    @property
+    def scanned(self) -> asyncio.Event:
+        """Set when every job on disk at start is known."""
+        return self.scanner.scanned
 
     def answer(self, job: JobId, answer: Answer) -> None:
         """Handle an answer of a batch system or the stager."""
         record = self.tracking.of(job)
         record.asked, record.answer = None, answer
+        record.left = record.left or isinstance(answer, Ended)
         self._wake(record)
 
     def reported(self, job: JobId, report: Report) -> None:
@@ -124,6 +145,9 @@ class GridManager:
         record = self.tracking.get(job)
         if record is not None and record.job is not None:
             self._publisher.note(record, report)
+            if report.phase is Phase.EXITING and report.doubt:  # its processes have ended, the record may take a week
+                self._services.limits.left_batch(job)
+                self._look_at_next(record.job.local.subject or "")
 
     def _may_adopt(self) -> bool:
         limit = self._services.limits.maxjobs.tracked
@@ -152,15 +176,17 @@ class GridManager:
 
     async def run(self) -> None:
         """Run until cancelled; turns that have begun are finished first."""
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            **{f"worker {number}": self._worker for number in range(1, _WORKERS + 1)},
+            "scan": self.scanner.run,
+            "scan of accepting": self.scanner.run_accepting,
+            "lifetimes": self._lifetimes.run,
+            "publisher": self._publisher.run,
+            "release": self._transfers.releasing,
+        }
         async with asyncio.TaskGroup() as tasks:
-            for number in range(_WORKERS):
-                tasks.create_task(self._worker(), name=f"worker {number}")
-            tasks.create_task(self._scanning(), name="scan")
-            tasks.create_task(self._lifetimes.run(), name="lifetimes")
-            tasks.create_task(self._publisher.run(), name="publish")
-            tasks.create_task(self._releasing(), name="release")
-            if self._intervals.accepting_s is not None:
-                tasks.create_task(self._polling_accepting(self._intervals.accepting_s), name="scan accepting")
+            for name, work in parts.items():
+                tasks.create_task(self._services.keeper.keep(name, work), name=name)
             self._tasks = tasks
             try:
                 await asyncio.Event().wait()
@@ -181,7 +207,9 @@ class GridManager:
             await asyncio.to_thread(turns.run)
         finally:
             turns.unwatch()
-        self._conclude(turns)
+            for context in turns.withdraw():  # not driven because of an exception
+                self._give_back(context)
+            self._conclude(turns)
 
     def _split_long(self, turns: Turns) -> None:
         """One turn takes long: give the jobs after it to other workers, and continue with those before it."""
@@ -191,15 +219,22 @@ class GridManager:
             self._tasks.create_task(settled(self._conclude_early(turns)), name="results before a long turn")
 
     async def _conclude_early(self, turns: Turns) -> None:
-        await asyncio.to_thread(turns.sync)
-        self._conclude(turns)
+        try:
+            await asyncio.to_thread(turns.sync)
+            self._conclude(turns)
+        except Exception as exc:  # noqa: BLE001 - it is logged and counted; the long turn concludes the others
+            self._services.keeper.note("worker", exc)
 
     def _conclude(self, turns: Turns) -> None:
         for context, outcome in turns.results():
             self._end(self.tracking.of(context.job.id), context, outcome)
-            for next_job in self._services.limits.next(context.job.local.subject or ""):
-                self.look(next_job)
+            self._look_at_next(context.job.local.subject or "")
         self._admit_waiting()
+
+    def _look_at_next(self, owner: str) -> None:
+        """Wake the jobs for which a limit has room now."""
+        for job in self._services.limits.next(owner):
+            self.look(job)
 
     def _give_back(self, context: JobContext) -> None:
         """The turn of the job has not begun: let it wait for a worker again."""
@@ -220,9 +255,16 @@ class GridManager:
             self.tracking.wait_no_more(record)
         answer, record.answer = record.answer, None
         job = record.job or unknown(record.id)
-        retried = record.failures > 0
+        hopeless = record.trouble if record.bugs >= _GIVE_UP else ""
         return JobContext(
-            job=job, services=self._services, answer=answer, phase=record.phase, retried=retried, room=room
+            job=job,
+            services=self._services,
+            answer=answer,
+            phase=record.phase,
+            trouble=record.trouble,
+            told=record.told,
+            hopeless=hopeless,
+            room=room,
         )
 
     def _end(self, record: Tracked, context: JobContext, outcome: Resting | Exception) -> None:
@@ -231,7 +273,7 @@ class GridManager:
         if isinstance(outcome, Exception):
             self._retry(record, context, outcome)
         else:
-            record.failures = 0
+            record.recovered()
             self._rest(record, context.job, outcome)
         self._released(record)
 
@@ -251,15 +293,26 @@ class GridManager:
             record.answer = context.answer
         pause_s = backoff_s(record.failures, _RETRY_S)
         record.failures += 1
+        record.trouble = trouble(exc)
+        record.bugs += not is_about_files(exc)
+        record.told = context.told
+        never_submitted = context.job.local.localid is None and not isinstance(record.answer, SubmitTaken)
+        if record.left or (never_submitted and record.failures >= _KEEPS_SLOTS):
+            self._services.limits.left_batch(record.id)
         self._after(record, pause_s)
         log_failure(record.id, exc)
+
+    @property
+    def troubled(self) -> Mapping[JobId, str]:
+        """Jobs whose last turns ended with an exception, which is repeated, and the exception."""
+        return {record.id: record.trouble for record, _ in self.tracking.adopted() if record.trouble}
 
     # --- after a turn -------------------------------------------------------------------------------------------
 
     def _rest(self, record: Tracked, job: Job, rest: Resting) -> None:
         """Arrange what wakes the job again after its turn."""
         if not isinstance(rest, AskStage) or (isinstance(record.asked, AskStage) and record.asked.out != rest.out):
-            self._stop_staging(record)  # the job was cancelled, or has moved on
+            self._transfers.stop(record)
         if isinstance(rest, Forget) or job.state not in ACTIVE:
             self._drop(record, job)
             self._after_the_end(record, job, rest)
@@ -288,8 +341,8 @@ class GridManager:
                 self._after(record, seconds)
             case AskSubmit() | AskCancel() | AskHold() | AskStatus():
                 self._ask_client(record, rest)
-            case AskStage():
-                self._stage(record, rest)
+            case AskStage() if self._tasks is not None:
+                self._transfers.begin(record, rest, self._tasks)
             case _:
                 pass  # an event will wake it
 
@@ -310,6 +363,7 @@ class GridManager:
                 client.hold(ask)
             case AskSubmit():
                 record.asked = ask
+                self._services.limits.runs(record.id, ask.submission.grami.count)  # trouble may have taken its slots
                 client.submit(ask)
             case AskCancel():
                 record.asked = ask
@@ -320,10 +374,10 @@ class GridManager:
 
     def _drop(self, record: Tracked, job: Job) -> None:
         if self.tracking.drop(record):
-            self._ended.put_nowait(job.id)
+            self._transfers.ended(job.id)
         localid = job.local.localid
         if localid is not None and (client := self._client(job.local.lrms or self._services.settings.lrms)) is not None:
-            client.forget(LocalId(localid), job.id)
+            client.abandon(LocalId(localid), job.id, cancel=job.state is State.FINISHED)
         self._services.limits.left(job.id, job.local.subject or "")
 
     def _after(self, record: Tracked, seconds: float) -> None:
@@ -339,108 +393,20 @@ class GridManager:
         record.timer = None
         self._wake(record)
 
-    # --- staging ------------------------------------------------------------------------------------------------
-
-    def _stop_staging(self, record: Tracked) -> None:
-        if record.staging is not None:
-            record.staging.cancel()
-            record.staging = record.asked = None
-
-    def _stage(self, record: Tracked, ask: AskStage) -> None:
-        if isinstance(record.answer, StagingEnded):
-            if record.answer.out == ask.out:
-                return  # staging ended during the turn; the next turn uses the answer
-            record.answer = None
-        if record.staging is None and self._tasks is not None:
-            record.asked = ask
-            record.staging = self._tasks.create_task(self._staged(record, ask), name=f"stage {record.id}")
-
-    async def _staged(self, record: Tracked, ask: AskStage) -> None:
-        call = self._stager.stage_out if ask.out else self._stager.stage_in
-        try:
-            staged: Staged = await call(ask.staging)
-        except asyncio.CancelledError:
-            await self._stager.cancel(record.id)
-            raise
-        except Exception as exc:
-            log.exception(
-                "staging failed because of an internal error of arex", extra={"event": "stage.bug", "job": record.id}
-            )
-            staged = Staged(done=False, failure=f"Internal error: {exc}")
-        record.staging = record.asked = None
-        if staged.done or staged.failure or staged.waits:
-            record.answer = StagingEnded(staged, ask.out)
-            self._wake(record)
-        else:
-            self._after(record, _STAGE_AGAIN_S)
-
-    async def _releasing(self) -> None:
+    def _vanished(self, record: Tracked, complete: bool) -> None:
         """
-        Let the stager release what it kept for ended jobs; the next cleaning of the cache finds anything that is
-        missed.
+        Handle a job whose status file was removed by another process, unless a turn is about to write a new one.
+
+        If all its files have gone (``complete``), the job is dropped. A job without a status file would run on unseen.
         """
-        while True:
-            job = await self._ended.get()
-            try:
-                await self._stager.release(job)
-            except (StagingError, OSError) as exc:
-                log.warning(
-                    "cannot release the cache links of the job: %s", exc, extra={"event": "stage.release", "job": job}
-                )
-
-    # --- scans --------------------------------------------------------------------------------------------------
-
-    async def _scanning(self) -> None:
-        while True:
-            try:
-                await self._scan()
-                self.scanned.set()
-            except OSError as exc:
-                log.warning("cannot scan the control directory: %s", exc, extra={"event": "scan.failed"})
-            await self._rescan.wait(self._intervals.wakeup_s)
-
-    async def _scan(self) -> None:
-        """Compare memory with the disk: adopt jobs that are only on disk, drop jobs that are only in memory."""
-        waiting = list(self.tracking.line)
-        found = await asyncio.to_thread(scan.everything, self._store)
-        on_disk = set(found.jobs)
-        for job in found.jobs:
-            self._arrived(job)
-        for job in (*found.marked, *self._resting(), *self._services.limits.heads()):
-            self.look(job)
-        for record in [record for record, _ in self.tracking.adopted() if record.id not in on_disk]:
-            if not record.busy and await asyncio.to_thread(self._store.read_status, record.id) is None:
-                self._vanished(record)
-        for job in waiting:
-            if job not in on_disk and (gone := self.tracking.get(job)) is not None:
-                self.tracking.wait_no_more(gone)
-                self.tracking.release(gone)
-        self._admit_waiting()
-
-    def _resting(self) -> list[JobId]:
-        """Jobs that depend on a wake-up; each scan wakes them too, in case a wake-up was lost."""
-        return [
-            record.id
-            for record, job in self.tracking.adopted()
-            if job.state in _EVENT_DRIVEN and not job.status.pending and record.asked is None
-        ]
-
-    def _vanished(self, record: Tracked) -> None:
-        """Drop a job whose status file was removed by another process, unless a turn is about to write a new one."""
-        if record.job is not None and not record.busy and not record.queued:
-            facts = {"event": "job.vanished", "job": record.id}
-            log.warning("another process removed the status file: dropping the job", extra=facts)
+        if record.job is None or record.busy or record.queued:
+            return
+        facts = {"event": "job.vanished", "job": record.id}
+        if complete:
+            log.warning("another process removed the files of the job: dropping it", extra=facts)
             self._drop(record, record.job)
             self.tracking.release(record)
-
-    async def _polling_accepting(self, seconds: float) -> None:
-        while True:
-            await self._services.clock.sleep(seconds)
-            try:
-                found = await asyncio.to_thread(scan.accepting, self._store)
-            except OSError:
-                continue  # the full scan reports it
-            for job in found.jobs:
-                self._arrived(job)
-            for job in found.marked:
-                self.look(job)
+        else:
+            log.warning("another process removed the status file of the job: it is written again", extra=facts)
+            record.job = replace(record.job, place=None, on_disk=None)
+            self._wake(record)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import codec, confined_fs
+from arex.controldir import codec, confined_fs, trees
 from arex.controldir.delegations import credential_path
 from arex.errors import CorruptFile, CredentialError, UnsafePath
 from arex.gm.context import JobContext
@@ -43,8 +44,17 @@ _LOGS: Final = (
     "input_status",
     "output_status",
 )
+#: Most characters in the names of the files of an output directory, which are all in memory together.
+_MOST_NAMES: Final = 64 * 1024 * 1024
 #: Largest list of outputs that a payload may write; a larger one would delay other jobs.
 _MOST_LIST: Final = 2 * 1024 * 1024
+
+
+class OutputListMissing(UnsafePath):
+    """The job has not written its list of outputs. The message has ARC's wording."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Error reading user generated output file list in {name}")
 
 
 def _credential(context: JobContext, delegationid: str) -> str:
@@ -120,18 +130,22 @@ def missing_downloads(context: JobContext) -> bool:
     return any(entry.remote for entry in context.store.read_entries(context.job.id, "input") or [])
 
 
-def expand(session: Path, entries: Sequence[FileEntry]) -> list[FileEntry]:
+def expand(session: Path, entries: Sequence[FileEntry], *, failed: bool = False) -> list[FileEntry]:
     """
     The outputs, including those in lists that the job wrote (``/@name``), and the files in directories.
 
+    A job that has ``failed`` need not have written its lists.
+
     Raises:
-        UnsafePath: a name that leads out of the session directory.
+        OutputListMissing: the job has not written a list.
+        UnsafePath: a name that leads out of the session directory, or a directory that cannot be read.
     """
     found: list[FileEntry] = []
     for entry in entries:
         if entry.pfn.startswith("/@"):
             found.append(FileEntry(f"/{entry.pfn[2:]}"))
-            found += _dynamic(session, entry)
+            with contextlib.suppress(*([OutputListMissing] if failed else [])):
+                found += _dynamic(session, entry)
         elif is_tree(entry) and entry.lfn:
             found += _walk(session, entry)
         else:
@@ -155,45 +169,74 @@ def is_tree(entry: FileEntry) -> bool:
     return entry.pfn.endswith("/")
 
 
-def keep(session: Path, entries: Sequence[FileEntry]) -> None:
+def keep(session: Path, entries: Sequence[FileEntry]) -> tuple[str, ...]:
     """
-    Remove everything except these entries from a session directory.
+    Remove everything except these entries from a session directory; returns a line for the owner if something could not
+    be removed. It stays there until the job is removed.
 
     Raises:
         UnsafePath: a name that leads out of it.
-        OSError: something could not be removed.
+        OSError: a passing condition, for example a read-only file system: repeat it later.
     """
-    if all(entry.pfn != "/" for entry in entries):
-        confined_fs.keep_only(session, [entry.pfn for entry in entries])
+    if any(entry.pfn == "/" for entry in entries):
+        return ()
+    obstacles = confined_fs.keep_only(session, [entry.pfn for entry in entries])
+    return (f"Cannot remove everything but the outputs from the session directory: {obstacles}",) if obstacles else ()
 
 
 def _dynamic(session: Path, entry: FileEntry) -> list[FileEntry]:
-    with contextlib.suppress(FileNotFoundError):
+    try:
         with os.fdopen(confined_fs.open_file(session, entry.pfn[2:]), "rb") as stream:
             data = stream.read(_MOST_LIST + 1)
-        if len(data) > _MOST_LIST:
-            raise UnsafePath(f"{entry.pfn[1:]}: the list of outputs is larger than {_MOST_LIST} bytes")
-        listed = codec.parse_entries(data)
-        return [
-            FileEntry(one.pfn if one.pfn.startswith("/") else f"/{one.pfn}", one.lfn, entry.credential)
-            for one in listed
-            if one.pfn
-        ]
-    return []
+    except FileNotFoundError as exc:
+        raise OutputListMissing(entry.pfn[2:]) from exc
+    if len(data) > _MOST_LIST:
+        raise UnsafePath(f"{entry.pfn[1:]}: the list of outputs is larger than {_MOST_LIST} bytes")
+    listed = codec.parse_entries(data)
+    return [
+        FileEntry(one.pfn if one.pfn.startswith("/") else f"/{one.pfn}", one.lfn, entry.credential)
+        for one in listed
+        if one.pfn
+    ]
 
 
 def _walk(session: Path, entry: FileEntry) -> list[FileEntry]:
     """All regular files below a directory, with the same names below the target."""
-    top = session if entry.pfn == "/" else session.joinpath(*confined_fs.parts_of(entry.pfn))
     target = entry.lfn.rstrip("/")
-    found = []
-    for directory, _, names in os.walk(top):
-        for name in sorted(names):
-            path = Path(directory) / name
-            if path.is_file() and not path.is_symlink():
-                below = path.relative_to(top).as_posix()
-                found.append(FileEntry(f"{entry.pfn}{below}", f"{target}/{below}", entry.credential))
+    found: list[FileEntry] = []
+    size = 0
+
+    def unreadable(path: str, exc: OSError) -> None:
+        raise UnsafePath(f"the files in {entry.pfn[1:]}{path} cannot be read: {exc.strerror}") from exc
+
+    try:
+        with _directory(session, entry.pfn) as top:
+            for each in trees.walk(top, unreadable):
+                if stat.S_ISREG(each.info.st_mode):
+                    below = each.path
+                    size += len(below)
+                    if size > _MOST_NAMES:
+                        what = f"{entry.pfn[1:]}: the names of its files have more than {_MOST_NAMES} characters"
+                        raise UnsafePath(what)
+                    found.append(FileEntry(f"{entry.pfn}{below}", f"{target}/{below}", entry.credential))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        if trees.is_passing(exc):
+            raise
+        unreadable("", exc)
     return found
+
+
+@contextlib.contextmanager
+def _directory(session: Path, pfn: str) -> Iterator[trees.Cursor]:
+    """The top of a tree of outputs."""
+    if pfn == "/":
+        with confined_fs.cursor(session) as top:
+            yield top
+    else:
+        with confined_fs.parent_of(session, pfn) as (fd, last), trees.Cursor(last, fd) as top:
+            yield top
 
 
 def copy_logs(context: JobContext) -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from arex.clock import Clock
 from arex.config.service import ServiceBlock
 from arex.controldir.layout import Mark
-from arex.controldir.quota import Taken, crowded, over, session_names, shortage, taken_by
+from arex.controldir.session import root_objection
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
 from arex.gm.context import Job
+from arex.gm.session_usage import Taken, crowded, over, session_names, shortage, taken_by
 from arex.model.ids import JobId
 from arex.model.state import ACTIVE
 
@@ -48,6 +49,7 @@ class Quotas:
         self._clock = clock
         self._by_owner: Mapping[str, Taken] = {}
         self._by_root: Mapping[Path, Taken] = {}
+        self._measured: dict[Path, dict[JobId, _OwnerUsage]] = {}  #: in the last round in which the root was readable
         self._settled: dict[JobId, _OwnerUsage] = {}  #: of ended jobs, which do not change any more
         self._ended: set[JobId] = set()
 
@@ -59,6 +61,8 @@ class Quotas:
 
     def room(self, root: Path, owner: str) -> str:
         """Why a new job of this owner has to wait for room in this session root; empty if there is room."""
+        if objection := root_objection(root):
+            return objection
         full = crowded(owner, self._by_owner.get(owner, Taken()), root, self._by_root.get(root, Taken()), self._limits)
         return full or shortage(root, self._limits)
 
@@ -71,21 +75,38 @@ class Quotas:
     async def round(self, jobs: Iterable[Job], look: Callable[[JobId], None]) -> None:
         """Measure all session directories; cancel jobs that use too much."""
         active = {job.id: job for job in jobs}
-        by_owner: dict[str, Taken] = defaultdict(Taken)
-        by_root: dict[Path, Taken] = defaultdict(Taken)
-        found: set[JobId] = set()
         for root in self._roots:
-            for name in await asyncio.to_thread(_names, root):
-                found.add(name)
-                share = await asyncio.to_thread(self._share, root, name, active.get(name))
-                by_owner[share.owner] += share.taken
-                by_root[root] += share.taken
-                if name in active and (why := over(share.taken, self._limits)):
-                    await asyncio.to_thread(self._end, active[name], why)
+            try:
+                names = await asyncio.to_thread(_names, root)
+            except OSError as exc:
+                facts = {"event": "quota.failed"}
+                log.warning("cannot list a session root, its last known sizes count: %s", exc, extra=facts)
+                continue
+            self._measured[root] = {
+                name: await asyncio.to_thread(self._share, root, name, active.get(name)) for name in names
+            }
+            for name in names:
+                if name in active and (why := over(self._measured[root][name].taken, self._limits)):
+                    await self._cancel(active[name], why)
                     look(name)
-        self._by_owner, self._by_root = by_owner, by_root
+        by_owner: dict[str, Taken] = defaultdict(Taken)
+        for shares in self._measured.values():
+            for share in shares.values():
+                by_owner[share.owner] += share.taken
+        self._by_owner = by_owner
+        self._by_root = {
+            root: sum((share.taken for share in shares.values()), Taken()) for root, shares in self._measured.items()
+        }
+        found = {name for shares in self._measured.values() for name in shares}
         self._settled = {job: share for job, share in self._settled.items() if job in found}
         self._ended &= found
+
+    async def _cancel(self, job: Job, why: str) -> None:
+        try:
+            await asyncio.to_thread(self._end, job, why)
+        except (OSError, CorruptFile) as exc:
+            facts = {"event": "quota.failed", "job": job.id}
+            log.warning("cannot cancel the job, arex tries again in the next round: %s", exc, extra=facts)
 
     def _share(self, root: Path, job: JobId, active: Job | None) -> _OwnerUsage:
         if active is not None:

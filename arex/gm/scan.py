@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 
 from arex.controldir.layout import Place
 from arex.controldir.store import ControlDir
 from arex.model.ids import JobId
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,11 @@ def accepting(store: ControlDir) -> ScanResult:
 
 
 def _heartbeat(store: ControlDir) -> None:
-    with open(f"{store.root}/gm-heartbeat", "wb", opener=_private):
-        pass
+    try:
+        with open(f"{store.root}/gm-heartbeat", "wb", opener=_private):
+            pass
+    except OSError as exc:
+        log.warning("cannot write the heartbeat: %s", exc, extra={"event": "heartbeat.failed"})
 
 
 def _private(path: str, flags: int) -> int:

@@ -31,6 +31,11 @@ class SubmitRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The owner cancels the job, and it was taken back before it reached the batch system."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The job left the batch system, as described in the report."""
 
@@ -60,7 +65,7 @@ class StagingEnded:
     out: bool  #: whether it was asked about outputs
 
 
-Answer = SubmitTaken | SubmitRefused | Ended | CancelTaken | HoldTaken | StagingEnded
+Answer = SubmitTaken | SubmitRefused | Withdrawn | Ended | CancelTaken | HoldTaken | StagingEnded
 
 # --- steps -----------------------------------------------------------------------------------------
 

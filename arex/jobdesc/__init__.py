@@ -19,6 +19,11 @@ MAX_SIZE: Final = 5242880
 _COMMENTS: Final = r"(?:[ \t\n\v\f\r]++|(?:#|//)[^\n]*+|/\*(?>.*?\*/))*+"
 _JDL: Final = re.compile(rf"{_COMMENTS}\[", re.DOTALL)
 _BARE_JDL: Final = re.compile(rf"{_COMMENTS}[A-Za-z_]\w*+[ \t]*+=(?!=)[^;]*+;", re.DOTALL)
+#: Strings and comments.
+_IN_XRSL: Final = re.compile(r""""[^"]*+"|(?P<comment>\(\*.*?\*\))""", re.DOTALL)
+_IN_JDL: Final = re.compile(r""""(?:[^"\\]|\\.)*+"|(?P<comment>/\*.*?\*/|(?://|\#)[^\n]*)""", re.DOTALL)
+#: A byte that is not UTF-8, as ``surrogateescape`` decodes it.
+_ODD_BYTE: Final = re.compile("[\udc80-\udcff]")
 
 
 def parse(
@@ -74,6 +79,8 @@ def _parse(text: str | bytes, dialect: DescriptionDialect) -> list[JobDescriptio
     start = text.lstrip()[:1]
     if start in {"[", "#", "/"} and _JDL.match(text) is not None:
         return _jdl(text, dialect, bare=False)
+    if dialect is DescriptionDialect.USER and _BARE_JDL.match(text) is not None and text.rstrip().endswith(";"):
+        return _jdl(text, dialect, bare=True)  # a single attribute would also be a relation of xRSL
     return _xrsl(text, dialect)
 
 
@@ -103,12 +110,21 @@ def _xrsl(text: str, dialect: DescriptionDialect) -> list[JobDescription]:
 
 
 def _decode(text: bytes) -> str:
+    """In comments, bytes that are not UTF-8 do not matter; they become question marks."""
     try:
         return text.decode()
-    except UnicodeDecodeError as exc:
-        before = text.rfind(b"\n", 0, exc.start)
-        line = text.count(b"\n", 0, exc.start) + 1
-        raise JobDescriptionError("not UTF-8 text", line, exc.start - before) from exc
+    except UnicodeDecodeError:
+        found = text.decode("utf-8", "surrogateescape")
+    is_jdl = _JDL.match(found) is not None or _BARE_JDL.match(found) is not None
+    found = (_IN_JDL if is_jdl else _IN_XRSL).sub(_without_odd_bytes, found)
+    if (odd := _ODD_BYTE.search(found)) is not None:
+        line = found.count("\n", 0, odd.start()) + 1
+        raise JobDescriptionError("not UTF-8 text", line, odd.start() - found.rfind("\n", 0, odd.start()))
+    return found
+
+
+def _without_odd_bytes(match: re.Match[str]) -> str:
+    return match[0] if match["comment"] is None else _ODD_BYTE.sub("?", match[0])
 
 
 def _lines(text: str | bytes) -> list[str]:

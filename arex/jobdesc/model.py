@@ -191,6 +191,8 @@ class JobDescription:
     stdout: str = ""
     stderr: str = ""
     environment: tuple[tuple[str, str], ...] = ()
+    #: further variables, whose values refer to others (``$NAME``): a script of the client expands them on the node
+    expanded: tuple[tuple[str, str], ...] = ()
     gmlog: str = ""
     rerun: int | None = None
     priority: int | None = None  #: up to 100; 0 is the same as none

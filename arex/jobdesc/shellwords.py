@@ -11,6 +11,9 @@ _PIECE: Final = re.compile(
     re.DOTALL,
 )
 _IN_QUOTES: Final = re.compile(r'\\(["\\$`])')
+#: Name of a variable, and a reference to one: ``$NAME`` or ``${NAME}``.
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z_0-9]*", re.ASCII)
+REFERENCE: Final = re.compile(r"\$(?:([A-Za-z_][A-Za-z_0-9]*)|\{([A-Za-z_][A-Za-z_0-9]*)\})", re.ASCII)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import string
@@ -26,7 +27,16 @@ _LEGAL: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,63}", re.ASCII)
 
 def new_job_id() -> JobId:
     """A random id in the format of ARC 6: 54 letters and digits, without any meaning."""
-    number = secrets.randbits(54 * 6)
+    return _id_of(secrets.randbits(54 * 6))
+
+
+def job_id_of(token: str, number: int) -> JobId:
+    """The id of job ``number``, from 0, of a submission to which the client has given a token: always the same."""
+    digest = hashlib.sha512(f"{number} {token}".encode("utf-8", "surrogateescape")).digest()
+    return _id_of(int.from_bytes(digest, "big"))
+
+
+def _id_of(number: int) -> JobId:
     letters = []
     for _ in range(ID_LENGTH):
         number, digit = divmod(number, 62)

@@ -16,33 +16,60 @@ class Row:
 
     name: str
     path: Path
-    #: first ``system``, ``user``, ``dummy``, ``broken`` or ``other``; then ``masked``, ``enabled``, ``default``,
-    #: ``disabled``, ``available``
+    #: first ``system``, ``user``, ``dummy``, ``broken`` or ``other``; then ``masked``, ``dummy``, ``broken``,
+    #: ``enabled``, ``default``, ``disabled``, ``available``
     kinds: tuple[str, ...]
     description: str
 
 
 def rows(catalog: Catalog) -> list[Row]:
-    """Everything that can be enabled, then links to what is in no directory that we know."""
+    """
+    One row for each script that can be enabled, then one for each linked name that is in no directory that we know.
+
+    A link from the name of a script to another one that is in none of these directories, such as ARC's script of the
+    same name, counts as a link to the script, and the row has the path of the other.
+    """
     places = {place: catalog.linked(place) for place in (ENABLED, DEFAULT)}
-    user = catalog.user()
-    found = [_row(name, path, "system", places, masked=name in user) for name, path in sorted(catalog.system().items())]
-    found += [_row(name, path, "user", places) for name, path in sorted(user.items())]
-    seen = {(row.name, row.path) for row in found}
-    for linked in places.values():
-        for name, one in linked.items():
-            if (name, one.target) not in seen:
-                seen.add((name, one.target))
-                kind = "dummy" if one.dummy else "broken" if one.broken else "other"
-                found.append(_row(name, one.target, kind, places))
+    system, user = catalog.system(), catalog.user()
+    found = []
+    for kind, scripts in (("system", system), ("user", user)):
+        for name, path in sorted(scripts.items()):
+            links = _links(places, name)
+            if kind == "system" and name in user:
+                used = {place: one for place, one in links.items() if one.target == path}
+                found.append(_available(name, path, (kind, "masked"), used))
+            else:
+                used = {
+                    place: one for place, one in links.items() if kind == "system" or one.target != system.get(name)
+                }
+                found.append(_available(name, path, (kind,), used))
+    for name in dict.fromkeys(name for linked in places.values() for name in linked):
+        if name not in system and name not in user:
+            links = _links(places, name)
+            first = next(iter(links.values()))
+            found.append(_row(name, first.target, (_fault(first) or "other", *links)))
     return found
 
 
-def _row(name: str, path: Path, kind: str, places: Mapping[str, Mapping[str, Linked]], *, masked: bool = False) -> Row:
-    used = [place for place, linked in places.items() if name in linked and linked[name].target == path]
-    known = kind in {"system", "user"}
-    kinds = (kind, *(["masked"] if masked else []), *(used or (["disabled"] if known else [])))
-    return Row(name=name, path=path, kinds=(*kinds, "available") if known else kinds, description=about(path))
+def _links(places: Mapping[str, Mapping[str, Linked]], name: str) -> dict[str, Linked]:
+    return {place: linked[name] for place, linked in places.items() if name in linked}
+
+
+def _available(name: str, path: Path, kinds: tuple[str, ...], links: Mapping[str, Linked]) -> Row:
+    elsewhere = next((one for one in links.values() if one.target != path), None)
+    if elsewhere is not None:
+        path = elsewhere.target
+        kinds = (*kinds, *filter(None, [_fault(elsewhere)]))
+    return _row(name, path, (*kinds, *(links or ["disabled"]), "available"))
+
+
+def _fault(link: Linked) -> str:
+    """What keeps a link from being that of a script; empty: nothing."""
+    return "dummy" if link.dummy else "broken" if link.broken else ""
+
+
+def _row(name: str, path: Path, kinds: tuple[str, ...]) -> Row:
+    return Row(name=name, path=path, kinds=kinds, description=about(path))
 
 
 def about(path: Path) -> str:

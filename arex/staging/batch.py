@@ -82,14 +82,20 @@ class Stage:
             wanted = self._replicas()
         except StagingError as exc:
             return Staged(done=False, failure=str(exc))
-        self.journal = await in_thread(Journal, self.staging.workdir)
-        self.writer = SessionWriter(
-            self.staging.session, self.journal, lambda: self._left, self._context.clock, durable=self._context.durable
-        )
+        journals: list[Journal] = []  # filled in the thread, so that a cancellation does not lose an open journal
         try:
+            await in_thread(lambda: journals.append(Journal(self.staging.workdir)))
+            [self.journal] = journals
+            self.writer = SessionWriter(
+                self.staging.session, self.journal, lambda: self._left, self._context.clock,
+                durable=self._context.durable,
+            )  # fmt: skip
             return await self._with_helpers(wanted)
+        except (UnsafePath, CorruptFile) as exc:  # the job has put something else in the place of the journal
+            return Staged(done=False, failure=str(exc))
         finally:
-            await in_thread(self.journal.close)
+            for opened in journals:
+                await in_thread(opened.close)
             self.ended_at.set()
 
     async def _with_helpers(self, wanted: Sequence[tuple[FileEntry, tuple[Url, ...]]]) -> Staged:
@@ -241,7 +247,7 @@ class Stage:
 
     async def _show(self, shown: Progress) -> None:
         try:
-            await in_thread(progress.write, self.staging.workdir, shown)
+            await in_thread(progress.write, self.journal.workdir, shown)
         except (OSError, CorruptFile) as exc:
             log.info("cannot write the progress: %s", exc, extra={"event": "stage.progress", "job": self.staging.job})
 
@@ -268,7 +274,7 @@ class Stage:
         moved = tuple(self._moved)
         if failures or not waits:
             await in_thread(self.journal.drop_parts)
-        await in_thread(progress.remove, self.staging.workdir)
+        await in_thread(progress.remove, self.journal.workdir)
         if self.transfers:
             await in_thread(self._note, self.staging.job, self._totals())
         if failures:

@@ -14,7 +14,8 @@ from arex.aio import in_thread
 from arex.errors import CacheUnavailable, UnsafePath
 from arex.model.url import Url
 from arex.staging.disk import journal, session
-from arex.staging.disk.cache import Cached, CacheRecord
+from arex.staging.disk.cache import Cached
+from arex.staging.disk.cachemeta import CacheRecord
 from arex.staging.disk.partfile import ExpectedContent, Part
 from arex.staging.disk.session import ReceivedFile
 from arex.staging.movers.base import ErrorKind, FileInfo, Mover, RemoteFile, Resume, TransferError, from_os

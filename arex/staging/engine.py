@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from arex.aio import in_thread, settled
+from arex.aio import in_thread
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.staging import DataStagingBlock
@@ -56,6 +56,7 @@ class Engine:
         per_host: int = 0,
         durable: bool = True,
         statefile: Path | None = None,
+        interrupted: Collection[str] = (),
         note: Note = lambda _job, _text: None,
     ) -> None:
         self._config, self._clock, self._note, self._statefile = config, clock, note, statefile
@@ -80,6 +81,7 @@ class Engine:
             links=config.linkurl,
             counters=Counters(),
             speed=config.speedcontrol,
+            interrupted=set(interrupted),
         )
         self._stages: dict[JobId, Stage] = {}
         self._held: dict[JobId, tuple[_Version, float, Staged]] = {}
@@ -88,6 +90,7 @@ class Engine:
     def from_config(cls, config: Configuration, clock: Clock, note: Note = lambda _job, _text: None) -> Self:
         """The engine that a site's configuration asks for."""
         staging = config.staging
+        state = staging.statefile or config.arex.controldir / "dtr.state"
         means = MoverSettings(
             cert_dir=config.common.x509_cert_dir,
             http_proxy=config.common.http_proxy,
@@ -100,9 +103,10 @@ class Engine:
             clock,
             means=means,
             cache=Cache.from_config(config, clock),
-            per_host=config.service.transfers_per_host,
+            per_host=config.service.transfers_per_host or _most_per_host(staging.maxdelivery),
             durable=config.service.fsync,
-            statefile=staging.statefile or config.arex.controldir / "dtr.state",
+            statefile=state,
+            interrupted=statefile.interrupted(state),
             note=note,
         )
 
@@ -171,20 +175,17 @@ class Engine:
             await self._context.cache.release(job)
 
     async def run(self) -> None:
-        """Publish the list of transfers until cancelled, then close all connections."""
+        """Publish the list of transfers until cancelled."""
         pause = _LOOK_S
         text: str | None = None
-        try:
-            while True:
-                await self._clock.sleep(pause)
-                began = self._clock.monotonic()
-                lines = statefile.lines(self._stages.values())
-                if self._statefile is not None and lines != text:
-                    await self._publish(self._statefile, lines)
-                    text = lines
-                pause = max(_LOOK_S, (self._clock.monotonic() - began) / _STATE_PART)
-        finally:
-            await settled(self.close())
+        while True:
+            await self._clock.sleep(pause)
+            began = self._clock.monotonic()
+            lines = statefile.lines(self._stages.values())
+            if self._statefile is not None and lines != text:
+                await self._publish(self._statefile, lines)
+                text = lines
+            pause = max(_LOOK_S, (self._clock.monotonic() - began) / _STATE_PART)
 
     async def _publish(self, path: Path, lines: str) -> None:
         try:
@@ -193,7 +194,7 @@ class Engine:
             log.warning("cannot write the list of transfers: %s", exc, extra={"event": "stage.state"})
 
     async def close(self) -> None:
-        """Close all connections; needed only if ``run`` was not called."""
+        """Close all connections."""
         await self._context.movers.close()
 
     def figures(self) -> Mapping[str, int]:
@@ -245,3 +246,8 @@ def _version(staging: Staging) -> _Version:
 
 
 _: type[Stager] = Engine
+
+
+def _most_per_host(slots: int) -> int:
+    """Transfers with one server: a fifth of the slots, and at least one, is left for others."""
+    return max(1, slots - max(1, slots // 5))

@@ -77,6 +77,7 @@ class TransferContext:
     links: tuple[CopyUrl, ...]
     counters: Counters
     speed: SpeedControl
+    interrupted: set[str] = field(default_factory=set)  #: destinations that a killed A-REX has left incomplete
 
 
 class TransferOwner(Protocol):

@@ -46,11 +46,13 @@ class Upload(Transfer):
         assert self.meter is not None
         self.state = "TRANSFERRING"
         known = (self.entry.pfn, journal.url_digest(str(target.url)))
-        overwrite = may_overwrite(target.url) or known in self.owner.journal.sending
+        left = {str(target.url), target.url.shown} & self.context.interrupted
+        overwrite = may_overwrite(target.url) or known in self.owner.journal.sending or bool(left)
         if not overwrite:
             await _look(mover, target)
         if known not in self.owner.journal.sending:
             await self._write_down(journal.sending(self.entry.pfn, str(target.url)))
+        self.context.interrupted.difference_update(left)  # only the first job that writes there is the one of then
         await mover.send(target, SessionReader(fd, self.meter), overwrite=overwrite)
         await self._write_down(journal.sent(self.entry.pfn, str(target.url)))
 

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -22,11 +21,12 @@ from arex.aio import cancel_and_wait
 from arex.clock import Clock, SystemClock
 from arex.config.model import Configuration
 from arex.controldir import atomic
-from arex.errors import BatchUnavailable, CorruptFile, SubmitLimited, SubmitRejected
+from arex.errors import BatchUnavailable, CorruptFile, SubmitRejected
 from arex.jobdesc.control.grami import parse_grami
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import Phase, Report
-from arex.ports import Backend, Capacity, LocalJob, Submission
+from arex.ports import Backend, Capacity, LocalJob, NotSubmitted, Submission, Submitted
+from arex.process import kill_session
 from lrms import processes
 from lrms.arcscripts import run
 from lrms.arcscripts.scan import Scanner
@@ -46,7 +46,7 @@ class ArcScriptsBackend:
         self._scripts = scripts
         self._clock = clock or SystemClock()
         self._room = asyncio.Semaphore(scripts.at_once)
-        self._submissions: set[asyncio.Task[LocalId | SubmitRejected | None]] = set()
+        self._submissions: set[asyncio.Task[LocalId | SubmitRejected | NotSubmitted | None]] = set()
         self._inside: dict[LocalId, JobId] = {}  #: not known to have ended
         self._counts: Counter[str] = Counter()
 
@@ -82,7 +82,7 @@ class ArcScriptsBackend:
 
     # --- submitting ---
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, Submitted]:
         tasks = {each.tag: asyncio.create_task(self._submit(each), name=f"submit {each.job}") for each in batch}
         self._submissions |= set(tasks.values())
         for task in tasks.values():
@@ -91,7 +91,7 @@ class ArcScriptsBackend:
         answers = await asyncio.shield(asyncio.gather(*tasks.values()))
         return {tag: answer for tag, answer in zip(tasks, answers, strict=True) if answer is not None}
 
-    async def _submit(self, submission: Submission) -> LocalId | SubmitRejected | None:
+    async def _submit(self, submission: Submission) -> LocalId | SubmitRejected | NotSubmitted | None:
         """None: uncertain; ``find`` looks it up."""
         try:
             known = await asyncio.to_thread(self._localid, submission.job)
@@ -99,8 +99,13 @@ class ArcScriptsBackend:
                 return known
             code = await self._run("submit", submission.job, {MARK: submission.tag})
             localid = await asyncio.to_thread(self._localid, submission.job)
+        except run.NotRun as exc:
+            return NotSubmitted(str(exc))
         except (BatchUnavailable, OSError) as exc:
             log.warning("%s", exc, extra={"event": "submit.unsure", "job": submission.job})
+            return None
+        except Exception:
+            log.exception("internal error in a submission", extra={"event": "job.bug", "job": submission.job})
             return None
         if code > 0:
             return SubmitRejected(f"submit-{self.name}-job ended with exit code {code}; its output is in the job's log")
@@ -179,8 +184,18 @@ class ArcScriptsBackend:
     # --- acting ---
 
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
-        whys = await asyncio.gather(*(self._cancel(job) for job in jobs))
-        return {job.localid: why for job, why in zip(jobs, whys, strict=True) if why}
+        whys = await asyncio.gather(*(self._cancel(job) for job in jobs), return_exceptions=True)
+        refused: dict[LocalId, str] = {}
+        for job, why in zip(jobs, whys, strict=True):
+            if isinstance(why, Exception):
+                facts = {"event": "job.bug", "job": job.job}
+                log.error("internal error in cancelling a job", exc_info=why, extra=facts)
+                refused[job.localid] = f"internal error: {why!r}"
+            elif isinstance(why, BaseException):
+                raise why
+            elif why:
+                refused[job.localid] = why
+        return refused
 
     async def _cancel(self, job: LocalJob) -> str:
         try:
@@ -202,13 +217,17 @@ class ArcScriptsBackend:
         The exit code of a script about one job; its output goes to the job's log.
 
         Raises:
-            BatchUnavailable: it does not start, or had to be killed.
+            NotRun: it does not start.
+            BatchUnavailable: it had to be killed.
         """
         scripts = self._scripts
         argv = (str(scripts.script(verb)), "--config", str(scripts.cfg_path), str(scripts.grami(job)))
         async with self._room:
             self._counts[verb] += 1
-            errors = await asyncio.to_thread(run.open_log, scripts.layout.job_file(job, "errors"), os.O_APPEND)
+            try:
+                errors = await asyncio.to_thread(run.open_log, scripts.layout.job_file(job, "errors"), os.O_APPEND)
+            except OSError as exc:
+                raise run.NotRun(f"{argv[0]} was not started: {exc}") from exc
             try:
                 process = await run.start(argv, errors, {**scripts.environment(job), **marks})
             finally:
@@ -227,9 +246,7 @@ class ArcScriptsBackend:
         except asyncio.CancelledError:
             run.let_go(process)
             raise
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await kill_session(process)
         raise BatchUnavailable(f"{name} was killed after {self._scripts.fatal_s:g} s")
 
     # --- ends ---

@@ -113,7 +113,10 @@ def spelled(directory: Path, wanted: str) -> str:
 
 
 def end_report(data: bytes) -> Report:
-    code, message = codec.parse_lrms_done(data)
+    try:
+        code, message = codec.parse_lrms_done(data)
+    except ValueError:  # a number with thousands of digits
+        code, message = -1, codec.decode(data).partition("\n")[0]
     return Report(
         phase=Phase.ENDED,
         exit_code=code if code >= 0 else None,

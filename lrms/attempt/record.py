@@ -4,12 +4,13 @@ valid only if its last line is there.
 
 ``key=value`` lines: ``exitcode`` (empty: the payload did not run to its end), ``signal``, ``cause``
 (a word of ``EndCause``), ``start`` and ``end`` (ISO, UTC), ``wall_s``, ``user_s``, ``system_s`` or two lines as the
-shell's ``times`` prints them, ``maxrss_kb``, ``node`` (repeatable), ``localid``, ``oom_kills``, ``message``, and
-``complete=yes`` last.
+shell's ``times`` prints them, ``maxrss_kb``, ``node`` (repeatable), ``localid``, ``oom_kills``, ``message``, ``doubt``
+(a sentence about processes that could not be ended), and ``complete=yes`` last.
 """
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Done:
     usage: Usage
     localid: str = ""  #: the job's own, as it saw it; empty under a supervisor
     message: str = ""  #: why the payload was not run, in the script's words
+    doubt: str = ""  #: which processes are left
     oom_kills: int | None = None  #: processes that the kernel ended for memory; None: not counted
 
 
@@ -76,7 +78,7 @@ def read_done(path: Path) -> Done | None:
         return parse_done(data.decode(errors="replace"), written)
     except KeyError as exc:
         raise UnreadableRecord(path, f"invalid completion record: the line {exc.args[0]}= is missing") from exc
-    except ValueError as exc:
+    except (ValueError, OverflowError, IndexError) as exc:
         raise UnreadableRecord(path, f"invalid completion record: {exc}") from exc
 
 
@@ -92,8 +94,10 @@ def read_file(path: Path) -> bytes | None:
         return atomic.read(str(path))
     except CorruptFile as exc:
         raise UnreadableRecord(path, exc.what) from exc
-    except NotADirectoryError as exc:
-        raise UnreadableRecord(path, "its parent is not a directory") from exc
+    except OSError as exc:
+        if exc.errno in {errno.ENOTDIR, errno.ELOOP}:
+            raise UnreadableRecord(path, "its parent is not a directory") from exc
+        raise
 
 
 def parse_done(text: str, written: datetime | None = None) -> Done:
@@ -106,10 +110,12 @@ def parse_done(text: str, written: datetime | None = None) -> Done:
 
     Raises:
         KeyError: a line is missing.
-        ValueError: a value is invalid.
+        ValueError, OverflowError: a value is invalid.
     """
     values: dict[str, list[str]] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a message may have other characters that end a line
+        if not line:
+            continue
         key, equals, value = line.partition("=")
         if equals:
             values.setdefault(key, []).append(value)
@@ -130,6 +136,7 @@ def parse_done(text: str, written: datetime | None = None) -> Done:
         nodes=tuple(values.get("node", ())),
         usage=usage,
         message=values.get("message", [""])[0],
+        doubt=values.get("doubt", [""])[0],
         localid=values.get("localid", [""])[0],
         oom_kills=int(values["oom_kills"][0]) if "oom_kills" in values else None,
     )
@@ -178,6 +185,7 @@ def ended(done: Done) -> Report:
         ended=done.end,
         usage=done.usage,
         message=failure(done),
+        doubt=done.doubt,
     )
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,12 @@ from lrms.attempt.record import Done, StartMarker, UnfinishedRecord, UnreadableR
 log = logging.getLogger(__name__)
 
 _CANCEL: Final = "cancel"
+_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TAIL: Final = 4096
+#: What the job script prints if it ends because it cannot create the start marker.
+NO_MARK: Final = "The mark of this attempt can not be written"
+#: The payload may have replaced the marker; what is in it becomes an argument of commands about many jobs.
+_MARK: Final = re.compile(r"id (\w[\w.@\[\]-]{0,199})\n", re.ASCII)
 _EXITCODE: Final = re.compile(r"^exitcode=(\d{1,6})$", re.MULTILINE)
 
 
@@ -28,12 +34,19 @@ class Traces:
     mark: StartMarker | None = None
     cancel_asked: bool = False
     diag_code: int | None = None
+    submitted: datetime | None = None  #: not before: when the job script was written
+    recorded: str = ""  #: the local id in the completion record
     output: str = ""  #: the end of what the script printed, where batch systems write why they end a job
 
     @property
+    def removed(self) -> bool:
+        """Whether the payload has removed or closed its run directory: then a missing start marker means nothing."""
+        return self.mark is None and self.submitted is None and NO_MARK not in self.output
+
+    @property
     def localid(self) -> str:
-        """The local id of the copy that took the start marker; empty if there is none."""
-        return "" if self.mark is None else self.mark.localid
+        """The local id of the copy that took the start marker, or has written the record; empty if there is none."""
+        return self.recorded if self.mark is None else self.mark.localid
 
 
 def records(jobs: Collection[LocalJob]) -> dict[LocalId, Done]:
@@ -82,17 +95,36 @@ def exit_code(session: Path) -> int | None:
 
 def traces(rundir: Path) -> Traces:
     """The files of one run directory."""
+    mark = _mark(_text(rundir / "started"))
     return Traces(
-        mark=_mark(_text(rundir / "started")),
+        mark=mark,
         cancel_asked=os.path.lexists(rundir / _CANCEL),  # the payload may have closed the directory
+        submitted=_written(rundir / "script"),
+        recorded="" if mark is not None else _recorded(rundir),
     )
+
+
+def _recorded(rundir: Path) -> str:
+    try:
+        done = read_done(rundir / "done")
+    except (UnreadableRecord, UnfinishedRecord, OSError):
+        return ""
+    found = None if done is None else _MARK.match(f"id {done.localid}\n")
+    return "" if found is None else found[1]
+
+
+def _written(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):  # removed by the payload, or with a time that it has set
+        return None
 
 
 def _mark(text: str | None) -> StartMarker | None:
     if text is None:
         return None
-    first = text.partition("\n")[0]
-    return StartMarker(first.removeprefix("id ") if first.startswith("id ") else "")
+    found = _MARK.match(text)
+    return StartMarker(found[1] if found else "")
 
 
 def _tail(path: Path) -> str:
@@ -118,7 +150,7 @@ def ask_cancel(jobs: Collection[LocalJob]) -> None:
     for job in jobs:
         try:
             if job.rundir is not None:
-                (job.rundir / _CANCEL).touch()
+                _touch(job.rundir, _CANCEL, os.O_CREAT)
         except OSError as exc:
             facts = {"event": "record.disk", "job": job.job}
             log.warning("cannot record the request to cancel: %s", exc, extra=facts)
@@ -128,8 +160,22 @@ def keep_from_starting(rundirs: Collection[Path]) -> None:
     """Create the start markers, so that a late copy ends at once. Without the run directory, no copy can start."""
     for rundir in rundirs:
         try:
-            os.close(os.open(rundir / "started", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+            _touch(rundir, "started", os.O_CREAT | os.O_EXCL)
         except FileExistsError:
             continue
         except OSError as exc:
             log.warning("a late copy of the job could still start: %s", exc, extra={"event": "record.disk"})
+
+
+def _touch(rundir: Path, name: str, how: int) -> None:
+    """Create an empty file in a run directory, and nowhere else if the payload has put links there. Raises OSError."""
+    above = os.open(rundir.parent, _DIRECTORY)
+    try:
+        directory = os.open(rundir.name, _DIRECTORY, dir_fd=above)
+        try:
+            how |= os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            os.close(os.open(name, how, 0o600, dir_fd=directory))
+        finally:
+            os.close(directory)
+    finally:
+        os.close(above)

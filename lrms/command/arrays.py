@@ -63,7 +63,9 @@ def lay_out(dialect: Dialect, submissions: Sequence[Submission], shell: str) -> 
         (directory / form.link.format(index)).symlink_to(each.comment)
     script = directory / "launcher"
     script.write_bytes(os.fsencode(_launcher(dialect, submissions, root, shell)))
-    return Work(submissions=tuple(submissions), script=script, output=str(directory / form.placeholder), tag=tag)
+    return Work(
+        submissions=tuple(submissions), script=script, output=f"{dialect.output(directory)}/{form.placeholder}", tag=tag
+    )
 
 
 def _launcher(dialect: Dialect, submissions: Sequence[Submission], root: Path, shell: str) -> str:

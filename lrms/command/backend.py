@@ -12,14 +12,16 @@ the submitter, the lookup of attempts and the reader of states. This class only 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from arex.clock import Clock, SystemClock
-from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
+from arex.errors import BatchUnavailable
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import Report
-from arex.ports import Backend, Capacity, LocalJob, Submission
+from arex.ports import Backend, Capacity, LocalJob, Submission, Submitted
 from lrms.attempt import traces
 from lrms.command import arrays
 from lrms.command.attempts import Attempts
@@ -34,6 +36,29 @@ from lrms.command.versioned import DialectSource, FixedDialect
 from lrms.jobscript.runtimes import Runtimes
 
 log = logging.getLogger(__name__)
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+def _answers(
+    method: Callable[Arguments, Coroutine[Any, Any, Answer]],
+) -> Callable[Arguments, Coroutine[Any, Any, Answer]]:
+    """The method, with ``BatchUnavailable`` as its only exception: whatever else goes wrong, nothing is known."""
+
+    @functools.wraps(method)
+    async def guarded(*args: Arguments.args, **options: Arguments.kwargs) -> Answer:
+        try:
+            return await method(*args, **options)
+        except BatchUnavailable:
+            raise
+        except OSError as exc:
+            raise BatchUnavailable(f"cannot read the files of jobs: {exc}") from exc
+        except Exception as exc:
+            log.exception("internal error in %s", method.__name__, extra={"event": "lrms.bug"})
+            raise BatchUnavailable(f"internal error in {method.__name__}: {exc!r}") from exc
+
+    return guarded
 
 
 class CommandBackend:
@@ -90,32 +115,43 @@ class CommandBackend:
 
     # --- jobs ---
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
+    @_answers
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, Submitted]:
         return await self._submitter.submit(batch)
 
+    @_answers
     async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         return await self._attempts.find(batch)
 
+    @_answers
     async def tagged(self) -> Mapping[LocalId, JobId]:
         return await self._attempts.tagged()
 
+    @_answers
     async def recorded(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         return await self._status.recorded(jobs)
 
+    @_answers
     async def status(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, Report]:
         return await self._status.status(jobs)
 
+    @_answers
     async def cancel(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         """Cancel jobs; of a job that the batch system has twice, also the copy that runs."""
         await asyncio.to_thread(traces.ask_cancel, jobs)
         left = await asyncio.to_thread(lambda: {job.localid: traces.traces_of(job) for job in jobs})
-        followed = {LocalId(left[job.localid].localid or job.localid): job.localid for job in jobs}
+        spelled = self._commands.first.on_site_of
+        followed = {
+            spelled(LocalId(left[job.localid].localid or job.localid), job.localid): job.localid for job in jobs
+        }
         refused = await self._commands.cancel(list({*followed, *followed.values()}))
         return {followed.get(localid, localid): why for localid, why in refused.items()}
 
+    @_answers
     async def hold(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         return await self._commands.hold([job.localid for job in jobs])
 
+    @_answers
     async def release(self, jobs: Collection[LocalJob]) -> Mapping[LocalId, str]:
         return await self._commands.release([job.localid for job in jobs])
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
-from arex.errors import BatchUnavailable
+from arex.errors import BatchUnavailable, UnreadableOutput
 from arex.model.ids import LocalId
 from arex.process import Completed
 from lrms.command.dialect import Call, Dialect, Seen
@@ -14,6 +15,8 @@ from lrms.command.runner import Runner
 from lrms.command.versioned import DialectSource
 
 log = logging.getLogger(__name__)
+
+Parsed = TypeVar("Parsed")
 
 #: Largest number of ids in one command.
 _TOGETHER: Final = 500
@@ -26,6 +29,7 @@ class Commands:
         self._source = source
         self._runner = runner
         self.name = source.first.name
+        self.first = source.first  #: for what does not depend on the version
 
     async def dialect(self) -> Dialect:
         """The one to use now."""
@@ -37,7 +41,7 @@ class Commands:
     async def listing(self, ids: Collection[LocalId] = ()) -> Mapping[LocalId, Seen]:
         """All jobs of this account that the batch system lists; the caller needs those in ``ids``."""
         dialect = await self.dialect()
-        return dialect.listed(await self._runner.query(dialect.listing(ids)))
+        return _parsed(dialect.listed, await self._runner.query(dialect.listing(ids)))
 
     async def accounting(self, ids: Sequence[LocalId]) -> Mapping[LocalId, Seen]:
         """The accounting records of these jobs; empty if the accounting fails, since other sources remain."""
@@ -48,7 +52,7 @@ class Commands:
             if call is None:
                 break
             try:
-                accounts |= dialect.accounted(await self._runner.query(call))
+                accounts |= _parsed(dialect.accounted, await self._runner.query(call))
             except BatchUnavailable as exc:
                 log.info("the accounting of %s does not answer: %s", self.name, exc, extra={"event": "account.down"})
                 break
@@ -72,8 +76,24 @@ class Commands:
     ) -> dict[LocalId, str]:
         refused: dict[LocalId, str] = {}
         for part in _parts(dialect, ids):
-            refused |= dialect.refused(await self._runner.run(build(part)), part)
+            refused |= _parsed(partial(dialect.refused, ids=part), await self._runner.run(build(part)))
         return refused
+
+
+def _parsed(parse: Callable[[Completed], Mapping[LocalId, Parsed]], done: Completed) -> Mapping[LocalId, Parsed]:
+    """
+    What a parser makes of an output. A parser can have faults; for its caller, that is no answer.
+
+    Raises:
+        BatchUnavailable: the output is no answer.
+    """
+    try:
+        return parse(done)
+    except BatchUnavailable:
+        raise
+    except Exception as exc:
+        log.exception("internal error in parsing the output of %s", done.argv[0], extra={"event": "lrms.bug"})
+        raise UnreadableOutput(done.argv, done.code, done.out or done.err) from exc
 
 
 def _parts(dialect: Dialect, ids: Sequence[LocalId]) -> Iterator[list[LocalId]]:

@@ -12,7 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Final
@@ -24,6 +24,18 @@ from arex.ports import Submission
 from arex.process import Completed
 
 log = logging.getLogger(__name__)
+
+
+#: Exit codes of a shell, which a wrapper of a command may be, if the command itself does not run.
+_NOT_RUN: Final = frozenset({126, 127})
+#: Of a limit that is none: batch systems take 0 as unlimited, seconds.
+_SHORTEST_S: Final = 60
+#: Limit on the children of one array.
+MOST_CHILDREN: Final = 1000
+#: Characters of a command's output that are searched for a refusal, at its beginning and at its end.
+_SEARCHED: Final = 2000
+#: How far ahead a local time that occurs only once is searched, minutes.
+_DOUBLED_MIN: Final = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,7 @@ class Refusal(StrEnum):
     LIMIT = "limit"  #: certainly not accepted, but it will be later: wait; jobs of other queues continue
     ARRAY = "array"  #: certainly not accepted as an array of this size; a smaller one may be
     PERMANENT = "permanent"  #: certainly not accepted, now or later
+    UNKNOWN = "unknown"  #: no rule knows the words: those of a site, or of a client that cannot reach its server
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +67,13 @@ class Rule:
 
 
 def judge(rules: Sequence[Rule], done: Completed) -> Refusal:
-    """The meaning of the first rule that matches the output of a command; ``UNSURE`` without a match."""
+    """The meaning of the first rule that matches the output of a command; ``UNKNOWN`` without a match."""
+    if done.code < 0 or done.code in _NOT_RUN:
+        return Refusal.UNSURE
     said = f"{done.err}\n{done.out}"
-    return next((rule.verdict for rule in rules if re.search(rule.pattern, said, re.IGNORECASE)), Refusal.UNSURE)
+    if len(said) > 2 * _SEARCHED:  # some rules take the square of the length
+        said = f"{said[:_SEARCHED]}\n{said[-_SEARCHED:]}"
+    return next((rule.verdict for rule in rules if re.search(rule.pattern, said, re.IGNORECASE)), Refusal.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +135,7 @@ class ArrayForm:
     variable: str  #: environment variable that holds a child's index
     placeholder: str  #: what stands for the index in the name of an output file
     link: str = "{}"  #: name of a child's output file in the array's directory, from its index
-    most: int = 1000  #: limit on children in one array, in addition to the configured one
+    most: int = MOST_CHILDREN  #: limit on children in one array, in addition to the configured one
 
 
 class Dialect(ABC):
@@ -138,11 +155,13 @@ class Dialect(ABC):
     #: None: it has no arrays of one script
     array: ClassVar[ArrayForm | None] = None
     #: shell words that give the local id inside a job, as ``submitted`` and ``child`` spell it
-    localid_words: ClassVar[str]
+    localid_words: str
     #: variables of the daemon's environment that its commands need, as a regular expression
     kept_env: ClassVar[str] = ""
     #: shell words that give the name of the node inside a job without another program; empty: ``hostname`` is run
     node_words: ClassVar[str] = ""
+    #: environment variable with the name of the account inside a job; empty: there is none
+    user_variable: ClassVar[str] = ""
     #: of the job script's first line
     interpreter: ClassVar[str] = "/bin/sh"
     #: whether one call may submit a cluster of different scripts without an array's launcher (HTCondor)
@@ -172,6 +191,10 @@ class Dialect(ABC):
             UnreadableOutput: there is no id in it.
         """
 
+    def output(self, path: Path) -> str:
+        """The path of an output file in an option: characters that the batch system expands are escaped."""
+        return str(path)
+
     def child(self, root: LocalId, index: int) -> LocalId:
         """The local id of one child of an array."""
         raise NotImplementedError(f"{self.name} has no arrays")
@@ -192,12 +215,14 @@ class Dialect(ABC):
         """
         Every job in the answer, children of arrays one by one.
 
+        One entry that cannot be parsed does not matter to the others, see ``lrms.command.listings.entries``.
+
         Raises:
-            UnreadableOutput: the command failed, or the answer is incomplete.
+            UnreadableOutput: the command failed, or the answer is incomplete or has another form.
         """
 
-    def accounting(self, ids: Collection[LocalId]) -> Call | None:
-        """One query of the accounting records of these ended jobs; None if there is no accounting."""
+    def accounting(self, ids: Sequence[LocalId]) -> Call | None:
+        """One query of the accounting records of these ended jobs of one site; None if there is no accounting."""
         del ids
         return None
 
@@ -211,6 +236,11 @@ class Dialect(ABC):
         """The cluster that a job is on, if one client serves several."""
         del localid
         return ""
+
+    def on_site_of(self, localid: LocalId, other: LocalId | None = None) -> LocalId:
+        """A local id as a job script knows it, with its cluster: that of ``other`` if it names none itself."""
+        del other
+        return localid
 
     @abstractmethod
     def cancel(self, ids: Sequence[LocalId]) -> Call: ...
@@ -229,6 +259,20 @@ class Dialect(ABC):
         Raises:
             UnreadableOutput: the batch system did not answer.
         """
+
+
+#: Tags of attempts and of arrays.
+_TAG: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,63}-[0-9a-f]{8}|arex-[0-9a-f]{16}")
+_ARRAY_TAG: Final = re.compile(r"arex-[0-9a-f]{16}")
+
+
+def is_tag(text: str) -> bool:
+    """Whether it has the form of a tag; the jobs of other programs may have any text in its place."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_array_tag(text: str) -> bool:
+    return _ARRAY_TAG.fullmatch(text) is not None
 
 
 def program(directory: Path | None, name: str) -> str:
@@ -265,6 +309,29 @@ def job_name(text: str, most: int = 15) -> str:
     if not name:
         return "gridjob"
     return (name if name[0].isalpha() else f"N{name}")[:most]
+
+
+def at_least(limit_s: int) -> int:
+    """A limit in seconds that is one: 0 would mean unlimited to some batch systems."""
+    return limit_s if limit_s > 0 else _SHORTEST_S
+
+
+def is_doubled(when: datetime) -> bool:
+    """Whether the clock of this host shows this time twice: at the end of summer time."""
+    local = host_time(when).replace(tzinfo=None)
+    try:
+        return local.replace(fold=0).astimezone() != local.replace(fold=1).astimezone()
+    except (OverflowError, ValueError):
+        return False
+
+
+def single_time(when: datetime) -> datetime:
+    """In the time zone of this host, for an option without a zone: never earlier, and not in a doubled hour."""
+    for minutes in range(_DOUBLED_MIN):
+        later = when.replace(second=0, microsecond=0) + timedelta(minutes=minutes) if minutes else when
+        if not is_doubled(later):
+            return host_time(later)
+    return host_time(when)
 
 
 def host_time(when: datetime) -> datetime:

@@ -52,7 +52,13 @@ class CommandSettings:
 
     def script_for(self, dialect: Dialect, mode: ScriptMode) -> ScriptSettings:
         """The settings of job scripts, completed by the dialect: shell, local id, name of the node."""
-        script = replace(self.script, mode=mode, interpreter=dialect.interpreter, localid_words=dialect.localid_words)
+        script = replace(
+            self.script,
+            mode=mode,
+            interpreter=dialect.interpreter,
+            user_variable=dialect.user_variable,
+            localid_words=dialect.localid_words,
+        )
         if dialect.node_words and script.nodes_command == NODES_COMMAND:
             return replace(script, node_words=dialect.node_words)
         return script

@@ -19,7 +19,7 @@ from lrms.attempt.traces import Traces
 from lrms.command.commands import Commands
 from lrms.command.dialect import Seen, is_alive
 from lrms.command.transport import FileTransport
-from lrms.command.verdict import Facts, Said, is_clear, report_of, said_in
+from lrms.command.verdict import Facts, Said, is_about, is_clear, report_of, said_in
 from lrms.jobscript.settings import ScriptMode
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,23 @@ class _Evidence:
     traces: Mapping[LocalId, Traces] = field(default_factory=dict)  #: of jobs that are not alive
     said: Mapping[LocalId, Said] = field(default_factory=dict)  #: what the batch system wrote into their output
 
+    #: the id of the copy that runs, which has the start marker, where that is known
+    copies: Mapping[LocalId, LocalId] = field(default_factory=dict)
+
     def followed(self, localid: LocalId) -> LocalId:
-        """The id of the copy that runs, which has the start marker."""
-        left = self.traces.get(localid)
-        return LocalId(left.localid) if left is not None and left.localid else localid
+        return self.copies.get(localid, localid)
+
+    def listed(self, job: LocalJob) -> Seen | None:
+        """The entry of the listing about this job."""
+        return self._own(self.listing, job)
+
+    def accounted(self, job: LocalJob) -> Seen | None:
+        """The accounting record of this job."""
+        return self._own(self.accounts, job)
+
+    def _own(self, found: Mapping[LocalId, Seen], job: LocalJob) -> Seen | None:
+        seen, left = found.get(self.followed(job.localid)), self.traces.get(job.localid)
+        return seen if is_about(seen, job.tag, None if left is None else left.submitted) else None
 
 
 class StatusReader:
@@ -87,7 +100,7 @@ class StatusReader:
                 reports[job.localid] = report
         over = [job for job in jobs if _is_over(reports.get(job.localid))]
         await self._settle(over, evidence.traces)
-        await self._take_away([job.localid for job in over if _lingers(evidence.listing.get(job.localid))])
+        await self._take_away([job.localid for job in over if _lingers(evidence.listing.get(job.localid), job)])
         return reports
 
     # --- evidence ---
@@ -97,13 +110,16 @@ class StatusReader:
         records = await asyncio.to_thread(traces.records, jobs)
         clear = {localid for localid, done in records.items() if is_clear(done)}
         listing = await self._commands.listing([job.localid for job in jobs]) if len(clear) < len(jobs) else {}
-        gone = [job for job in jobs if job.localid not in clear and not is_alive(listing.get(job.localid))]
-        left = await asyncio.to_thread(lambda: {job.localid: traces.traces_of(job) for job in gone})
-        evidence = _Evidence(records=records, listing=listing, traces=left)
+        evidence = _Evidence(records=records, listing=listing)
+        gone = [job for job in jobs if job.localid not in clear and not is_alive(evidence.listed(job))]
         if not gone:
             return evidence
-        followed = [evidence.followed(job.localid) for job in gone]
-        accounts = await self._commands.accounting([each for each in followed if _is_unexplained(listing.get(each))])
+        left = await asyncio.to_thread(lambda: {job.localid: traces.traces_of(job) for job in gone})
+        spelled = self._commands.first.on_site_of
+        copies = {localid: spelled(LocalId(each.localid), localid) for localid, each in left.items() if each.localid}
+        evidence = replace(evidence, traces=left, copies=copies)
+        unexplained = [evidence.followed(job.localid) for job in gone if _is_unexplained(evidence.listed(job))]
+        accounts = await self._commands.accounting(unexplained)
         patterns = (await self._commands.dialect()).said
         said = {localid: found for localid, each in left.items() if (found := said_in(each.output, patterns))}
         return replace(evidence, accounts=accounts, said=said)
@@ -111,19 +127,19 @@ class StatusReader:
     def _facts(self, job: LocalJob, evidence: _Evidence) -> Facts:
         left = evidence.traces.get(job.localid)
         done = evidence.records.get(job.localid)
-        localid = evidence.followed(job.localid)
-        seen = evidence.listing.get(localid)
+        seen = evidence.listed(job)
         return Facts(
             system=self._commands.name,
             done=done,
             mark=None if left is None else left.mark,
             seen=seen,
-            account=evidence.accounts.get(localid),
+            account=evidence.accounted(job),
             ours=job.rundir is not None,
             sandbox=self._transport.mode is ScriptMode.SANDBOX,
             said=evidence.said.get(job.localid),
             diag_code=None if left is None else left.diag_code,
             cancel_asked=left is not None and left.cancel_asked,
+            removed=left is not None and left.removed,
             waited_s=self._waited_s(job.localid, alive=is_alive(seen) and done is None),
             record_wait_s=self._record_wait_s,
         )
@@ -160,8 +176,8 @@ def _is_over(report: Report | None) -> bool:
     return report is not None and report.phase is Phase.ENDED
 
 
-def _lingers(seen: Seen | None) -> bool:
-    return seen is not None and seen.lingers
+def _lingers(seen: Seen | None, job: LocalJob) -> bool:
+    return seen is not None and seen.lingers and is_about(seen, job.tag)
 
 
 def _is_unexplained(seen: Seen | None) -> bool:

@@ -2,20 +2,21 @@
 Submits jobs to a batch system: first the scripts are written, then one command runs for each job or array.
 
 The output of the command decides about its jobs: accepted, refused, a limit is reached, or uncertain. The answer does
-not contain uncertain jobs.
+not contain uncertain jobs. A refusal in words that no rule knows is one only if the batch system answers a query
+afterwards: otherwise the command did not reach it. Such a job is tried a few times, alone, and then rejected.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected, UnreadableOutput
 from arex.model.ids import LocalId, Tag
-from arex.ports import Submission
+from arex.ports import NotSubmitted, Submission, Submitted
 from arex.process import Completed
 from lrms.command import arrays
 from lrms.command.commands import Commands
@@ -29,7 +30,19 @@ log = logging.getLogger(__name__)
 
 #: Submit commands that run side by side.
 _SIDE_BY_SIDE: Final = 4
-Answer = LocalId | SubmitRejected | SubmitLimited
+#: How often a job is submitted that is refused in unknown words each time.
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """A submit command has failed in words that no rule knows."""
+
+    work: Work
+    said: str
+
+
+_Outcome = Submitted | _Unknown
 
 
 class CommandSubmitter:
@@ -50,13 +63,14 @@ class CommandSubmitter:
         self._script = script
         self._together = together
         self._room = asyncio.Semaphore(_SIDE_BY_SIDE)
+        self._refusals: dict[Tag, int] = {}  #: how often an attempt was refused in unknown words
 
     @property
     def together(self) -> int:
         """The largest number of jobs in one submission; refusals of the batch system can lower it."""
         return self._together
 
-    async def submit(self, batch: Sequence[Submission]) -> dict[Tag, Answer]:
+    async def submit(self, batch: Sequence[Submission]) -> dict[Tag, Submitted]:
         """
         See ``arex.ports.Backend.submit``.
 
@@ -66,53 +80,71 @@ class CommandSubmitter:
         async with self._transport.exclusive([each.tag for each in batch]):
             answers = await self._submit(batch)
         for each in batch:
-            if isinstance(localid := answers.get(each.tag), str):
-                self._transport.note(each, localid)
+            answer = answers.get(each.tag)
+            if isinstance(answer, str):
+                self._transport.note(each, answer)
+            if answer is not None and not isinstance(answer, NotSubmitted):
+                self._refusals.pop(each.tag, None)
         return answers
 
-    async def _submit(self, batch: Sequence[Submission]) -> dict[Tag, Answer]:
+    async def _submit(self, batch: Sequence[Submission]) -> dict[Tag, Submitted]:
         dialect = await self._commands.dialect()
         prepared, refused = await self._runtimes.prepare(batch)
-        works, rejected = await asyncio.to_thread(self._prepare, dialect, prepared)
+        works, others = await asyncio.to_thread(self._prepare, dialect, prepared)
         outcomes = await asyncio.gather(*(self._hand_over(dialect, work) for work in works), return_exceptions=True)
-        return _gathered({**refused, **rejected}, outcomes)
+        found, silences = _gathered({**refused, **others}, outcomes)
+        answers: dict[Tag, Submitted] = {tag: each for tag, each in found.items() if not isinstance(each, _Unknown)}
+        if unknown := {id(each.work): each for each in found.values() if isinstance(each, _Unknown)}:
+            try:
+                answers |= await self._refused(unknown.values())
+            except BatchUnavailable as exc:
+                silences.append(exc)
+        if silences and not answers:
+            raise silences[0]
+        return answers
 
     # --- on disk ---
 
-    def _prepare(self, dialect: Dialect, batch: Sequence[Prepared]) -> tuple[list[Work], dict[Tag, SubmitRejected]]:
+    def _prepare(
+        self, dialect: Dialect, batch: Sequence[Prepared]
+    ) -> tuple[list[Work], dict[Tag, SubmitRejected | NotSubmitted]]:
         def one(submission: Prepared) -> None:
             lay_out(submission, replace(self._script, directives=dialect.directives(submission)))
             self._transport.lay_out(submission)
 
-        ready, rejected = lay_out_all(batch, one)
-        return self._works(dialect, ready), rejected
+        ready, others = lay_out_all(batch, one)
+        works, failed = self._works(dialect, ready)
+        return works, {**others, **failed}
 
-    def _works(self, dialect: Dialect, ready: Sequence[Submission]) -> list[Work]:
-        groups = arrays.groups(dialect, ready, self._together)
-        return [work for group in groups if (work := self._work(dialect, group)) is not None]
-
-    def _work(self, dialect: Dialect, group: tuple[Submission, ...]) -> Work | None:
-        """None: the array cannot be prepared now; its jobs were certainly not accepted, and are tried again."""
-        if len(group) == 1 or dialect.array is None:
-            return _work(group)
-        try:
-            return arrays.lay_out(dialect, group, self._script.shell)
-        except OSError as exc:
-            log.warning("cannot prepare an array of %d jobs: %s", len(group), exc, extra={"event": "submit.disk"})
-            return None
+    def _works(self, dialect: Dialect, ready: Sequence[Submission]) -> tuple[list[Work], dict[Tag, NotSubmitted]]:
+        """What to submit, and the jobs whose arrays cannot be prepared now."""
+        alone = [each for each in ready if each.tag in self._refusals]
+        others = [each for each in ready if each.tag not in self._refusals]
+        works: list[Work] = [_work(dialect, (each,)) for each in alone]
+        failed: dict[Tag, NotSubmitted] = {}
+        for group in arrays.groups(dialect, others, self._together):
+            if len(group) == 1 or dialect.array is None:
+                works.append(_work(dialect, group))
+                continue
+            try:
+                works.append(arrays.lay_out(dialect, group, self._script.shell))
+            except OSError as exc:
+                why = NotSubmitted(f"the files of an array cannot be written: {exc}")
+                failed |= {each.tag: why for each in group}
+        return works, failed
 
     # --- to the batch system ---
 
-    async def _hand_over(self, dialect: Dialect, work: Work) -> dict[Tag, Answer]:
+    async def _hand_over(self, dialect: Dialect, work: Work) -> dict[Tag, _Outcome]:
         claimed = await self._transport.claim(work)
-        taken: dict[Tag, Answer] = dict(claimed.taken)
+        known: dict[Tag, _Outcome] = {**claimed.taken, **claimed.failed}
         if claimed.work is None:
-            return taken
+            return known
         async with self._room:
             done = await self._commands.run(dialect.submit(claimed.work))
-        return taken | await self._answered(dialect, claimed.work, done)
+        return known | await self._answered(dialect, claimed.work, done)
 
-    async def _answered(self, dialect: Dialect, work: Work, done: Completed) -> dict[Tag, Answer]:
+    async def _answered(self, dialect: Dialect, work: Work, done: Completed) -> dict[Tag, _Outcome]:
         if done.code == 0:
             root = dialect.submitted(done, work)
             return {each.tag: _child(dialect, root, work, n) for n, each in enumerate(work.submissions, 1)}
@@ -130,19 +162,23 @@ class CommandSubmitter:
                 return await self._in_halves(dialect, work)
             case Refusal.LIMIT | Refusal.ARRAY:
                 return {work.first.tag: SubmitLimited(said)}
+            case Refusal.UNKNOWN:
+                return {each.tag: _Unknown(work, said) for each in work.submissions}
             case _:
                 raise UnreadableOutput(done.argv, done.code, said)
 
-    async def _in_halves(self, dialect: Dialect, work: Work) -> dict[Tag, Answer]:
+    async def _in_halves(self, dialect: Dialect, work: Work) -> dict[Tag, _Outcome]:
         """Submit the halves: a limit that is too small for all jobs may have room for some."""
         half = work.size // 2
-        answers: dict[Tag, Answer] = {}
+        answers: dict[Tag, _Outcome] = {}
         for part in (work.submissions[:half], work.submissions[half:]):
             full = next((each for each in answers.values() if isinstance(each, SubmitLimited)), None)
             if full is not None:
                 answers |= {each.tag: full for each in part}
                 continue
-            for smaller in await asyncio.to_thread(self._works, dialect, part):
+            works, failed = await asyncio.to_thread(self._works, dialect, part)
+            answers |= failed
+            for smaller in works:
                 try:
                     answers |= await self._hand_over(dialect, smaller)
                 except BatchUnavailable:
@@ -151,26 +187,50 @@ class CommandSubmitter:
                     return answers  # the rest is uncertain
         return answers
 
+    async def _refused(self, unknown: Collection[_Unknown]) -> dict[Tag, Submitted]:
+        """
+        The answers about refusals in unknown words; a job that was accepted nevertheless has none, and is looked up.
 
-def _gathered(answers: dict[Tag, Answer], outcomes: Iterable[dict[Tag, Answer] | BaseException]) -> dict[Tag, Answer]:
-    """All answers; raises the error if there are none."""
-    silences = []
+        Raises:
+            BatchUnavailable: the batch system does not answer, so the commands have not reached it.
+        """
+        listed = {seen.tag for seen in (await self._commands.listing()).values()}
+        answers: dict[Tag, Submitted] = {}
+        for each in unknown:
+            if listed.isdisjoint({each.work.tag, *(one.tag for one in each.work.submissions)}):
+                answers |= {one.tag: self._refusal(one.tag, each.said) for one in each.work.submissions}
+        return answers
+
+    def _refusal(self, tag: Tag, said: str) -> Submitted:
+        self._refusals[tag] = self._refusals.get(tag, 0) + 1
+        if self._refusals[tag] >= _TRIES:
+            return SubmitRejected(said)
+        return NotSubmitted(f"{self._commands.name} refused the job: {said}")
+
+
+def _gathered(
+    answers: dict[Tag, SubmitRejected | NotSubmitted], outcomes: Iterable[dict[Tag, _Outcome] | BaseException]
+) -> tuple[dict[Tag, _Outcome], list[BatchUnavailable]]:
+    """All answers, and the commands without one."""
+    found: dict[Tag, _Outcome] = {**answers}
+    silences: list[BatchUnavailable] = []
     for outcome in outcomes:
-        if isinstance(outcome, BatchUnavailable):
+        if isinstance(outcome, dict):
+            found |= outcome
+        elif isinstance(outcome, BatchUnavailable):
             silences.append(outcome)
             log.warning("%s", outcome, extra={"event": "submit.no_answer"})
-        elif isinstance(outcome, BaseException):
-            raise outcome
+        elif isinstance(outcome, Exception):
+            silences.append(BatchUnavailable(f"internal error in a submission: {outcome!r}"))
+            log.error("internal error in a submission", exc_info=outcome, extra={"event": "job.bug"})
         else:
-            answers |= outcome
-    if silences and not answers:
-        raise silences[0]
-    return answers
+            raise outcome
+    return found, silences
 
 
-def _work(group: tuple[Submission, ...]) -> Work:
+def _work(dialect: Dialect, group: tuple[Submission, ...]) -> Work:
     first = group[0]
-    return Work(submissions=group, script=first.rundir / "script", output=str(first.comment), tag=first.tag)
+    return Work(submissions=group, script=first.rundir / "script", output=dialect.output(first.comment), tag=first.tag)
 
 
 def _child(dialect: Dialect, root: LocalId, work: Work, index: int) -> LocalId:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from arex.model.ids import LocalId, Tag
-from arex.ports import LocalJob, Submission
+from arex.ports import LocalJob, NotSubmitted, Submission
 from lrms.command.dialect import Work
 from lrms.command.end_notices import EndNotices
 from lrms.jobscript.settings import ScriptMode
@@ -17,10 +17,11 @@ from lrms.jobscript.settings import ScriptMode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """What is to be submitted; an attempt that is in neither cannot be prepared now, and was certainly not accepted."""
+    """What is to be submitted."""
 
     work: Work | None
     taken: Mapping[Tag, LocalId] = field(default_factory=dict)  #: by an earlier submission of the same attempt
+    failed: Mapping[Tag, NotSubmitted] = field(default_factory=dict)  #: they cannot be prepared now
 
 
 class FileTransport(Protocol):

@@ -12,16 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from arex.model.report import EndCause, Evidence, EvidenceSource, Phase, Report
 from lrms.attempt.record import Done, StartMarker, failure
-from lrms.command.dialect import Seen
+from lrms.command.dialect import Seen, is_array_tag, is_tag
 
 #: Ends that the batch system caused: its answer takes precedence over the script's.
 _IMPOSED: Final = frozenset(EndCause) - {EndCause.EXIT_CODE, EndCause.SIGNAL, EndCause.LOST}
 #: How long to wait until the batch system tells why a job got a signal, and until the script has written so, seconds.
 SETTLE_S: Final = 10.0
+#: Largest difference between the clocks of the batch system and of the file server.
+_SKEW: Final = timedelta(minutes=5)
 #: After an accepted cancellation, how long a job that never started must be missing, seconds.
 _GONE_S: Final = 1.0
 #: ARC's words for ``lrms_done``. Source: ``docs/developers/control-directory.md``.
@@ -51,6 +54,25 @@ def said_in(output: str, patterns: Sequence[tuple[str, EndCause]]) -> Said | Non
     return None
 
 
+def is_about(seen: Seen | None, tag: str | None, submitted: datetime | None = None) -> bool:
+    """
+    Whether an entry with the local id of an attempt is about this attempt: a batch system may use its ids again.
+
+    It is not if it has the tag of another attempt, or if its job had ended before this one was submitted. The tag of an
+    array stands for all its children, and a text of another kind is not a tag: owners can change it.
+
+    Args:
+        seen: the entry.
+        tag: of the attempt; None: another service has submitted it.
+        submitted: not before this time; None: unknown.
+    """
+    if seen is None:
+        return False
+    if tag is not None and seen.tag != tag and is_tag(seen.tag) and not is_array_tag(seen.tag):
+        return False
+    return submitted is None or seen.ended is None or seen.ended >= submitted - _SKEW
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that is known about one job now."""
@@ -64,6 +86,7 @@ class Facts:
     ours: bool = True  #: our job script runs it; without that, there is no start marker and no record
     diag_code: int | None = None  #: of a job that a script of another program ran: in ``SESSION.diag``
     cancel_asked: bool = False  #: by us
+    removed: bool = False  #: the payload has removed its run directory, and the start marker with it
     sandbox: bool = False  #: the batch system brings the files of the job back, and the record with them
     waited_s: float = 0.0  #: since it was first not alive, in all answers since then
     record_wait_s: float = 120.0
@@ -169,7 +192,7 @@ def _unrecorded(facts: Facts, verdict: Seen) -> Report:
     if facts.diag_code is not None:  # a script of another program, which keeps no record
         return _concluded(facts, verdict, facts.diag_code, imposed or EndCause.EXIT_CODE)
     patience = SETTLE_S if imposed is not None else facts.record_wait_s
-    unmarked = facts.ours and facts.mark is None
+    unmarked = facts.ours and facts.mark is None and not facts.removed
     never_ran = unmarked and (facts.cancel_asked or imposed is EndCause.NEVER_STARTED)
     if facts.waited_s < patience and not never_ran:
         return _waiting(facts, f"{facts.system} says {verdict.word}; the completion record of the job is not there yet")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 from arex.model.report import EndCause, Phase, Report
 from arex.ports import LocalJob
 from lrms import processes
 from lrms.attempt import traces
 from lrms.attempt.record import lost
+from lrms.fork.supervisors import pid_of
 from lrms.processes import ProcessIdentity
 
 
 def is_running(job: LocalJob) -> bool:
     """The watcher of ARC's submit-fork-job shows the grami file, and so the job id, on its command line."""
-    return re.fullmatch(r"[0-9]{1,9}", job.localid) is not None and job.job.encode() in processes.command_line(
-        int(job.localid)
-    )
+    pid = pid_of(job.localid)
+    return pid is not None and job.job.encode() in processes.command_line(pid)
 
 
 def report_of(job: LocalJob) -> Report:

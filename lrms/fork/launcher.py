@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from arex import process
 from arex.errors import BatchUnavailable
-from lrms.fork.server import ENDED
-from lrms.fork.supervisor import Order
+from lrms import rlimits
+from lrms.fork.order import Order
+from lrms.fork.server import ENDED, FORK_FAILED, REPLACE
 
 log = logging.getLogger(__name__)
 
@@ -22,39 +26,50 @@ _ANSWER_S: Final = 30.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 _BUFFER: Final = 65536
+#: Launches in a row in which the forkserver could start no process at all; then it is replaced.
+_MOST_FAILURES: Final = 3
+#: How long a forkserver without supervisors may take to end, and the seconds between looks.
+_CLOSE_S: Final = 5.0
+_CLOSE_STEP_S: Final = 0.02
 # isolated and without site, to start fast and small: every supervisor is a copy of this process
 _CODE: Final = (
     f"import sys; sys.path.append({str(Path(__file__).resolve().parents[2])!r}); "
-    "from lrms.fork.server import main; main()"
+    "from lrms.fork.server import main; main()  # the forkserver of arex, for who looks at its command line"
 )
 
 
 class Launcher:
     """
-    Starts supervisors through a forkserver; a dead forkserver is started again at the next order.
+    Starts supervisors through a forkserver. A dead forkserver is started again at the next order, and so is one that
+    can start nothing, or whose resource limits another process has lowered.
 
     Args:
         environment: of the forkserver and so of all jobs.
-        ended: called with the pid of each supervisor that has ended.
+        ended: called with the pid of each supervisor that has ended, and whether it ended by itself.
         orphaned: called with the pids of those that a dead forkserver has left.
     """
 
     def __init__(
         self,
         environment: Mapping[str, str],
-        ended: Callable[[int], None],
+        ended: Callable[[int, bool], None],
         orphaned: Callable[[Iterable[int]], None],
     ) -> None:
         self._environment = environment
         self._ended, self._orphaned = ended, orphaned
         self._socket: socket.socket | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._pid: int | None = None
+        self._zombies: set[int] = set()  #: forkservers that have ended or are about to
         self._starting = asyncio.Lock()
+        self._sending = asyncio.Lock()
+        self._writing: asyncio.Timeout | None = None  #: of the order that waits for room in the socket
         self._orders: dict[int, asyncio.Future[int]] = {}
         self._number = 0
         self._children: set[int] = set()
         self._not_before = 0.0
         self._pause_s = _FIRST_PAUSE_S
+        self._failed = False  #: the forkserver could not fork
+        self._failures = 0  #: launches in a row
 
     @property
     def children(self) -> frozenset[int]:
@@ -64,7 +79,7 @@ class Launcher:
     @property
     def pid(self) -> int | None:
         """The pid of the forkserver."""
-        return None if self._process is None else self._process.pid
+        return self._pid
 
     async def start(self) -> None:
         """
@@ -83,39 +98,50 @@ class Launcher:
             raise BatchUnavailable("the forkserver died and has not been restarted yet")
         self._not_before = loop.time() + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        argv = (sys.executable, "-I", "-S", "-c", _CODE, str(theirs.fileno()))
+        self._reap()
         try:
-            # not arex.process.run: this process keeps running, and communicates over a socket
-            self._process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env=dict(self._environment),
-                start_new_session=True,
-            )
-        except OSError as exc:
-            ours.close()
+            ours, self._pid = await asyncio.to_thread(self._fork)
+        except (OSError, RuntimeError) as exc:  # RuntimeError: no thread can be started
             raise BatchUnavailable(f"the forkserver could not be started: {exc}") from exc
-        finally:
-            theirs.close()
-        ours.setblocking(False)
         self._socket = ours
         loop.add_reader(ours.fileno(), self._receive)
-        log.debug("forkserver started, pid %d", self._process.pid)
+        log.debug("forkserver started, pid %d", self._pid)
+
+    def _fork(self) -> tuple[socket.socket, int]:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        argv = (sys.executable, "-I", "-S", "-c", _CODE, str(theirs.fileno()), json.dumps(rlimits.limits()))
+        try:
+            ours.setblocking(False)
+            return ours, process.detach(argv, output=None, keep=theirs.fileno(), env=self._environment)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+
+    def _reap(self) -> None:
+        """Wait for forkservers that have ended."""
+        for pid in tuple(self._zombies):
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    continue
+            self._zombies.discard(pid)
 
     async def close(self) -> None:
-        """End the forkserver; the supervisors that it has started continue."""
+        """Close the connection. The supervisors continue, and the forkserver until their ends."""
+        idle = not self._children
+        pid = self._pid
         self._drop()
-        if (process := self._process) is None:
+        if not idle or pid is None:
             return
-        self._process = None
-        try:
-            async with asyncio.timeout(5):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _CLOSE_S
+        self._reap()
+        while pid in self._zombies:
+            if loop.time() > until:
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(_CLOSE_STEP_S)
+            self._reap()
 
     async def launch(self, orders: Sequence[Order]) -> Mapping[str, int]:
         """
@@ -127,9 +153,24 @@ class Launcher:
             BatchUnavailable: there is no forkserver, and nothing was started.
         """
         await self.start()
-        pids = await asyncio.gather(*(self._launch(order) for order in orders))
-        self._pause_s = _FIRST_PAUSE_S
-        return {order.tag: pid for order, pid in zip(orders, pids, strict=True) if pid}
+        answers = await asyncio.gather(*(self._launch(order) for order in orders), return_exceptions=True)
+        pids = dict(zip((order.tag for order in orders), answers, strict=True))
+        for tag, answer in pids.items():
+            if isinstance(answer, BaseException):
+                log.error("order %s could not be sent", tag, exc_info=answer, extra={"event": "submit.bug"})
+        started = {tag: pid for tag, pid in pids.items() if isinstance(pid, int) and pid}
+        if orders:
+            self._judge(bool(started))
+        return started
+
+    def _judge(self, useful: bool) -> None:
+        """Replace a forkserver that could start no process again and again; others of this machine may be able to."""
+        if useful:
+            self._pause_s = _FIRST_PAUSE_S
+        self._failures = self._failures + 1 if self._failed and not useful else 0
+        self._failed = False
+        if self._failures >= _MOST_FAILURES and self._socket is not None:
+            self._replace(f"it could not start a process {self._failures} times in a row")
 
     async def _launch(self, order: Order) -> int:
         loop = asyncio.get_running_loop()
@@ -138,16 +179,30 @@ class Launcher:
         answer: asyncio.Future[int] = loop.create_future()
         self._orders[number] = answer
         try:
-            if self._socket is None:
-                return 0
-            await loop.sock_sendall(self._socket, json.dumps(order._replace(number=number)).encode())
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(_ANSWER_S) as limit:
+                async with self._sending:  # a socket has one writer at a time
+                    if self._socket is None:
+                        return 0
+                    self._writing = limit
+                    try:
+                        await loop.sock_sendall(self._socket, json.dumps(order._replace(number=number)).encode())
+                    finally:
+                        self._writing = None
                 return await answer
-        except (OSError, TimeoutError) as exc:
-            log.warning("no answer from the forkserver about %s: %r", order.tag, exc)
+        except TimeoutError:
+            log.warning("no answer from the forkserver about %s", order.tag)
+            self._continue()
+            return 0
+        except OSError as exc:
+            log.warning("no answer from the forkserver about %s: %s", order.tag, exc)
             return 0
         finally:
             del self._orders[number]
+
+    def _continue(self) -> None:
+        """Continue a forkserver that was stopped."""
+        if self._pid is not None:
+            os.kill(self._pid, signal.SIGCONT)
 
     def _receive(self) -> None:
         """Read every message that is there."""
@@ -167,9 +222,13 @@ class Launcher:
         if number == ENDED:
             if pid in self._children:
                 self._children.discard(pid)
-                self._ended(pid)
+                self._ended(pid, sender == 0)
+            return
+        if number == REPLACE:
+            self._replace(why)
             return
         if why:
+            self._failed |= why.startswith(FORK_FAILED)
             log.warning("a supervisor could not be started: %s", why)
         if pid and pid == sender:
             self._children.add(pid)
@@ -178,15 +237,31 @@ class Launcher:
 
     def _died(self) -> None:
         log.error("the forkserver has died; jobs continue", extra={"event": "forkserver.died"})
+        self._lose()
+
+    def _replace(self, why: str) -> None:
+        """Leave a forkserver alone with its supervisors until the last one has ended. The next order starts another."""
+        log.warning("the forkserver is replaced: %s; jobs continue", why, extra={"event": "forkserver.replaced"})
+        self._failures = 0
+        self._lose()
+
+    def _lose(self) -> None:
         orphans = frozenset(self._children)
         self._drop()
         self._orphaned(orphans)
 
     def _drop(self) -> None:
         if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket.fileno())
+            loop.remove_writer(self._socket.fileno())
             self._socket.close()
             self._socket = None
+        if self._writing is not None:
+            self._writing.reschedule(0)  # nothing else would end the wait for room
+        if self._pid is not None:
+            self._zombies.add(self._pid)
+            self._pid = None
         self._children.clear()
         for answer in self._orders.values():
             with contextlib.suppress(asyncio.InvalidStateError):

@@ -60,7 +60,7 @@ def alive(identities: Sequence[ProcessIdentity]) -> list[ProcessIdentity]:
 
 def kill(identities: Sequence[ProcessIdentity]) -> None:
     for each in alive(identities):
-        with contextlib.suppress(PermissionError):  # refused already when TERM was sent
+        with contextlib.suppress(PermissionError):  # of another user
             send(each, signal.SIGKILL)
 
 
@@ -71,7 +71,7 @@ def sweep(marks: Sequence[bytes]) -> None:
         for pid in found:
             try:
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
+            except (ProcessLookupError, PermissionError):
                 continue
         if not (found := processes.having_environment(*marks)):
             return

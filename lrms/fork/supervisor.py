@@ -11,14 +11,20 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import resource  # noqa: F401 - wait4 needs it, and would look for it in each supervisor
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from lrms.processes import ProcessIdentity, descendants, stat
+from lrms.fork import rundir
+from lrms.fork.label import label
+from lrms.fork.order import Order
+from lrms.fork.outcome import JobOutcome, say
+from lrms.processes import ProcessIdentity, descendants, hides_processes, stat
+from lrms.rlimits import Limits, restore
 
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _libc_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up once, not in every child
 
@@ -30,86 +36,78 @@ _IGNORED: Final = tuple(each for each in signal.valid_signals() if signal.getsig
 TAG_VARIABLE: Final = "AREX_TAG"
 #: Seconds between checks of limits on the sum over processes, after a few quicker ones.
 _LOOK_S: Final = 1.0
-#: Attempts to write how a job has ended, and the seconds between them.
-_PATIENCE: Final = 120
-_PATIENCE_S: Final = 5.0
-#: The exit code of a job that the supervisor ended: as if by this signal.
-_SIGNAL_OF: Final = {"walltime": 9, "cputime": 9, "memory": 9, "cancelled": 15}
+#: How long to try to kill processes that do not end: those of another user, or in an uninterruptible system call.
+_KILL_S: Final = 10.0
+#: The machine or the account has no memory, processes or descriptors left now.
+_SHORTAGE: Final = frozenset({errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE})
+#: Attempts to start a job script in such a shortage.
+_MOST_STARTS: Final = 600
+#: Pauses between attempts to start a script, or to write how a job has ended.
+_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 30.0
+#: How long to try; by then the job is forgotten, or the file system does not come back.
+_KEEP_S: Final = 7 * 86400.0
 
 
-class Order(NamedTuple):
-    """The order to a supervisor: texts and numbers only, because it comes as JSON."""
-
-    number: int  #: of the order; the answer repeats it
-    tag: str
-    rundir: str
-    session: str
-    diag: str
-    comment: str
-    node: str
-    nice: int
-    grace_s: float  #: between TERM and KILL
-    wall_s: float | None
-    cpu_s: float | None
-    memory_kb: int | None  #: resident, sum over the tree
-
-
-class ProcessUsage:
-    """Sums over all processes that have ended."""
-
-    def __init__(self) -> None:
-        self.total = [0.0] * 16
-
-    def add(self, used: Any) -> None:  # noqa: ANN401 - resource.struct_rusage, a tuple of 16 numbers
-        rss = max(self.total[2], used[2])
-        self.total = [a + b for a, b in zip(self.total, used, strict=True)]
-        self.total[2] = rss
-
-    @property
-    def cpu_s(self) -> float:
-        return self.total[0] + self.total[1]
-
-    def lines(self, wall_s: float) -> str:
-        """In the order and spelling of ARC. Source: ``docs/developers/control-directory.md``."""
-        user, system, rss, *_, minor, major, swaps, ins, outs, sent, received, signals, waits, forced = self.total
-        return (
-            f"WallTime={wall_s:.2f}s\nKernelTime={system:.2f}s\nUserTime={user:.2f}s\n"
-            f"CPUUsage={int(100 * self.cpu_s / max(wall_s, 0.01))}%\nMaxResidentMemory={int(rss)}kB\n"
-            "AverageResidentMemory=0kB\nAverageTotalMemory=0kB\nAverageUnsharedMemory=0kB\nAverageUnsharedStack=0kB\n"
-            f"AverageSharedMemory=0kB\nPageSize={os.sysconf('SC_PAGE_SIZE')}B\n"
-            f"MajorPageFaults={int(major)}\nMinorPageFaults={int(minor)}\nSwaps={int(swaps)}\n"
-            f"ForcedSwitches={int(forced)}\nWaitSwitches={int(waits)}\nInputs={int(ins)}\nOutputs={int(outs)}\n"
-            f"SocketReceived={int(received)}\nSocketSent={int(sent)}\nSignals={int(signals)}\n"
-        )
-
-
-def supervise(order: Order, boot: str, answer: Callable[[int], None]) -> None:
+def supervise(order: Order, boot: str, limits: Limits, answer: Callable[[int], None]) -> None:
     """
     Run one job from its claim to its completion record; ``answer`` is called with the pid that has the attempt.
+
+    ``limits`` are the resource limits that the job must have.
 
     Raises:
         OSError: before the answer, when nothing has been started.
     """
     os.setsid()
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    be_subreaper()
+    _show(order.tag)
     os.umask(0o077)
     os.chdir(order.session)
     _redirect(order.comment)
+    job = _SupervisedJob(order)
+    if changed := restore(limits):
+        raise OSError(errno.EPERM, f"another process has lowered its resource limits ({changed})")
     owner = _claim(order, boot)
     answer(owner)
     if owner == os.getpid():
-        _SupervisedJob(order).run()
+        job.run()
 
 
-def _prctl(option: int, value: int) -> None:
+def be_subreaper() -> None:
+    """Become the parent of descendants whose parents end; raises OSError."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def be_private() -> None:
+    """
+    Keep processes of the same account from reading our memory and environment, and from tracing us.
+
+    Raises:
+        OSError: the kernel refuses it.
+    """
+    # the daemon could not find us in a /proc with hidepid
+    if not hides_processes():
+        _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def _show(tag: str, trouble: int = 0) -> None:
+    """Show in the name of this process which attempt it has, and why its record is not written yet."""
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(label(tag, trouble).encode()))
+
+
+def _prctl(option: int, value: object) -> None:
     if _libc_prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
 def _redirect(comment: str) -> None:
-    """Standard input is /dev/null from the forkserver on."""
-    out = os.open(comment, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    """Standard input is /dev/null from the forkserver on; so is the output if the last attempt left no regular file."""
+    try:
+        out = rundir.open_regular(comment, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.set_blocking(out, True)
+    except (rundir.Replaced, PermissionError):
+        out = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.close(out)
@@ -121,19 +119,22 @@ def _claim(order: Order, boot: str) -> int:
     assert own is not None
     path = f"{order.rundir}/pid"
     beside = f"{path}.{os.getpid()}"
-    _put(beside, f"pid={os.getpid()}\nstart={own.start}\nboot={boot}\ntag={order.tag}\n")
+    rundir.create(beside, f"pid={os.getpid()}\nstart={own.start}\nboot={boot}\ntag={order.tag}\n".encode())
     try:
         os.link(beside, path)
     except FileExistsError:
-        return _owner(path)
+        return parse_identity(rundir.read(path, 4096).decode()).pid
     finally:
-        os.unlink(beside)  # noqa: PTH108 - pathlib is too heavy for every job's supervisor
+        _remove(beside)
     return os.getpid()
 
 
-def _owner(path: str) -> int:
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
-        return parse_identity(file.read()).pid
+def _remove(path: str) -> None:
+    """Remove a file that no one needs any more; it goes with its directory if that fails now."""
+    try:
+        os.unlink(path)  # noqa: PTH108 - pathlib is too heavy for every job's supervisor
+    except OSError as exc:
+        say(f"Cannot remove {path}: {exc}")
 
 
 def parse_identity(text: str) -> ProcessIdentity:
@@ -142,62 +143,49 @@ def parse_identity(text: str) -> ProcessIdentity:
     return ProcessIdentity(int(values["pid"]), int(values["start"]), values["boot"])
 
 
-def _put(path: str, text: str) -> None:
-    _write(path, os.O_TRUNC, text)
-
-
-def _write(path: str, how: int, text: str) -> None:
-    data = text.encode()
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600)
-    try:
-        if os.write(fd, data) != len(data):
-            raise OSError(errno.ENOSPC, "incomplete write", path)
-    finally:
-        os.close(fd)
-
-
-def _patiently(step: Callable[[], None]) -> None:
-    """Retry a write on a full disk: the end of a job must not be lost."""
-    for _ in range(_PATIENCE):
-        try:
-            step()
-        except OSError as exc:
-            if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
-            _wait(_PATIENCE_S)
-        else:
-            return
-    step()
-
-
 class _SupervisedJob:
     """One run of one script; the methods follow each other as in ``run``."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        self.usage = ProcessUsage()
-        self.status: int | None = None  #: of the script, from wait
-        self.began = time.time()  # noqa: TID251 - a separate process: there is no Clock to pass in
-        self.began_s = time.monotonic()
+        self.outcome = JobOutcome(order)
+        self.usage = self.outcome.usage
         self.main = 0
 
     def run(self) -> None:
-        stopped = ""
-        try:
-            self.main = self._start()
-        except OSError as exc:
-            print(f"The job script could not be started: {exc}", flush=True)  # noqa: T201 - standard output is SESSION.comment
-        else:
+        stopped = self._start()
+        if self.main:
             stopped = self._watch()
         if stopped:
-            print(f"The job is stopped: {stopped}", flush=True)  # noqa: T201 - as above
+            say(f"The job is stopped: {stopped}")
         self._end_all()
-        self._record(stopped)
+        self.outcome.end(stopped)
+        self._record()
 
-    def _start(self) -> int:
-        # spawn does not copy this process as fork would, which saves a quarter of the cost of a short job. But nothing
-        # can be set between fork and exec: the job does not notice the death of this process, so status sweeps
+    def _start(self) -> str:
+        """Start the script as soon as this machine has room for a process; the reason if the job is ended first."""
         os.nice(self.order.nice)
+        tries = 0
+        while True:
+            try:
+                self.main = self._spawn()
+            except OSError as exc:
+                tries += 1
+                if exc.errno not in _SHORTAGE or tries > _MOST_STARTS:
+                    say(f"The job script could not be started: {exc}")
+                    return ""
+                if tries == 1:
+                    say(f"The job script cannot be started yet: {exc}")
+            else:
+                if tries:
+                    self.outcome.begin()
+                return ""
+            if _wait(_PAUSE_S) == signal.SIGTERM:
+                return "cancelled"
+
+    def _spawn(self) -> int:
+        # spawn does not copy this process as fork would, which saves a quarter of the cost of a short job. But nothing
+        # can be set between fork and exec: the job does not notice the death of this process, so the forkserver ends it
         return os.posix_spawn(
             "/bin/sh",
             ("/bin/sh", f"{self.order.rundir}/script"),
@@ -211,7 +199,7 @@ class _SupervisedJob:
         """Wait until the script has ended; empty, or the reason why it must be ended."""
         pause = 0.1
         while True:
-            left = None if self.order.wall_s is None else self.order.wall_s - (time.monotonic() - self.began_s)
+            left = None if self.order.wall_s is None else self.order.wall_s - self.outcome.elapsed_s
             if left is not None and left <= 0:
                 return "walltime"
             if self.order.cpu_s is not None or self.order.memory_kb is not None:
@@ -220,7 +208,7 @@ class _SupervisedJob:
             if _wait(left) == signal.SIGTERM:
                 return "cancelled"
             self._collect()
-            if self.status is not None:
+            if self.outcome.status is not None:
                 return ""
             if exceeded := self._exceeded():
                 return exceeded
@@ -228,7 +216,10 @@ class _SupervisedJob:
     def _exceeded(self) -> str:
         if self.order.cpu_s is None and self.order.memory_kb is None:
             return ""
-        found = [each for pid in descendants(os.getpid()) if (each := stat(pid)) is not None]
+        try:
+            found = [each for pid in descendants(os.getpid()) if (each := stat(pid)) is not None]
+        except OSError:
+            return ""  # this machine has no descriptors or memory left; the next look is in a second
         if self.order.cpu_s is not None and self.usage.cpu_s + sum(each.cpu_s for each in found) > self.order.cpu_s:
             return "cputime"
         if self.order.memory_kb is not None and sum(each.rss_kb for each in found) > self.order.memory_kb:
@@ -246,87 +237,39 @@ class _SupervisedJob:
                 return True
             self.usage.add(used)
             if pid == self.main:
-                self.status = status
+                self.outcome.status = status
 
     def _end_all(self) -> None:
-        """Send TERM to all processes, KILL after the grace time, until none is left."""
+        """Send TERM to all processes, KILL after the grace time, until none is left or those left cannot be killed."""
         if not self._collect():
             return
         _signal_all(signal.SIGTERM)
         until = time.monotonic() + self.order.grace_s
         while self._collect():
             left = until - time.monotonic()
+            if left <= -_KILL_S:
+                self.outcome.leave(descendants(os.getpid()))
+                return
             if left <= 0:
                 _signal_all(signal.SIGKILL)
             _wait(min(left, _LOOK_S) if left > 0 else 0.1)
 
-    def _record(self, stopped: str) -> None:
-        ended_s = time.time()  # noqa: TID251 - as above
-        wall_s = time.monotonic() - self.began_s
-        code, number, cause = self._verdict(stopped)
-        if cause != "never started":
-            self._finish_diag(code, ended_s, wall_s)
-        text = (
-            f"exitcode={_text(code)}\nsignal={_text(number)}\ncause={cause}\n"
-            f"start={_stamp('%Y-%m-%dT%H:%M:%SZ', self.began)}\nend={_stamp('%Y-%m-%dT%H:%M:%SZ', ended_s)}\n"
-            f"wall_s={wall_s:.3f}\nuser_s={self.usage.total[0]:.3f}\nsystem_s={self.usage.total[1]:.3f}\n"
-            f"maxrss_kb={int(self.usage.total[2])}\nnode={self.order.node}\n{self._why(code)}complete=yes\n"
-        )
-        _patiently(lambda: _put(f"{self.order.rundir}/done.new", text))
-        os.rename(f"{self.order.rundir}/done.new", f"{self.order.rundir}/done")  # noqa: PTH104 - as above
-
-    def _verdict(self, stopped: str) -> tuple[int | None, int | None, str]:
-        """Exit code, signal, cause. Source: ARC's fork backend gives 137 to a job that exceeds its limit."""
-        if self.status is None:
-            return None, None, "never started"
-        came_to, _, path = self._mark().partition(" ")
-        code = os.waitstatus_to_exitcode(self.status)
-        if came_to == "payload" and not stopped and code in {126, 127} and (missing := _missing_interpreter(path)):
-            print(f"Cannot run {path}: {missing}: not found", flush=True)  # noqa: T201 - as above
-            came_to = ""
-        if came_to != "payload":
-            after = came_to == "failed" and path == "after"
-            return None, None, stopped or ("exit code" if after else "never started")
-        if stopped:
-            number = _SIGNAL_OF[stopped]
-            return 128 + number, number, stopped
-        if code < 0 or 128 < code <= 192:
-            number = -code if code < 0 else code - 128
-            return 128 + number, number, "signal"
-        return code, None, "exit code"
-
-    def _why(self, code: int | None) -> str:
-        """The ``message`` line of the record: why the script failed before the payload ended, if it says so."""
-        if code is not None:
-            return ""
-        try:
-            with open(f"{self.order.rundir}/why", "rb") as file:  # noqa: PTH123 - as above
-                text = file.read(1024).decode(errors="replace")
-        except OSError:
-            return ""
-        return f"message={' '.join(text.split())}\n"
-
-    def _mark(self) -> str:
-        try:
-            fd = os.open(f"{self.order.rundir}/started", os.O_RDONLY)
-        except FileNotFoundError:
-            return ""
-        try:
-            return os.fsdecode(os.read(fd, 65536)).removesuffix("\n")
-        finally:
-            os.close(fd)
-
-    def _finish_diag(self, code: int | None, ended_s: float, wall_s: float) -> None:
-        lines = (
-            f"{self.usage.lines(wall_s)}\nLRMSStartTime={_stamp('%Y%m%d%H%M%SZ', self.began)}\n"
-            f"LRMSEndTime={_stamp('%Y%m%d%H%M%SZ', ended_s)}\nwalltime={int(ended_s) - int(self.began)}\n"
-        )
-        if code is not None:
-            lines += f"exitcode={code}\n"
-        try:
-            _patiently(lambda: _write(self.order.diag, os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK, lines))
-        except OSError as exc:  # the payload has put something else there; its end is recorded nevertheless
-            print(f"Cannot write the accounting lines: {exc}", flush=True)  # noqa: T201 - as above
+    def _record(self) -> None:
+        """Write the record. As long as that fails, this process is the record: it stays, unless it is asked to end."""
+        pause = _PAUSE_S
+        asked = False
+        until = time.monotonic() + _KEEP_S
+        while True:
+            try:
+                self.outcome.write()
+            except OSError as exc:
+                _show(self.order.tag, exc.errno or errno.EIO)
+            else:
+                return
+            if asked or time.monotonic() > until:
+                return
+            asked = _wait(pause) == signal.SIGTERM
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
 def _wait(seconds: float | None) -> int:
@@ -338,28 +281,13 @@ def _wait(seconds: float | None) -> int:
 
 
 def _signal_all(number: int) -> None:
-    for pid in descendants(os.getpid()):
+    try:
+        found = descendants(os.getpid())
+    except OSError:
+        return  # this machine has no descriptors or memory left; there is another attempt
+    for pid in found:
         try:
             os.kill(pid, number)
             os.kill(pid, signal.SIGCONT)  # a stopped process does not react to TERM
         except (ProcessLookupError, PermissionError):
             continue
-
-
-def _missing_interpreter(path: str) -> str:
-    """The interpreter that is missing; empty if it is there, or if none is needed."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
-            first = file.readline(256)
-    except OSError:
-        return ""
-    words = os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
-    return words[0] if words and not os.path.exists(words[0]) else ""  # noqa: PTH110 - as above
-
-
-def _text(number: int | None) -> str:
-    return "" if number is None else str(number)
-
-
-def _stamp(form: str, when: float) -> str:
-    return time.strftime(form, time.gmtime(when))

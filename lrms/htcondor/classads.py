@@ -6,37 +6,39 @@ Source: condor_q(1) of HTCondor 23 and what it prints.
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Final
 
 from arex.errors import UnreadableOutput
 from arex.process import Completed
-
-_NO_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+from lrms.command.listings import xml
 
 Ad = Mapping[str, float | bool | str]
 
 
-def ads(done: Completed) -> list[Ad]:
+def ads(done: Completed) -> list[ET.Element]:
     """
-    All ads in the answer.
+    All ads in the answer; if it is invalid as a whole, those that are valid by themselves.
 
     Raises:
         UnreadableOutput: it is incomplete, or not a list of ads.
     """
     try:
-        # the output of a command of the site, and expat limits the expansion of entities
-        tree = ET.fromstring(_NO_XML.sub("?", done.out))  # noqa: S314
-        found: list[Ad] = [dict(_attributes(ad)) for ad in tree.findall("c")]
-    except (ET.ParseError, ValueError, KeyError) as exc:
-        raise UnreadableOutput(done.argv, done.code, f"{exc}: {done.out[-500:]}") from exc
+        tree = xml.parsed(done)
+    except xml.Invalid:
+        if (found := xml.pieces(done.out, "c", "classads")) is None:
+            raise
+        return found
     if tree.tag != "classads":
         raise UnreadableOutput(done.argv, done.code, done.out)
-    return found
+    return tree.findall("c")
+
+
+def ad_of(element: ET.Element) -> Ad:
+    """Raises KeyError, ValueError."""
+    return dict(_attributes(element))
 
 
 def _attributes(ad: ET.Element) -> Iterator[tuple[str, float | bool | str]]:

@@ -12,6 +12,7 @@ of HTCondor 23.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +26,11 @@ from arex.model.grami import Grami
 from arex.model.ids import LocalId
 from arex.ports import Submission
 from arex.process import Completed
+from lrms.command.account import account_name
 from lrms.command.arrays import named
 from lrms.command.backend import CommandBackend
-from lrms.command.dialect import Call, Dialect, Refusal, Rule, Seen, Work, job_name, no_answer, program
+from lrms.command.dialect import Call, Dialect, Refusal, Rule, Seen, Work, at_least, job_name, no_answer, program
+from lrms.command.listings import entries
 from lrms.command.settings import CommandSettings
 from lrms.htcondor import queue
 from lrms.htcondor.files import Link, inputs, log_of
@@ -62,6 +65,7 @@ class CondorQueueOptions:
 class CondorOptions:
     bin: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)  #: CONDOR_CONFIG
+    user: str = ""  #: the account that our jobs belong to; empty: unknown
     group: str = ""  #: accounting group
     rank: str = ""
     requirements: str = ""
@@ -75,6 +79,7 @@ class CondorOptions:
         return cls(
             bin=lrms.condor_bin_path,
             environment={} if lrms.condor_config is None else {"CONDOR_CONFIG": str(lrms.condor_config)},
+            user=account_name(),
             group=config.service.account,
             rank=lrms.condor_rank,
             requirements=lrms.condor_requirements,
@@ -158,7 +163,7 @@ class CondorDialect(Dialect):
             yield f"accounting_group = {options.group}"
         if options.rank:
             yield f"rank = {options.rank}"
-        start = "" if grami.starttime is None else f"time() >= {int(grami.starttime.timestamp())}"
+        start = "" if grami.starttime is None else f"time() >= {math.ceil(grami.starttime.timestamp())}"
         # without a start marker that all nodes see, this prevents a second start before the policy removes the job
         once = "(MY.NumJobStarts ?: 0) == 0" if options.moves else ""
         wishes = (options.requirements, queue.requirements, start, once)
@@ -193,15 +198,16 @@ class CondorDialect(Dialect):
         return self._call("condor_q", "-xml", "-attributes", ",".join(ATTRIBUTES))
 
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
-        return queue.listed(done)
+        return queue.listed(done, self._options.user)
 
-    def accounting(self, ids: Collection[LocalId]) -> Call | None:
+    def accounting(self, ids: Sequence[LocalId]) -> Call | None:
         """Query condor_history, which searches backwards from the newest record until it has found all."""
         words = ("-xml", "-attributes", ",".join(ATTRIBUTES), "-match", str(len(ids)), *sorted(ids))
         return self._call("condor_history", *words)
 
     def accounted(self, done: Completed) -> Mapping[LocalId, Seen]:
-        return self.listed(done)
+        found = self.listed(done)
+        return {localid: seen for localid, seen in found.items() if seen is not entries.UNREADABLE}
 
     # --- acting ---
 
@@ -291,8 +297,8 @@ def _policy(grami: Grami, *, moves: bool) -> Iterator[str]:
     """
     began, late_s = ("JobCurrentStartExecutingDate", _LATE_S) if moves else ("JobCurrentStartDate", 0)
     limits = {
-        "walltime": (f"time() - {began}", None if grami.walltime_s is None else grami.walltime_s + late_s),
-        "cputime": ("RemoteUserCpu + RemoteSysCpu", grami.cputime_s),
+        "walltime": (f"time() - {began}", None if grami.walltime_s is None else at_least(grami.walltime_s) + late_s),
+        "cputime": ("RemoteUserCpu + RemoteSysCpu", None if grami.cputime_s is None else at_least(grami.cputime_s)),
         "memory": ("ResidentSetSize", None if grami.memory_mb is None else grami.memory_mb * grami.count * 1024),
     }
     rules = {name: f"JobStatus == 2 && {used} > {limit}" for name, (used, limit) in limits.items() if limit is not None}

@@ -13,7 +13,7 @@ from typing import Final
 
 from arex.model.ids import LocalId
 
-_EVENT: Final = re.compile(r"(\d{3}) \((\d+)\.(\d+)\.\d+\) ")
+_EVENT: Final = re.compile(r"(\d{3}) \((\d{1,12})\.(\d{1,12})\.\d+\) ", re.ASCII)
 _SUBMITTED, _EXECUTING, _TERMINATED, _ABORTED, _HELD = "000", "001", "005", "009", "012"
 
 

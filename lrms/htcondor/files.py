@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, confined_fs
+from arex.controldir import atomic, confined_fs, trees
 from arex.errors import CorruptFile, UnsafePath
 from arex.model.ids import LocalId
 from lrms.attempt.record import UnreadableRecord, parse_done, read_done, read_file
@@ -248,13 +248,13 @@ def _make_ready(back: Path, text: str, *, exactly: bool) -> bool:
 
 
 def _measured(tree: Path) -> tuple[int, int]:
-    """Number of entries, including the directory itself, and bytes of files."""
+    """Number of entries, including the directory itself, and bytes of files; a link does not count as a tree."""
     if not tree.is_dir() or tree.is_symlink():
         return 0, 0
-    entries, size = 1, 0
-    for directory, directories, files in os.walk(tree):
-        entries += len(directories) + len(files)
-        size += sum(os.lstat(f"{directory}/{name}").st_size for name in files)
+    entries = size = 0
+    for info in trees.measured(tree):
+        entries += 1
+        size += info.st_size if stat.S_ISREG(info.st_mode) else 0
     return entries, size
 
 

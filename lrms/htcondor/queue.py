@@ -7,7 +7,8 @@ Source: job ClassAd attributes and hold reason codes in the manual of HTCondor 2
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from arex.errors import UnreadableOutput
@@ -15,7 +16,8 @@ from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase, Usage
 from arex.process import Completed
 from lrms.command.dialect import Seen, no_answer, unknown_state
-from lrms.htcondor.classads import Ad, ads, integer, moment, number, text
+from lrms.command.listings import entries
+from lrms.htcondor.classads import Ad, ad_of, ads, integer, moment, number, text
 
 #: The requested attributes of each job.
 ATTRIBUTES: Final = (
@@ -83,14 +85,17 @@ _REASONS: Final[Mapping[str, EndCause]] = {
 }
 DOWN: Final = re.compile(
     r"failed to (connect|fetch ads|end transaction)|can't (find address|connect)|unable to (locate|connect)|"
-    r"SECMAN|AUTHENTICATE|timed? ?out|communication error|extra info:|: \(null\)",
+    r"SECMAN|AUTHENTICATE|\btimed? ?out\b|communication error|extra info:|: \(null\)|"
+    r"CONDOR_CONFIG|configuration (source|file)",
     re.IGNORECASE,
 )
 
 
-def listed(done: Completed) -> Mapping[LocalId, Seen]:
+def listed(done: Completed, user: str = "") -> Mapping[LocalId, Seen]:
     """
-    Every job in the answer.
+    Every job of this account in the answer, which has those of all accounts if ours is a super user of the queue.
+
+    Jobs of other owners are left out if any job belongs to ``user``: otherwise HTCondor has another name for us.
 
     Raises:
         BatchUnavailable: there is no answer, or it is invalid.
@@ -98,21 +103,28 @@ def listed(done: Completed) -> Mapping[LocalId, Seen]:
     if done.code != 0 or DOWN.search(done.err):
         raise no_answer(done, DOWN)
     found = ads(done)
-    if not all(_is_job(ad) for ad in found):
+    owners = [_owner(element) for element in found]
+    if user and user in owners:
+        found = [element for element, owner in zip(found, owners, strict=True) if owner in {user, ""}]
+    seen = entries.listed("HTCondor", found, _ids, lambda element: _seen(ad_of(element)))
+    if found and not seen:
         raise UnreadableOutput(done.argv, done.code, done.out)
-    return {_id(ad): _seen(ad) for ad in found}
+    return seen
 
 
-def _is_job(ad: Ad) -> bool:
-    return all(integer(ad, name) is not None for name in ("ClusterId", "ProcId", "JobStatus"))
+def _ids(element: ET.Element) -> Iterator[LocalId]:
+    """The id of a job, from its two attributes: another one may be unreadable."""
+    values = {each.get("n"): each.findtext("i", "") for each in element.findall("a")}
+    yield LocalId(f"{int(values['ClusterId'])}.{int(values['ProcId'])}")
 
 
-def _id(ad: Ad) -> LocalId:
-    return LocalId(f"{integer(ad, 'ClusterId')}.{integer(ad, 'ProcId')}")
+def _owner(element: ET.Element) -> str:
+    return next((each.findtext("s", "") for each in element.findall("a") if each.get("n") == "Owner"), "")
 
 
 def _seen(ad: Ad) -> Seen:
-    status = integer(ad, "JobStatus") or 0
+    if (status := integer(ad, "JobStatus")) is None:
+        raise ValueError("an ad without JobStatus")
     word, phase = _STATES.get(status, (f"JobStatus {status}", Phase.OTHER))
     if phase is Phase.OTHER:
         unknown_state("HTCondor", str(status))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from arex.clock import Clock
 from arex.model.ids import LocalId, Tag
-from arex.ports import LocalJob, Submission
+from arex.ports import LocalJob, NotSubmitted, Submission
 from lrms.command.dialect import Work
 from lrms.command.transport import Claimed, FileTransport
 from lrms.htcondor import files
@@ -56,11 +56,11 @@ class FileTransfer:
             yield
 
     async def claim(self, work: Work) -> Claimed:
-        claims = await asyncio.to_thread(_claim, work.submissions)
+        claims, failed = await asyncio.to_thread(_claim, work.submissions)
         taken = {tag: each.taken for tag, each in claims.items() if each.taken is not None}
         fresh = tuple(each for each in work.submissions if each.tag in claims and each.tag not in taken)
         if not fresh:
-            return Claimed(work=None, taken=taken)
+            return Claimed(work=None, taken=taken, failed=failed)
         first = fresh[0]
         load = Work(
             submissions=fresh,
@@ -69,7 +69,7 @@ class FileTransfer:
             tag=first.tag,
             keys=tuple(claims[each.tag].key for each in fresh),
         )
-        return Claimed(work=load, taken=taken)
+        return Claimed(work=load, taken=taken, failed=failed)
 
     async def taken(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
         """Attempts that have started are in HTCondor's log, also when they have left the queue."""
@@ -101,15 +101,16 @@ class FileTransfer:
         await self._collector.listen(ended)
 
 
-def _claim(submissions: Sequence[Submission]) -> dict[Tag, Claim]:
-    """Claim attempts. A missing one cannot be claimed now: it was certainly not submitted, and is tried again."""
+def _claim(submissions: Sequence[Submission]) -> tuple[dict[Tag, Claim], dict[Tag, NotSubmitted]]:
+    """The claims, and the attempts that cannot be claimed now."""
     claims: dict[Tag, Claim] = {}
+    failed: dict[Tag, NotSubmitted] = {}
     for each in submissions:
         try:
             claims[each.tag] = files.claim(each.rundir)
         except OSError as exc:
-            log.warning("attempt %s can't be prepared: %s", each.tag, exc, extra={"event": "submit.disk"})
-    return claims
+            failed[each.tag] = NotSubmitted(f"the files of the job cannot be prepared: {exc}")
+    return claims, failed
 
 
 def _summary(rundir: Path) -> EventSummary:

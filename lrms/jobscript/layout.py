@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,11 +9,10 @@ from pathlib import Path
 from arex.controldir import atomic
 from arex.errors import CorruptFile, SubmitRejected
 from arex.model.ids import Tag
+from arex.ports import NotSubmitted
 from lrms.jobscript.runtimes import Prepared
 from lrms.jobscript.script import job_script
 from lrms.jobscript.settings import ScriptSettings
-
-log = logging.getLogger(__name__)
 
 
 def lay_out(submission: Prepared, settings: ScriptSettings) -> None:
@@ -41,7 +39,8 @@ def _put(rundir: Path, script: bytes) -> None:
     try:
         atomic.create(path, script)
     except FileNotFoundError:
-        rundir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (rundir.parent, rundir):  # with ``parents``, mkdir uses the mode for the last one only
+            directory.mkdir(mode=0o700, exist_ok=True)
         atomic.put(path, script)
     except FileExistsError:
         if not _holds(path, script):
@@ -57,20 +56,18 @@ def _holds(path: str, script: bytes) -> bool:
 
 def lay_out_all(
     batch: Sequence[Prepared], lay_out_one: Callable[[Prepared], None]
-) -> tuple[list[Prepared], dict[Tag, SubmitRejected]]:
-    """
-    The submissions that are on disk now, and the rejected ones.
-
-    One that cannot be prepared now is in neither: it was certainly not accepted, and is tried again.
-    """
+) -> tuple[list[Prepared], dict[Tag, SubmitRejected | NotSubmitted]]:
+    """The submissions that are on disk now, and the answers about the others."""
     ready: list[Prepared] = []
-    rejected: dict[Tag, SubmitRejected] = {}
+    others: dict[Tag, SubmitRejected | NotSubmitted] = {}
     for each in batch:
         try:
             lay_out_one(each)
             ready.append(each)
         except SubmitRejected as exc:
-            rejected[each.tag] = exc
+            others[each.tag] = exc
         except OSError as exc:
-            log.warning("attempt %s can't be prepared: %s", each.tag, exc, extra={"event": "submit.disk"})
-    return ready, rejected
+            others[each.tag] = NotSubmitted(f"the job script cannot be written: {exc}")
+        except ValueError as exc:  # a text that is not in the encoding of any file
+            others[each.tag] = SubmitRejected(f"the job script cannot be written: {exc}")
+    return ready, others

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from typing import Final
 
 from arex.model.grami import Grami
 from arex.ports import Submission
-from lrms.jobscript.quoting import expanding
+from lrms.jobscript.quoting import expanding, quoted
 from lrms.jobscript.settings import RuntimeScript, ScriptSettings, Settled
 from lrms.jobscript.template import part
 
@@ -23,17 +22,23 @@ def start(settings: ScriptSettings) -> str:
     return part("start", FIRST="\n".join((f"#!{settings.shell}", *settings.directives)))
 
 
+def account(settings: ScriptSettings) -> str:
+    """PATH and the name of the account, from the batch system if it tells, because ``id`` is one more process."""
+    name = "$(LC_ALL=C id -un)"
+    return part("account", USER=f"${{{settings.user_variable}:-{name}}}" if settings.user_variable else name)
+
+
 def paths(submission: Submission) -> str:
     """Files of the job as the front end sees them."""
     grami = submission.grami
     return part(
         "paths",
-        DIRECTORY=shlex.quote(str(grami.directory)),
-        STDIN=shlex.quote(grami.stdin),
-        STDOUT=shlex.quote(grami.stdout),
-        STDERR=shlex.quote(grami.stderr),
-        DIAG=shlex.quote(str(submission.diag)),
-        RUNDIR=shlex.quote(str(submission.rundir)),
+        DIRECTORY=quoted(str(grami.directory)),
+        STDIN=quoted(grami.stdin),
+        STDOUT=quoted(grami.stdout),
+        STDERR=quoted(grami.stderr),
+        DIAG=quoted(str(submission.diag)),
+        RUNDIR=quoted(str(submission.rundir)),
     )
 
 
@@ -50,9 +55,9 @@ def environment(grami: Grami) -> str:
 
 def _export(name: str, value: str) -> str:
     if _NAME.fullmatch(name) and name not in _SHELL and not name.startswith(_RESERVED):
-        return f"export {shlex.quote(f'{name}={value}')}"
+        return f"export {quoted(f'{name}={value}')}"
     why = f"Environment variable {name!r} is left out: a shell can not set it."
-    return f"printf '%s\\n' {shlex.quote(why)}"
+    return f"printf '%s\\n' {quoted(why)}"
 
 
 def runtime_functions(runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:
@@ -66,7 +71,7 @@ def runtime_calls(runtimes: tuple[RuntimeScript, ...], stage: int) -> Iterator[s
     for index, runtime in enumerate(runtimes):
         call = " ".join((f"arex_runtime_{index} {stage}", *map(expanding, runtime.options)))
         failure = f"Runtime {runtime.name} stage {stage} execution failed."
-        yield f"eval {shlex.quote(call)} || arex_fail {shlex.quote(failure)}"
+        yield f"eval {quoted(call)} || arex_fail {quoted(failure)}"
 
 
 def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript, ...], settled: Settled) -> str:
@@ -77,19 +82,19 @@ def facts(grami: Grami, settings: ScriptSettings, runtimes: tuple[RuntimeScript,
     the script.
     """
     queries = []
-    words = [shlex.quote(f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}")]
+    words = [quoted(f"runtimeenvironments={''.join(f'{each.name};' for each in runtimes)}")]
     if settings.system is None:
         queries.append(part("system"))
         words.append('"systemsoftware=$arex_system"')
     else:
-        words.append(shlex.quote(f"systemsoftware={settings.system}"))
+        words.append(quoted(f"systemsoftware={settings.system}"))
     if settings.nodes:
-        words += [shlex.quote(f"nodename={node}") for node in settings.nodes]
+        words += [quoted(f"nodename={node}") for node in settings.nodes]
     else:
         queries.append(f"arex_nodes={settings.node_words or f'$(PATH=$arex_own_path; {settings.nodes_command})'}")
         queries += ["unset IFS", "set --", 'for arex_node in $arex_nodes; do set -- "$@" "nodename=$arex_node"; done']
         words.append('"$@"')
-    words += map(shlex.quote, _counts(grami, settings, settled))
+    words += map(quoted, _counts(grami, settings, settled))
     return part("facts", QUERIES="\n".join(queries), LINES=" ".join(words))
 
 
@@ -107,7 +112,7 @@ def _counts(grami: Grami, settings: ScriptSettings, settled: Settled) -> Iterato
 def payload(grami: Grami, settled: Settled, runtimes: tuple[RuntimeScript, ...]) -> str:
     """The words of the payload, as its positional parameters."""
     args = settled.command or " ".join(map(expanding, grami.args))
-    return part("payload", ARGS=shlex.quote(args), DIRECTORIES="\n".join(_directories(grami, runtimes)))
+    return part("payload", ARGS=quoted(args), DIRECTORIES="\n".join(_directories(grami, runtimes)))
 
 
 def _directories(grami: Grami, runtimes: tuple[RuntimeScript, ...]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from arex.controldir.layout import LAYOUTS, FlatLayout, Layout
 from arex.errors import BatchUnavailable, CorruptFile, SubmitRejected
 from arex.model.grami import Grami, RunTime
 from arex.model.ids import Tag
-from arex.ports import Submission
+from arex.ports import NotSubmitted, Submission
 from arex.rte import DEFAULT, ENABLED, PARAMS, is_name, names_below
 from lrms.jobscript.scratch import scratch_of
 from lrms.jobscript.settings import NOTHING_SETTLED, RuntimeScript, Scratch, Settled
@@ -104,38 +104,50 @@ class Runtimes:
         self._room = asyncio.Semaphore(self._settings.at_once)
         self._sh = ""
 
-    async def prepare(self, batch: Sequence[Submission]) -> tuple[list[Prepared], dict[Tag, SubmitRejected]]:
+    async def prepare(
+        self, batch: Sequence[Submission]
+    ) -> tuple[list[Prepared], dict[Tag, SubmitRejected | NotSubmitted]]:
         """
         Read the environments of the jobs and run stage 0, for many jobs in parallel; can be repeated.
 
-        A job that is in neither answer cannot be prepared now: it was certainly not accepted, and is tried again.
+        Returns:
+            the jobs that are ready, and the answers about the others.
         """
         first = await asyncio.to_thread(self._read_all, batch)
-        outcomes = await asyncio.gather(*(self._stage0(found) for _, found in first))
-        ready = [each for each in outcomes if isinstance(each, Prepared)]
-        refused = {
-            each.tag: outcome
-            for (each, _), outcome in zip(first, outcomes, strict=True)
-            if isinstance(outcome, SubmitRejected)
-        }
-        return ready, refused
+        # each coroutine has an answer, whatever happens to the others
+        outcomes = await asyncio.gather(*(self._stage0(found) for found in first), return_exceptions=True)
+        ready: list[Prepared] = []
+        others: dict[Tag, SubmitRejected | NotSubmitted] = {}
+        for each, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Prepared):
+                ready.append(outcome)
+            elif isinstance(outcome, SubmitRejected | NotSubmitted):
+                others[each.tag] = outcome
+            elif isinstance(outcome, Exception):
+                facts = {"event": "job.bug", "job": each.job}
+                log.error("internal error in stage 0 of runtime environments", exc_info=outcome, extra=facts)
+                others[each.tag] = NotSubmitted(f"internal error in stage 0 of runtime environments: {outcome!r}")
+            else:
+                raise outcome
+        return ready, others
 
-    def _read_all(self, batch: Sequence[Submission]) -> list[tuple[Submission, Prepared | SubmitRejected | None]]:
+    def _read_all(self, batch: Sequence[Submission]) -> list[Prepared | SubmitRejected | NotSubmitted]:
         # ARC runs stage 0 in bash, and the scripts of many sites need it
         self._sh = self._sh or (_BASH if os.access(_BASH, os.X_OK) else "/bin/sh")
-        return [(each, self._read(each)) for each in batch]
+        return [self._read(each) for each in batch]
 
-    def _read(self, submission: Submission) -> Prepared | SubmitRejected | None:
+    def _read(self, submission: Submission) -> Prepared | SubmitRejected | NotSubmitted:
         try:
             grami = with_defaults(submission.grami)
             return _prepared(submission, grami, NOTHING_SETTLED, _load_all(grami))
         except SubmitRejected as exc:
             return exc
         except OSError as exc:
-            log.warning("attempt %s: %s", submission.tag, exc, extra={"event": "submit.disk", "job": submission.job})
-            return None
+            return NotSubmitted(f"cannot read the runtime environments: {exc}")
 
-    async def _stage0(self, found: Prepared | SubmitRejected | None) -> Prepared | SubmitRejected | None:
+    async def _stage0(
+        self, found: Prepared | SubmitRejected | NotSubmitted
+    ) -> Prepared | SubmitRejected | NotSubmitted:
         if not isinstance(found, Prepared) or not any(each.body for each in found.runtimes):
             return found
         try:
@@ -143,8 +155,7 @@ class Runtimes:
                 outcome = await run_stage0(found.grami, self._shell(found))
             return await asyncio.to_thread(self._after, found, outcome)
         except (BatchUnavailable, OSError, CorruptFile) as exc:
-            log.warning("attempt %s: %s", found.tag, exc, extra={"event": "submit.no_answer", "job": found.job})
-            return None
+            return NotSubmitted(f"stage 0 of runtime environments cannot run: {exc}")
 
     def _after(self, found: Prepared, outcome: Outcome) -> Prepared | SubmitRejected:
         if outcome.log:

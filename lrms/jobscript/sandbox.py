@@ -11,10 +11,10 @@ name; one of a list of names does not.
 
 from __future__ import annotations
 
-import shlex
 from typing import Final
 
 from arex.model.grami import Grami
+from lrms.jobscript.quoting import quoted
 from lrms.jobscript.template import part
 
 #: What the batch system transfers back to the run directory.
@@ -25,7 +25,7 @@ LATE_S: Final = 30
 
 def paths(grami: Grami, localid_words: str) -> str:
     """Paths of the copy of the session directory; everything else that the script writes is in ``back``."""
-    return part("sandbox_paths", DIRECTORY=shlex.quote(str(grami.directory)), LOCALID=localid_words)
+    return part("sandbox_paths", DIRECTORY=quoted(str(grami.directory)), LOCALID=localid_words)
 
 
 def begin(grami: Grami) -> str:

@@ -9,14 +9,13 @@ the node, the directory): a later attempt brings them back if it can see them, a
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import replace
 from typing import Final
 
 from arex.config.model import Configuration
 from arex.errors import ConfigError, Fault
 from arex.model.grami import Grami
-from lrms.jobscript.quoting import expanding
+from lrms.jobscript.quoting import expanding, quoted
 from lrms.jobscript.settings import Scratch, Settled
 from lrms.jobscript.template import part
 
@@ -72,9 +71,9 @@ def begin(scratch: Scratch, grami: Grami, traps: str = "") -> str:
     shared = os.path.join(scratch.shared, grami.gridid) if scratch.shared else ""  # noqa: PTH118
     return part(
         "scratch",
-        MOVETOOL=shlex.quote(scratch.movetool),
-        SHARED=shlex.quote(shared),
+        MOVETOOL=quoted(scratch.movetool),
+        SHARED=quoted(shared),
         TRAPS=traps,
-        DIRECTORY=expanding(scratch.text) if scratch.expands else shlex.quote(scratch.text),
-        JOB=shlex.quote(grami.gridid),
+        DIRECTORY=expanding(scratch.text) if scratch.expands else quoted(scratch.text),
+        JOB=quoted(grami.gridid),
     )

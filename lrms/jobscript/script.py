@@ -13,13 +13,13 @@ Source: ``docs/developers/control-directory.md``, runtime environments and accou
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from arex.ports import Submission
 from lrms.jobscript import parts, sandbox, scratch
+from lrms.jobscript.quoting import quoted, with_returns
 from lrms.jobscript.settings import NOTHING_SETTLED, RuntimeScript, ScriptMode, ScriptSettings, Settled
 from lrms.jobscript.template import part
 
@@ -50,18 +50,18 @@ def job_script(
     the bodies of runtime environments.
     """
     job = _Job(submission, settings, runtimes, settled)
-    return "\n".join(_KINDS[settings.mode](job)) + "\n"
+    return with_returns(list(_KINDS[settings.mode](job)))
 
 
 def _batch(job: _Job) -> Iterator[str]:
     grami, settings = job.submission.grami, job.settings
     where = scratch.chosen(settings.scratch, job.settled) if _fits(job) else None
     yield parts.start(settings)
-    yield part("account")
+    yield parts.account(settings)
     yield parts.paths(job.submission)
     yield part(
         "shared_paths",
-        ROOT=shlex.quote(str(grami.directory.parent)),
+        ROOT=quoted(str(grami.directory.parent)),
         NOTICES=END_NOTICES,
         LOCALID=settings.localid_words,
     )
@@ -76,7 +76,7 @@ def _sandbox(job: _Job) -> Iterator[str]:
     """The directory of the batch system is on the node's own disk: there is no scratch directory."""
     grami, settings = job.submission.grami, job.settings
     yield parts.start(settings)
-    yield part("account")
+    yield parts.account(settings)
     yield parts.paths(job.submission)
     yield sandbox.paths(grami, settings.localid_words)
     yield from _own_record(job)
@@ -125,7 +125,7 @@ def _own_record(job: _Job) -> Iterator[str]:
     """Without a supervisor: the EXIT trap writes the record, TERM is passed to the payload; start marker, CPU time."""
     cputime_s = job.submission.grami.cputime_s
     yield part("failures")
-    yield part("end", NODES=shlex.quote(" ".join(job.settings.nodes)))
+    yield part("end", NODES=quoted(" ".join(job.settings.nodes)))
     yield part("mark")
     yield "arex_xcpu="
     if cputime_s is not None:

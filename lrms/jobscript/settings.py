@@ -64,6 +64,7 @@ class ScriptSettings:
     interpreter: str = "/bin/sh"
     login: bool = False  #: read the profiles first, as a login shell does
     directives: tuple[str, ...] = ()  #: lines for the batch system, right after the first
+    user_variable: str = ""  #: of the batch system, with the name of the account
     localid_words: str = ""  #: shell words that give the local id inside the job; empty under a supervisor
     benchmark: str = "HEPSPEC:1.0"
     nodes: tuple[str, ...] = ()  #: names of the nodes; empty: ``nodes_command`` is run there

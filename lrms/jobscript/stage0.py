@@ -20,7 +20,7 @@ from arex import process
 from arex.errors import SubmitRejected
 from arex.jobdesc.control.grami import dump_grami, parse_grami
 from arex.model.grami import Grami
-from arex.process import CommandFailed, Completed
+from arex.process import CommandFailed, Completed, NotStarted
 from lrms.jobscript.quoting import expanding
 from lrms.jobscript.settings import NOTHING_SETTLED, Settled
 from lrms.jobscript.template import part
@@ -72,9 +72,9 @@ async def run_stage0(grami: Grami, shell: Shell) -> Outcome:
             cwd=Path("/"),
             env=shell.environment,
         )
+    except NotStarted:
+        raise
     except CommandFailed as exc:
-        if isinstance(exc.__cause__, OSError) and not isinstance(exc.__cause__, TimeoutError):
-            raise
         names = ", ".join(each.name for each in grami.runtimes)
         limit = (
             f"it did not end within {shell.timeout_s:g} s"

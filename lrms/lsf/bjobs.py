@@ -1,6 +1,9 @@
 """
 What bjobs says about jobs, as values: JSON, fields with a delimiter, or columns for people.
 
+Names and descriptions of the account's other jobs may be any text. So one entry that cannot be parsed does not matter
+to the others, and a job with several entries is in an unknown state, since one of them is text of another job.
+
 Source: bjobs(1) of LSF 7, 9.1 and 10.1.
 """
 
@@ -24,8 +27,13 @@ FIELDS: Final = (
     "max_mem", "job_description", "job_name",
 )  # fmt: skip
 DELIMITER: Final = "^"
+#: A field of an entry, on a line without blanks at its ends and without its comma; the last quotation mark ends it.
+_JSON_LINE: Final = re.compile(r'"([A-Z_]+)"\s*:\s*"(.*)"', re.ASCII)
 _UNITS: Final = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
-_COLUMNS: Final = re.compile(r"(\d+)\s+\S+\s+([A-Z_]+)\s+\S+\s+\S+\s+(.*)\s\w{3}\s+\d+ \d\d:\d\d", re.ASCII)
+_WORD: Final = re.compile(r"\S+", re.ASCII)
+#: Id, user, state, queue, host; and month, day, time.
+_BEFORE: Final = re.compile(r"\d{1,18} \S+ [A-Z_]+ \S+ \S+", re.ASCII)
+_AFTER: Final = re.compile(r"\w{3} \d+ \d\d:\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +61,7 @@ class BjobsRecord:
             state=fields["STAT"],
             name=name,
             description=fields["JOB_DESCRIPTION"],
-            exit_code=int(code) if code.isdecimal() else None,
+            exit_code=int(code) if re.fullmatch(r"\d{1,9}", code, re.ASCII) else None,
             exit_reason=" ".join(fields["EXIT_REASON"].split()),
             pend_reason=" ".join(fields.get("PEND_REASON", "").split()).rstrip(";"),
             nodes=_nodes(fields["EXEC_HOST"]),
@@ -67,60 +75,113 @@ class BjobsRecord:
         )
 
 
-def read_json(done: Completed) -> list[BjobsRecord]:
+#: One job: its id, and the rest on demand. Both raise any exception if the entry cannot be parsed.
+Entry = Mapping[str, str] | str
+
+
+def read_json(done: Completed) -> list[dict[str, str]]:
     """
-    From ``-json``; lines that ask to wait may come before.
+    The fields of each job, from ``-json``; lines that ask to wait may come before.
+
+    Some versions do not escape what is in a name or a description: then each entry is parsed by itself.
 
     Raises:
-        UnreadableOutput: it is invalid, or incomplete.
+        UnreadableOutput: it has another form, or is incomplete.
     """
     try:
-        answer = json.loads(done.out[done.out.index("{") :], strict=False)
-        records = [BjobsRecord.of({key: str(value) for key, value in each.items()}) for each in answer["RECORDS"]]
-        complete = int(answer["JOBS"]) == len(records)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        text = done.out[done.out.index("{") :]
+        answer = json.loads(text, strict=False)
+        records, count = answer["RECORDS"], int(answer["JOBS"])
+    except (ValueError, RecursionError):
+        records, count = _pieces(done)
+    except (KeyError, TypeError) as exc:
         raise UnreadableOutput(done.argv, done.code, done.out or done.err) from exc
-    if not complete:
+    if not isinstance(records, list) or count != len(records):
         raise UnreadableOutput(done.argv, done.code, done.out)
-    return records
+    return [{str(key): str(value) for key, value in each.items()} for each in records if isinstance(each, dict)]
 
 
-def read_delimited(done: Completed) -> list[BjobsRecord]:
+def _pieces(done: Completed) -> tuple[list[dict[str, str]], int]:
     """
-    From ``-o`` with a delimiter, below a line with the names; a dash is an empty value.
+    The entries of an answer that is complete, but invalid as a whole, and their number as bjobs counts them.
+
+    Raises:
+        UnreadableOutput: it is something else.
+    """
+    count = re.search(r'^[ \t]*"JOBS"\s*:\s*(\d{1,9}),?$', done.out, re.MULTILINE | re.ASCII)
+    if count is None or not re.search(r"\]\s*\}\s*$", done.out):
+        raise UnreadableOutput(done.argv, done.code, done.out or done.err)
+    parts = re.split(r'\{\s*(?="JOBID"\s*:)', done.out)[1:]
+    return [_fields(part) for part in parts], int(count[1])
+
+
+def _fields(text: str) -> dict[str, str]:
+    """The fields of an entry that is no valid JSON."""
+    lines = (line.strip().removesuffix(",").rstrip() for line in text.split("\n"))
+    found = (_JSON_LINE.fullmatch(line) for line in lines)
+    return {each[1]: each[2] for each in found if each}
+
+
+def read_delimited(done: Completed) -> list[dict[str, str]]:
+    """
+    The fields of each job, from ``-o`` with a delimiter, below a line with the names; a dash is an empty value.
 
     Raises:
         UnreadableOutput: it has another form, or is incomplete.
     """
-    lines = _below(done, DELIMITER.join(name.upper() for name in FIELDS))
-    records = []
-    for line in lines:
-        values = ["" if each == "-" else each for each in line.split(DELIMITER)]
-        if len(values) < len(FIELDS):
-            raise UnreadableOutput(done.argv, done.code, line)
-        try:
-            records.append(BjobsRecord.of(dict(zip((name.upper() for name in FIELDS), values, strict=False))))
-        except ValueError as exc:
-            raise UnreadableOutput(done.argv, done.code, line) from exc
-    return records
+    names = [name.upper() for name in FIELDS]
+    lines = list(_below(done, DELIMITER.join(names)))
+    # a description may contain the delimiter, or end with the line; a line with less is the rest of one that ended so
+    split = [line.split(DELIMITER, len(FIELDS) - 1) for line in lines]
+    whole = [[*words, ""][: len(FIELDS)] for words in split if len(words) >= len(FIELDS) - 1]
+    if lines and not whole:
+        raise UnreadableOutput(done.argv, done.code, lines[0])
+    return [dict(zip(names, ("" if each == "-" else each for each in words), strict=True)) for words in whole]
 
 
-def read_plain(done: Completed) -> list[BjobsRecord]:
+def read_plain(done: Completed) -> list[str]:
     """
-    From ``-w``: id, user, state, queue, hosts, name and time in columns; a job that has not started has no second host.
+    The lines of ``-w``: id, user, state, queue, hosts, name and time in columns.
 
     Raises:
         UnreadableOutput: it has another form, or is incomplete.
     """
-    records = []
-    for line in _below(done, "JOBID"):
-        if (found := _COLUMNS.fullmatch(line.strip())) is None:
-            raise UnreadableOutput(done.argv, done.code, line)
-        words = found[3].split()
-        name = words[-1] if words else ""
-        hosts = _nodes(words[0]) if len(words) > 1 else ()
-        records.append(BjobsRecord(localid=_localid(found[1], name), state=found[2], name=name, nodes=hosts))
-    return records
+    lines = [line.strip() for line in _below(done, "JOBID")]
+    whole = [line for line in lines if _columns(line) is not None]
+    if lines and not whole:
+        raise UnreadableOutput(done.argv, done.code, lines[0])
+    return whole
+
+
+def record_of(entry: Entry) -> BjobsRecord:
+    """One entry of any form; raises KeyError, ValueError."""
+    if isinstance(entry, str):
+        return _plain(entry)
+    return BjobsRecord.of(entry)
+
+
+def id_of(entry: Entry) -> LocalId:
+    """The id in an entry; raises KeyError, ValueError."""
+    if isinstance(entry, str):
+        return _plain(entry).localid
+    return _localid(entry["JOBID"], entry.get("JOB_NAME", ""))
+
+
+def _plain(line: str) -> BjobsRecord:
+    """A job that has not started has no second host."""
+    if (found := _columns(line)) is None:
+        raise ValueError(f"not a line of bjobs: {line!r}")
+    words = found[5:-3]
+    name = words[-1] if words else ""
+    hosts = _nodes(words[0]) if len(words) > 1 else ()
+    return BjobsRecord(localid=_localid(found[0], name), state=found[2], name=name, nodes=hosts)
+
+
+def _columns(line: str) -> list[str] | None:
+    """The words of a line: five, the execution host and the name, then three of a time; None: it is something else."""
+    words = _WORD.findall(line)
+    is_one = len(words) >= 8 and _BEFORE.fullmatch(" ".join(words[:5])) and _AFTER.fullmatch(" ".join(words[-3:]))
+    return words if is_one else None
 
 
 def _below(done: Completed, head: str) -> Iterator[str]:
@@ -128,16 +189,16 @@ def _below(done: Completed, head: str) -> Iterator[str]:
     before, found, rest = done.out.partition(head)
     if not found or (before and not before.endswith("\n")) or not rest.endswith("\n"):
         raise UnreadableOutput(done.argv, done.code, done.out or done.err)
-    return (line for line in rest.splitlines()[1:] if line.strip())
+    return (line for line in rest.split("\n")[1:] if line.strip())
 
 
 def _localid(number: str, name: str) -> LocalId:
     """Some versions show a child with its array's number only: then its name has the index."""
-    if re.fullmatch(r"\d+\[\d+\]", number, re.ASCII):
+    if re.fullmatch(r"\d{1,18}\[\d{1,18}\]", number, re.ASCII):
         return LocalId(number)
-    if not re.fullmatch(r"\d+", number, re.ASCII):
+    if not re.fullmatch(r"\d{1,18}", number, re.ASCII):
         raise ValueError(f"not a job id: {number!r}")
-    index = re.search(r"\[\d+\]$", name, re.ASCII)
+    index = re.search(r"\[\d{1,18}\]$", name, re.ASCII)
     return LocalId(number + (index[0] if index else ""))
 
 
@@ -151,22 +212,23 @@ def _moment(text: str) -> datetime | None:
     text = re.sub(r" [A-Z]$", "", " ".join(text.split()))
     for form in ("%b %d %H:%M:%S %Y", "%b %d %H:%M %Y"):
         try:
-            return datetime.strptime(text, form).astimezone(UTC)
-        except ValueError:
+            # the later one of two: a job must not seem to have ended before it was submitted
+            return datetime.strptime(text, form).replace(fold=1).astimezone(UTC)
+        except (ValueError, OverflowError):
             continue
     return None
 
 
 def _seconds(text: str) -> float | None:
     """``0.1 second(s)``, or ``00:00:01`` where the site wants that."""
-    if found := re.match(r"([\d.]+) second", text):
+    if found := re.match(r"(\d{1,18}(?:\.\d*)?) second", text):
         return float(found[1])
-    if found := re.fullmatch(r"(\d+):(\d\d):(\d\d)", text, re.ASCII):
+    if found := re.fullmatch(r"(\d{1,9}):(\d\d):(\d\d)", text, re.ASCII):
         return int(found[1]) * 3600.0 + int(found[2]) * 60 + int(found[3])
     return None
 
 
 def _kilobytes(text: str) -> int | None:
     """``5.2 Gbytes``."""
-    found = re.match(r"([\d.]+) ?([KMGT])", text)
+    found = re.match(r"(\d{1,18}(?:\.\d*)?) ?([KMGT])", text)
     return int(float(found[1]) * _UNITS[found[2]]) if found else None

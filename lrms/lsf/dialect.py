@@ -13,14 +13,16 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from arex.config.model import Configuration
-from arex.errors import UnreadableOutput
+from arex.errors import SubmitRejected, UnreadableOutput
 from arex.model.grami import Grami
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
@@ -36,18 +38,19 @@ from lrms.command.dialect import (
     Rule,
     Seen,
     Work,
-    host_time,
     job_name,
     no_answer,
     plain_word,
     program,
+    single_time,
     unknown_state,
 )
+from lrms.command.listings import entries
 from lrms.command.settings import CommandSettings
 from lrms.command.versioned import VersionedDialect
 from lrms.jobscript.template import part
 from lrms.lsf import bjobs
-from lrms.lsf.bjobs import BjobsRecord
+from lrms.lsf.bjobs import BjobsRecord, Entry
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +109,8 @@ _GONE: Final = re.compile(
     re.IGNORECASE,
 )
 _DOWN: Final = re.compile(
-    r"cannot connect to lsf|lsf is down|lsf library call|time ?out|please wait|daemon not responding|"
-    r"connection refused|query limit exceeded|lim is down",
+    r"cannot connect to lsf|lsf is down|lsf library call|\btime ?out\b|please wait|daemon not responding|"
+    r"connection refused|query limit exceeded|lim is down|lsf\.conf|unknown host|communication|master host",
     re.IGNORECASE,
 )
 
@@ -179,6 +182,12 @@ class LsfDialect(Dialect):
     # --- submitting ---
 
     def directives(self, submission: Submission) -> tuple[str, ...]:
+        """
+        Raises:
+            SubmitRejected: the session directory has a name that LSF would change.
+        """
+        if re.search(r"%[JI]", str(submission.comment)):
+            raise SubmitRejected(f"LSF cannot use the path {submission.comment}: it expands %J and %I")
         return tuple(f"#BSUB {option}" for option in self._wishes(submission.grami))
 
     def _wishes(self, grami: Grami) -> Iterator[str]:
@@ -191,11 +200,12 @@ class LsfDialect(Dialect):
         if grami.priority != 50:
             yield f"-sp {max(1, grami.priority)}"
         if grami.starttime is not None:
-            yield f"-b {host_time(grami.starttime):%Y:%m:%d:%H:%M}"
+            yield f"-b {_begin(grami.starttime):%Y:%m:%d:%H:%M}"
+        # 0 means unlimited
         if grami.walltime_s is not None:
-            yield f"-W {-(-grami.walltime_s // 60)}"
+            yield f"-W {max(1, -(-grami.walltime_s // 60))}"
         if grami.cputime_s is not None:
-            yield f"-c {-(-grami.cputime_s // 60)}"
+            yield f"-c {max(1, -(-grami.cputime_s // 60))}"
         if grami.exclusivenode:
             yield "-x"
         yield f"-n {grami.count}"
@@ -267,8 +277,24 @@ class LsfDialect(Dialect):
             return {}
         if done.code != 0:
             raise no_answer(done, _DOWN)
-        read = {Form.JSON: bjobs.read_json, Form.DELIMITED: bjobs.read_delimited, Form.PLAIN: bjobs.read_plain}
-        return {record.localid: _seen(record, plain=self.form is Form.PLAIN) for record in read[self.form](done)}
+        read: Mapping[Form, Callable[[Completed], Sequence[Entry]]] = {
+            Form.JSON: bjobs.read_json,
+            Form.DELIMITED: bjobs.read_delimited,
+            Form.PLAIN: bjobs.read_plain,
+        }
+        found = read[self.form](done)
+        plain = self.form is Form.PLAIN
+        counts: Counter[LocalId] = Counter()
+
+        def name(entry: Entry) -> list[LocalId]:
+            localid = bjobs.id_of(entry)
+            counts[localid] += 1
+            return [localid]
+
+        seen = entries.listed(self.name, found, name, lambda entry: _seen(bjobs.record_of(entry), plain=plain))
+        if found and not seen:
+            raise UnreadableOutput(done.argv, done.code, done.out)
+        return {localid: entries.TWICE if counts[localid] > 1 else each for localid, each in seen.items()}
 
     # --- acting ---
 
@@ -292,6 +318,12 @@ class LsfDialect(Dialect):
             if localid in ids and not _GONE.search(line):
                 refusals[localid] = line
         return refusals
+
+
+def _begin(when: datetime) -> datetime:
+    """In whole minutes, of which the next one counts: a job must not begin early."""
+    whole = when.replace(second=0, microsecond=0)
+    return single_time(when if when == whole else whole + timedelta(minutes=1))
 
 
 #: LSF's programs would retry without end when the cluster is down, or accepts no more jobs now.
@@ -351,7 +383,7 @@ def dialect_of(done: Completed, options: LsfOptions) -> LsfDialect:
     Raises:
         UnreadableOutput: it prints no version.
     """
-    found = re.search(r"\bLSF\b\D*?(\d+(?:\.\d+)*)", f"{done.out}\n{done.err}", re.ASCII)
+    found = re.search(r"\bLSF\b\D{0,200}?(\d+(?:\.\d+)*)", f"{done.out}\n{done.err}", re.ASCII)
     if found is None:
         raise UnreadableOutput(done.argv, done.code, done.out + done.err)
     version = tuple(map(int, found[1].split(".")))

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from arex.config.model import Configuration
-from arex.errors import UnreadableOutput
+from arex.errors import SubmitRejected, UnreadableOutput
 from arex.model.grami import Grami
 from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
 from arex.ports import Submission
 from arex.process import Completed
+from lrms.command.account import account_name
 from lrms.command.backend import CommandBackend
 from lrms.command.dialect import (
     ArrayForm,
@@ -32,17 +34,19 @@ from lrms.command.dialect import (
     Rule,
     Seen,
     Work,
-    host_time,
+    at_least,
     job_name,
     no_answer,
     plain_word,
     program,
+    single_time,
     unknown_state,
 )
+from lrms.command.listings import entries
 from lrms.command.settings import CommandSettings
 from lrms.command.versioned import VersionedDialect
 from lrms.jobscript.runtimes import properties
-from lrms.pbs.qstat import JOB_ID, TAG_VARIABLE, QstatJob, read_json, read_text, read_xml
+from lrms.pbs.qstat import JOB_ID, TAG_VARIABLE, QstatEntry, QstatJob, read_json, read_text, read_xml
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +72,13 @@ _GONE: Final = re.compile(
     re.IGNORECASE,
 )
 _DOWN: Final = re.compile(
-    r"cannot connect|connection refused|errno=|batch protocol error|end of file|time ?out|too busy|shutting down|"
+    r"cannot connect|connection refused|errno=|batch protocol error|end of file|\btime ?out\b|too busy|shutting down|"
     r"no route to host|trqauthd|pbs_iff|munge|could not contact",
     re.IGNORECASE,
 )
+#: Characters that PBS interprets in the path of an output file: a host before it, variables, the index of an array.
+_SPECIAL: Final = ": , $ ^"
+_UNSUITABLE: Final = re.compile(r"[:,$^\n]")
 _WAITS: Final = re.compile(
     r"not running: (insufficient|host set|not enough|job would conflict)|not running$", re.IGNORECASE
 )
@@ -89,6 +96,7 @@ class PbsQueueOptions:
 class PbsOptions:
     bin: Path | None = None
     account: str = ""
+    user: str = ""  #: the account that our jobs belong to; empty: unknown
     login: bool = False
     memory_mb: int | None = None
     queues: Mapping[str, PbsQueueOptions] = field(default_factory=dict)
@@ -98,6 +106,7 @@ class PbsOptions:
         return cls(
             bin=config.lrms.pbs_bin_path,
             account=config.service.account,
+            user=account_name(),
             login=config.service.login_shell,
             memory_mb=config.lrms.defaultmemory,
             queues={
@@ -115,11 +124,11 @@ class PbsDialect(Dialect):
     localid_words = "$PBS_JOBID"
     kept_env = "PBS_(CONF_FILE|EXEC|SERVER|DEFAULT|AUTH_METHOD)"
     rules: ClassVar[Sequence[Rule]] = (
+        Rule(rf"{_DOWN.pattern}|invalid credential|unknown host", Refusal.UNSURE),
         Rule(r"array job exceeds|array.*(size limit|too large|too big)|max_?job_?array_?size", Refusal.ARRAY),
         Rule(r"bad job array request|does not allow job arrays", Refusal.ARRAY),
         Rule(r"maximum number of jobs|would exceed", Refusal.LIMIT),
         Rule(r"queue is not enabled|queue is currently not available|exceeded number of licensed", Refusal.LIMIT),
-        Rule(r"cannot connect|errno=|protocol error|end of file|time ?out|too busy|shutting down", Refusal.UNSURE),
         Rule(r"unknown (queue|resource|node)|no default queue", Refusal.PERMANENT),
         Rule(r"unauthorized request|access to queue is denied|access from host|bad (u|g)id for", Refusal.PERMANENT),
         Rule(r"(violates|exceeds) queue|exceeds allowable|doesn't meet minimum", Refusal.PERMANENT),
@@ -156,6 +165,12 @@ class PbsDialect(Dialect):
     # --- submitting ---
 
     def directives(self, submission: Submission) -> tuple[str, ...]:
+        """
+        Raises:
+            SubmitRejected: the session directory has a name that PBS would change.
+        """
+        if _UNSUITABLE.search(str(submission.comment)):
+            raise SubmitRejected(f"PBS cannot use the path {submission.comment}: it has a character of {_SPECIAL}")
         return tuple(f"#PBS {option}" for option in self._wishes(submission.grami, properties(submission)))
 
     def _wishes(self, grami: Grami, wanted: Sequence[str]) -> Iterator[str]:
@@ -172,14 +187,14 @@ class PbsDialect(Dialect):
         if priority := max(-1024, min((grami.priority - 50) * 20, 1023)):
             yield f"-p {priority}"
         if grami.starttime is not None:
-            yield f"-a {host_time(grami.starttime):%Y%m%d%H%M.%S}"
+            yield f"-a {single_time(grami.starttime):%Y%m%d%H%M.%S}"
         queue = self._options.queues.get(grami.queue, PbsQueueOptions())
         queue = replace(queue, node_property=":".join(filter(None, (queue.node_property, *wanted))))
         yield from self.resources(grami, queue, grami.memory_mb or queue.memory_mb or self._options.memory_mb)
         if grami.walltime_s is not None:
-            yield f"-l walltime={grami.walltime_s}"
+            yield f"-l walltime={at_least(grami.walltime_s)}"
         if grami.cputime_s is not None:
-            yield f"-l cput={grami.cputime_s}"
+            yield f"-l cput={at_least(grami.cputime_s)}"
 
     def resources(self, grami: Grami, queue: PbsQueueOptions, memory_mb: int | None) -> Iterator[str]:
         """Options for slots, nodes and memory, which OpenPBS and Torque spell differently."""
@@ -229,16 +244,15 @@ class PbsDialect(Dialect):
             self._learn(done.err + done.out)
             raise no_answer(done, _DOWN)
         try:
-            jobs = read_json(done) if self._json else read_text(done)
+            found = read_json(done) if self._json else read_text(done)
         except UnreadableOutput:
-            # complete, and invalid: environments of jobs break the JSON of some versions
-            if done.out.rstrip().endswith("}"):
+            if done.out.rstrip().endswith("}"):  # complete, and in no form that can be repaired
                 log.info(
                     "qstat returned invalid JSON: arex reads its text output from now on", extra={"event": "lrms.json"}
                 )
                 self._json = False
             raise
-        return self._jobs(jobs)
+        return self._jobs(found, done)
 
     def _learn(self, said: str) -> None:
         """What this installation cannot do is not requested again."""
@@ -248,9 +262,38 @@ class PbsDialect(Dialect):
         elif re.search(r"(invalid|illegal|unrecognized) option|^usage", said, re.MULTILINE):
             self._json = False
 
-    def _jobs(self, jobs: Mapping[str, QstatJob]) -> Mapping[LocalId, Seen]:
+    def _jobs(self, found: Sequence[QstatEntry], done: Completed) -> Mapping[LocalId, Seen]:
         """The jobs without the entries of whole arrays, whose children are listed too."""
-        return {LocalId(localid): self._seen(job) for localid, job in jobs.items() if "[]" not in localid}
+        named = [entry for entry in found if JOB_ID.fullmatch(entry.name)]
+        if found and not named:
+            raise UnreadableOutput(done.argv, done.code, done.out)
+        single = [entry for entry in self._ours(named) if "[]" not in entry.name]
+        counts = Counter(entry.name for entry in single)
+        seen = entries.listed(self.name, single, lambda entry: [LocalId(entry.name)], self._read)
+        return {localid: entries.TWICE if counts[localid] > 1 else each for localid, each in seen.items()}
+
+    def _ours(self, found: Sequence[QstatEntry]) -> Iterator[QstatEntry]:
+        """
+        The entries without those of jobs of other accounts: anyone can copy a tag, but not the name of the owner.
+
+        An entry after one of another account may be text in its environment, if the answer has such a form.
+        """
+        others = False
+        for entry in found:
+            owner = _owner(entry)
+            if not self._options.user or owner == self._options.user:
+                yield replace(entry, quotable=entry.quotable and others)
+                continue
+            others = True
+            if not owner:  # it can have any owner
+                yield entry
+
+    def _read(self, entry: QstatEntry) -> Seen:
+        seen = self._seen(entry.job())
+        if entry.quotable and seen.phase is Phase.ENDED:
+            # what tells how a job has ended must not be another account's text
+            return Seen(phase=Phase.ENDED, word=seen.word.partition(" ")[0], tag=seen.tag)
+        return seen
 
     def _seen(self, job: QstatJob) -> Seen:
         letter = job.text("job_state")
@@ -348,7 +391,7 @@ class TorqueDialect(PbsDialect):
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
         if done.code != 0 or _DOWN.search(done.err):
             raise no_answer(done, _DOWN)
-        return self._jobs(read_xml(done))
+        return self._jobs(read_xml(done), done)
 
     def cause(self, job: QstatJob, status: int | None) -> EndCause | None:
         if status is not None and status < 0:
@@ -360,6 +403,13 @@ class TorqueDialect(PbsDialect):
         if status is None:
             return None
         return EndCause.EXIT_CODE if status < 256 else EndCause.SIGNAL
+
+
+def _owner(entry: QstatEntry) -> str:
+    try:
+        return entry.job().owner
+    except Exception:  # noqa: BLE001 - whatever the entry contains, it is reported when it is read
+        return ""
 
 
 def _shape(grami: Grami) -> tuple[int, int]:
@@ -379,9 +429,9 @@ def dialect_of(done: Completed, options: PbsOptions) -> PbsDialect:
         UnreadableOutput: neither.
     """
     said = f"{done.out}\n{done.err}"
-    if re.search(r"^\s*pbs_version\s*=", said, re.MULTILINE | re.IGNORECASE):
+    if re.search(r"^[ \t]*pbs_version[ \t]*=", said, re.MULTILINE | re.IGNORECASE):
         return PbsDialect(options)
-    if re.search(r"^\s*version:\s*\d", said, re.MULTILINE | re.IGNORECASE):
+    if re.search(r"^[ \t]*version:[ \t]*\d", said, re.MULTILINE | re.IGNORECASE):
         return TorqueDialect(options)
     raise UnreadableOutput(done.argv, done.code, said)
 

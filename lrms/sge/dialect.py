@@ -33,11 +33,12 @@ from lrms.command.dialect import (
     Rule,
     Seen,
     Work,
-    host_time,
+    at_least,
     job_name,
     no_answer,
     plain_word,
     program,
+    single_time,
 )
 from lrms.command.settings import CommandSettings
 from lrms.jobscript.runtimes import properties
@@ -166,7 +167,7 @@ class SgeDialect(Dialect):
         if grami.count > 1:
             yield from ("-pe", environment, str(grami.count))
         if grami.starttime is not None:
-            yield from ("-a", f"{host_time(grami.starttime):%Y%m%d%H%M.%S}")
+            yield from ("-a", f"{single_time(grami.starttime):%Y%m%d%H%M.%S}")
         yield from extra
 
     def submitted(self, done: Completed, work: Work) -> LocalId:
@@ -195,7 +196,7 @@ class SgeDialect(Dialect):
         self._in_error = {localid for localid, seen in found.items() if seen.lingers}
         return found
 
-    def accounting(self, ids: Collection[LocalId]) -> Call | None:
+    def accounting(self, ids: Sequence[LocalId]) -> Call | None:
         """
         Jobs in an error state come first; the next query is about the others.
 
@@ -259,9 +260,9 @@ def _parallel(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 def _resources(grami: Grami, memory_mb: int | None) -> Iterator[str]:
     """Resources for each slot: Grid Engine multiplies consumable resources and CPU time by the slots."""
     if grami.walltime_s is not None:
-        yield f"h_rt={grami.walltime_s}"
+        yield f"h_rt={at_least(grami.walltime_s)}"
     if grami.cputime_s is not None:
-        yield f"h_cpu={-(-grami.cputime_s // grami.count)}"
+        yield f"h_cpu={at_least(-(-grami.cputime_s // grami.count))}"
     if memory_mb is not None:
         yield f"h_vmem={memory_mb}M"
     if grami.exclusivenode:

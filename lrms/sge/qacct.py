@@ -13,7 +13,8 @@ from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase, Usage
 from arex.process import Completed
 from lrms.command.dialect import Seen, no_answer
-from lrms.sge.qstat import DOWN, moment
+from lrms.command.listings import entries
+from lrms.sge.qstat import DOWN, moment, tag_in
 
 #: ``failed`` of qacct: how the job ended; None: it has not ended, it will run again. Source: sge_status(5).
 _FAILED: Final[Mapping[int, EndCause | None]] = {
@@ -71,26 +72,31 @@ def accounted(done: Completed) -> Mapping[LocalId, Seen]:
     if done.code != 0:
         raise no_answer(done, DOWN)
     found: dict[LocalId, Seen] = {}
-    for record in _records(done):
-        seen = _recorded(record)
+    records = list(_records(done))
+    if done.out.strip() and not records:
+        raise UnreadableOutput(done.argv, done.code, done.out[-1000:])
+    for record in records:
         number, task = record["jobnumber"], record.get("taskid", "undefined")
+        localid = LocalId(number if task == "undefined" else f"{number}.{task}")
+        try:
+            seen = _recorded(record)
+        except Exception as exc:  # noqa: BLE001 - the other records count
+            entries.complain("Grid Engine", localid, exc)
+            continue
         if seen is not None and record.get("pe_taskid", "NONE") == "NONE":
-            found[LocalId(number if task == "undefined" else f"{number}.{task}")] = seen
+            found[localid] = seen
     return found
 
 
 def _records(done: Completed) -> Iterator[dict[str, str]]:
-    """The blocks of qacct; the first line with a name counts."""
-    for block in re.split(r"^=+\s*$", done.out, flags=re.MULTILINE):
+    """The blocks of qacct that are records; the first line with a name counts."""
+    for block in re.split(r"^=+[ \t\r]*$", done.out, flags=re.MULTILINE):
         record: dict[str, str] = {}
-        for line in block.splitlines():
+        for line in block.split("\n"):
             key, _, value = line.partition(" ")
             record.setdefault(key, " ".join(value.split()))
-        if not block.strip():
-            continue
-        if not {"jobnumber", "failed", "exit_status"} <= record.keys() or not record["jobnumber"].isdecimal():
-            raise UnreadableOutput(done.argv, done.code, block)
-        yield record
+        if {"jobnumber", "failed", "exit_status"} <= record.keys() and record["jobnumber"].isdecimal():
+            yield record
 
 
 def _recorded(record: Mapping[str, str]) -> Seen | None:
@@ -110,6 +116,7 @@ def _recorded(record: Mapping[str, str]) -> Seen | None:
     ran = cause is not EndCause.NEVER_STARTED
     return Seen(
         phase=Phase.ENDED,
+        tag=tag_in(record.get("jobname", "")),
         word=f"failed {record['failed']}" if failed else f"exit_status {record['exit_status']}",
         cause=cause,
         exit_code=status if ran and signal is None else None,

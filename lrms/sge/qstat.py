@@ -13,14 +13,15 @@ from arex.model.ids import LocalId
 from arex.model.report import EndCause, Phase
 from arex.process import Completed
 from lrms.command.dialect import Seen, no_answer, unknown_state
+from lrms.command.listings import entries, xml
 
 DOWN: Final = re.compile(
-    r"commlib error|unable to (contact|send message|initialize|connect)|got (send|read|select) error|timeout|"
-    r"error reading answer list|can't get .*qmaster|communication error",
+    r"commlib error|unable to (contact|send message|initialize|connect)|got (send|read|select) error|\btimeout\b|"
+    r"error reading answer list|can't get .{0,80}qmaster|communication error|qmaster name|act_qmaster|cell directory|"
+    r"SGE_ROOT|critical error|can't resolve (local )?host ?name",
     re.IGNORECASE,
 )
-_RANGE: Final = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
-_NO_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_RANGE: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?::([1-9]\d{0,8}))?)?", re.ASCII)
 
 
 def listed(done: Completed) -> Mapping[LocalId, Seen]:
@@ -30,16 +31,37 @@ def listed(done: Completed) -> Mapping[LocalId, Seen]:
     Raises:
         BatchUnavailable: there is no answer, or it is invalid.
     """
-    found: dict[LocalId, Seen] = {}
-    for job in _xml(done, "job_info").iter("job_list"):
-        number, state = job.findtext("JB_job_number", ""), job.findtext("state", "")
-        if not number.isdecimal() or not state:
-            raise UnreadableOutput(done.argv, done.code, ET.tostring(job, "unicode"))
-        seen = _seen(job, state)
-        for localid in _ids(number, job.findtext("tasks")):
-            if localid not in found or found[localid].phase is Phase.ENDED:
-                found[localid] = seen
+    jobs = _jobs(done)
+    # of several entries about one task, one that has not ended counts
+    jobs.sort(key=lambda job: _ended(job.findtext("state", "")), reverse=True)
+    found = entries.listed(
+        "Grid Engine", jobs, lambda job: _ids(_number(job), job.findtext("tasks")), lambda job: _seen(job, _state(job))
+    )
+    if jobs and not found:
+        raise UnreadableOutput(done.argv, done.code, done.out)
     return found
+
+
+def _jobs(done: Completed) -> list[ET.Element]:
+    """The entries; if the answer as a whole is invalid, those that are valid by themselves."""
+    try:
+        return list(_xml(done, "job_info").iter("job_list"))
+    except xml.Invalid:
+        if (found := xml.pieces(done.out, "job_list", "job_info")) is None:
+            raise
+        return found
+
+
+def _number(job: ET.Element) -> str:
+    if not re.fullmatch(r"\d{1,18}", number := job.findtext("JB_job_number", ""), re.ASCII):
+        raise ValueError(f"not a job id: {number!r}")
+    return number
+
+
+def _state(job: ET.Element) -> str:
+    if not (state := job.findtext("state", "")):
+        raise ValueError("an entry without a state")
+    return state
 
 
 def explained(done: Completed) -> Mapping[LocalId, Seen]:
@@ -55,11 +77,7 @@ def explained(done: Completed) -> Mapping[LocalId, Seen]:
 def _xml(done: Completed, *roots: str) -> ET.Element:
     if done.code != 0:
         raise no_answer(done, DOWN)
-    try:
-        # qstat is the site's own, and expat bounds what entities can do
-        tree = ET.fromstring(_NO_XML.sub("?", done.out))  # noqa: S314
-    except ET.ParseError as exc:
-        raise UnreadableOutput(done.argv, done.code, f"{exc}: {done.out[-500:]}") from exc
+    tree = xml.parsed(done)
     if tree.tag not in roots:
         raise UnreadableOutput(done.argv, done.code, done.out)
     return tree
@@ -78,7 +96,6 @@ def _ids(number: str, tasks: str | None) -> Iterator[LocalId]:
 
 def _seen(job: ET.Element, state: str) -> Seen:
     name = job.findtext("full_job_name", "") or job.findtext("JB_name", "")
-    tag = name.rpartition("~")[2].replace("%", "@") if "~" in name else ""
     queue, _, node = job.findtext("queue_name", "").partition("@")
     started = moment(job.findtext("JAT_start_time", ""))
     failed = "E" in state and "d" not in state  # it could not start, and stays in the queue with its reason
@@ -86,7 +103,7 @@ def _seen(job: ET.Element, state: str) -> Seen:
     return Seen(
         phase=phase,
         word=f"{state} ({queue})" if queue else state,
-        tag=tag,
+        tag=tag_in(name),
         nodes=(node,) if node else (),
         started=started,
         lingers=failed,
@@ -112,6 +129,10 @@ def _phase(state: str) -> Phase:
     return Phase.OTHER
 
 
+def _ended(state: str) -> bool:
+    return "d" not in state and not set(state).isdisjoint("Ezx")
+
+
 def _reasons(tree: ET.Element) -> Iterator[tuple[LocalId, Seen]]:
     """The reason of each task in an error state."""
     for job in tree.iterfind("djob_info/element"):
@@ -128,11 +149,20 @@ def _reasons(tree: ET.Element) -> Iterator[tuple[LocalId, Seen]]:
                     yield LocalId(number), seen
 
 
+def tag_in(name: str) -> str:
+    """The tag in the name of a job; empty for the job of another program."""
+    return name.rpartition("~")[2].replace("%", "@") if "~" in name else ""
+
+
 def moment(text: str) -> datetime | None:
-    """Local time, in the formats of qstat and of several versions of qacct."""
+    """
+    Local time, in the formats of qstat and of several versions of qacct.
+
+    The later one of two: a job must not seem to have ended before it was submitted.
+    """
     for form in ("%Y-%m-%dT%H:%M:%S", "%a %b %d %H:%M:%S %Y", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S.%f"):
         try:
-            return datetime.strptime(text, form).astimezone(UTC)
-        except ValueError:
+            return datetime.strptime(text, form).replace(fold=1).astimezone(UTC)
+        except (ValueError, OverflowError):
             continue
     return None

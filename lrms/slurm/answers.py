@@ -49,7 +49,9 @@ _OWN_ERRORS: Final = 50
 #: Usual reasons for waiting.
 _USUAL: Final = frozenset({"", "None", "(null)", "Resources", "Priority", "BeginTime", "Cleaning", "JobArrayTaskLimit"})
 _HELD: Final = re.compile(r"job ?h[eo]ld|requeued (in )?held", re.IGNORECASE)
-#: Fields of squeue -O with their widths; longer values are cut off.
+#: Fields of squeue -O with their widths; longer values are cut off. The comment is free text of the job's owner, and
+#: comes last: whatever it contains, what follows a line break in it is shorter than the fields before the comment, so
+#: that it cannot pass for an entry.
 FIELDS: Final = (
     ("JobArrayID", 30),
     ("ArrayJobID", 15),
@@ -63,13 +65,26 @@ FIELDS: Final = (
     ("Cluster", 40),
     ("Comment", 160),
 )
+#: One job: fields of exactly these widths; only a reason with characters of several bytes is narrower.
+_ENTRY: Final = re.compile(
+    "".join(
+        rf"(?P<{name}>.{{{'0,' if name == 'Reason' else ''}{width}}})\|" for name, width in FIELDS if name != "Comment"
+    )
+    + "(?P<Comment>.*)"
+)
 ACCOUNT: Final = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Reason")
+
+
+def entries(out: str) -> list[dict[str, str]]:
+    """The fields of each job in the output of squeue; other lines are parts of comments, or names of clusters."""
+    found = (_ENTRY.fullmatch(line) for line in out.split("\n"))
+    return [{name: value.strip() for name, value in each.groupdict().items()} for each in found if each]
 
 
 def indices(text: str) -> Iterator[int]:
     """``1,3-5%2``: the children in a line about an array; none if the list is cut off, or if it is not an array."""
     for part in text.partition("%")[0].split(","):
-        if not (found := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)):
+        if not (found := re.fullmatch(r"(\d{1,7})(?:-(\d{1,7})(?::([1-9]\d{0,6}))?)?", part, re.ASCII)):
             continue
         yield from range(int(found[1]), int(found[2] or found[1]) + 1, int(found[3] or 1))
 
@@ -84,7 +99,7 @@ def listed(fields: Mapping[str, str]) -> Seen:
         cause = _failed(fields["exit_code"])
     elif state == "TIMEOUT" and reason not in {*_USUAL, "TimeLimit"}:
         cause = EndCause.CANCELLED_BY_LIMIT
-    comment = fields["Comment"]
+    comment = fields["Comment"].removesuffix("|").strip()
     return Seen(
         phase=phase,
         word=state if reason in {"", "None", "(null)"} else f"{state} ({reason})",
@@ -112,9 +127,9 @@ def _wait_status(text: str) -> tuple[int | None, int | None]:
 
     Until 23.02 squeue prints what wait(2) gave slurmd, later ``code:signal``.
     """
-    if found := re.fullmatch(r"(\d+):(\d+)", text):
+    if found := re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII):
         code, number = int(found[1]), int(found[2])
-    elif text.isdecimal() and (int(text) <= 0xFF or int(text) & 0xFF == 0):
+    elif re.fullmatch(r"\d{1,9}", text, re.ASCII) and (int(text) <= 0xFF or int(text) & 0xFF == 0):
         code, number = int(text) >> 8, int(text) & 0x7F
     else:
         return None, None
@@ -160,8 +175,10 @@ def _nodes(text: str) -> tuple[str, ...]:
 
 
 def _time(text: str) -> datetime | None:
-    """SLURM prints local time."""
+    """Seconds of the epoch, which arex asks for; local time if something in between asks for something else."""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+        if text.isdecimal():
+            return datetime.fromtimestamp(int(text), UTC)
+        return datetime.fromisoformat(text).replace(fold=1).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
         return None

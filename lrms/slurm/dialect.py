@@ -8,16 +8,18 @@ those of ARC 6.17 (``docs/admins/lrms/slurm.md``).
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from arex.config.model import Configuration
-from arex.errors import UnreadableOutput
+from arex.errors import SubmitRejected, UnreadableOutput
 from arex.model.grami import Grami
 from arex.model.ids import LocalId
 from arex.model.report import EndCause
@@ -33,26 +35,41 @@ from lrms.command.dialect import (
     Seen,
     Work,
     host_time,
+    is_doubled,
     job_name,
     no_answer,
     plain_word,
     program,
 )
+from lrms.command.listings import entries
 from lrms.command.settings import CommandSettings
 from lrms.jobscript.runtimes import properties
 from lrms.slurm import answers
 
 log = logging.getLogger(__name__)
 
+#: Let squeue and sacct print seconds of the epoch instead of local times. Source: squeue(1), sacct(1).
+_EPOCH: Final = {"SLURM_TIME_FORMAT": "%s"}
+_JOB_ID: Final = re.compile(r"\d{1,18}(_\d{1,18}|_\[.*\]?)?", re.ASCII)
 _GONE: Final = re.compile(r"invalid job id|already (finished|completing|completed)|job/step already", re.IGNORECASE)
+#: The client cannot reach its controller, or its configuration, which the controller has in a configless cluster.
+#: These are SLURM's own words, which a site's sentence about a job will not contain.
+_UNREACHED: Final = (
+    r"unable to contact slurm|(socket|connection|message|receive) timed out|timed out on|connect failure|zero bytes|"
+    r"standby mode|connection (refused|reset)|no route to host|fetch[_ ]config|config_source|"
+    r"configuration source|dns srv|res_n?search|(could not|unable to|can't|failed to) resolve|getaddrinfo|"
+    r"name or service not known|slurm\.conf|munge (en|de)code|munged|munge\.socket|(protocol|has) authentication|"
+    r"authentication (error|plugin)|invalid (authentication )?credential|unexpected message received|"
+    r"communication (connection|failure|shutdown)"
+)
 _DOWN: Final = re.compile(
-    r"unable to contact|timed out|connect failure|zero bytes|standby mode|communication|connection refused|"
-    r"resource temporarily unavailable|munge|authentication|unexpected message",
+    rf"{_UNREACHED}|unable to contact|timed out|communication|munge|authentication|unexpected message|"
+    r"resource temporarily unavailable",
     re.IGNORECASE,
 )
 #: Characters of a word in a directive.
 _WORD: Final = r"\w.,@%+=:/-"
-_ABOUT: Final = re.compile(r"(?:job(?: id)?|error:)[ =](\d+(?:_\d+)?)|(\d+(?:_\d+)?)\s*$")
+_ABOUT: Final = re.compile(r"(?:job(?: id)?|error:)[ =](\d+(?:_\d+)?)|(?<!\d)(\d+(?:_\d+)?)\s*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +126,7 @@ class SlurmDialect(Dialect):
 
     name = "SLURM"
     array = ArrayForm(variable="SLURM_ARRAY_TASK_ID", placeholder="%a")
-    localid_words = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    user_variable = "SLURM_JOB_USER"
     node_words = '"${SLURMD_NODENAME:-$(hostname -f)}"'
     kept_env = "SLURM_CONF|SLURM_CONF_SERVER"
     said: ClassVar[Sequence[tuple[str, EndCause]]] = (
@@ -121,16 +138,15 @@ class SlurmDialect(Dialect):
     )
     rules: ClassVar[Sequence[Rule]] = (
         Rule(r"invalid job array specification|array.*(too large|exceeds)", Refusal.ARRAY),
+        # before the words of refusals: "sbatch: error: ...: Unknown host" is none
+        Rule(_UNREACHED, Refusal.UNSURE),
         # a request of this job that can never be met
         Rule(r"(assoc|qos)(\w*(per_?job|wall)|min)", Refusal.PERMANENT),
         Rule(r"violates accounting/qos policy", Refusal.LIMIT),
         Rule(r"unable to accept job|maximum number of jobs|maxjobcount|job submit limit", Refusal.LIMIT),
         Rule(r"required (partition|node) not available|reservation.*(busy|not available)", Refusal.LIMIT),
         Rule(r"partition configuration not available now", Refusal.LIMIT),
-        Rule(
-            r"unable to contact|timed out|zero bytes|standby mode|temporarily unavailable|can't be reached now",
-            Refusal.UNSURE,
-        ),
+        Rule(r"temporarily unavailable|can't be reached now", Refusal.UNSURE),
         Rule(r"unrecognized option|invalid option|option requires an argument", Refusal.PERMANENT),
         Rule(
             r"(batch job submission failed|sbatch: error): .*(invalid|unknown|not permitted|denied)",
@@ -144,6 +160,9 @@ class SlurmDialect(Dialect):
     def __init__(self, options: SlurmOptions) -> None:
         self._options = options
         self.has_accounting = options.accounting
+        self.localid_words = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+        if options.clusters:
+            self.localid_words += "${SLURM_CLUSTER_NAME:+@$SLURM_CLUSTER_NAME}"
 
     def _argv(self, command: str, *words: str) -> tuple[str, ...]:
         path = program(self._options.bin, command)
@@ -152,6 +171,13 @@ class SlurmDialect(Dialect):
     # --- submitting ---
 
     def directives(self, submission: Submission) -> tuple[str, ...]:
+        """
+        Raises:
+            SubmitRejected: the session directory has a name that SLURM would change.
+        """
+        # with a backslash in the path, SLURM expands nothing, neither a doubled "%" nor the index of an array
+        if "\\" in str(submission.comment):
+            raise SubmitRejected(f"SLURM cannot use the path {submission.comment}: it contains a backslash")
         return tuple(f"#SBATCH {option}" for option in (*self._wishes(submission.grami), *properties(submission)))
 
     def _wishes(self, grami: Grami) -> Iterator[str]:
@@ -170,7 +196,7 @@ class SlurmDialect(Dialect):
         if memory_mb is not None:
             yield f"--mem-per-cpu={memory_mb}"
         if grami.starttime is not None:
-            yield f"--begin={host_time(grami.starttime):%Y-%m-%dT%H:%M:%S}"
+            yield f"--begin={_begin(grami.starttime)}"
         if self._options.account:
             yield f"--account={plain_word(self._options.account, _WORD)}"
         if self._options.qos:
@@ -189,7 +215,7 @@ class SlurmDialect(Dialect):
         for line in done.out.splitlines():
             if found := re.fullmatch(r"(\d+)(?:;([\w.-]+))?", line.strip()):
                 cluster = found[2] if self._options.clusters else None
-                return LocalId(f"{found[1]}@{cluster}" if cluster else found[1])
+                return self.on_site_of(LocalId(f"{found[1]}@{cluster}" if cluster else found[1]))
         raise UnreadableOutput(done.argv, done.code, done.out + done.err)
 
     def child(self, root: LocalId, index: int) -> LocalId:
@@ -200,50 +226,61 @@ class SlurmDialect(Dialect):
         index = localid.partition("@")[0].partition("_")[2]
         return int(index) if index.isdecimal() else None
 
+    def output(self, path: Path) -> str:
+        """SLURM expands ``%j``, ``%u`` and the like."""
+        return str(path).replace("%", "%%")
+
     def site(self, localid: LocalId) -> str:
         return localid.partition("@")[2]
+
+    def on_site_of(self, localid: LocalId, other: LocalId | None = None) -> LocalId:
+        """Jobs that an earlier version of arex has submitted know their number only."""
+        only = "" if "," in self._options.clusters else self._options.clusters
+        cluster = only if other is None else self.site(other)
+        return LocalId(f"{localid}@{cluster}") if cluster and not self.site(localid) else localid
 
     # --- asking ---
 
     def listing(self, ids: Collection[LocalId]) -> Call:
         del ids  # one query for all: they are this account's
         fields = ",".join(f"{name}:{width}|" for name, width in answers.FIELDS)
-        return Call(self._argv("squeue", "-h", "-a", "-r", "-t", "all", "-u", str(os.geteuid()), "-O", fields))
+        words = ["-h", "-a", "-r", "-t", "all", "-u", str(os.geteuid()), "-O", fields]
+        return Call(self._argv("squeue", *words), env=_EPOCH)
 
     def listed(self, done: Completed) -> Mapping[LocalId, Seen]:
         # an account that can't be looked up now, or one of several clusters: squeue says so, and exits with 0
         if done.code != 0 or "squeue: error:" in done.err:
             raise no_answer(done, _DOWN)
-        found: dict[LocalId, Seen] = {}
-        for line in done.out.splitlines():
-            if not line.strip() or line.startswith("CLUSTER:"):
-                continue
-            words = [word.strip() for word in line.rstrip("\n").split("|")]
-            if len(words) != len(answers.FIELDS) + 1 or words[-1]:
-                raise UnreadableOutput(done.argv, done.code, line)
-            fields = dict(zip((name for name, _ in answers.FIELDS), words, strict=False))
-            seen = answers.listed(fields)
-            for localid in self._names(fields):
-                found[localid] = seen
-        return found
+        jobs = answers.entries(done.out)
+        said = [line for line in done.out.split("\n") if line.strip() and not line.startswith("CLUSTER:")]
+        if (said and not jobs) or not done.out.endswith(("\n", "")[not done.out]):
+            raise UnreadableOutput(done.argv, done.code, done.out[-1000:])
+        return entries.listed(self.name, jobs, self._names, answers.listed)
 
     def _names(self, fields: Mapping[str, str]) -> Iterator[LocalId]:
-        """Of one job, or of each child that ended as a part of its whole array."""
+        """
+        Of one job, or of each child that ended as a part of its whole array.
+
+        Raises:
+            ValueError: there is no id.
+        """
+        if not _JOB_ID.fullmatch(fields["JobArrayID"]):
+            raise ValueError(f"not a job id: {fields['JobArrayID']!r}")
         cluster = f"@{fields['Cluster']}" if self._options.clusters else ""
         whole = fields["JobArrayID"] == fields["ArrayJobID"]
-        if whole and (indices := list(answers.indices(fields["ArrayTaskID"]))):
-            yield from (LocalId(f"{fields['ArrayJobID']}_{index}{cluster}") for index in indices)
-        else:
+        indices = answers.indices(fields["ArrayTaskID"]) if whole else iter(())
+        if (first := next(indices, None)) is None:
             yield LocalId(f"{fields['JobArrayID']}{cluster}")
+            return
+        for index in itertools.chain((first,), indices):
+            yield LocalId(f"{fields['ArrayJobID']}_{index}{cluster}")
 
-    def accounting(self, ids: Collection[LocalId]) -> Call | None:
+    def accounting(self, ids: Sequence[LocalId]) -> Call | None:
         if not self.has_accounting:
             return None
-        numbers = ",".join(localid.partition("@")[0] for localid in ids)
         # without a start, sacct looks back to midnight only
-        return Call(
-            self._argv("sacct", "-n", "-P", "-X", "-S", "1970-01-01", "-j", numbers, "-o", ",".join(answers.ACCOUNT))
-        )
+        words = ["-n", "-P", "-X", "-S", "1970-01-01", "-j", ",".join(_plain(ids)), "-o", ",".join(answers.ACCOUNT)]
+        return Call(self._for(ids, "sacct", *words), env=_EPOCH)
 
     def accounted(self, done: Completed) -> Mapping[LocalId, Seen]:
         if done.code != 0 or "storage is disabled" in done.err + done.out:
@@ -251,13 +288,22 @@ class SlurmDialect(Dialect):
                 log.info("this SLURM keeps no accounting records of ended jobs", extra={"event": "account.none"})
                 self.has_accounting = False
             raise no_answer(done, _DOWN)
-        found: dict[LocalId, Seen] = {}
-        for line in done.out.splitlines():
-            words = line.split("|", len(answers.ACCOUNT) - 1)
-            if len(words) != len(answers.ACCOUNT):
-                raise UnreadableOutput(done.argv, done.code, line)
-            found[LocalId(words[0])] = answers.accounted(dict(zip(answers.ACCOUNT, words, strict=True)))
-        return found
+        cluster = next((f"@{word.partition('=')[2]}" for word in done.argv if word.startswith("--clusters=")), "")
+        records = [line.split("|", len(answers.ACCOUNT) - 1) for line in done.out.split("\n") if line.strip()]
+        # a reason may have any text of the site, so that a line may be the rest of one
+        whole = [
+            dict(zip(answers.ACCOUNT, words, strict=True)) for words in records if len(words) == len(answers.ACCOUNT)
+        ]
+        if records and not whole:
+            raise UnreadableOutput(done.argv, done.code, done.out[-1000:])
+
+        def name(record: Mapping[str, str]) -> list[LocalId]:
+            if not _JOB_ID.fullmatch(record["JobID"]):
+                raise ValueError(f"not a job id: {record['JobID']!r}")
+            return [LocalId(f"{record['JobID']}{cluster}")]
+
+        found = entries.listed(self.name, whole, name, answers.accounted)
+        return {localid: seen for localid, seen in found.items() if seen is not entries.UNREADABLE}
 
     # --- acting ---
 
@@ -271,7 +317,7 @@ class SlurmDialect(Dialect):
         return Call(self._for(ids, "scontrol", "release", ",".join(_plain(ids))))
 
     def _for(self, ids: Sequence[LocalId], command: str, *words: str) -> tuple[str, ...]:
-        path = command if self._options.bin is None else str(self._options.bin / command)
+        path = program(self._options.bin, command)
         cluster = self.site(ids[0])
         return (path, *([f"--clusters={cluster}"] if cluster else []), *words)
 
@@ -300,10 +346,19 @@ def _slots(grami: Grami) -> Iterator[str]:
 
 
 def _limit_s(grami: Grami) -> int | None:
-    """The run time, or what the CPU time comes to on this many slots."""
+    """The run time, or what the CPU time comes to on this many slots; SLURM takes 0 minutes as unlimited."""
     if grami.walltime_s is not None:
-        return grami.walltime_s
-    return None if grami.cputime_s is None else grami.cputime_s // grami.count
+        return max(60, grami.walltime_s)
+    return None if grami.cputime_s is None else max(60, -(-grami.cputime_s // grami.count))
+
+
+def _begin(when: datetime) -> str:
+    """
+    Local time; where the clock shows it twice, seconds of the epoch.
+
+    Source: parse_time.c of SLURM, which takes ``uts`` and a number as a time.
+    """
+    return f"uts{int(when.timestamp())}" if is_doubled(when) else f"{host_time(when):%Y-%m-%dT%H:%M:%S}"
 
 
 def _plain(ids: Sequence[LocalId]) -> list[str]:

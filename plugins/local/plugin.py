@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
@@ -25,7 +26,7 @@ from arex.controldir.session import SessionFiles
 from arex.errors import ArexError, ControlDirError, CorruptFile, JobRefused
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.client.complete import ClientUpload, CompletedDescription, complete
-from arex.model.ids import JobId, is_job_id
+from arex.model.ids import JobId, is_job_id, job_id_of
 from arex.model.state import State
 from plugins.local import follow
 from plugins.local.credentials import UserCredentials
@@ -102,6 +103,7 @@ class LocalPlugin(View):
         cwd: Path | None = None,
         queue: str = "",
         dryrun: bool = False,
+        token: str = "",
     ) -> list[Outcome]:
         """
         Submit jobs. An invalid description does not prevent the others. The outcomes are in the order of the
@@ -114,11 +116,13 @@ class LocalPlugin(View):
             cwd: base directory for relative names of input files; None is the current directory.
             queue: queue for jobs that do not name one.
             dryrun: accept the jobs, but run nothing.
+            token: any text that identifies this submission, for example a UUID. A submission whose outcome is unknown
+                can be repeated with the same token and descriptions: jobs that exist are returned, not created twice.
 
         Raises:
             ControlDirError: the control directory cannot be used.
         """
-        return list(self.submitting(descriptions, cwd=cwd, queue=queue, dryrun=dryrun))
+        return list(self.submitting(descriptions, cwd=cwd, queue=queue, dryrun=dryrun, token=token))
 
     def submitting(
         self,
@@ -127,6 +131,7 @@ class LocalPlugin(View):
         cwd: Path | None = None,
         queue: str = "",
         dryrun: bool = False,
+        token: str = "",
     ) -> Iterator[Outcome]:
         """Like ``submit``, but one at a time: when a job is yielded, it exists, even if a later one fails."""
         self._prepare()
@@ -134,17 +139,31 @@ class LocalPlugin(View):
         texts: Iterable[Description] = [descriptions] if single else descriptions  # type: ignore[list-item, assignment]
         directory = Path.cwd() if cwd is None else cwd
         room = self._room()
+        numbers = count()
         for source, text in enumerate(texts):
             for job in self._jobs(text):
-                outcome: Outcome
-                if isinstance(job, ArexError):
-                    outcome = Refused(source=source, error=job)
-                elif room is not None and room <= 0:
-                    outcome = Refused(source=source, error=JobRefused(_REFUSED_LIMIT))
-                else:
-                    outcome = self._submit(source, _adjusted(job, queue, dryrun=dryrun), directory)
+                wanted = job_id_of(token, next(numbers)) if token else None
+                full = room is not None and room <= 0
+                outcome = self._outcome(source, job, wanted, full=full, queue=queue, dryrun=dryrun, cwd=directory)
                 room = room - 1 if room is not None and isinstance(outcome, Submitted) else room
                 yield outcome
+
+    def _outcome(
+        self, source: int, job: JobDescription | ArexError, wanted: JobId | None, *, full: bool, queue: str,
+        dryrun: bool, cwd: Path,
+    ) -> Outcome:  # fmt: skip
+        if isinstance(job, ArexError):
+            return Refused(source=source, error=job)
+        try:
+            known = None if wanted is None else self._writer.known(source, wanted, job)
+            if known is not None:
+                return known
+            if full:
+                return Refused(source=source, error=JobRefused(_REFUSED_LIMIT))
+            write = partial(self._writer.write, source, wanted=wanted)
+            return self._first_accepted(_adjusted(job, queue, dryrun=dryrun), cwd, write)
+        except ArexError as exc:
+            return Refused(source=source, error=exc)
 
     def _prepare(self) -> None:
         root = self.store.root
@@ -171,12 +190,6 @@ class LocalPlugin(View):
             self.store, self.config, self._clock, subject=self.subject, always=self.credentials.brought is not None,
             delegations=lambda: self.credentials.delegations,
         )  # fmt: skip
-
-    def _submit(self, source: int, job: JobDescription, cwd: Path) -> Outcome:
-        try:
-            return self._first_accepted(job, cwd, partial(self._writer.write, source))
-        except ArexError as exc:
-            return Refused(source=source, error=exc)
 
     def _first_accepted(self, job: JobDescription, cwd: Path, use: Callable[[CompletedDescription], _T]) -> _T:
         """Result of ``use`` for the description, or for the first of its alternatives that is not refused."""
@@ -240,10 +253,14 @@ class LocalPlugin(View):
 
         Raises:
             NoSuchJob, NotYourJob
-            CorruptFile: the evidence is not a regular file.
         """
         session = self.one(job).sessiondir
-        data = None if session is None else atomic.read(str(SessionFiles(session).evidence))
+        try:
+            data = None if session is None else atomic.read(str(SessionFiles(session).evidence))
+        except OSError as exc:
+            return [("doubt", f"the evidence cannot be read: {exc.strerror}")]
+        except CorruptFile as exc:  # the payload can write there
+            return [("doubt", f"the evidence cannot be read: {exc}")]
         lines = codec.decode(data or b"").splitlines()
         return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
 

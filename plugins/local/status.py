@@ -277,7 +277,7 @@ def _waiting(store: ControlDir, job: JobId, status: Status | None, local: JobLoc
         return ""
     if status.state is State.ACCEPTED and local.processtime is not None and local.processtime > now:
         return f"It starts at {codec.iso_time(local.processtime)}, as its description asks"
-    return _last_reason(store, job) if status.pending else ""
+    return _last_reason(store, job, pending=status.pending)
 
 
 def _staging(status: Status | None, session: Path | None) -> str:
@@ -291,8 +291,15 @@ def _staging(status: Status | None, session: Path | None) -> str:
     return "" if known is None else str(known)
 
 
-def _last_reason(store: ControlDir, job: JobId) -> str:
-    """The reason in the last line of ``.errors`` about a change of state."""
-    lines = _text(store, job, "errors")[-_TAIL:].splitlines()
-    reasons = (line.partition("Reason: ")[2] for line in reversed(lines) if " Job state change " in line)
-    return next(reasons, "")
+def _last_reason(store: ControlDir, job: JobId, *, pending: bool) -> str:
+    """
+    Why the job waits, from the last line of ``.errors`` about it: a change of state, or trouble with its files.
+
+    The reason of a change of state is one only if the job is PENDING.
+    """
+    for line in reversed(_text(store, job, "errors")[-_TAIL:].splitlines()):
+        if (trouble := codec.parse_trouble(line)) is not None:
+            return trouble
+        if " Job state change " in line:
+            return line.partition("Reason: ")[2] if pending else ""
+    return ""

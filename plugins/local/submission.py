@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.controldir import atomic, codec, confined_fs, fifo
+from arex.controldir import atomic, codec, confined_fs, fifo, unfinished
 from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir
 from arex.errors import ArexError, ControlDirError, CredentialError, JobDescriptionError, JobRefused
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from plugins.local.delegation import Delegations  # needs sqlite3, which few submissions use
 
 _ATTEMPTS: Final = 100
+_BEGINS_S: Final = 5.0
 _CHUNK: Final = 1024 * 1024
 _ACL_MODE: Final = 0o644
 
@@ -128,9 +129,9 @@ class Writer:
             raise JobRefused(f"Job description is too big: {len(data)} bytes; the limit is {limit}")
         return data
 
-    def write(self, source: int, ready: CompletedDescription) -> Submitted:
+    def write(self, source: int, ready: CompletedDescription, *, wanted: JobId | None = None) -> Submitted:
         """
-        Create the job for description number ``source``.
+        Create the job for description number ``source``, with the id ``wanted`` or a random one.
 
         After a crash at any point, either the job is complete, or there are files without a status file, which daemons
         and clients do not consider a job. After any other failure, all written files are removed. Nothing is flushed to
@@ -145,18 +146,14 @@ class Writer:
         data = self.adl(ready.description)
         root = self._session_root()
         try:
-            job = self._reserve(data)
+            job, reserved = self._reserve(data, wanted)
         except OSError as exc:
             raise _unwritable(self._store.root, exc) from exc
         session = root / job
         try:
-            submitted_s = self._fill(job, SessionFiles(session), ready)
-        except OSError as exc:
-            self._undo(job, session, ready)
-            raise _unwritable(exc.filename or session, exc) from exc
-        except BaseException:
-            self._undo(job, session, ready)
-            raise
+            submitted_s = self._filled(job, session, ready)
+        finally:
+            os.close(reserved)
         return Submitted(
             source=source,
             id=job,
@@ -167,13 +164,52 @@ class Writer:
             announced=fifo.ring(self._store.root, job),
         )
 
-    def _reserve(self, data: bytes) -> JobId:
-        for _ in range(_ATTEMPTS):
-            job = new_job_id()
+    def known(self, source: int, job: JobId, record: JobDescription) -> Submitted | None:
+        """
+        The job with this id, if an earlier submission has created it; the service is notified again.
+
+        Raises:
+            ControlDirError: an earlier submission is at work, or its files cannot be read.
+        """
+        try:
+            found = self._store.read_status(job)
+            local = None if found is None else self._store.read_local(job)
+        except OSError as exc:
+            raise _unwritable(self._store.root, exc) from exc
+        if local is None or local.sessiondir is None:
+            return None
+        return Submitted(
+            source=source,
+            id=job,
+            session=local.sessiondir,
+            name=local.jobname or "",
+            submitted_s=int((local.starttime or self._clock.now()).timestamp()),
+            record=record,
+            announced=fifo.ring(self._store.root, job),
+        )
+
+    def _reserve(self, data: bytes, wanted: JobId | None) -> tuple[JobId, int]:
+        if wanted is not None:
+            # a submission that was killed is replaced; seconds after its begin it may not have locked its file yet
+            unfinished.drop(self._store, wanted, self._clock.now().timestamp() - _BEGINS_S)
+        for _ in range(_ATTEMPTS if wanted is None else 1):
+            job = wanted or new_job_id()
             with contextlib.suppress(FileExistsError):
-                self._store.reserve(job, data)
-                return job
+                return job, self._store.begin(job, data)
+        if wanted is not None:
+            raise ControlDirError("Another submission with this id is at work, or was just interrupted: try again soon")
         raise ControlDirError(f"Failed to generate unique job id in {self._store.root}")
+
+    def _filled(self, job: JobId, session: Path, ready: CompletedDescription) -> int:
+        """Time of the submission, in seconds since the epoch; if the job cannot be created, its files are removed."""
+        try:
+            return self._fill(job, SessionFiles(session), ready)
+        except OSError as exc:
+            self._undo(job, session, ready)
+            raise _unwritable(exc.filename or session, exc) from exc
+        except BaseException:
+            self._undo(job, session, ready)
+            raise
 
     def _fill(self, job: JobId, session: SessionFiles, ready: CompletedDescription) -> int:
         now = self._clock.now()

@@ -73,7 +73,7 @@ def lock(path: str, pause: Sleep) -> Iterator[None]:
 
 def _take(name: str, pause: Sleep) -> None:
     for _ in range(_ATTEMPTS):
-        if hostlock.take(name, _STALE_S):
+        if hostlock.take(name, _STALE_S) is not hostlock.LockResult.NO:
             return
         pause(1.0)
     raise ControlDirError(f"{name} is locked by another client; remove the file if there is no such client")

@@ -177,9 +177,18 @@ class View:
         Raises:
             NoSuchJob, NotYourJob, ControlDirError, UnsafePath: the job or the name does not exist, or is not allowed.
         """
+        return [*self.listing(job, name, recursive=recursive)]
+
+    def listing(self, job: str, name: str = "", *, recursive: bool = False) -> Iterator[session.SessionEntry]:
+        """
+        Like ``ls``, but one entry at a time, while the tree is read.
+
+        Raises:
+            as ``ls``, and OSError: the directory cannot be read.
+        """
         from plugins.local import session  # noqa: PLC0415 - as above
 
-        return [*session.listing(session_of(self.one(job)), name, recursive=recursive)]
+        return session.listing(session_of(self.one(job)), name, recursive=recursive)
 
     def cat(self, job: str, what: Output | str = Output.STDOUT, *, followed: bool = False) -> Iterator[bytes]:
         """

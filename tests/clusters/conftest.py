@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from arex.ports import Backend
 from tests.clusters.site import ACCOUNT, Cluster, Site, install, serving
+from tests.contract.worlds import World, started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,6 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "clusters" in item.path.parts and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture
+async def backend(world: World) -> AsyncIterator[Backend]:
+    """Of the world of the module."""
+    async with started(world.backend()) as backend:
+        yield backend
 
 
 @pytest.fixture(scope="session")

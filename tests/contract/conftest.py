@@ -8,7 +8,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from arex.ports import Backend
 from tests.contract.table import WORLDS, chosen
-from tests.contract.worlds import World
+from tests.contract.worlds import World, cleaned_up, started
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +20,12 @@ def detector() -> Iterator[BlockBuster]:
 
 @pytest.fixture(params=chosen())
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    world = WORLDS[request.param](tmp_path)
-    yield world
-    await world.clean_up()
+    async with cleaned_up(WORLDS[request.param](tmp_path)) as world:
+        yield world
 
 
 @pytest.fixture
 async def backend(world: World) -> AsyncIterator[Backend]:
-    backend = world.backend()
-    await backend.start()
-    yield backend
-    await backend.close()
+    """Of the world of the module, if it has its own."""
+    async with started(world.backend()) as backend:
+        yield backend

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from arex.clock import Clock
 from arex.model.grami import Grami
@@ -18,6 +19,9 @@ from arex.ports import Backend, LocalJob, Submission
 from lrms.fork.backend import ForkBackend, ForkSettings
 from lrms.jobscript.settings import ScriptSettings
 from tests.fakes.batch import RUNNING, FakeBackend, FakeCluster, ended
+
+_W = TypeVar("_W", bound="World")
+_B = TypeVar("_B", bound=Backend)
 
 #: What a job does, and how that ends: by the job's name. A ``$`` in an argument would be expanded too early.
 PAYLOADS: Final[dict[str, tuple[str, Report]]] = {
@@ -145,6 +149,24 @@ class FakeWorld(World):
     async def clean_up(self) -> None:
         self.cluster.outage = ""
         await super().clean_up()
+
+
+@contextlib.asynccontextmanager
+async def cleaned_up(world: _W) -> AsyncIterator[_W]:
+    """A world in which nothing is left in the end."""
+    try:
+        yield world
+    finally:
+        await world.clean_up()
+
+
+@contextlib.asynccontextmanager
+async def started(backend: _B) -> AsyncIterator[_B]:
+    await backend.start()
+    try:
+        yield backend
+    finally:
+        await backend.close()
 
 
 def local_job(submission: Submission, localid: LocalId) -> LocalJob:

@@ -12,7 +12,7 @@ from arex.clock import Clock, SystemClock
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.model.ids import JobId, LocalId, Tag
 from arex.model.report import EndCause, Phase, Report
-from arex.ports import Backend, Capacity, LocalJob, Submission
+from arex.ports import Backend, Capacity, LocalJob, NotSubmitted, Submission, Submitted
 from lrms.attempt.missing import MissingSince
 from lrms.command.verdict import missing
 
@@ -42,6 +42,7 @@ class FakeCluster:
         self.outage = ""  #: with a reason, nothing is answered
         self.lost_answers = 0  #: so many submissions are taken, and the answer gets lost
         self.refusals: dict[Tag, str] = {}
+        self.full_disk: dict[Tag, str] = {}  #: attempts that cannot be prepared, and why
         self.limits: dict[str, str] = {}  #: queues that take nothing now, and why
         self.cancel_refusals: dict[LocalId, str] = {}
         self.invisible_for = 0  #: so many questions pass before ``find`` and ``status`` see a new job
@@ -105,12 +106,15 @@ class FakeBackend:
     def capacity(self) -> Capacity:
         return Capacity(slots=self._slots)
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, Submitted]:
         self.cluster.answer("submit", [each.tag for each in batch])
-        answers: dict[Tag, LocalId | SubmitRejected | SubmitLimited] = {}
+        answers: dict[Tag, Submitted] = {}
         for each in batch:
             if (why := self.cluster.refusals.get(each.tag)) is not None:
                 answers[each.tag] = SubmitRejected(why)
+                continue
+            if (why := self.cluster.full_disk.get(each.tag)) is not None:
+                answers[each.tag] = NotSubmitted(why)
                 continue
             if (why := self.cluster.limits.get(each.queue)) is not None:
                 answers[each.tag] = SubmitLimited(why)

@@ -23,6 +23,8 @@ class UnusedStager:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
+    async def close(self) -> None: ...
+
     def figures(self) -> Mapping[str, int]:
         return {}
 

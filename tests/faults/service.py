@@ -38,7 +38,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float, what: Callable[[], o
 class Service:
     """One control directory below ``root``."""
 
-    def __init__(self, root: Path, more: str = "") -> None:
+    def __init__(self, root: Path, more: str = "", lrms: str = "lrms=fork\n[queue:fork]\n") -> None:
         self.root = root
         self.ctl, self.sessions, self.canary = root / "ctl", root / "session", root / "canary"
         self.log = root / "daemon.out"
@@ -47,7 +47,7 @@ class Service:
             f"[common]\n[arex]\ncontroldir={self.ctl}\nsessiondir={self.sessions}\npidfile={root}/arex.pid\n"
             f"logfile={root}/arex.log\njoblog={root}/jobs.log\nmaxjobs=-1 40 -1 -1 -1\nwakeupperiod=1\n"
             f"[arex/service]\nallow_root=yes\nscan_period=1\n{more}"
-            "[arex/data-staging]\nmaxtransfertries=3\n[lrms]\nlrms=fork\n[queue:fork]\n",
+            f"[arex/data-staging]\nmaxtransfertries=3\n[lrms]\n{lrms}",
             encoding="utf-8",
         )
         make_canary(self.canary)
@@ -175,9 +175,9 @@ class Service:
 
 
 @contextmanager
-def serving(root: Path, more: str = "") -> Iterator[Service]:
+def serving(root: Path, more: str = "", prefix: tuple[str, ...] = ()) -> Iterator[Service]:
     service = Service(root, more)
-    service.start()
+    service.start(prefix)
     try:
         yield service
     finally:
@@ -202,6 +202,13 @@ def fingerprint(top: Path) -> list[tuple[object, ...]]:
         digest = hashlib.sha256(data).hexdigest()
         found.append((path.relative_to(top).as_posix(), info.st_mode, info.st_ino, info.st_mtime_ns, digest))
     return found
+
+
+def modes_count() -> tuple[str, ...]:
+    """A prefix for programs for which the modes of files count, as they do for an ordinary user."""
+    if os.geteuid() != 0:
+        return ()
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
 
 
 def as_ordinary_user(*more: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ no job is what it was, to the nanosecond.
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 from pathlib import Path
@@ -17,9 +18,21 @@ from tests.faults.service import Service, wait_for
 
 
 def sh(script: str, more: str = '(stdout="out")(stderr="err")') -> str:
-    """A job that runs this shell text."""
-    quoted = script.replace('"', '""')
-    return f'&(executable="/bin/sh")(arguments="-c" "{quoted}"){more}'
+    """
+    A job that runs this shell text.
+
+    The job script expands variables in arguments, such as its own ``$OLDPWD``, but not the output of a command.
+    """
+    encoded = base64.b64encode(script.encode("utf-8", "surrogateescape")).decode()
+    return f'&(executable="/bin/sh")(arguments="-c" "`echo {encoded} | base64 -d`"){more}'
+
+
+def program(site: Service, script: str, more: str = '(stdout="out")') -> str:
+    """A job whose executable is this shell script, so that nothing is expanded before it runs."""
+    path = site.root / f"{new_job_id()}.sh"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return f'&(executable="{path.name}")(inputfiles=("{path.name}" "{path}")){more}'
 
 
 TRUE = '&(executable="/bin/true")'

@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ from arex.model.ids import JobId
 from tests.disks import fill, small_disk
 from tests.faults.service import Service, serving, wait_for
 from tests.faults.strange import JUNK, Held
-from tests.interop.grid import PLACE, Account, prepare
+from tests.interop.grid import PLACE, Account
+from tests.interop.preparation import prepare
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -305,3 +307,15 @@ def test_something_else_in_a_place_of_the_service_is_said_in_one_sentence(tmp_pa
 def test_an_account_of_its_own_is_used(account: Account) -> None:
     """Guard: an ordinary user it is, or the tests above prove nothing."""
     assert 0 != pwd.getpwnam(account.name).pw_uid
+
+
+def test_a_hangup_during_the_start_is_a_request_like_any_other(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.launch()
+    wait_for(lambda: service.plugin.served or not service.alive, 30, service.said)
+    assert service.process is not None
+    service.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "event=config.reloaded" in service.said() or not service.alive, 30, service.said)
+
+    service.unharmed()
+    assert service.stop() == 0

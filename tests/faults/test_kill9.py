@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from arex.config.load import load
-from arex.controldir import atomic
 from arex.controldir.layout import FlatLayout, Place
 from arex.controldir.store import ControlDir
+from arex.controldir.temporary import writer_of
 from plugins.local import LocalPlugin
 from plugins.local.submission import Submitted
 
@@ -124,7 +124,7 @@ def test_two_hundred_jobs_survive_twenty_kills(tmp_path: Path) -> None:
         assert local.cleanuptime is not None
         assert local.odd == local.extra == ()
     assert len(jobs) == JOBS
-    left = [path for path in (tmp_path / "ctl").rglob("*") if atomic.writer_of(path.name) is not None]
+    left = [path for path in (tmp_path / "ctl").rglob("*") if writer_of(path.name) is not None]
     assert [] == left
     wait_for(lambda: not processes_of(tmp_path), 10, "no process is left")
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.interop.grid import Account, Site, prepare, site
+from tests.interop.grid import Account, Site, site
+from tests.interop.preparation import prepare, prepare_arc7
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,3 +51,10 @@ def empty(account: Account, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A site of the test's own, without a daemon."""
     with site(account, "own", lambda: bool(request.session.testsfailed)) as here:
         yield here
+
+
+@pytest.fixture(scope="session")
+def arc7(account: Account) -> str:
+    """The version of the ARC 7 that is there from now on."""
+    del account  # it makes the place
+    return prepare_arc7()

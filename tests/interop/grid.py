@@ -1,4 +1,4 @@
-"""One place with a control directory, and the programs that meet there: ours and those of ARC 6.17."""
+"""One place with a control directory, and the programs that meet there: ours and those of ARC 6.17 or 7."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-CHECKOUT: Final = Path(__file__).parents[2]
+from arex.controldir.layout import FlatLayout, Mark, NestedLayout, Place
+from arex.model.ids import JobId
+
 PLACE: Final = Path(f"/var/tmp/arex-interop-{os.getuid()}")
 PARTS: Final = ("processing", "accepting", "restarting", "finished")
+#: Runs a program of ARC 7. Source: tools/interop-arc7.sh.
+IN_ARC7: Final = PLACE / "arc7/in-arc7"
 
 _MOVE: Final = re.compile(r"^\S+ Job state change (\S+) -> (\S+)   Reason: (.*)$", re.MULTILINE)
 _SUBMITTED: Final = re.compile(r"Job submitted with jobid: (\S+)")
@@ -57,9 +60,10 @@ logfile = {run}/infosys.log
 [queue:fork]
 [arex/data-staging]
 maxtransfertries = 1
+{blocks}
 """
-#: ARC's validator refuses the block, so it is in the file only while ours serves.
-_OURS: Final = "[arex/service]\nfork_slots = {slots}\n"
+#: The validator of ARC 6.17 refuses the block, so it is in the file only while ours serves.
+_OURS: Final = "[arex/service]\nfork_slots = {slots}\nlayout = {layout}\n"
 
 
 class TooSlow(AssertionError):
@@ -139,6 +143,8 @@ class Site:
     wakeup: int = 5
     maxjobs: str = "-1 -1 -1 -1 -1"
     slots: int = 30
+    blocks: str = ""  #: more of ``arc.conf`` for both daemons; ``{run}`` is the directory of what they write
+    version: Literal[6, 7] = 6  #: of the programs of ARC; those of 7 want the nested layout
     environ: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -164,6 +170,10 @@ class Site:
     @property
     def pidfile(self) -> Path:
         return self.run / "arex.pid"
+
+    @property
+    def layout(self) -> FlatLayout | NestedLayout:
+        return FlatLayout(self.control) if self.version == 6 else NestedLayout(self.control)
 
     def build(self) -> None:
         for path in (self.root, self.run, self.home, self.home / "tmp", self.session):
@@ -195,8 +205,10 @@ class Site:
             session=self.session,
             run=self.run,
             maxjobs=self.maxjobs,
+            blocks=self.blocks.format(run=self.run),
         )
-        self.conf.write_text(text + more.format(slots=self.slots))
+        layout = "flat" if self.version == 6 else "nested"
+        self.conf.write_text(text + more.format(slots=self.slots, layout=layout))
         self.account.own(self.conf)
 
     # --- programs -----------------------------------------------------------------------------------------------
@@ -223,8 +235,12 @@ class Site:
         return Done(words, done.returncode, done.stdout, done.stderr)
 
     def arc(self, program: str, *argv: str | Path, within: float = 60) -> Done:
-        """The client of ARC 6.17."""
-        return self.call(f"/usr/bin/{program}", *argv, within=within)
+        """The client of ARC."""
+        return self.theirs(f"/usr/bin/{program}", *argv, within=within)
+
+    def theirs(self, *argv: str | Path, within: float = 60) -> Done:
+        """A program that comes with ARC."""
+        return self.call(*([] if self.version == 6 else [IN_ARC7]), *argv, within=within)
 
     def arex(self, program: str, *argv: str | Path, within: float = 60, given: str = "") -> Done:
         """The program of ours, from the wheel."""
@@ -267,10 +283,14 @@ class Site:
 
     def start_real(self) -> None:
         """ARC's A-REX; it counts as up when it has made its pipe and listens."""
-        self.configure(more="")
+        self.configure("" if self.version == 6 else _OURS)
         self.control.mkdir(mode=0o700, exist_ok=True)
         self.account.own(self.control)
-        self.call("/usr/share/arc/arc-arex-start").good()
+        # what it starts may keep its output open
+        output = self.home / "start.log"
+        quiet = ("/bin/sh", "-c", 'exec "$@" >"$0" 2>&1 </dev/null', output)
+        done = self.theirs(*quiet, "/usr/share/arc/arc-arex-start", within=120)
+        assert done.code == 0, output.read_text()
         until(self._real_listens, 30, lambda: f"arched does not come up\n{self.log()}")
 
     def _real_listens(self) -> bool:
@@ -282,9 +302,13 @@ class Site:
 
     def stop_real(self) -> None:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            pid = int(self.pidfile.read_text())
-            os.kill(pid, signal.SIGTERM)
-            until(lambda: not Path(f"/proc/{pid}").exists(), 30, lambda: f"arched {pid} does not stop")
+            self.end(signal.SIGTERM)
+
+    def end(self, number: signal.Signals) -> None:
+        """Send the daemon of either make a signal, and wait until it is gone."""
+        pid = int(self.pidfile.read_text())
+        os.kill(pid, number)
+        until(lambda: not Path(f"/proc/{pid}").exists(), 60, lambda: f"the daemon, process {pid}, does not stop")
 
     def processes(self) -> list[int]:
         """Everything that runs here: it has this home, or works in this place."""
@@ -321,7 +345,7 @@ class Site:
     # --- what is on disk ----------------------------------------------------------------------------------------
 
     def file(self, job: Job, suffix: str) -> Path:
-        return self.control / f"job.{job.id}.{suffix}"
+        return Path(self.layout.job_file(JobId(job.id), suffix))
 
     def text(self, job: Job, suffix: str) -> str:
         """A control file of the job; nothing if it isn't there."""
@@ -346,9 +370,12 @@ class Site:
         for _ in range(3):
             for part in PARTS:
                 with contextlib.suppress(FileNotFoundError):
-                    return (self.control / part / f"job.{job.id}.status").read_text()
+                    return self.status_file(job, part).read_text()
             time.sleep(0.01)
         return ""
+
+    def status_file(self, job: Job, part: str = "processing") -> Path:
+        return Path(self.layout.status_file(Place(part), JobId(job.id)))
 
     def wait(self, jobs: Sequence[Job] | Job, *words: str, within: float = 30) -> None:
         """Until every job has one of these words in its status file."""
@@ -367,7 +394,7 @@ class Site:
 
     def mark(self, job: Job, word: str) -> None:
         """Ask for ``cancel``, ``clean`` or ``restart`` as a client does."""
-        path = self.control / "accepting" / f"job.{job.id}.{word}"
+        path = Path(self.layout.mark_file(JobId(job.id), Mark(word)))
         path.touch(mode=0o600)
         self.account.own(path)
         self.ring(job)
@@ -381,7 +408,11 @@ class Site:
         until(lambda: not self.leftovers(job), within, lambda: f"{self.leftovers(job)}\n{self.tell(job)}")
 
     def leftovers(self, job: Job) -> list[str]:
-        paths = [*self.control.rglob(f"job.{job.id}.*"), *self.session.glob(f"{job.id}*")]
+        # unlike glob, it does not mind what vanishes meanwhile
+        files = [Path(folder, name) for folder, _, names in os.walk(self.control) for name in names]
+        own = self.file(job, "local").parent if self.version != 6 else None
+        paths = [path for path in files if job.id in path.name or path.parent == own]
+        paths += self.session.glob(f"{job.id}*")
         return [str(path) for path in paths]
 
     def tell(self, job: Job) -> str:
@@ -392,19 +423,6 @@ class Site:
 
     def output(self, job: Job, name: str) -> str:
         return (self.session / job.id / name).read_text(errors="replace")
-
-
-def prepare() -> Account:
-    """Install what is missing, and say who the user is. Source: tools/interop-setup.sh."""
-    done = subprocess.run(
-        ["sh", CHECKOUT / "tools/interop-setup.sh", sys.prefix, PLACE],
-        env={**os.environ, "HOME": os.environ["AREX_CALLER_HOME"]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"tools/interop-setup.sh failed:\n{done.stdout}{done.stderr}"
-    return Account.named(done.stdout.split()[-1])
 
 
 @contextlib.contextmanager

@@ -93,11 +93,7 @@ class Oracle:
         return _answer(json.loads(line))
 
     def renew(self) -> None:
-        """
-        Let another process take over.
-
-        Whether a notification is optional is a variable that 6.17 does not set: what came before shines through.
-        """
+        """Let another process take over: what came before shines through variables that 6.17 does not set."""
         self._end()
 
     def _start(self) -> subprocess.Popen[bytes]:

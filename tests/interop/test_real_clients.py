@@ -48,6 +48,18 @@ def test_a_job_is_brokered_on_our_information_document(ours: Site) -> None:
     ours.wait(job, "FINISHED")
 
 
+def test_the_broker_of_their_client_sees_one_target(ours: Site) -> None:
+    file = ours.write("one.xrsl", HELLO)
+
+    done = ours.arc("arcsub", "-d", "INFO", "-T", "internal", "-C", "localhost", file).good()
+    info = ours.arc("arcinfo", "-c", "localhost", "-S", "org.nordugrid.internal", "-l").good()
+
+    assert 1 == len(done.jobs)
+    assert 1 == done.text.count("added to the list for submission brokering")
+    assert done.text.count("downtime of the target is not published") <= 1
+    assert 1 == info.out.count("Interface: org.nordugrid.internal")
+
+
 def test_a_job_that_needs_more_than_the_host_has_is_not_brokered_here(ours: Site) -> None:
     file = ours.write("huge.xrsl", HELLO.replace("&", "&(count=4000)"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import threading
 from collections import Counter
@@ -16,6 +17,9 @@ from tests.interop.grid import PLACE
 
 #: What is asked for below these begins with trouble.
 STATUS: Final = {"missing": 404, "forbidden": 403, "broken": 500}
+#: A file below this stalls after so many bytes until it is released; what is sent there, before its last byte.
+HELD: Final = "held"
+HELD_AFTER: Final = 70_000
 
 
 @dataclass
@@ -28,6 +32,9 @@ class Web:
     given: dict[str, bytes] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     clients: set[str] = field(default_factory=set)  #: subjects of certificates that were shown
+    keeps_halves: bool = True  #: what a client was sending when it died stays
+    stalled: Counter[str] = field(default_factory=Counter)  #: paths whose transfers have begun to stall
+    released: threading.Event = field(default_factory=threading.Event)
 
     def url(self, path: str) -> str:
         return f"{self.scheme}://localhost:{self.port}/{path}"
@@ -54,8 +61,21 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        if self.command == "HEAD":
+            return
+        begin, rest = body, b""
+        if unquote(urlsplit(self.path).path).startswith(f"/{HELD}/"):
+            begin, rest = body[:HELD_AFTER], body[HELD_AFTER:]
+        # a client that was killed, or has left the rest
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(begin)
+            if rest:
+                self._stall()
+                self.wfile.write(rest)
+
+    def _stall(self) -> None:
+        self.web.stalled[unquote(urlsplit(self.path).path).lstrip("/")] += 1
+        self.web.released.wait(300)
 
     def do_GET(self) -> None:
         path = self._path()
@@ -83,13 +103,31 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         path = self._path()
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         word = path.partition("/")[0]
+        wanted = int(self.headers.get("Content-Length", "0"))
+        body = self.rfile.read(wanted)
+        if word == HELD and not self.web.released.is_set():
+            self.web.given[path] = body[:-1]
+            self._stall()
+            if self._client_is_gone():
+                if not self.web.keeps_halves:
+                    self.web.given.pop(path, None)
+                self.close_connection = True
+                return
         if word in STATUS:
             self._answer(STATUS[word], b"trouble\n")
             return
         self.web.given[path] = body
         self._answer(201)
+
+    def _client_is_gone(self) -> bool:
+        try:
+            more: bytes = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+        return not more
 
     def do_DELETE(self) -> None:
         self._answer(204 if self.web.given.pop(self._path(), None) is not None else 404)

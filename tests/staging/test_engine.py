@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from arex.aio import cancel_and_wait
 from arex.config.staging import CacheBlock
 from arex.config.values import CacheDir, CopyUrl, SharePriority
 from arex.controldir import progress
@@ -252,6 +253,7 @@ async def test_limits_hold_and_a_share_without_any_gets_one_more(site: Site, odd
 
     for share in ("a", "b"):
         odd.answers.update({f"/{share}/{number}": counted for number in range(30)})
+    site.config = replace(site.config, service=replace(site.config.service, transfers_per_host=5))
     engine = site.engine(maxdelivery=4, maxemergency=1, sharepriority=(SharePriority(share="b", priority=10),))
 
     def stage(share: str) -> Staging:
@@ -286,6 +288,24 @@ async def test_one_server_gets_no_more_than_its_share(site: Site, odd: Odd, ngin
     assert 2 == most
 
 
+async def test_a_server_that_does_not_answer_leaves_slots_for_others(site: Site, odd: Odd, nginx: Nginx) -> None:
+    async def silent(_: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+        writer.close()
+
+    odd.answers.update({f"/{number}": silent for number in range(20)})
+    (nginx.files / "good").write_bytes(b"x")
+    engine = site.engine(maxdelivery=5)
+    hanging = [FileEntry(f"/{number}", odd.url(f"/{number}")) for number in range(20)]
+    first = asyncio.create_task(engine.stage_in(site.staging(*hanging, job="hanging")))
+    await asyncio.sleep(0.1)
+
+    good = await engine.stage_in(site.staging(FileEntry("/good", nginx.http("/files/good")), job="good"))
+    await cancel_and_wait(first)
+
+    assert good.done
+
+
 async def test_one_input_that_will_not_come_stops_the_others(site: Site, nginx: Nginx) -> None:
     (nginx.files / "long").write_bytes(bytes(2_000_000))
     staged = await site.fetched(nginx.http("/slow/long"), nginx.http("/files/none"))
@@ -315,6 +335,27 @@ async def test_an_upload_that_a_crash_cut_off_is_done_again(site: Site, nginx: N
 
     assert (await site.engine().stage_out(staging)).done
     assert "whole" == (nginx.dav / "cut").read_text()
+
+
+async def test_an_upload_that_a_killed_a_rex_had_begun_overwrites_its_target_once(site: Site, nginx: Nginx) -> None:
+    """Known from the list of transfers that A-REX 6.17 leaves, and from nothing else."""
+    target = nginx.http("/dav/half")
+    (nginx.dav / "half").write_text("wh")
+    (site.root / "dtr.state").write_text(
+        f"c831d81b-8629-46bd-ad08-0c6c442b7385 TRANSFERRING 25 _default-upload {target} \n"
+        "b8a3d0f4-cae6-4c5f-b7b8-da1e4f593ed1 QUERY_REPLICA 25 _default-upload\n"
+    )
+    engine = site.engine()
+    first = site.staging(FileEntry("/out", target))
+    (first.session / "out").write_text("whole")
+    second = site.staging(FileEntry("/out", target), job="other")
+    (second.session / "out").write_text("other")
+
+    assert (await engine.stage_out(first)).done
+    staged = await engine.stage_out(second)
+
+    assert f"Destination {target} already exists" == staged.failure
+    assert "whole" == (nginx.dav / "half").read_text()
 
 
 async def test_copyurl_and_linkurl_and_preferences(site: Site, nginx: Nginx, tmp_path: Path) -> None:

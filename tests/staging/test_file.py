@@ -53,6 +53,30 @@ async def test_a_file_goes_out_and_directories_are_made(site: Site, tmp_path: Pa
     assert {"target", "out"} == set(os.listdir(tmp_path / "deep"))
 
 
+@pytest.mark.parametrize("direction", ["in", "out"])
+@pytest.mark.parametrize("kind", ["link", "file"])
+async def test_nothing_is_written_where_a_link_in_place_of_the_journal_leads(
+    site: Site, tmp_path: Path, direction: str, kind: str
+) -> None:
+    (site.staging().session / "out").write_text("x")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "source").write_text("x")
+    workdir = site.root / "sessions" / "job.staging"
+    if kind == "link":
+        workdir.symlink_to(tmp_path / "elsewhere")
+    else:
+        workdir.touch()
+
+    if direction == "out":
+        staged = await out(site, "/out", f"file://{tmp_path}/target")
+    else:
+        staged = await site.fetched(f"file://{tmp_path}/source")
+
+    assert Staged(done=False, failure=f"{workdir} is a link, or not a directory") == staged
+    assert [] == os.listdir(tmp_path / "elsewhere")
+    assert not (tmp_path / "target").exists()
+
+
 async def test_what_is_there_is_not_overwritten_unless_it_shall_be(site: Site, tmp_path: Path) -> None:
     (site.staging().session / "out").write_text("new")
     (tmp_path / "target").write_text("old")

@@ -35,6 +35,7 @@
 #   SLURM_ENFORCE_LIMITS=NO     ALL: refuse jobs beyond a limit of the partition, instead of leaving them pending
 #   SLURM_MEMORY=poll           cgroup: let the kernel kill for memory (cgroup version 1 needed); a job that is then
 #                               killed ends as OUT_OF_MEMORY; free: no one looks, which costs nothing
+#   SLURM_JOB_SUBMIT=           lua: job_submit.lua refuses jobs with the name "unwanted", in its own words
 #   SLURM_PORT=28817            and the nine above it; --dbd: those from 100 above
 set -eu
 # shellcheck disable=SC1091 # it is checked on its own
@@ -100,6 +101,7 @@ JobAcctGatherFrequency=1
 JobAcctGatherParams=$parameters
 JobCompType=jobcomp/none
 JobRequeue=${SLURM_REQUEUE:-0}
+${SLURM_JOB_SUBMIT:+JobSubmitPlugins=$SLURM_JOB_SUBMIT}
 KillWait=5
 MinJobAge=${SLURM_MIN_JOB_AGE:-300}
 MaxJobCount=${SLURM_MAX_JOB_COUNT:-100000}
@@ -137,6 +139,21 @@ PartitionName=high Nodes=n4 PriorityTier=10
 ${dbd:+PartitionName=limited QOS=tiny}
 CONF
     mv "$place/slurm.conf.new" "$place/slurm.conf"
+    cat >"$place/job_submit.lua" <<'LUA'
+function slurm_job_submit(job, partitions, uid)
+    if job.name == "unwanted" then
+        slurm.log_user("Say how long your job runs, please.")
+        return slurm.ERROR
+    end
+    return slurm.SUCCESS
+end
+
+function slurm_job_modify(job, record, partitions, uid)
+    return slurm.SUCCESS
+end
+
+return slurm.SUCCESS
+LUA
     # a GPU without a device is dropped, and which device it is no one asks
     printf 'AutoDetect=off\n' >"$place/gres.conf"
     printf 'Name=gpu File=%s\n' /dev/full /dev/null /dev/random /dev/zero >>"$place/gres.conf"

@@ -8,7 +8,8 @@ next poll depends on how long the batch system took to answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ from arex.aio import WakeUp
 from arex.backoff import backoff_s
 from arex.clock import Clock
 from arex.errors import BatchUnavailable
+from arex.gm.batch.guarded import GuardedBackend
 from arex.gm.batch.health import Health
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.batch.requests import BulkRequests
@@ -30,15 +32,22 @@ from arex.gm.steps import (
     Ended,
     HoldTaken,
 )
-from arex.model.ids import JobId, LocalId
-from arex.model.report import EndCause, Phase, Report
+from arex.model.ids import JobId, LocalId, Tag
+from arex.model.report import EndCause, Phase, Report, Usage
 from arex.ports import Backend, LocalJob
+from arex.taskkeeper import TaskKeeper
+
+log = logging.getLogger(__name__)
 
 #: Seconds between polls until a cancelled job has left the batch system.
 _LEAVING_S: Final = 1.0
 #: Maximum number of end notices kept for jobs that are not watched yet. The oldest are dropped; polling finds those
 #: jobs.
 _MOST_EARLY: Final = 10_000
+#: A job that is ending for so many seconds, with a doubt, needs the attention of a person.
+_STUCK_S: Final = 300.0
+#: Interval at which the resources that a running job has used so far are published, seconds.
+_USAGE_S: Final = 300.0
 
 
 @dataclass(slots=True)
@@ -47,6 +56,7 @@ class _Watched:
 
     job: LocalJob
     report: Report | None = None  #: the last report for the grid manager
+    passed_on: float = 0.0  #: when that was, monotonic seconds
     leaving: bool = False  #: cancelled, and polled until it has left
 
 
@@ -60,8 +70,10 @@ class BatchClient:
         policy: PollingPolicy,
         answered: Callable[[JobId, Answer], None],
         reported: Callable[[JobId, Report], None],
+        keeper: TaskKeeper,
     ) -> None:
-        self.backend = backend
+        self.backend = backend = GuardedBackend(backend, clock, keeper)
+        self._keeper = keeper
         self.health = Health(backend.name, clock)
         self._clock = clock
         self._policy = policy
@@ -76,6 +88,7 @@ class BatchClient:
         self._early: dict[LocalId, None] = {}  #: end notices of jobs that are not watched (yet)
         self._urgent: set[LocalId] = set()  #: jobs whose completion records are read next
         self._unsettled: set[LocalId] = set()  #: jobs without a completion record, to be polled
+        self._abandoned: set[LocalId] = set()  #: cancelled without an answer to the grid manager
         self._settle_now = WakeUp(clock)
         self._ask_now = WakeUp(clock)
         self._asked = float("-inf")  #: time of the last poll, monotonic seconds
@@ -86,6 +99,10 @@ class BatchClient:
 
     def submit(self, ask: AskSubmit) -> None:
         self._submitter.put(ask)
+
+    def withdraw(self, tag: Tag) -> bool:
+        """Take a submission back; returns whether the batch system certainly does not have it."""
+        return self._submitter.withdraw(tag)
 
     def watch(self, ask: AskStatus) -> None:
         """Start to watch for the end of this job; a repeated call has no effect."""
@@ -136,6 +153,32 @@ class BatchClient:
         if (known := self._inside.get(localid)) is not None and known.job.job == job:
             del self._inside[localid]
 
+    def abandon(self, localid: LocalId, job: JobId, *, cancel: bool) -> None:
+        """
+        Stop polling this job; the grid manager has dropped it.
+
+        With ``cancel``, a job that has not left the batch system is cancelled; there is no answer.
+        """
+        known = self._inside.get(localid)
+        self.forget(localid, job)
+        if cancel and known is not None and known.job.job == job and not known.leaving:
+            log.warning(
+                "cancelling the batch job of a job that was given up", extra={"event": "lrms.abandoned", "job": job}
+            )
+            self._abandoned.add(localid)
+            self._cancels.put(known.job)
+
+    @property
+    def stuck(self) -> Mapping[JobId, str]:
+        """Jobs that have ended and whose ends cannot be recorded, and why."""
+        before = self._clock.monotonic() - _STUCK_S
+        return {
+            each.job.job: each.report.doubt
+            for each in self._inside.values()
+            if each.report is not None and each.report.phase is Phase.EXITING and each.report.doubt
+            and each.passed_on < before
+        }  # fmt: skip
+
     def watches(self, localid: LocalId) -> bool:
         """Whether the job is being watched."""
         return localid in self._inside
@@ -157,15 +200,19 @@ class BatchClient:
 
     async def run(self) -> None:
         """Run until cancelled; the backend must have been started."""
+        parts: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "submit": self._submitter.run,
+            "cancel": self._cancels.run,
+            "hold": self._holds.run,
+            "release": self._releases.run,
+            "settle": self._settling,
+            "poll": self._polling,
+            "watch": lambda: self.backend.watch(self._ended),
+        }
         async with asyncio.TaskGroup() as tasks:
-            name = self.backend.name
-            tasks.create_task(self._submitter.run(), name=f"{name}: submit")
-            tasks.create_task(self._cancels.run(), name=f"{name}: cancel")
-            tasks.create_task(self._holds.run(), name=f"{name}: hold")
-            tasks.create_task(self._releases.run(), name=f"{name}: release")
-            tasks.create_task(self._settling(), name=f"{name}: settle")
-            tasks.create_task(self._polling(), name=f"{name}: poll")
-            tasks.create_task(self.backend.watch(self._ended), name=f"{name}: watch")
+            for part, work in parts.items():
+                name = f"{self.backend.name}: {part}"
+                tasks.create_task(self._keeper.keep(name, work), name=name)
 
     def _look_at(self, localid: LocalId) -> None:
         self._urgent.add(localid)
@@ -183,6 +230,9 @@ class BatchClient:
     # --- requests ---
 
     def _cancelled(self, job: LocalJob, refusal: str) -> None:
+        if job.localid in self._abandoned:
+            self._abandoned.discard(job.localid)
+            return
         if not refusal:
             if (known := self._inside.get(job.localid)) is not None:
                 known.leaving = True
@@ -205,7 +255,7 @@ class BatchClient:
             await self._settle_now.wait()
             jobs = self._jobs(self._urgent)
             self._urgent.clear()
-            if jobs and (open_ones := self._settle(jobs, await self.backend.recorded(jobs))):
+            if jobs and (open_ones := self._settle(jobs, await self._recorded(jobs))):
                 self._unsettled.update(job.localid for job in open_ones)
                 self._ask_now.set()
 
@@ -221,12 +271,20 @@ class BatchClient:
             if everything:
                 self._due = now + self._policy.poll_s
                 jobs = self._jobs(self._inside)
-                jobs = self._settle(jobs, await self.backend.recorded(jobs)) if jobs else []
+                jobs = self._settle(jobs, await self._recorded(jobs)) if jobs else []
             else:
                 jobs = self._jobs(self._unsettled)
             self._unsettled.clear()
             if jobs:
                 await self._ask(jobs, everything=everything)
+
+    async def _recorded(self, jobs: list[LocalJob]) -> Mapping[LocalId, Report]:
+        """Ends with a completion record. Records that cannot be read now are read again at the next poll."""
+        try:
+            return await self.backend.recorded(jobs)
+        except BatchUnavailable as exc:
+            self.health.no_answer(exc)
+            return {}
 
     def _settle(self, jobs: list[LocalJob], ends: Mapping[LocalId, Report]) -> list[LocalJob]:
         """Report ends with a completion record; returns the other jobs."""
@@ -277,11 +335,14 @@ class BatchClient:
         if report.phase is Phase.ENDED:
             self.forget(job.localid, job.job)
             self._answered(job.job, Ended(report))
-        elif _visible(known.report) != _visible(report):
-            known.report = report
+        elif _visible(known.report) != _visible(report) or self._is_usage_due(known, report):
+            known.report, known.passed_on = report, self._clock.monotonic()
             self._pass_on(job.job, report)
+
+    def _is_usage_due(self, known: _Watched, report: Report) -> bool:
+        return report.usage != Usage() and self._clock.monotonic() - known.passed_on >= _USAGE_S
 
 
 def _visible(report: Report | None) -> tuple[object, ...] | None:
-    """The part of a report that is written to disk; times and usage change with every answer."""
-    return None if report is None else (report.phase, report.doubt, report.message)
+    """The part of a report that is written to disk at once; times and usage change with every answer."""
+    return None if report is None else (report.phase, report.doubt, report.message, report.nodes)

@@ -41,7 +41,6 @@ class BulkRequests:
         """Run until cancelled."""
         failures = 0
         while True:
-            await self._news.wait()
             while self._jobs:
                 batch = list(self._jobs.values())[: self._batch]
                 try:
@@ -56,3 +55,4 @@ class BulkRequests:
                 for job in batch:
                     self._jobs.pop(job.localid, None)
                     self._answered(job, refusals.get(job.localid, ""))
+            await self._news.wait()

@@ -1,9 +1,10 @@
 """
 Submits jobs to one batch system in bulk, each job only once. A full queue does not delay other queues.
 
-If a call has no answer, its jobs are unsure. An unsure job is looked up by its tag before it is submitted again. When a
-limit is reached, the queue is parked. Jobs in a burst wait a moment for each other, so that a batch system with arrays
-gets few large arrays. A job that arrives alone is submitted at once.
+If a call has no answer, its jobs are unsure. An unsure job is looked up by its tag before it is submitted again. A job
+that was certainly not submitted is only submitted again, after a pause. When a limit is reached, the queue is parked.
+Jobs in a burst wait a moment for each other, so that a batch system with arrays gets few large arrays. A job that
+arrives alone is submitted at once.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.gm.batch.health import Health
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.steps import Answer, AskSubmit, SubmitRefused, SubmitTaken
-from arex.model.ids import JobId, LocalId, Tag
-from arex.ports import Backend, Submission
+from arex.model.ids import JobId, Tag
+from arex.ports import Backend, NotSubmitted, Submission, Submitted
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ _LONG_BURST: Final = 20
 _LONG_QUIET_S: Final = 0.6
 #: A job waits at most ``gather_s`` times this number.
 _PATIENCE: Final = 6
-_Taken = LocalId | SubmitRejected | SubmitLimited
 
 
 class Submitter:
@@ -53,7 +53,8 @@ class Submitter:
         self._health = health
         self._answered = answered
         self._asks: dict[Tag, AskSubmit] = {}
-        self._again: dict[Tag, tuple[int, float]] = {}  #: unsure attempts: failures so far, and time of the next lookup
+        self._again: dict[Tag, tuple[int, float]] = {}  #: attempts to try again: failures so far, and the next time
+        self._under_way: set[Tag] = set()  #: attempts that the backend has now
         self._news = WakeUp(clock)
         self._last_size = 0
         self._newest = self._oldest = self._last_call = float("-inf")  #: monotonic seconds
@@ -73,6 +74,19 @@ class Submitter:
         self._asks[ask.submission.tag] = ask
         self._news.set()
 
+    def withdraw(self, tag: Tag) -> bool:
+        """
+        Take an attempt back before it is submitted; returns whether the batch system certainly does not have it.
+
+        False: it is unsure, or being submitted now; then it stays, and its answer comes as usual.
+        """
+        ask = self._asks.get(tag)
+        if ask is None or not ask.sure or tag in self._under_way:
+            return False
+        del self._asks[tag]
+        self._again.pop(tag, None)
+        return True
+
     async def run(self) -> None:
         """Run until cancelled."""
         failures = 0
@@ -81,7 +95,9 @@ class Submitter:
                 await self._news.wait(self._until_open())
                 continue
             await self._gathered()
-            if await self._settle(self._next()):
+            if not (batch := self._next()):
+                continue  # all were withdrawn meanwhile
+            if await self._settle(batch):
                 failures = 0
             else:
                 await self._clock.sleep(backoff_s(failures))
@@ -137,6 +153,7 @@ class Submitter:
         """Submit; returns whether the batch system answered. Jobs without an answer become unsure."""
         self._last_call = self._oldest = self._clock.monotonic()
         self._last_size = len(batch)
+        self._under_way = {ask.submission.tag for ask in batch}
         try:
             answers = await self._hand_over(batch)
         except BatchUnavailable as exc:
@@ -144,7 +161,10 @@ class Submitter:
             for ask in batch:
                 self._asks[ask.submission.tag] = replace(ask, sure=False)
             return False
-        self._health.answered()
+        finally:
+            self._under_way = set()
+        if not answers or any(not isinstance(each, NotSubmitted) for each in answers.values()):
+            self._health.answered()  # otherwise, no command may have been run
         for ask in batch:
             if (answer := answers.get(ask.submission.tag)) is None:
                 self._doubt(ask)
@@ -154,18 +174,22 @@ class Submitter:
 
     def _doubt(self, ask: AskSubmit) -> None:
         """Schedule a lookup of a job without an answer; other jobs are not delayed."""
-        tag = ask.submission.tag
-        failures = self._again.get(tag, (0, 0.0))[0]
-        self._again[tag] = (failures + 1, self._clock.monotonic() + backoff_s(failures))
-        self._asks[tag] = replace(ask, sure=False)
+        self._pause(ask.submission.tag)
+        self._asks[ask.submission.tag] = replace(ask, sure=False)
         if ask.sure:
             facts = {"event": "submit.unsure", "job": ask.submission.job}
             log.warning("cannot tell whether the batch system accepted the job; arex will look for it", extra=facts)
 
-    async def _hand_over(self, batch: list[AskSubmit]) -> dict[Tag, _Taken]:
+    def _pause(self, tag: Tag) -> int:
+        """Schedule the next try; returns how many there were in a row."""
+        failures = self._again.get(tag, (0, 0.0))[0]
+        self._again[tag] = (failures + 1, self._clock.monotonic() + backoff_s(failures))
+        return failures + 1
+
+    async def _hand_over(self, batch: list[AskSubmit]) -> dict[Tag, Submitted]:
         """Look up unsure attempts, and submit those that the batch system does not have."""
         doubtful = [ask.submission for ask in batch if not ask.sure]
-        known: dict[Tag, _Taken] = {**(await self._backend.find(doubtful) if doubtful else {})}
+        known: dict[Tag, Submitted] = {**(await self._backend.find(doubtful) if doubtful else {})}
         fresh = [ask.submission for ask in batch if ask.submission.tag not in known]
         if not fresh:
             return known
@@ -177,8 +201,11 @@ class Submitter:
             self._health.no_answer(exc)  # jobs that were found by their tags are certain nevertheless
             return known
 
-    def _pass_on(self, ask: AskSubmit, answer: _Taken) -> None:
+    def _pass_on(self, ask: AskSubmit, answer: Submitted) -> None:
         submission = ask.submission
+        if isinstance(answer, NotSubmitted):
+            self._put_back(ask, answer.why)
+            return
         self._again.pop(submission.tag, None)
         if isinstance(answer, SubmitLimited):
             self._asks[submission.tag] = replace(ask, sure=True)
@@ -195,6 +222,12 @@ class Submitter:
         else:
             self._health.unpark(submission.queue)
             self._answered(submission.job, SubmitTaken(answer))
+
+    def _put_back(self, ask: AskSubmit, why: str) -> None:
+        """Try again after a pause; a job that was unsure before remains so."""
+        tries = self._pause(ask.submission.tag)
+        facts = {"event": "submit.again", "job": ask.submission.job}
+        log.warning("the job was not submitted (try %d); arex tries again: %s", tries, why, extra=facts)
 
     def _limited(self, submission: Submission, why: str) -> None:
         """Park the queue once in a round, since all its jobs reach the same limit."""

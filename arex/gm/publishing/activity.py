@@ -6,17 +6,20 @@ Source: ARC 6.17; ``docs/developers/control-directory.md`` lists the states.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 from arex.controldir import codec
+from arex.controldir.delegations import user_name
 from arex.errors import CorruptFile
 from arex.gm.context import JobContext
 from arex.jobdesc.control.grami import parse_grami
 from arex.model.arc import CANCELLED, LOCAL_INTERFACE
 from arex.model.grami import Grami
 from arex.model.local import JobLocal
+from arex.model.report import Phase, Report, Usage
 from arex.model.state import State, Status
 from arex.xmltext import legal
 
@@ -63,17 +66,25 @@ _PHASE_OF: Final = {
     State.CANCELING: "processing",
     State.FINISHING: "postprocessing",
 }
-_RESTART: Final = {State.PREPARING: "PREPARING", State.FINISHING: "FINISHING"}
+_account: Final = functools.cache(user_name)
+_IN_BATCH: Final = frozenset({State.INLRMS, State.CANCELING})
 
 
 def publish(context: JobContext) -> None:
-    """Write the document for the state that the job is in now."""
+    """Write the document for the state that the job is in now; a job that has not been admitted has none yet."""
+    if context.job.state is State.UNDEFINED:
+        return
     context.store.put(context.job.id, "xml", codec.encode(document(context)))
 
 
 def shows(context: JobContext) -> bool:
-    """Whether the document on disk already has this phase of the job."""
-    return f"<State>nordugrid:INLRMS:{context.phase}</State>".encode() in _read(context, "xml")
+    """Whether the document on disk already has this phase of the job, its nodes, and what it used so far."""
+    report = _report(context)
+    if report.usage != Usage():
+        return False
+    shown = _read(context, "xml")
+    nodes = [f"<ExecutionNode>{_escaped(node)}</ExecutionNode>" for node in report.nodes]
+    return all(text.encode() in shown for text in (f"<State>nordugrid:INLRMS:{context.phase}</State>", *nodes))
 
 
 def document(context: JobContext) -> str:
@@ -98,29 +109,32 @@ def _elements(context: JobContext) -> Iterator[tuple[str, str]]:
     failures = [line for line in codec.decode(_read(context, "failed")).splitlines() if line]
     grami = _grami(context)
     yield "ID", f"urn:caid:{context.settings.hostname}:{interface}:{job.id}"
-    yield "Name", local.jobname or ""
+    if local.jobname:
+        yield "Name", local.jobname
     yield "OtherInfo", f"SubmittedVia={interface}"
     yield "Type", "single"
     yield "IDFromEndpoint", f"urn:idfe:{job.id}"
-    if local.localid and job.state in {State.INLRMS, State.CANCELING}:
+    if local.localid and job.state in _IN_BATCH:
         yield "LocalIDFromManager", local.localid
+    yield "JobDescription", _language(context)
     yield from (("State", text) for text in states(job.status, context.phase, local, failures))
-    if job.state is State.FINISHED and local.failedstate is not None and local.rerun:
-        yield "RestartState", f"arcrest:{_RESTART.get(local.failedstate, 'OTHER')}"
+    if job.state is State.FINISHED and local.failedstate is not None:
+        yield from (("RestartState", text) for text in restart_states(local.failedstate))
     used = dict(codec.parse_diag(_read(context, "diag")))
     if (code := codec.diag_number(used.get("exitcode", ""))) is not None:
         yield "ExitCode", str(code)
     yield from (("Error", line) for line in failures)
     if local.subject:
         yield "Owner", local.subject
+    yield "LocalOwner", _account()
     yield from _requested(grami)
     if local.gmlog:
         yield "LogDir", local.gmlog
-    if node := used.get("nodename"):
-        yield "ExecutionNode", node
+    nodes = [used["nodename"]] if used.get("nodename") else _report(context).nodes
+    yield from (("ExecutionNode", node) for node in nodes)
     if local.queue:
         yield "Queue", local.queue
-    yield from _used(used, grami)
+    yield from _used(used, _report(context).usage, grami)
     yield from _times(context, used)
 
 
@@ -139,6 +153,17 @@ def _grami(context: JobContext) -> Grami | None:
         return None
 
 
+def _language(context: JobContext) -> str:
+    """The language of the description, as A-REX names it."""
+    return "emies:adl" if _read(context, "description").lstrip().startswith(b"<") else "nordugrid:xrsl"
+
+
+def _report(context: JobContext) -> Report:
+    """The last report of the batch system, if the job is there; an empty one otherwise."""
+    known = context.report if context.job.state in _IN_BATCH else None
+    return known or Report(phase=Phase.OTHER)
+
+
 def _requested(grami: Grami | None) -> Iterator[tuple[str, str]]:
     if grami is None:
         return
@@ -155,17 +180,21 @@ def _requested(grami: Grami | None) -> Iterator[tuple[str, str]]:
     yield "StdErr", grami.stderr.removeprefix(root)
 
 
-def _used(used: dict[str, str], grami: Grami | None) -> Iterator[tuple[str, str]]:
+def _used(used: dict[str, str], so_far: Usage, grami: Grami | None) -> Iterator[tuple[str, str]]:
+    """What the job used: from its diag file after its end, before that as far as the batch system reports it."""
     slots = 1 if grami is None else grami.count
+    before = (so_far.wall_s, so_far.user_s, so_far.system_s, so_far.max_rss_kb)
+    keys = ("walltime", "usertime", "kerneltime", "maxresidentmemory")
     wall, user, system, memory = (
-        codec.diag_number(used.get(key, "")) for key in ("walltime", "usertime", "kerneltime", "maxresidentmemory")
+        amount if (known := codec.diag_number(used.get(key, ""))) is None and amount is not None else known
+        for key, amount in zip(keys, before, strict=True)
     )
     if wall is not None:
-        yield "UsedTotalWallTime", str(wall * slots)
+        yield "UsedTotalWallTime", str(int(wall) * slots)
     if user is not None or system is not None:
-        yield "UsedTotalCPUTime", str((user or 0) + (system or 0))
+        yield "UsedTotalCPUTime", str(int((user or 0) + (system or 0)))
     if memory is not None:
-        yield "UsedMainMemory", str(memory)
+        yield "UsedMainMemory", str(-(-int(memory) // 1024))  # MB
 
 
 def _times(context: JobContext, used: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -210,6 +239,13 @@ def states(status: Status, phase: str, local: JobLocal, failures: list[str]) -> 
         f"emies:{primary}",
         *(f"emiesattr:{attribute}" for attribute in attributes),
     ]
+
+
+def restart_states(failed: State) -> list[str]:
+    """The RestartState elements: the state in which a job failed. A-REX assumes that it was running in the LRMS."""
+    if failed is not State.INLRMS:
+        return states(Status(failed), "", JobLocal(), [])
+    return ["nordugrid:INLRMS", *states(Status(failed), "O", JobLocal(), [])[1:], "emiesattr:app-running"]
 
 
 def _final_states(local: JobLocal, failures: list[str]) -> list[str]:

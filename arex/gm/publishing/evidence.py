@@ -9,12 +9,12 @@ file. It is beside the session directory, because a real A-REX would not remove 
 from __future__ import annotations
 
 import logging
-import stat
 from collections.abc import Iterator
 from datetime import datetime
 
-from arex.controldir import atomic, codec
+from arex.controldir import atomic, codec, confined_fs
 from arex.controldir.session import SessionFiles
+from arex.errors import UnsafePath
 from arex.model.report import Report
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,10 @@ def write(session: SessionFiles, report: Report, now: datetime) -> None:
     """Write the file; if the job has replaced the directory by something else, nothing is written."""
     data = codec.encode("".join(f"{key}={value}\n" for key, value in _lines(report, now)))
     try:
-        try:
-            mode = session.lrms.lstat().st_mode
-        except FileNotFoundError:
-            session.lrms.mkdir(mode=0o700)
-            mode = stat.S_IFDIR
-        if stat.S_ISDIR(mode):
-            atomic.put(str(session.evidence), data)
-    except OSError as exc:
+        # a job that has closed it is ended: what it did must stay visible
+        with confined_fs.own_directory(session.lrms, need=0) as lrms:
+            atomic.put(str(lrms / session.evidence.name), data)
+    except (OSError, UnsafePath) as exc:
         log.info("cannot write the evidence: %s", exc, extra={"event": "evidence.lost"})
 
 

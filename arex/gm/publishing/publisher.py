@@ -12,7 +12,7 @@ from arex.aio import WakeUp
 from arex.errors import CorruptFile
 from arex.gm.context import Job, JobContext, Services
 from arex.gm.publishing import activity, evidence
-from arex.gm.tracking import Tracked, Tracking
+from arex.gm.turns.tracking import Tracked, Tracking
 from arex.model.report import Report
 
 log = logging.getLogger(__name__)
@@ -52,9 +52,9 @@ class Publisher:
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
-            await self._wake.wait()
             while records := self._tracking.publishable(_TOGETHER):
                 await self._publish(records)
+            await self._wake.wait()
 
     async def _publish(self, records: Sequence[Tracked]) -> None:
         due = [_Due(record.job, record.phase, record.report) for record in records if record.job is not None]
@@ -71,12 +71,22 @@ class Publisher:
 
     def _write(self, due: Sequence[_Due]) -> None:
         for each in due:
-            context = JobContext(job=each.job, services=self._services, phase=each.phase)
+            context = JobContext(job=each.job, services=self._services, phase=each.phase, report=each.report)
             try:
                 if each.report is not None:
-                    evidence.write(context.session, each.report, self._services.clock.now())
+                    self._write_evidence(context, each.report)
                 if not activity.shows(context):
                     activity.publish(context)
             except (OSError, CorruptFile) as exc:
                 facts = {"event": "xml.failed", "job": each.job.id}
                 log.warning("cannot write the GLUE2 document of the job: %s", exc, extra=facts)
+            except Exception as exc:  # noqa: BLE001 - it is logged and counted, and concerns one job
+                self._services.keeper.note("publisher", exc, each.job.id)
+
+    def _write_evidence(self, context: JobContext, report: Report) -> None:
+        try:
+            session = context.session
+        except (OSError, CorruptFile) as exc:  # the session root is closed or away
+            log.info("cannot write the evidence: %s", exc, extra={"event": "evidence.lost", "job": context.job.id})
+        else:
+            evidence.write(session, report, self._services.clock.now())

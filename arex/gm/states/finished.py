@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime
+
 from arex.controldir.layout import Mark
 from arex.controldir.store import AT_DELETED, AT_FINISHED
 from arex.gm import restart
 from arex.gm.context import JobContext
 from arex.gm.steps import Forget, Move, Step, Wait
 from arex.model.state import State
+
+log = logging.getLogger(__name__)
 
 
 def decide(context: JobContext) -> Step:
@@ -21,8 +26,9 @@ def decide(context: JobContext) -> Step:
         step = restart.decide(context)
         if step is not None:
             return step
-    if job.local.cleanuptime is None or job.local.cleanuptime > context.services.clock.now():
+    if job.local.cleanuptime is None or not _has_passed(context, job.local.cleanuptime):
         return Wait()
+    log.info("the lifetime of the results has ended: they are removed", extra={"event": "job.expired", "job": job.id})
     if not context.settings.ttr:
         return Forget()
     return Move(State.DELETED, "Job stayed unattended too long")
@@ -33,9 +39,14 @@ def decide_deleted(context: JobContext) -> Step:
     if context.store.has_mark(job.id, Mark.CLEAN):
         return Forget()
     until = job.local.cleanuptime
-    if until is None or until + context.settings.ttr <= context.services.clock.now():
+    if until is None or _has_passed(context, until + context.settings.ttr):
         return Forget()
     if context.session.exists():  # after a crash between the state and the removal
-        context.remove_session()
+        left = context.remove_session()
         context.store.remove(job.id, AT_DELETED)
+        return Wait(notes=tuple(left))
     return Wait()
+
+
+def _has_passed(context: JobContext, moment: datetime) -> bool:
+    return not context.services.clock_check.was_set() and moment <= context.services.clock.now()

@@ -14,12 +14,13 @@ def decide(context: JobContext) -> Step:
     if not context.session.exists():
         return Fail("Failed to clean up session dir before uploading outputs")
     listed = context.store.read_entries(context.job.id, "output") or []
+    failed = bool(context.store.failure(context.job.id))
     try:
-        entries = outputs.expand(context.session.path, listed)
+        entries = outputs.expand(context.session.path, listed, failed=failed)
         remote = tuple(entry for entry in entries if entry.remote)
         staged = context.staged(out=True)
         if remote and staged is None:
-            outputs.keep(context.session.path, entries)
+            outputs.keep(context.session.path, entries)  # the second call tells the owner what cannot be removed
             return credentials.hold_transfers(context, remote) or AskStage(context.staging(remote), out=True)
         if remote and staged is not None:
             if moved := remote if staged.done else staged.moved:
@@ -27,10 +28,11 @@ def decide(context: JobContext) -> Step:
             if not staged.done:
                 return unfinished(staged)
         # an uploaded directory is kept too, as in ARC 6.17: its line stays in the list
-        outputs.keep(
+        left = outputs.keep(
             context.session.path, [each for each in (*entries, *listed) if not each.remote or outputs.is_tree(each)]
         )
+    except outputs.OutputListMissing as exc:
+        return Fail(str(exc))
     except UnsafePath as exc:
         return Fail(f"Failed to clean up session dir before uploading outputs\n{exc}")
-    failed = context.store.failure(context.job.id)
-    return Move(State.FINISHED, "Job failure detected" if failed else "Stage-out finished.")
+    return Move(State.FINISHED, "Job failure detected" if failed else "Stage-out finished.", notes=left)

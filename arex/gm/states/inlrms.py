@@ -99,7 +99,7 @@ def ask_status(context: JobContext) -> Step:
 def _printed(context: JobContext) -> tuple[str, ...]:
     """The output of the job script, for the job's log."""
     try:
-        data = atomic.read(str(context.session.comment))
+        data = context.session.printed()
     except CorruptFile as exc:
         return (f"Cannot read the output of the job wrapper script: {exc.what}",)
     if not data:
@@ -112,7 +112,10 @@ def _printed(context: JobContext) -> tuple[str, ...]:
 def collect_diag(context: JobContext) -> None:
     """Replace ``job.ID.diag`` with ``SESSION.diag``; a repeated call has no effect."""
     data = _add_usage(context, context.answer.report.usage) if isinstance(context.answer, Ended) else None
-    context.store.take(context.job.id, "diag", context.session.diag, data)
+    try:
+        context.store.take(context.job.id, "diag", context.session.diag, data)
+    except CorruptFile as exc:
+        context.store.note(context.job.id, f"Cannot read the accounting lines of the job: {exc.what}")
 
 
 def _add_usage(context: JobContext, usage: Usage) -> bytes | None:
@@ -124,11 +127,11 @@ def _add_usage(context: JobContext, usage: Usage) -> bytes | None:
     )
     lines = "".join(f"{key}={amount}{unit}\n" for key, amount, unit in amounts if amount is not None)
     try:
-        before = atomic.read(str(context.session.diag))
+        before = context.session.accounted()
         if not lines or before is None or b"UserTime=" in before:
             return before
         more = codec.encode(f"\n{lines}")
         atomic.append(str(context.session.diag), more)
-    except CorruptFile:
-        return None  # the job has replaced the file
+    except (CorruptFile, OSError):
+        return None  # the job has replaced the file, or the disk is full: there is no usage then
     return before + more

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Final
 
 from arex.controldir import codec, confined_fs
-from arex.controldir.cksum import cksum
 from arex.controldir.layout import Mark
 from arex.gm import credentials
 from arex.gm.context import JobContext
@@ -26,6 +24,8 @@ from arex.model.state import State
 _UPLOAD_LOOK_S = 2.0
 #: Interval for checking free disk space, which no event reports.
 _ROOM_LOOK_S = 30.0
+#: Pause between parts of the computation of a checksum.
+_CHECK_PAUSE_S = 0.1
 #: ``SIZE``, ``SIZE.CRC`` or ``.CRC``, decimal; empty for a file without either.
 _ANNOUNCED: Final = re.compile(r"(?:[0-9]{1,18})?(?:\.[0-9]{1,10})?")
 
@@ -63,7 +63,9 @@ def _uploads(context: JobContext, inputs: list[FileEntry]) -> Step | None:
         if entry.pfn == "/":
             if confirmed is None or "/" not in confirmed:
                 missing.append(entry)
-        elif (verdict := _delivered(context, entry, confirmed)) is False:
+        elif (verdict := _delivered(context, entry, confirmed)) is None:
+            return Wait(_CHECK_PAUSE_S)
+        elif verdict is False:
             missing.append(entry)
         elif isinstance(verdict, str):
             return Fail(f"User file: {entry.pfn} - {verdict}")
@@ -76,8 +78,8 @@ def _uploads(context: JobContext, inputs: list[FileEntry]) -> Step | None:
     return Wait(_UPLOAD_LOOK_S)
 
 
-def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None) -> bool | str:
-    """True if the file is complete, False if not yet, or the error message."""
+def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None) -> bool | str | None:
+    """True if the file is complete, False if not yet, None while its checksum is computed, or the error message."""
     if entry.lfn == "*.*" or (confirmed is not None and entry.pfn in confirmed and not entry.lfn):
         return True
     if confirmed is not None and entry.pfn not in confirmed:
@@ -93,10 +95,11 @@ def _delivered(context: JobContext, entry: FileEntry, confirmed: set[str] | None
     if wanted and size < int(wanted):
         return False
     if crc and confirmed is None:
-        fd = confined_fs.open_file(context.session.path, entry.pfn)
-        with os.fdopen(fd, "rb") as stream:
-            if cksum(stream) != int(crc):
-                return "Delivered file has wrong checksum."
+        number = context.services.input_checks.cksum(context.job.id, context.session.path, entry.pfn)
+        if number is None:
+            return None
+        if number != int(crc):
+            return "Delivered file has wrong checksum."
     return True
 
 

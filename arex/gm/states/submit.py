@@ -7,10 +7,12 @@ answer, the batch system is searched for the tag before the job is submitted aga
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from arex.controldir import atomic, confined_fs
+from arex.controldir import confined_fs
+from arex.errors import UnsafePath
 from arex.gm import attempt
 from arex.gm.context import JobContext
 from arex.gm.steps import (
@@ -18,8 +20,10 @@ from arex.gm.steps import (
     Fail,
     Move,
     Step,
+    Stop,
     SubmitRefused,
     SubmitTaken,
+    Withdrawn,
 )
 from arex.jobdesc.control.grami import build_grami, dump_grami, parse_grami
 from arex.jobdesc.model import JobDescription
@@ -36,6 +40,8 @@ def decide(context: JobContext) -> Step:
         case SubmitRefused(why=why):
             refused = f"Batch system refused the job: {why}"
             return Fail(f"Job submission to LRMS failed\n{refused}", notes=(refused,))
+        case Withdrawn():
+            return Stop()
         case _:
             return _submit(context)
 
@@ -47,21 +53,51 @@ def _submit(context: JobContext) -> Step:
         return _submitted(context, known.localid)
     if (localid := _noted_localid(context)) is not None:
         return _to_inlrms(context, localid) if known is None else _submitted(context, localid)
+    try:
+        return _ask(context, known)
+    except UnsafePath as exc:
+        return Fail(f"Job submission to LRMS failed\n{exc}")
+
+
+def _ask(context: JobContext, known: attempt.Attempt | None) -> AskSubmit:
+    """
+    Raises:
+        UnsafePath: something is in the way that the service has not made.
+    """
+    job, session = context.job, context.session
     grami = _make_ready(context)
-    fresh = _made(context.session.lrms)
-    if known is None and not fresh and (tag := attempt.left_behind(context.session, context.job.changed)) is not None:
-        known = attempt.adopt(context.store, job.id, tag, context.lrms)
-    if known is None:
-        known = attempt.begin(
-            context.store, job.id, context.lrms, durable=context.lrms.lower() not in context.services.fragile
-        )
-        sure = True
-    else:
-        sure = False
-    rundir = context.session.lrms / known.tag
-    rundir.mkdir(mode=0o700, exist_ok=True)
-    submission = Submission(job=job.id, tag=known.tag, grami=grami, rundir=rundir)
+    sure = False
+    try:
+        session.make_output_files()
+        known, sure = _with_run_directory(context, known)
+    except UnsafePath:
+        if known is None:
+            raise
+        # this attempt may run already, and have put something there: the batch system is asked for it first
+    submission = Submission(job=job.id, tag=known.tag, grami=grami, rundir=session.lrms / known.tag)
     return AskSubmit(known.lrms, submission, sure)
+
+
+def _with_run_directory(context: JobContext, known: attempt.Attempt | None) -> tuple[attempt.Attempt, bool]:
+    """
+    Make the run directory of the known attempt, of one that has left a directory, or of a new one; only a new one is
+    surely not submitted yet.
+
+    Raises:
+        UnsafePath: something is in the way that the service has not made. Where others can write in the session root,
+            they may have made a directory of that name.
+    """
+    store, job = context.store, context.job
+    fresh = _made(context.session.lrms)
+    with confined_fs.own_directory(context.session.lrms, create=False) as lrms:
+        if known is None and not fresh and (tag := attempt.left_behind(lrms, job.id, job.changed)) is not None:
+            known = attempt.adopt(store, job.id, tag, context.lrms)
+        sure = known is None
+        if known is None:
+            durable = context.lrms.lower() not in context.services.fragile
+            known = attempt.begin(store, job.id, context.lrms, durable=durable)
+        os.close(confined_fs.open_own_directory(lrms / known.tag))
+    return known, sure
 
 
 def _made(directory: Path) -> bool:
@@ -90,8 +126,6 @@ def _make_ready(context: JobContext) -> Grami:
         context.store.put(job.id, "grami", data)
     for name in _executables(context.description):
         confined_fs.make_executable(session.path, name)
-    for path in (session.diag, session.comment):
-        atomic.touch(str(path))
     return grami
 
 

@@ -43,7 +43,8 @@ def complete(job: JobDescription, directory: Path) -> CompletedDescription:
     """
     Make relative executable and stdin inputs, stdout, stderr and gmlog outputs; find the local files.
 
-    What runs before and after the job is put into a script, which is what the service gets to run.
+    What runs before and after the job, and variables that refer to others, are put into a script, which is what the
+    service gets to run.
 
     Args:
         job: as the user wrote it.
@@ -62,7 +63,7 @@ def complete(job: JobDescription, directory: Path) -> CompletedDescription:
     for upload in uploads:
         if not _is_file(upload.path):
             raise JobDescriptionError(f"Cannot stat local input file {str(upload.path)!r} of {upload.name!r}")
-    if not (job.before or job.after):
+    if not (job.before or job.after or job.expanded):
         return CompletedDescription(description=_sent(record), record=record, uploads=uploads)
     from arex.jobdesc.client.wrapper import wrapped  # noqa: PLC0415 - few jobs have one
 

@@ -62,6 +62,7 @@ _WORDS: Final = {
     "stdout": "standard output",
     "stderr": "standard error",
     "environment": "environment variables",
+    "expanded": "environment variables that refer to others",
     "gmlog": "the directory of the service's log",
     "rerun": "the number of attempts",
     "priority": "the priority",

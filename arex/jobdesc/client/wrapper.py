@@ -1,7 +1,9 @@
 """
-A script around a job, for what runs before and after it: services of ARC support neither.
+A script around a job, for what runs before and after it, and for variables that refer to others: services of ARC
+support neither.
 
-It is an input that the client writes. What it runs is in it word by word, so nothing expands an argument on its way.
+It is an input that the client writes. What it runs is in it word by word, so nothing expands an argument on its way;
+only in a job with such variables, ``$NAME`` is expanded in the arguments of the executable, as in these variables.
 """
 
 from __future__ import annotations
@@ -12,9 +14,19 @@ from typing import Final
 
 from arex.errors import JobDescriptionError
 from arex.jobdesc.model import InputFile, JobDescription, Program
+from arex.jobdesc.shellwords import REFERENCE
 
 _NAME: Final = "arex-wrapper"
 _VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z_0-9]*)", re.ASCII)
+#: An account without an entry keeps the home directory that the job has.
+_HOME: Final = """\
+account=$(id -un 2>/dev/null) || account=
+case $account in
+"" | *[!A-Za-z0-9._-]*) ;;
+*) eval "HOME=~$account" ;;
+esac
+[ "${HOME#/}" != "$HOME" ] || HOME=$session
+"""
 _FAIL: Final = """\
 failed() {{ # program, exit code: say so, and end with a code that does not count as success
   echo "$1 failed with exit code $2" >&2
@@ -37,7 +49,7 @@ def wrapped(job: JobDescription) -> tuple[JobDescription, InputFile, bytes]:
     """
     name = _free_name({file.name for file in job.inputs} | {file.name for file in job.outputs})
     file = InputFile(name=name, executable=True)
-    return replace(job, executable=name, arguments=(), before=(), after=()), file, script(job).encode()
+    return replace(job, executable=name, arguments=(), before=(), after=(), expanded=()), file, script(job).encode()
 
 
 def _free_name(taken: set[str]) -> str:
@@ -48,13 +60,21 @@ def _free_name(taken: set[str]) -> str:
 def script(job: JobDescription) -> str:
     """For any POSIX shell; the standard input is the job's alone."""
     success = job.exit_code or 0
-    parts = ["#!/bin/sh\n", _FAIL.format(success=success, other=1 if success != 1 else 2)]
+    parts = ["#!/bin/sh\n", _FAIL.format(success=success, other=1 if success != 1 else 2), _exports(job)]
     parts += [_before(program) for program in job.before]
-    main = Program(path=job.executable, arguments=job.arguments)
-    parts.append(f"{_command(main)}\ncode=$?\n" if job.executable else f"code={success}\n")
+    words = [_path(job.executable), *map(_expanding if job.expanded else _quoted, job.arguments)]
+    parts.append(f"{' '.join(words)}\ncode=$?\n" if job.executable else f"code={success}\n")
     parts += [_after(program, success) for program in job.after]
     parts.append('exit "$code"\n')
     return "".join(parts)
+
+
+def _exports(job: JobDescription) -> str:
+    """The variables, each with those before it. ``$HOME`` is the home directory of the account on the node."""
+    if not job.expanded:
+        return ""
+    lines = [f"{name}={_expanding(value)}\nexport {name}\n" for name, value in job.expanded]
+    return f"session=$HOME\n{_HOME}{''.join(lines)}HOME=$session\n"
 
 
 def _before(program: Program) -> str:
@@ -86,6 +106,16 @@ def _path(path: str) -> str:
     if (match := _VARIABLE.match(path)) is not None:
         return f'"${{{match[1]}}}"{_quoted(path[match.end() :])}'
     return _quoted(path if path.startswith(("/", "./")) else f"./{path}")
+
+
+def _expanding(word: str) -> str:
+    """The word, with the values of variables for ``$NAME`` and ``${NAME}``; everything else is as written."""
+    parts = []
+    end = 0
+    for match in REFERENCE.finditer(word):
+        parts += [_quoted(word[end : match.start()]), f'"${{{match[1] or match[2]}}}"']
+        end = match.end()
+    return "".join(part for part in (*parts, _quoted(word[end:])) if part != "''") or "''"
 
 
 def _quoted(word: str) -> str:

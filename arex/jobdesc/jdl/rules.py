@@ -50,13 +50,17 @@ def _words(job: Reading, a: AdAttribute) -> tuple[str, ...]:
 
 
 def _environment(job: Reading, a: AdAttribute) -> None:
-    pairs = []
+    plain: list[tuple[str, str]] = []
+    expanded: list[tuple[str, str]] = []
     for text in job.strings(a):
         name, mark, value = text.partition("=")
         if not mark or not name:
             job.fail(f"Environment: {text[:80]!r} is not NAME=VALUE", a)
-        pairs.append((name, value))
-    job.fields["environment"] = tuple(pairs)
+        if "\n" in value:
+            job.page.remark(f"Environment: line breaks in the value of {name[:80]} are dropped", a.at)
+        refers = shellwords.NAME.fullmatch(name) is not None and shellwords.REFERENCE.search(value) is not None
+        (expanded if refers else plain).append((name, value))
+    job.fields["environment"], job.fields["expanded"] = tuple(plain), tuple(expanded)
 
 
 def _program(field: str) -> _Read:
@@ -238,7 +242,8 @@ _ALL: Final = (
     JdlRule("StdInput", _text("stdin"), "file that is the standard input", "", "`joboption_stdin`"),
     JdlRule("StdOutput", _text("stdout"), "file for the standard output", "", "`joboption_stdout`"),
     JdlRule("StdError", _text("stderr"), "file for the standard error", "", "`joboption_stderr`"),
-    JdlRule("Environment", _environment, 'variables, as `"NAME=VALUE"`', "", "`joboption_env_N`"),
+    JdlRule("Environment", _environment, 'variables, as `"NAME=VALUE"`', "", "`joboption_env_N`",
+        "values with `$NAME` are set on the node by a script of the client, each with those before it"),
     JdlRule("Prologue", _program("before"), "program to run before the job", "", "a script around the job",
          "if it fails, the job fails without being started"),
     JdlRule("PrologueArguments", _beside("Prologue"), "arguments of the program in Prologue"),

@@ -52,7 +52,7 @@ def _lines(job: JobDescription) -> _Lines:
     yield from _text("StdInput", job.stdin)
     yield from _text("StdOutput", job.stdout)
     yield from _text("StdError", job.stderr)
-    yield from _list("Environment", [f"{name}={value}" for name, value in job.environment])
+    yield from _list("Environment", [f"{name}={value}" for name, value in (*job.environment, *job.expanded)])
     yield from _program("Prologue", job.before)
     yield from _program("Epilogue", job.after)
     yield from _list("InputSandbox", map(_input, job.inputs))

@@ -70,7 +70,10 @@ def _arguments(drafts: list[Draft], a: Attribute) -> None:
 
 def _environment(drafts: list[Draft], a: Attribute) -> None:
     # as in ARC: it does not apply to alternatives before this attribute
-    drafts[0].environment.extend((row[0], row[1]) for _, row in a.rows(2))
+    for at, (name, value) in a.rows(2):
+        if "\n" in value or "\r" in value:
+            a.source.remark(f"Line breaks in the value of the variable {name[:80]} are dropped", at)
+        drafts[0].environment.append((name, value))
 
 
 def _inputfiles(drafts: list[Draft], a: Attribute) -> None:

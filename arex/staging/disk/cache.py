@@ -27,10 +27,11 @@ from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.values import CacheDir
 from arex.controldir import atomic, codec, confined_fs, hostlock
-from arex.errors import CacheUnavailable, CorruptFile
+from arex.errors import CacheUnavailable
 from arex.model.ids import JobId
 from arex.model.session import SessionPaths
-from arex.staging.disk import journal
+from arex.staging.disk import cachemeta, journal
+from arex.staging.disk.cachemeta import CacheRecord
 from arex.staging.movers.base import FileInfo
 
 log = logging.getLogger(__name__)
@@ -42,19 +43,10 @@ _PERMITTED: Final = timedelta(hours=24)
 _REFRESH_S: Final = 120.0
 _FIRST_LOOK_S: Final = 0.05
 _LONGEST_LOOK_S: Final = 2.0
-_OURS: Final = "#arex "
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK: Final = 1024 * 1024
 #: Cached files are read-only, as a job that writes through its link would change the file for all.
 _MODE: Final = 0o400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheRecord:
-    """The facts about a cached file that show whether the source is newer."""
-
-    size: int
-    modified: datetime | None = None
-    etag: str = ""
-    checked: datetime  #: when source and copy were last found to agree
 
 
 @dataclass(slots=True)
@@ -138,10 +130,47 @@ class Cache:
 def _take(cached: Cached) -> bool:
     try:
         cached.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        cached.locked = hostlock.take(cached.lock, STALE_S)
+        cached.locked = take_lock(cached.path)
     except OSError as exc:
         raise CacheUnavailable(f"cannot write to the cache {cached.directory.path}: {exc.strerror}") from exc
     return cached.locked
+
+
+def take_lock(path: Path) -> bool:
+    """
+    Try to take the lock of a cached file; the caller releases it.
+
+    If the last holder died, and arex did not cache the file, the file is removed: A-REX writes it in place, so it
+    may be incomplete although its size is right.
+
+    Raises:
+        OSError: the directory is not writable.
+    """
+    taken = hostlock.take(f"{path}.lock", STALE_S)
+    if taken is hostlock.LockResult.LEFT and not _is_ours(path):
+        _remove(path)
+        log.warning(
+            "removed a cached file, because its download by another process was interrupted: %s",
+            path,
+            extra={"event": "cache.incomplete"},
+        )
+    return taken is not hostlock.LockResult.NO
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether arex cached this file as it is, which happens in one step; also if there is no file."""
+    try:
+        info = path.lstat()
+    except FileNotFoundError:
+        return True
+    facts = cachemeta.facts_in(cachemeta.read_lines(path))
+    return any(cachemeta.record_in(each, info) is not None for each in facts)
+
+
+def _remove(path: Path) -> None:
+    """Remove a cached file with everything beside it but its lock."""
+    for suffix in ("", ".meta", ".part", ".begun"):
+        atomic.remove(f"{path}{suffix}")
 
 
 def _release(cached: Cached) -> None:
@@ -215,26 +244,26 @@ class Cached:
             return None
         if not lines or lines[0] != self.url:
             return None
-        facts = next((line.removeprefix(_OURS) for line in lines if line.startswith(_OURS)), "")
-        return _record(facts, info) if facts else _record_of_arc(info)
+        facts = cachemeta.facts_in(lines)
+        return cachemeta.record_in(facts[0], info) if facts else cachemeta.record_of_arc(info)
 
     def allowed(self, owner: str) -> bool:
         """Whether this owner has proved access to the URL not long ago."""
-        return any(name == owner and until > self._clock.now() for name, until in _permits(self._lines()))
+        return any(name == owner and until > self._clock.now() for name, until in cachemeta.permits_in(self._lines()))
 
     def allow(self, owner: str) -> None:
         """Record that this owner has access."""
         now = self._clock.now()
         lines = self._lines()
-        others = [(name, until) for name, until in _permits(lines) if until > now and name != owner]
-        ours = [line for line in lines if line.startswith(_OURS)]
+        others = [(name, until) for name, until in cachemeta.permits_in(lines) if until > now and name != owner]
+        ours = [line for line in lines if line.startswith(cachemeta.OURS)]
         self._put_meta([*others, (_one_line(owner), now + _PERMITTED)], ours)
 
     def touch_checked(self) -> None:
         """Record that copy and source agree now."""
         if (record := self.record()) is not None:
-            facts = _facts(record, self._clock.now(), self.path.stat().st_ino)
-            self._put_meta(_permits(self._lines()), [facts])
+            facts = cachemeta.line_of(record, self._clock.now(), self.path.stat().st_ino)
+            self._put_meta(cachemeta.permits_in(self._lines()), [facts])
 
     def commit(self, record: CacheRecord) -> None:
         """
@@ -248,14 +277,13 @@ class Cached:
             stamp = record.modified.timestamp()
             os.utime(self.partial, (self._clock.now().timestamp(), stamp))
         # before the file: a crash between the two leaves a copy that is not trusted
-        self._put_meta([], [_facts(record, record.checked, self.partial.stat().st_ino)])
+        self._put_meta([], [cachemeta.line_of(record, record.checked, self.partial.stat().st_ino)])
         self.partial.rename(self.path)
         atomic.remove(self._begun)
 
     def drop(self) -> None:
         """Remove the copy; jobs that have a link to it keep the file."""
-        for name in (str(self.path), self._meta, str(self.partial), self._begun):
-            atomic.remove(name)
+        _remove(self.path)
 
     def deliver(self, job: JobId, session: Path, pfn: str, *, copy: bool, executable: bool) -> int:
         """
@@ -283,17 +311,16 @@ class Cached:
         return self.path.stat().st_size
 
     def _copy(self, session: Path, pfn: str, mode: int) -> int:
-        workdir = SessionPaths(session).staging
-        workdir.mkdir(mode=0o700, exist_ok=True)
-        half = workdir / f"{hashlib.sha1(os.fsencode(pfn), usedforsecurity=False).hexdigest()}.copy"
-        try:
-            shutil.copyfile(self.path, half)
-            half.chmod(mode)
-            with confined_fs.parent_of(session, pfn, create=True) as (fd, last):
-                os.rename(half, last, dst_dir_fd=fd)
-        except BaseException:
-            atomic.remove(str(half))
-            raise
+        with confined_fs.own_directory(SessionPaths(session).staging) as workdir:
+            half = workdir / f"{hashlib.sha1(os.fsencode(pfn), usedforsecurity=False).hexdigest()}.copy"
+            try:
+                atomic.remove(str(half))
+                _copy_file(self.path, half, mode)
+                with confined_fs.parent_of(session, pfn, create=True) as (fd, last):
+                    os.rename(half, last, dst_dir_fd=fd)
+            except BaseException:
+                atomic.remove(str(half))
+                raise
         self._used()
         return self.path.stat().st_size
 
@@ -302,64 +329,20 @@ class Cached:
         os.utime(self.path, ns=(int(self._clock.now().timestamp() * 1e9), self.path.stat().st_mtime_ns))
 
     def _lines(self) -> list[str]:
-        try:
-            return codec.decode(atomic.read(self._meta) or b"").splitlines()
-        except CorruptFile:
-            return []
+        return cachemeta.read_lines(self.path)
 
     def _put_meta(self, permits: Sequence[tuple[str, datetime]], ours: Sequence[str]) -> None:
         lines = [self.url, *(f"{name} {codec.mds_time(until)}" for name, until in permits), *ours]
         atomic.put(self._meta, codec.encode("".join(f"{line}\n" for line in lines)))
 
 
+def _copy_file(source: Path, target: Path, mode: int) -> None:
+    with source.open("rb") as reader, os.fdopen(os.open(target, _NEW_FILE, mode), "wb") as writer:
+        shutil.copyfileobj(reader, writer, _CHUNK)
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _permits(lines: Sequence[str]) -> list[tuple[str, datetime]]:
-    """Owners and the end of their permissions; lines that cannot be parsed give no permission."""
-    found = []
-    for line in lines[1:]:
-        name, _, until = line.rpartition(" ")
-        if not line.startswith(_OURS):
-            with contextlib.suppress(ValueError):
-                found.append((name, codec.parse_mds(until)))
-    return found
-
-
-def _facts(record: CacheRecord, checked: datetime, inode: int) -> str:
-    facts = {
-        "inode": inode,
-        "size": record.size,
-        "modified": None if record.modified is None else record.modified.timestamp(),
-        "etag": record.etag,
-        "checked": checked.timestamp(),
-    }
-    return _OURS + json.dumps(facts)
-
-
-def _record(facts: str, info: os.stat_result) -> CacheRecord | None:
-    """None if it cannot be parsed or belongs to another version of the file."""
-    try:
-        values = json.loads(facts)
-        if values["inode"] != info.st_ino:
-            return None
-        modified = values["modified"]
-        record = CacheRecord(
-            size=int(values["size"]),
-            modified=None if modified is None else datetime.fromtimestamp(modified, UTC),
-            etag=str(values["etag"]),
-            checked=datetime.fromtimestamp(values["checked"], UTC),
-        )
-    except (ValueError, TypeError, KeyError, OverflowError, OSError):
-        return None
-    return record if record.size == info.st_size else None
-
-
-def _record_of_arc(info: os.stat_result) -> CacheRecord:
-    """A file that a real A-REX cached: its time is that of the download."""
-    made = datetime.fromtimestamp(info.st_mtime, UTC)
-    return CacheRecord(size=info.st_size, modified=made, checked=made)
 
 
 @dataclass(frozen=True, slots=True)

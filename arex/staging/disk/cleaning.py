@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +19,17 @@ from typing import Final
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.config.values import SpaceMethod
-from arex.controldir import atomic, confined_fs, hostlock
+from arex.controldir import atomic, hostlock, trees
 from arex.model.ids import JobId
-from arex.staging.disk.cache import STALE_S, CachedFile, cached_files
+from arex.staging.disk.cache import CachedFile, cached_files, take_lock
+
+log = logging.getLogger(__name__)
 
 #: An abandoned download leaves its part file; it can be resumed within a day.
 _PART_LIVES: Final = timedelta(days=1)
 _BATCH: Final = 50
+#: Interval of cleaning. Source: ARC 6.17.
+_ROUND_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,15 @@ class Cleaner:
         surplus = spare - self._about.cachesize.low * fill.total / 100
         return [*old, *_up_to(surplus, [file for file in free if file not in old])]
 
+    async def run(self) -> None:
+        """Clean every hour, as ARC does, until cancelled; returns at once if there is no cache."""
+        while self.roots:
+            cleaned = await self.clean()
+            if cleaned.files:
+                what = {"event": "cache.cleaned"}
+                log.info("removed %d files (%d bytes) from the cache", len(cleaned.files), cleaned.size, extra=what)
+            await self._clock.sleep(_ROUND_S)
+
     async def clean(self, *, dry_run: bool = False, everything: bool = False) -> Cleaned:
         """
         One round over all directories; with ``everything``, every file that no job uses.
@@ -131,7 +145,9 @@ class Cleaner:
             jobs = sorted(JobId(path.name) for path in (root / "joblinks").iterdir())
             dead = [job for job in jobs if not self._is_live(job)]
             for job in () if dry_run else dead:
-                confined_fs.remove_tree(root / "joblinks" / job)
+                if obstacles := trees.remove(root / "joblinks" / job):
+                    what = {"event": "cache.trouble", "job": job}
+                    log.warning("cannot remove the cache links of the job: %s", obstacles, extra=what)
             return dead
         return []
 
@@ -176,10 +192,9 @@ def _remove(file: CachedFile) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    lock = f"{path}.lock"
-    ours = hostlock.take(lock, STALE_S)
+    ours = take_lock(path)
     try:
         yield ours
     finally:
         if ours:
-            hostlock.release(lock)
+            hostlock.release(f"{path}.lock")

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic
+from arex.controldir import atomic, confined_fs
 from arex.staging.movers.base import FileInfo
 
 _NAME: Final = "journal"
@@ -101,10 +101,21 @@ def sent(pfn: str, url: str) -> Fact:
 
 
 class Journal:
-    """The facts about one job. Every method accesses the disk."""
+    """
+    The facts about one job. Every method accesses the disk.
+
+    The directory is open from the start to ``close``, and ``workdir`` leads to it whatever the payload puts in its
+    place meanwhile.
+    """
 
     def __init__(self, workdir: Path) -> None:
-        self.workdir = workdir
+        """
+        Raises:
+            UnsafePath: the directory is a link, not a directory, or owned by another account.
+            CorruptFile, OSError: the journal cannot be read.
+        """
+        self._directory = confined_fs.open_own_directory(workdir)
+        self.workdir = Path(f"/proc/self/fd/{self._directory}")
         self.begun: dict[str, tuple[str, FileInfo]] = {}  #: what the part file is of: digest of the URL, and its state
         self.whole: dict[str, Whole] = {}
         self.sending: set[tuple[str, str]] = set()
@@ -112,7 +123,11 @@ class Journal:
         self._fd = -1
         self._torn = False
         self._lock = threading.Lock()
-        self._load()
+        try:
+            self._load()
+        except BaseException:
+            os.close(self._directory)
+            raise
 
     def add(self, facts: Iterable[Fact], *, durable: bool) -> None:
         """
@@ -125,7 +140,6 @@ class Journal:
         lines = "".join(json.dumps(fact, ensure_ascii=True) + "\n" for fact in facts)
         with self._lock:
             if self._fd < 0:
-                self.workdir.mkdir(mode=0o700, exist_ok=True)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
                 self._fd = os.open(self.workdir / _NAME, flags, 0o600)
             atomic.write_all(self._fd, ("\n" + lines if self._torn else lines).encode())
@@ -146,12 +160,15 @@ class Journal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
 
     def drop_parts(self) -> None:
         """Remove all part files; no download may be active."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.workdir) as entries:
-            for name in [entry.name for entry in entries if entry.name.endswith(".part")]:
-                atomic.remove(str(self.workdir / name))
+        for name in os.listdir(self._directory):  # noqa: PTH208 - a descriptor, not a path
+            if name.endswith(".part"):
+                os.unlink(name, dir_fd=self._directory)
 
     def _load(self) -> None:
         data = atomic.read(str(self.workdir / _NAME), limit=_LARGEST) or b""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -202,7 +203,6 @@ _ANNOUNCED: Final = "the file has changed, or the announcement is wrong"
 
 
 def _open_part(path: str, start: int) -> int:
-    Path(path).parent.mkdir(mode=0o700, exist_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     os.ftruncate(fd, start)
     os.lseek(fd, start, os.SEEK_SET)
@@ -213,8 +213,8 @@ def _look_for_room(path: str, size: int | None, start: int) -> None:
     if size is None:
         return
     above = Path(path).parent
-    facts = os.statvfs(above if above.exists() else above.parent)
-    must_fit(size - start, facts.f_bavail * facts.f_frsize, str(above))
+    facts = os.statvfs(above)
+    must_fit(size - start, facts.f_bavail * facts.f_frsize, os.path.realpath(above))
 
 
 def _catch_up(path: str, size: int, digests: list[Digest]) -> None:
@@ -233,9 +233,11 @@ def _append(fd: int, pieces: list[bytes], *, soon: bool) -> None:
     declared as not needed; it keeps those that are not on disk yet in memory.
     """
     for first in range(0, len(pieces), _MOST_PIECES):
-        views = [memoryview(piece) for piece in pieces[first : first + _MOST_PIECES]]
+        views = [memoryview(piece) for piece in pieces[first : first + _MOST_PIECES] if piece]
         while views:
             written = os.writev(fd, views)
+            if not written:
+                raise OSError(errno.EIO, "the file system writes nothing, and reports no error")
             while views and written >= len(views[0]):
                 written -= len(views.pop(0))
             if written:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Final
 
 from arex.aio import WakeUp, in_thread, settle, settled
 from arex.clock import Clock, Timer
-from arex.controldir import atomic, confined_fs
+from arex.controldir import atomic, confined_fs, trees
 from arex.errors import UnsafePath
 from arex.staging.disk import journal
 from arex.staging.disk.journal import Journal
@@ -168,11 +167,7 @@ def _renamed(part: str, pfn: str, directory: int) -> Exception | None:
 def _write(path: str, body: bytes, mode: int) -> None:
     """Create a small file with few system calls, as these take most of the time."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    try:
-        fd = os.open(path, flags, mode)
-    except FileNotFoundError:
-        Path(path).parent.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(path, flags, mode)
+    fd = os.open(path, flags, mode)
     try:
         if body:
             atomic.write_all(fd, body)
@@ -206,11 +201,8 @@ def link(session: Path, pfn: str, target: Path) -> None:
 def clear(session: Path, pfn: str) -> None:
     """Remove whatever has the name of a file that is about to be received; raises UnsafePath and OSError."""
     with contextlib.suppress(FileNotFoundError), confined_fs.parent_of(session, pfn) as (fd, last):
-        info = os.stat(last, dir_fd=fd, follow_symlinks=False)
-        if stat.S_ISDIR(info.st_mode):
-            shutil.rmtree(last, dir_fd=fd)
-        else:
-            os.unlink(last, dir_fd=fd)
+        if obstacles := trees.remove_in(fd, last):
+            raise UnsafePath(f"{pfn!r} is in the way and cannot be removed: {obstacles}")
 
 
 def found(session: Path, pfn: str) -> os.stat_result | None:

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # A batch system may start a job with an empty environment.
 
-export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-${SLURM_JOB_USER:-$(LC_ALL=C id -un)}}"
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-@USER@}"
 export LOGNAME="${LOGNAME:-$USER}"
 [ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system

@@ -13,7 +13,7 @@ from arex.model.ids import LocalId
 from arex.model.report import EndCause
 from lrms.fork.backend import ForkBackend
 from lrms.jobscript.settings import Scratch
-from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted
+from tests.contract.worlds import ForkWorld, cleaned_up, end_of, happens, local_job, submitted
 
 
 class ScratchWorld(ForkWorld):
@@ -30,17 +30,8 @@ class ScratchWorld(ForkWorld):
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[ScratchWorld]:
-    world = ScratchWorld(tmp_path)
-    yield world
-    await world.clean_up()
-
-
-@pytest.fixture
-async def backend(world: ScratchWorld) -> AsyncIterator[ForkBackend]:
-    backend = world.backend()
-    await backend.start()
-    yield backend
-    await backend.close()
+    async with cleaned_up(ScratchWorld(tmp_path)) as world:
+        yield world
 
 
 async def test_a_cancelled_job_brings_its_files_back(world: ScratchWorld, backend: ForkBackend, tmp_path: Path) -> None:

@@ -197,8 +197,83 @@ def test_a_missing_interpreter_is_said_in_arcs_words_and_has_no_exit_code(tmp_pa
     assert not any(line.startswith("exitcode") for line in ran.diag)
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [("#!/bin/bash", "/bin/bash^M"), ("#! /bin/sh", "/bin/sh^M"), ("#!/usr/bin/env python3", "/usr/bin/env python3^M")],
+)
+def test_a_script_with_windows_line_ends_is_said_to_have_them(
+    tmp_path: Path, shell: str, first: str, shown: str
+) -> None:
+    """At once, in a record that can be read: it is never started."""
+    submission = a_submission(tmp_path, "./program")
+    program = submission.grami.directory / "program"
+    program.write_text(f"{first}\necho hello\n", newline="\r\n")
+    program.chmod(0o700)
+
+    ran = run(submission, shell=shell)
+
+    words = f"Cannot run ./program: {shown}: not found (^M is a carriage return: the script has Windows line ends)"
+    assert f"{words}\n" in ran.file("err.txt")
+    assert ran.done is not None
+    assert (None, EndCause.NEVER_STARTED, words) == (ran.done.exit_code, ran.done.cause, ran.done.message)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("how", [ALONE, SUPERVISED], ids=["alone", "supervised"])
+def test_carriage_returns_reach_the_job_and_are_in_no_script(tmp_path: Path, shell: str, how: ScriptSettings) -> None:
+    """sbatch refuses a script that has one at the end of a line, whatever it belongs to."""
+    odd = "a\r\nb\r"
+    submission = a_submission(tmp_path, "/usr/bin/printf", "%s|%s", odd, "$NOTE", environment=(("NOTE", odd),))
+    runtimes = (RuntimeScript(name="X", options=("o\r",), params="A=1\r\n", body='[ "$A" = 1 ] || exit 3\r\n'),)
+
+    ran = run(submission, how, runtimes, shell)
+
+    assert b"\r" not in (submission.rundir / "script").read_bytes()
+    assert f"{odd}|{odd}".encode() == (submission.grami.directory / "out.txt").read_bytes()
+    assert 0 == ran.code
+
+
 def test_an_exit_code_of_127_is_the_payloads_own_if_it_could_run(tmp_path: Path) -> None:
     assert run(a_submission(tmp_path, "/bin/sh", "-c", "exit 127")).diag[-1] == "exitcode=127"
+
+
+def test_a_payload_that_makes_a_pipe_of_its_accounting_file_ends(tmp_path: Path) -> None:
+    ran = run(a_submission(tmp_path, "/bin/sh", "-c", "rm -f ../job1.diag; mkfifo ../job1.diag; exit 3"))
+
+    assert ran.done is not None
+    assert 3 == ran.done.exit_code
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        'rm -rf "$R"',
+        'rm -rf "${R%/*}"',
+        'rm -rf "$R"; ln -s "$R" "$R"',
+        'rm -rf "$R"; mkfifo "$R"',
+        'chmod 000 "$R"',
+        'chmod 000 "${R%/*}"',
+        'chmod 500 "$R"',
+        'mkfifo "$R/done"',
+        'mkdir -p "$R/done/below"',
+        'ln -s done "$R/done"',
+    ],
+)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_exit_code_is_recorded_whatever_becomes_of_the_run_directory(
+    tmp_path: Path, damage: str, shell: str
+) -> None:
+    submission = a_submission(tmp_path, "./program")
+    program = submission.grami.directory / "program"  # arguments would be expanded before it runs
+    program.write_text(f"#!/bin/sh\nR=$(echo ../job1.lrms/*)\n: >ran; {damage}\nexit 3\n")
+    program.chmod(0o700)
+    ran = run(submission, shell=shell)
+
+    assert (3, "") == (ran.code, ran.file("ran"))
+    assert ran.done is not None
+    assert (3, EndCause.EXIT_CODE) == (ran.done.exit_code, ran.done.cause)
+    assert MARKED == ran.mark, "no other copy of the attempt may start"
 
 
 @pytest.mark.parametrize("args", [("/bin/echo", "${$i}"), ("/bin/echo", "`"), ("/bin/echo", "$(")])

@@ -1,7 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC1003,SC1091,SC2016,SC2034,SC2209,SC2317,SC2329,SC3045
 umask 077
-export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-${SLURM_JOB_USER:-$(LC_ALL=C id -un)}}"
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" USER="${USER:-$(LC_ALL=C id -un)}"
 export LOGNAME="${LOGNAME:-$USER}"
 [ "${LC_ALL:-}" != C ] || unset LC_ALL # the daemon speaks it with the batch system
 arex_own_path=$PATH
@@ -35,7 +35,7 @@ arex_when=before
 arex_fail() {
     arex_why=$1
     printf '%s\n' "$1"
-    { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
+    [ -p "$RUNTIME_JOB_STDERR" ] || { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
     arex_note "failed $arex_when"
     arex_code=
     exit 1
@@ -45,6 +45,12 @@ arex_check_interpreter() {
     case $2 in 126 | 127) IFS= read -r arex_line <"$1" || return 0 ;; *) return 0 ;; esac
     case $arex_line in '#!'*) arex_line=${arex_line#??} ;; *) return 0 ;; esac
     arex_line=${arex_line#"${arex_line%%[! ]*}"}
+    case $arex_line in
+        *[[:cntrl:]])
+            arex_line="${arex_line%?}^M"
+            arex_fail "Cannot run $1: $arex_line: not found (^M is a carriage return: the script has Windows line ends)"
+            ;;
+    esac
     arex_line=${arex_line%% *}
     [ -e "$arex_line" ] || arex_fail "Cannot run $1: $arex_line: not found"
 }
@@ -76,7 +82,8 @@ arex_end() {
         if [ -z "$arex_signal" ] && [ "$arex_code" -gt 128 ] && [ "$arex_code" -le 192 ]; then
             arex_signal=$((arex_code - 128))
         fi
-        printf '\nLRMSStartTime=%s\nLRMSEndTime=%s\nwalltime=%s\nexitcode=%s\n' \
+        # a payload may have put a pipe there, and opening it would wait for a reader
+        [ -p "$RUNTIME_JOB_DIAG" ] || printf '\nLRMSStartTime=%s\nLRMSEndTime=%s\nwalltime=%s\nexitcode=%s\n' \
             "${arex_began%%,*}" "${arex_ended%%,*}" "$arex_wall" "$arex_code" >>"$RUNTIME_JOB_DIAG"
     fi
     [ -z "$arex_signal" ] || arex_cause=signal
@@ -87,10 +94,11 @@ arex_end() {
     arex_began=${arex_began#*,} arex_ended=${arex_ended#*,}
     set --
     for arex_node in $arex_nodes; do set -- "$@" "node=$arex_node"; done
-    [ -z "${arex_why:-}" ] || set -- "$@" "message=$(printf '%s' "$arex_why" | tr '\n' ' ')"
+    [ -z "${arex_why:-}" ] || set -- "$@" "message=$(printf '%s' "$arex_why" | tr '\n\r' '  ')"
     [ -z "$arex_id" ] || set -- "$@" "localid=$arex_id"
     [ -z "$arex_kills" ] || set -- "$@" "oom_kills=$arex_kills"
     [ -z "$arex_peak" ] || set -- "$@" "maxrss_kb=$((arex_peak / 1024))"
+    arex_restore
     # no mv, which is a program with four libraries: a record without its last line does not count
     {
         printf 'exitcode=%s\nsignal=%s\ncause=%s\nstart=%s\nend=%s\nwall_s=%s\n' "$arex_code" "$arex_signal" \
@@ -98,7 +106,24 @@ arex_end() {
         times
         printf '%s\n' "$@" complete=yes
     } >"$arex_rundir/done"
-    { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
+    [ -p "$arex_notices/${arex_rundir##*/}" ] || { printf '' >"$arex_notices/${arex_rundir##*/}"; } 2>/dev/null
+}
+# the payload may have removed, replaced or closed the run directory, or put something in the place of the record
+arex_restore() {
+    if [ ! -w "$arex_rundir/." ]; then
+        umask 077
+        chmod u+rwx "${arex_rundir%/*}"
+        [ -d "${arex_rundir%/*}" ] || rm -f "${arex_rundir%/*}"
+        [ -d "$arex_rundir" ] || rm -f "$arex_rundir"
+        mkdir -p "$arex_rundir"
+        chmod u+rwx "$arex_rundir"
+    fi 2>/dev/null
+    # without the start marker, another copy of this attempt could start
+    [ -e "$arex_rundir/started" ] || printf '%s' "${arex_id:+id $arex_id
+}" 2>/dev/null >"$arex_rundir/started"
+    if [ -L "$arex_rundir/done" ] || { [ -e "$arex_rundir/done" ] && [ ! -f "$arex_rundir/done" ]; }; then
+        rm -rf "$arex_rundir/done"
+    fi
 }
 # the times of start and end, and the seconds between them
 arex_times() {

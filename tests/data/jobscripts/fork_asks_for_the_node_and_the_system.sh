@@ -13,7 +13,7 @@ arex_when=before
 arex_fail() {
     arex_why=$1
     printf '%s\n' "$1"
-    { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
+    [ -p "$RUNTIME_JOB_STDERR" ] || { printf '%s\n' "$1" >>"$RUNTIME_JOB_STDERR"; } 2>/dev/null
     arex_note "failed $arex_when"
     arex_code=
     exit 1
@@ -23,6 +23,12 @@ arex_check_interpreter() {
     case $2 in 126 | 127) IFS= read -r arex_line <"$1" || return 0 ;; *) return 0 ;; esac
     case $arex_line in '#!'*) arex_line=${arex_line#??} ;; *) return 0 ;; esac
     arex_line=${arex_line#"${arex_line%%[! ]*}"}
+    case $arex_line in
+        *[[:cntrl:]])
+            arex_line="${arex_line%?}^M"
+            arex_fail "Cannot run $1: $arex_line: not found (^M is a carriage return: the script has Windows line ends)"
+            ;;
+    esac
     arex_line=${arex_line%% *}
     [ -e "$arex_line" ] || arex_fail "Cannot run $1: $arex_line: not found"
 }

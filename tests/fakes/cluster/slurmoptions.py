@@ -98,6 +98,8 @@ def begin(text: str) -> float:
         return 0.0
     if match := re.fullmatch(r"now\+(\d+)(minutes|hours|days)?", text):
         return time.time() + int(match[1]) * {"": 1, "minutes": 60, "hours": 3600, "days": 86400}[match[2] or ""]
+    if match := re.fullmatch(r"uts(\d+)", text):
+        return float(match[1])
     try:
         return time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
     except ValueError as exc:

@@ -54,8 +54,14 @@ def test_garbage_and_half_answers_come_with_success(trial: Trial) -> None:
     half = trial.call(trial.speech.list)
 
     assert b"\x00\x7fELF" in done.stdout
-    assert (0, whole.stdout[: len(whole.stdout) // 2]) == (half.returncode, half.stdout)
-    assert whole.stdout == trial.call(trial.speech.list).stdout
+    before = timeless(whole.stdout)
+    assert (0, before[: len(before) // 2]) == (half.returncode, timeless(half.stdout))
+    assert before == timeless(trial.call(trial.speech.list).stdout)
+
+
+def timeless(text: str) -> str:
+    """With 0 for each digit, since the time that a job has run goes on."""
+    return re.sub(r"\d", "0", text)
 
 
 def test_an_answer_comes_late(trial: Trial) -> None:

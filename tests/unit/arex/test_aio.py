@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
-from arex.aio import cancel_and_wait
+from arex.aio import cancel_and_wait, start_threads
 
 
 class Slow:
@@ -57,3 +58,30 @@ async def test_an_error_of_a_cancelled_task_is_dropped() -> None:
     await asyncio.wait([failed])
     await cancel_and_wait(failed)
     await cancel_and_wait()
+
+
+def test_threads_exist_before_they_are_needed() -> None:
+    before = threading.active_count()
+    executor = start_threads(4)
+    assert before + 4 == threading.active_count()
+
+    assert [0, 1, 2] == list(executor.map(int, "012"))
+    executor.shutdown()
+
+
+def test_threads_that_cannot_be_started_are_an_error_and_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = threading.active_count()
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if threading.active_count() >= before + 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        start_threads(4)
+    for thread in threading.enumerate():
+        if thread.name.startswith("arex"):
+            thread.join(10)
+    assert before == threading.active_count()

@@ -14,6 +14,7 @@ import pytest
 
 from arex import daemon
 from arex.app import Service, refuse_root
+from arex.clock import Clock
 from arex.config.load import load
 from arex.config.model import Configuration
 from arex.config.service import ServiceBlock
@@ -37,11 +38,12 @@ class Site:
         self.store = ControlDir(FlatLayout(root / "ctl"))
         self.configure()
 
-    def configure(self, arex: str = "", queue: str = "q") -> None:
+    def configure(self, arex: str = "", queue: str = "q", service: str = "", joblog: str = "") -> None:
+        joblog = joblog or f"{self.root}/jobs.log"
         self.conf.write_text(
             f"[common]\n[arex]\ncontroldir={self.root}/ctl\nsessiondir={self.root}/session\n"
-            f"pidfile={self.root}/run/arex.pid\nlogfile={self.root}/arex.log\njoblog={self.root}/jobs.log\n"
-            f"wakeupperiod=1\n{arex}[arex/service]\nscan_period=1\nfsync=no\n[lrms]\nlrms=fork\n[queue:{queue}]\n",
+            f"pidfile={self.root}/run/arex.pid\nlogfile={self.root}/arex.log\njoblog={joblog}\n"
+            f"wakeupperiod=1\n{arex}[arex/service]\nscan_period=1\nfsync=no\n{service}[lrms]\nlrms=fork\n[queue:{queue}]\n",
             encoding="utf-8",
         )
 
@@ -50,10 +52,10 @@ class Site:
         return load(self.conf, {})[0]
 
     @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[Service]:
+    async def serving(self, clock: Clock | None = None) -> AsyncIterator[Service]:
         ready = asyncio.Event()
-        config = await asyncio.to_thread(lambda: self.config)
-        service = Service(config, backends={"fork": FakeBackend(self.cluster)}, ready=ready.set)
+        backends = {"fork": FakeBackend(self.cluster)}
+        service = await asyncio.to_thread(lambda: Service(self.config, clock=clock, backends=backends, ready=ready.set))
         task = asyncio.create_task(service.run())
         waiting = asyncio.create_task(ready.wait())
         try:
@@ -153,7 +155,7 @@ async def test_a_clean_stop_leaves_the_jobs_and_the_next_service_takes_them_over
 
     assert not (site.root / "run" / "arex.pid").exists()
     assert (site.root / "run" / "arex.cfg").exists()
-    assert daemon.holder(site.store.root) is None
+    assert await asyncio.to_thread(daemon.holder, site.store.root) is None
     assert not fifo.ring(site.store.root)
     await site.reaches(job, "INLRMS")
     site.cluster.end(localid, ended(0))
@@ -187,7 +189,7 @@ async def test_a_session_root_that_can_not_be_made_is_an_error_with_its_name(sit
     with pytest.raises(ServiceError, match=f"session root {site.root}/session"):
         async with site.serving():
             pass
-    assert daemon.holder(site.store.root) is None
+    assert await asyncio.to_thread(daemon.holder, site.store.root) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

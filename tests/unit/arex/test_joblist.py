@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,6 +43,35 @@ def test_the_file_is_made_as_arc_makes_it(jobs: JobList) -> None:
     jobs.add([row(1)])
 
     assert [line for line in dump(jobs.path) if line.startswith("CREATE")] == schema
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_only_the_owner_can_read_the_list(jobs: JobList, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        jobs.add([row(1)])
+    finally:
+        os.umask(before)
+
+    assert 0o600 == stat.S_IMODE(jobs.path.stat().st_mode)
+    assert 0o700 == stat.S_IMODE(jobs.path.parent.stat().st_mode)
+
+
+def test_an_old_list_is_made_private_with_the_files_beside_it(jobs: JobList) -> None:
+    jobs.add([row(1)])
+    beside = [jobs.path.with_name(f"jobs.dat{suffix}") for suffix in ("-journal", "-wal", "-shm")]
+    with contextlib.closing(sqlite3.connect(jobs.path)) as db:
+        assert [("wal",)] == list(db.execute("PRAGMA journal_mode=WAL"))
+        db.execute("DELETE FROM jobs")
+        db.commit()
+        found = [path for path in (jobs.path, *beside) if path.exists()]
+        for path in found:
+            path.chmod(0o644)
+
+        assert [] == jobs.all()
+
+        assert 3 == len(found)
+        assert {0o600} == {stat.S_IMODE(path.stat().st_mode) for path in found}
 
 
 def test_a_row_is_what_arcsub_writes(jobs: JobList) -> None:
@@ -117,7 +149,9 @@ def test_a_file_that_is_no_list_is_told(jobs: JobList) -> None:
     jobs.path.parent.mkdir()
     jobs.path.write_bytes(b"not a database, but long enough to be looked at" * 30)
 
-    with pytest.raises(JobListError, match=r"jobs\.dat can't be used"):
+    with pytest.raises(
+        JobListError, match=r"jobs\.dat can't be used: .*; move the file away, and make a new list with 'arcsync'"
+    ):
         jobs.all()
 
 
@@ -126,6 +160,19 @@ def test_hostile_names_are_only_names(jobs: JobList) -> None:
     jobs.add([row(1, name)])
 
     assert [one["name"] for one in jobs.find([name])] == [name]
+
+
+def test_bytes_that_are_not_utf_8_are_kept(jobs: JobList) -> None:
+    name = os.fsdecode(b"j\xfcx")
+    jobs.add([row(1, name), row(2)])
+    with contextlib.closing(sqlite3.connect(jobs.path)) as db:
+        [(stored, kind)] = db.execute("SELECT CAST(name AS BLOB), typeof(name) FROM jobs WHERE idfromendpoint='id1'")
+
+    assert (b"j\xfcx", "text") == (stored, kind)
+    assert [name] == [one["name"] for one in jobs.find([name])]
+    assert ([], []) == (jobs.find([os.fsdecode(b"\xff")]), jobs.find(["\ud800"]))
+    jobs.remove([os.fsdecode(b"\xff")])
+    assert 2 == len(jobs.all())
 
 
 def test_the_list_lies_where_arc_has_it() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,3 +122,57 @@ def test_no_message_makes_a_second_line(tmp_path: Path, as_json: bool) -> None:
 
     [line] = (tmp_path / "log").read_text().splitlines()
     assert r"no\n2026" in line
+
+
+# --- a log that cannot be written ------------------------------------------------------------------------------------
+
+
+def test_after_a_rotation_into_a_closed_place_lines_go_to_the_old_file(tmp_path: Path) -> None:
+    """The directory is closed by putting a file in its place, which stops root too."""
+    directory = tmp_path / "logs"
+    logs.set_up(3, directory / "log")
+    log.info("one")
+    directory.rename(tmp_path / "old")
+    directory.touch()
+    log.info("two")
+
+    assert ["one", "two"] == [line.split()[-1] for line in (tmp_path / "old" / "log").read_text().splitlines()]
+    assert "Not a directory" in logs.trouble()
+    directory.unlink()
+    directory.mkdir()
+    log.info("three")
+    assert (directory / "log").read_text().endswith("three\n")
+    assert "" == logs.trouble()
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe"])
+def test_something_else_in_the_place_of_the_log_does_not_stop_the_service(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "log"
+    logs.set_up(3, path)
+    path.rename(tmp_path / "log.1")
+    if kind == "directory":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    log.info("x")
+
+    assert (tmp_path / "log.1").read_text().endswith("x\n")
+    assert logs.trouble()
+
+
+def test_lines_that_are_lost_are_counted() -> None:
+    logs.set_up(3, Path("/dev/full"))
+    log.info("x")
+    log.info("x")
+
+    assert "No space left on device" in logs.trouble()
+    assert "(2 lines lost)" in logs.trouble()
+
+
+def test_a_record_that_cannot_be_formatted_is_lost_and_does_not_stop_the_service(tmp_path: Path) -> None:
+    logs.set_up(3, tmp_path / "log")
+    log.info("%d", "x")
+
+    assert "1 lines lost" in logs.trouble()
+    log.info("y")
+    assert "" == logs.trouble()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from arex import process
 from arex.errors import BatchUnavailable
-from arex.process import CommandFailed, Completed, detach, run
+from arex.process import CommandFailed, Completed, NotStarted, detach, run
 from lrms import processes
 
 
@@ -121,6 +123,64 @@ async def test_a_program_that_talks_without_end_is_stopped_at_once(monkeypatch: 
     assert time.monotonic() - start < 10
 
 
+@pytest.mark.parametrize("fault", [OSError(24, "Too many open files"), RuntimeError("can't start new thread")])
+async def test_a_host_that_is_full_is_no_answer(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", full)
+
+    with pytest.raises(NotStarted, match=r"Too many open files|can't start new thread"):
+        await run(["/bin/true"], timeout=10)
+
+
+async def test_an_argument_that_no_program_can_have_is_no_answer() -> None:
+    with pytest.raises(NotStarted, match="null byte"):
+        await run(["/bin/true", "\0"], timeout=10)
+
+
+async def test_a_program_that_does_not_end_when_it_is_killed_holds_up_no_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """It waits for a dead file server, or has become root; its exit code is collected later."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(process, "_KILL_S", 0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "killpg", refuse)
+        patched.setattr(subprocess.Popen, "kill", refuse)
+
+        with pytest.raises(CommandFailed, match="did not exit within"):
+            await run(["/bin/sh", "-c", f"echo $$ >{tmp_path}/pid; exec sleep 60"], timeout=0.5)
+
+    pid = int((tmp_path / "pid").read_text(encoding="ascii"))
+    assert f"process {pid} does not end" in caplog.text
+    assert len(process._lingering) == 1
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while process._lingering:
+            await asyncio.sleep(0.005)
+    await gone(pid)
+
+
+def test_exit_codes_arrive_where_a_parent_has_ignored_sigchld() -> None:
+    program = (
+        "import asyncio; from arex.process import run\n"
+        "print(asyncio.run(run(['/bin/sh', '-c', 'exit 3'], timeout=10)).code)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+
+    assert "3\n" == said.stdout
+
+
 def test_a_detached_program_lives_in_a_session_of_its_own_and_keeps_a_descriptor(tmp_path: Path) -> None:
     read, write = os.pipe()
     log = tmp_path / "logs" / "out"
@@ -141,3 +201,26 @@ def test_a_detached_program_lives_in_a_session_of_its_own_and_keeps_a_descriptor
 def test_what_can_not_be_detached_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         detach(["/no/such/program"], output=tmp_path / "out", keep=1)
+
+
+async def test_a_program_of_root_that_can_not_be_killed_is_a_failure_and_holds_no_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a wrapper that became root under sudo."""
+    kill = os.kill
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(process, "_KILL_S", 0.1)
+
+    with pytest.raises(CommandFailed, match="did not exit"):
+        await process.run(("/bin/sh", "-c", f"echo $$ >{tmp_path}/pid; exec sleep 600"), timeout=0.5)
+
+    kill(int((tmp_path / "pid").read_text()), 9)
+    async with asyncio.timeout(10):  # asyncio has a thread that waits for the program
+        while any("waitpid" in thread.name for thread in threading.enumerate()):
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0)  # then its answer is received

@@ -84,9 +84,7 @@ def test_the_way_to_the_service_is_the_one_that_clients_go() -> None:
         (("ExecutionEnvironment", "CPUModel"), "a <fast> one"),
         (("ApplicationEnvironment", "AppName"), "ENV/PROXY"),
         (("ApplicationEnvironment", "AppVersion"), "1.2"),
-        (("ComputingEndpoint", "HealthState"), "ok"),
-        (("ComputingEndpoint", "ServingState"), "production"),
-        (("ComputingEndpoint", "InterfaceName"), "org.nordugrid.internal"),
+        (("ComputingShare", "ServingState"), "production"),
         (("ComputingService", "TotalJobs"), "15"),
         (("ComputingService", "RunningJobs"), "4"),
         (("ComputingService", "WaitingJobs"), "3"),
@@ -127,7 +125,11 @@ def test_every_element_of_ours_stands_where_arc_has_it() -> None:
 
 
 def test_a_service_that_takes_no_jobs_drains() -> None:
-    assert "draining" == _text(replace(ELEMENT, accepts=False), "ComputingEndpoint", "ServingState")
+    assert "draining" == _text(replace(ELEMENT, accepts=False), "ComputingShare", "ServingState")
+
+
+def test_no_endpoint_is_published_as_clients_of_arc_add_the_one_that_there_is() -> None:
+    assert [] == list(_root(ELEMENT).iter(f"{GLUE}ComputingEndpoint", f"{GLUE}ComputingEndpointID"))
 
 
 # --- collecting -------------------------------------------------------------------------------------------------------

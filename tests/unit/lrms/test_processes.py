@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from lrms.fork.supervisor import ProcessUsage, parse_identity
-from lrms.processes import Stat, descendants, identify, parse_stat, stat
+from lrms.fork.supervisor import parse_identity
+from lrms.fork.usage import ProcessUsage
+from lrms.processes import Stat, descendants, hides_processes, identify, parse_stat, stat
 
 # a program may call itself anything
 LINE = b"42 (a) R 1 (x) S 7 42 42 0 -1 4194304 134 0 2 0 150 50 200 100 20 0 1 0 98765 2600960 343 1844 1 1 0 0\n"
 
 
 def test_a_stat_line_is_read_behind_the_name_of_the_program() -> None:
-    expected = Stat("S", 7, 500 / os.sysconf("SC_CLK_TCK"), 98765, 343 * os.sysconf("SC_PAGE_SIZE") // 1024)
+    rss_kb = 343 * os.sysconf("SC_PAGE_SIZE") // 1024
+    expected = Stat("S", 7, 500 / os.sysconf("SC_CLK_TCK"), 98765, rss_kb, "a) R 1 (x")
 
     assert expected == parse_stat(LINE)
 
@@ -60,3 +64,11 @@ def test_usage_adds_up_and_memory_is_the_largest() -> None:
         "Inputs=3",
         "Outputs=4",
     ]
+
+
+def test_the_forkserver_and_so_each_supervisor_is_private() -> None:
+    code = "from lrms.fork.supervisor import be_private, _libc_prctl; be_private(); print(_libc_prctl(3, 0, 0, 0, 0))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (1 if hides_processes() else 0) == int(done.stdout)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from arex import daemon
 from arex.controldir.store import ControlDir
 from arex.joblist import JobList
 from arex.model.state import State
@@ -235,3 +237,34 @@ def test_an_interrupt_keeps_what_was_submitted_in_the_list(user: User, monkeypat
     listed = [row["idfromendpoint"] for row in JobList(user.home / ".arc" / "jobs.dat").all()]
     assert (said.code, listed) == (130, user.plugin.jobs())
     assert len(list(Path(user.home / "session").iterdir())) == 1
+
+
+def test_a_repeated_submission_prints_the_same_job(user: User) -> None:
+    arguments = ("--submission-id", "mine", "-e", "&(executable=/bin/true)")
+    first, again = user.run("arcsub", *arguments), user.run("arcsub", *arguments)
+
+    assert (first.code, again.code) == (0, 0)
+    assert first.out == again.out
+    assert 1 == len(user.plugin.jobs())
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_service_that_cannot_be_notified_is_a_warning(user: User, held: bool) -> None:
+    (user.home / "ctl").mkdir(mode=0o700)
+    (user.home / "ctl" / "gm.fifo").mkdir()
+    lock = daemon.Lock(user.home / "ctl")
+    if held:
+        lock.take()
+
+    said = user.run("arcsub", "-e", "&(executable=/bin/true)")
+    lock.release()
+
+    assert (said.code, said.out.startswith("Job submitted with jobid: file://")) == (0, True)
+    assert ("could not be notified" if held else "no service is running") in said.err
+
+
+def test_a_description_that_is_not_utf_8_is_refused_with_a_sentence(user: User) -> None:
+    said = user.run("arcsub", "-e", os.fsdecode(b'&(executable="/bin/true")(jobname="j\xfcx")'))
+
+    assert 1 == said.code
+    assert "ERROR: -e: line 1, column 37: not UTF-8 text" in said.err

@@ -58,6 +58,28 @@ def test_the_list_says_how_each_environment_is_used(run: Run, tmp_path: Path) ->
     assert f"{'GONE':32} (broken, enabled)" in lines
 
 
+def test_a_script_of_arc_that_is_enabled_under_a_name_of_ours_is_listed_once(run: Run, tmp_path: Path) -> None:
+    """As ``arcctl rte enable`` of ARC links its own."""
+    theirs = tmp_path / "arc/ENV/PROXY"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("# description: of ARC\n")
+    link = tmp_path / "ctl/rte/enabled/ENV/PROXY"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(theirs)
+    (link.parent / "RTE").symlink_to("/no/such")
+
+    lines = [line for line in run("list").stdout.splitlines() if line.startswith(("ENV/PROXY ", "ENV/RTE "))]
+    [row] = document(run("list", "--enabled", "--json"))[:1]
+
+    assert [f"{'ENV/PROXY':32} (system, enabled)", f"{'ENV/RTE':32} (system, broken, enabled)"] == lines
+    assert {
+        "name": "ENV/PROXY",
+        "path": str(theirs),
+        "kinds": ["system", "enabled", "available"],
+        "description": "of ARC",
+    } == row
+
+
 @pytest.mark.parametrize(
     ("option", "expected"),
     [

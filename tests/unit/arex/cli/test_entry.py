@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +125,17 @@ def test_a_reader_who_leaves_early_is_no_error(user: User) -> None:
     assert "Broken" not in done.stderr
 
 
+def test_output_to_a_full_disk_is_one_sentence_and_an_error(user: User) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from arex.cli.entry import arcstat; arcstat()", "--help"],
+            cwd=user.home, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(environments.ROOT)},
+        )  # fmt: skip
+
+    assert (1, "arcstat: No space left on device\n") == (done.returncode, done.stderr)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_there_for_every_program(user: User, shell: str) -> None:
     said = user.run("arex", "completion", shell)
@@ -142,3 +155,45 @@ def test_job_ids_are_completed_from_the_list(user: User) -> None:
     )  # fmt: skip
 
     assert done.stdout.split() == [f"plain,{job}"]
+
+
+# --- closed streams ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [("arcstat -a", 0), ("arcsub -e '&(executable=/bin/true)'", 0), ("arcstat nosuchjob", 1), ("arcstat --nonsense", 2),
+     ("arcls nosuchjob", 1), ("arex status", 3), ("arex nonsense", 2), ("arcsub -", 1)],
+)  # fmt: skip
+def test_closed_streams_change_no_exit_code(user: User, call: str, code: int, closed: str) -> None:
+    user.submit()
+    program, _, arguments = call.partition(" ")
+
+    done = _in_shell(user, f"{_command(program)} {arguments} {closed}")
+
+    assert code == done.returncode, done.stderr
+    assert not {"Traceback", "AttributeError", "internal error"} & set(re.findall(r"[A-Za-z]+(?: error)?", done.stderr))
+
+
+def test_files_do_not_take_the_place_of_closed_streams(user: User) -> None:
+    """Else what a child prints would go into them."""
+    inside = (
+        "import sys, os; from arex.cli import entry; entry._open_closed_streams(); "
+        "fd = os.open('first', os.O_CREAT | os.O_WRONLY); os.system('echo lost; echo lost >&2'); "
+        "sys.exit(0 if fd > 2 else 9)"
+    )
+    done = _in_shell(user, f'{sys.executable} -c "{inside}" <&- >&- 2>&-')
+
+    assert 0 == done.returncode
+    assert "" == (user.home / "first").read_text()
+
+
+def _command(program: str) -> str:
+    return f"{sys.executable} -c 'from arex.cli import entry; entry.{program}()'"
+
+
+def _in_shell(user: User, line: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(environments.ROOT)}
+    return subprocess.run(["sh", "-c", line], cwd=user.home, env=environment, capture_output=True, text=True,
+                          check=False)  # fmt: skip

@@ -12,7 +12,7 @@ from arex.controldir import codec
 from arex.joblist import JobList
 from arex.model.local import JobLocal
 from arex.model.state import State
-from tests import environments
+from tests import environments, permissions
 from tests.shell import User
 
 
@@ -194,6 +194,24 @@ def test_arcget_copies_and_removes(user: User) -> None:
     assert (user.home / "results" / job / "out.txt").read_text() == "well done"
     assert said.out.endswith("Jobs processed: 1, successfully retrieved: 1, successfully cleaned: 1\n")
     assert (marks(user), listed(user)) == ({"clean"}, [])
+
+
+def test_arcget_keeps_a_job_with_a_file_that_it_cannot_read(user: User) -> None:
+    job = user.submit()
+    session = user.home / "session" / job
+    (session / "sub").mkdir()
+    for name in ("sub/closed", "out.txt"):
+        (session / name).write_text("well done")
+    (session / "sub" / "closed").chmod(0)
+    user.move(job, State.FINISHED)
+
+    with permissions.closed(session / "sub"):
+        said = user.run("arcget", job)
+
+    assert (said.code, marks(user), listed(user)) == (1, set(), [job])
+    assert "cannot be read, and is not copied: sub/closed: Permission denied" in said.err
+    assert (user.home / job / "out.txt").read_text() == "well done"
+    assert "successfully retrieved: 0" in said.out
 
 
 def test_arcget_never_removes_what_it_did_not_copy(user: User) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,20 @@ def test_an_unreadable_file_is_a_fault_with_its_name(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             read(tmp_path / name)
         assert [fault.file for fault in caught.value.faults] == [tmp_path / name]
+
+
+def test_a_named_pipe_without_a_writer_is_refused_at_once(tmp_path: Path) -> None:
+    """A service that is asked to reload its configuration would not reload it any more."""
+    os.mkfifo(tmp_path / "arc.conf")
+
+    with pytest.raises(ConfigError, match="the file is a pipe, and no process writes into it"):
+        read(tmp_path / "arc.conf")
+
+
+def test_a_pipe_with_a_writer_is_read_to_its_end() -> None:
+    """``--config <(command)`` of a shell."""
+    reading, writing = os.pipe()
+    with subprocess.Popen(["sh", "-c", "echo '[common]'"], stdout=writing):
+        os.close(writing)
+        assert read(Path(f"/dev/fd/{reading}")) == b"[common]\n"
+    os.close(reading)

@@ -142,6 +142,54 @@ def test_a_line_that_does_not_fit_is_an_error(path: Path) -> None:
         atomic.append(str(path), b"y" * 90)
 
 
+@pytest.fixture
+def short_pwrite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that writes three bytes at a time."""
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:3], offset))
+
+
+@pytest.mark.usefixtures("short_pwrite")
+def test_a_file_rewritten_in_place_is_whole_after_short_writes(tmp_path: Path) -> None:
+    path = str(tmp_path / "job.x.local")
+    for data in (b"one=1\n", b"one=1\ntwo=2\n", b"two=2\n"):
+        atomic.rewrite(path, data)
+        assert data == atomic.read(path)
+
+
+@pytest.mark.usefixtures("short_pwrite")
+def test_a_status_is_whole_after_short_writes(tmp_path: Path) -> None:
+    path = str(tmp_path / "job.x.status")
+    for data in (b"ACCEPTED\n", b"PENDING:PREPARING\n", b"PENDING:ACCEPTED\n", b"INLRMS\n", b"FINISH\n"):
+        atomic.put_line(path, data)
+        assert data == atomic.read(path)
+
+
+@pytest.mark.parametrize(("call", "use"), [("write", atomic.append), ("pwrite", atomic.rewrite)])
+def test_a_file_system_that_writes_nothing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, use: Callable[[str, bytes], None]
+) -> None:
+    path = str(tmp_path / "file")
+    atomic.put(path, b"old")
+    monkeypatch.setattr(os, call, lambda *_: 0)
+
+    with pytest.raises(OSError, match="writes nothing"):
+        use(path, b"new content")
+
+
+def test_a_closed_file_is_opened_up_but_not_through_a_link(tmp_path: Path) -> None:
+    for name in ("own", "precious"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o100)
+    (tmp_path / "link").symlink_to("precious")
+
+    for name in ("own", "link", "missing"):
+        atomic.open_up(str(tmp_path / name))
+
+    assert 0o700 == stat.S_IMODE((tmp_path / "own").stat().st_mode)
+    assert 0o100 == stat.S_IMODE((tmp_path / "precious").stat().st_mode)
+
+
 def test_writing_goes_on_where_a_short_write_ended() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
@@ -275,10 +323,3 @@ def test_removing_says_whether_there_was_something(path: Path) -> None:
     path.touch()
 
     assert [True, False] == [atomic.remove(str(path)), atomic.remove(str(path))]
-
-
-@pytest.mark.parametrize(
-    ("name", "pid"), [("job.x.local.~12.3", 12), ("job.x.local", None), ("a.~x.1", None), (".~7.0", 7), ("a.~7", 7)]
-)
-def test_an_unfinished_file_names_its_writer(name: str, pid: int | None) -> None:
-    assert pid == atomic.writer_of(name)

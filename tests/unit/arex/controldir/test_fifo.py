@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
 import stat
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from hypothesis import strategies as st
 from arex.controldir.fifo import NAME, Fifo, Messages, ring
 from arex.errors import AlreadyRunning, ControlDirError
 from arex.model.ids import JobId, is_job_id
+from tests.processes import ready
 
 
 @pytest.mark.parametrize(
@@ -92,13 +97,28 @@ def test_ringing_at_something_else_writes_nothing(tmp_path: Path, kind: str) -> 
         case _:
             (tmp_path / NAME).mkdir()
 
-    if kind == "directory":
-        with pytest.raises(IsADirectoryError):
-            ring(tmp_path, JobId("a"))
-    else:
-        assert not ring(tmp_path, JobId("a"))
+    assert not ring(tmp_path, JobId("a"))
     assert "precious" == (tmp_path / "target").read_text()
     assert kind != "file" or (tmp_path / NAME).read_text() == "precious"
+
+
+@pytest.mark.parametrize("call", ["open", "write"])
+@pytest.mark.parametrize(
+    "why", [errno.EISDIR, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENXIO, errno.EACCES, errno.ENOMEM]
+)
+def test_a_pipe_that_fails_is_not_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: int, call: str
+) -> None:
+    os.mkfifo(tmp_path / NAME)
+    reader = os.open(tmp_path / NAME, os.O_RDONLY | os.O_NONBLOCK)
+
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(why, os.strerror(why))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, call, fail)
+        assert not ring(tmp_path, JobId("a"))
+    os.close(reader)
 
 
 @pytest.fixture
@@ -130,6 +150,36 @@ async def test_a_second_reader_is_refused(fifo: Fifo, tmp_path: Path) -> None:
     with pytest.raises(AlreadyRunning, match="another daemon reads"):
         await asyncio.to_thread(Fifo(tmp_path).open)
     assert fifo._fd >= 0
+
+
+@contextmanager
+def reading(path: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that has the pipe open, as after ``exec 3<>gm.fifo``."""
+    os.mkfifo(path, 0o600)
+    command = ["/bin/sh", "-c", 'exec 3<>"$1"; echo open; exec sleep 60', "sh", str(path)]
+    with ready(command, "open", **environment) as process:
+        yield process
+
+
+async def test_a_pipe_that_a_job_reads_is_replaced(tmp_path: Path) -> None:
+    fifo = Fifo(tmp_path)
+    with reading(tmp_path / NAME, GRID_GLOBAL_JOBID="x"):
+        await asyncio.to_thread(fifo.open)
+        heard: asyncio.Queue[JobId | None] = asyncio.Queue()
+        fifo.listen(heard.put_nowait, lambda: heard.put_nowait(None))
+
+        assert await asyncio.to_thread(ring, tmp_path, JobId("abc"))
+        assert JobId("abc") == await heard.get()
+        assert [NAME] == os.listdir(tmp_path)
+        assert 0o600 == stat.S_IMODE((tmp_path / NAME).stat().st_mode)
+        fifo.close()
+
+
+async def test_a_reader_that_is_no_job_is_refused_and_named(tmp_path: Path) -> None:
+    with reading(tmp_path / NAME) as other, pytest.raises(AlreadyRunning) as raised:
+        await asyncio.to_thread(Fifo(tmp_path).open)
+
+    assert re.search(rf"stop it first \(pid {other.pid}, (sleep|sh)\)", str(raised.value))
 
 
 async def test_the_pipe_is_private_and_used_again(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arex.controldir.layout import LAYOUTS, LOOKUP, PLACE_OF, FlatLayout, Layout, Mark, NestedLayout, Place
+from arex.controldir.store import ControlDir
 from arex.model.ids import JobId
 from arex.model.state import State
 
 ROOT = Path("/ctl")
-_ids = st.from_regex(r"[A-Za-z0-9_+=@-][A-Za-z0-9_.+=@-]{0,62}", fullmatch=True).map(JobId)
+#: An id that ends with a dot, which no client makes, would read like the mark of another one in the nested layout.
+_ids = st.from_regex(r"[A-Za-z0-9_+=@-]([A-Za-z0-9_.+=@-]{0,61}[A-Za-z0-9_+=@-])?", fullmatch=True).map(JobId)
 
 
 def test_arc_6_has_job_files_side_by_side() -> None:
@@ -28,6 +30,21 @@ def test_arc_7_cuts_an_id_in_threes() -> None:
 
     assert "/ctl/jobs/134/c54/51d/7ab/local" == layout.job_file(JobId("134c5451d7ab"), "local")
     assert "/ctl/processing/134c5451d7ab.status" == layout.status_file(Place.PROCESSING, JobId("134c5451d7ab"))
+
+
+def test_arc_7_names_marks_without_a_dot_and_a_dot_counts_too(tmp_path: Path) -> None:
+    """Clients of ARC 7.0.0 make the first kind, and A-REX 7.0.0 acts on no other."""
+    layout = NestedLayout(tmp_path)
+    (tmp_path / Place.ACCEPTING).mkdir()
+    store = ControlDir(layout)
+    job = JobId("ac431cc023c6")
+    assert f"{tmp_path}/accepting/{job}cancel" == layout.mark_file(job, Mark.CANCEL)
+    for name in (f"{job}cancel", f"{job}.cancel"):
+        (tmp_path / Place.ACCEPTING / name).touch()
+        assert [(job, Mark.CANCEL)] == list(store.scan_marks())
+        assert store.has_mark(job, Mark.CANCEL)
+        store.drop_mark(job, Mark.CANCEL)
+        assert [] == list(store.scan_marks())
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,37 @@ def test_forgetting_leaves_nothing_of_the_job_and_all_of_its_neighbour(store: Co
     assert before == sorted(path for path in store.root.rglob("*") if OTHER in str(path) or "7ac" in str(path))
 
 
+def test_a_removal_that_fails_anywhere_is_repeated_by_whoever_comes_next(
+    store: ControlDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as there is a status, there is the mark that says that the job has to go."""
+    unlink, left = os.unlink, [0]
+    for suffix in AT_CLEAN:
+        store.put(JOB, suffix, b"x")
+    for mark in Mark:
+        store.set_mark(JOB, mark)
+    store.put_status(JOB, Status(State.FINISHED), None)
+
+    def fails_once(path: str) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.EIO, "Input/output error", path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", fails_once)
+    attempts = 0
+    while left[0] <= 0:
+        attempts += 1
+        left[0] = attempts  # until the call that fails
+        try:
+            store.forget(JOB)
+        except OSError:
+            assert store.has_mark(JOB, Mark.CLEAN) or store.read_status(JOB) is None
+
+    assert attempts > len(AT_CLEAN)
+    assert [] == [path for path in store.root.rglob("*") if JOB in path.name]
+
+
 def test_directories_of_a_nested_layout_go_with_their_last_job(tmp_path: Path) -> None:
     store = ControlDir(LAYOUTS["nested"](tmp_path / "ctl"))
     store.prepare("me")
@@ -254,27 +286,6 @@ def test_directories_of_a_nested_layout_go_with_their_last_job(tmp_path: Path) -
     store.forget(JOB)
 
     assert [] == list((tmp_path / "ctl" / "jobs").iterdir())
-
-
-def test_unfinished_files_of_the_dead_and_the_old_are_swept(store: ControlDir) -> None:
-    names = {
-        "job.x.local.~77.1": 0,
-        "job.x.local.~78.1": 0,
-        "job.x.local.~78.2": 120,
-        f"job.x.local.~{os.getpid()}.1": 120,
-    }
-    for directory in (store.root, store.root / "accepting"):
-        for name, age in names.items():
-            (directory / name).touch()
-            stamp = (NOW - timedelta(seconds=age)).timestamp()
-            os.utime(directory / name, (stamp, stamp))
-    (store.root / "job.x.local").touch()
-
-    assert 4 == store.sweep(77, NOW)
-    left = sorted(path.name for path in store.root.iterdir() if path.is_file() and path.name.startswith("job"))
-    assert ["job.x.local", "job.x.local.~78.1", f"job.x.local.~{os.getpid()}.1"] == sorted(
-        left, key=lambda n: (len(n), n)
-    )
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------

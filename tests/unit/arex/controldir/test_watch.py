@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
+from watchdog.observers.api import BaseObserver
 
 from arex.controldir import watch
 from arex.controldir.layout import FlatLayout, Mark, Place
@@ -67,6 +69,52 @@ async def test_a_directory_that_is_not_there_is_polled(store: ControlDir) -> Non
 
     assert Mode.POLL is mode
     assert "cannot watch the directory" in why
+
+
+@pytest.mark.parametrize("wanted", ["auto", "events", "poll"])
+async def test_without_a_free_inotify_instance_the_directory_is_polled(
+    store: ControlDir, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    def none_left() -> BaseObserver:
+        raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+    monkeypatch.setattr(watch, "Observer", none_left)
+    watching = Watch(store.layout, print)
+    mode, why = await watching.start(wanted)
+
+    assert Mode.POLL is mode
+    assert "inotify instance limit reached" in why or wanted == "poll"
+    assert await watching.works()
+    await watching.stop()
+
+
+async def test_events_that_can_no_longer_arrive_are_noticed(store: ControlDir) -> None:
+    watching = Watch(store.layout, print)
+    await watching.start("events")
+    assert await watching.works()
+    await asyncio.to_thread((store.root / Place.ACCEPTING).rmdir)
+    await asyncio.to_thread((store.root / Place.ACCEPTING).mkdir)
+    assert not await watching.works()
+
+    await watching.stop()
+    mode, _ = await watching.start("events")
+    assert Mode.EVENTS is mode
+    assert await watching.works()
+    await watching.stop()
+
+
+async def test_a_late_event_for_an_earlier_probe_proves_nothing(store: ControlDir) -> None:
+    watching = Watch(store.layout, print)
+    await watching.start("events")
+    earlier = watching._probe_path.name
+    await asyncio.to_thread((store.root / Place.ACCEPTING).rmdir)
+    await asyncio.to_thread((store.root / Place.ACCEPTING).mkdir)
+    check = asyncio.create_task(watching.works())
+    while watching._probe_path.name == earlier:
+        await asyncio.sleep(0)
+    watching._seen(earlier)
+    assert not await check
+    await watching.stop()
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/proc/self", "proc"), ("/dev/shm", "tmpfs"), ("/sys", "sysfs")])

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from arex.clock import SystemClock
 from arex.config.model import Configuration
@@ -17,7 +18,8 @@ from arex.gm.batch.client import BatchClient
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.context import Services, Settings
 from arex.gm.limits import Limits
-from arex.gm.manager import GridManager, ScanIntervals
+from arex.gm.manager import GridManager
+from arex.gm.turns.scanner import ScanIntervals
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
@@ -42,30 +44,37 @@ async def until(condition: Callable[[], object], what: Callable[[], object] = st
         raise AssertionError(f"never: {what()}") from None
 
 
+async def advance_until(clock: FakeClock, condition: Callable[[], object], step: timedelta) -> None:
+    """Move the clock on until something is true, half a minute of real time at most."""
+    async with asyncio.timeout(30):
+        while not condition():
+            clock.advance(step)
+            await asyncio.sleep(0.001)  # turns are in threads, which would miss months of a clock that runs on
+
+
 class GridService:
     """One control directory with its manager and its batch system."""
 
     def __init__(self, root: Path, maxjobs: MaxJobs, stager: Stager | None = None) -> None:
         self.root = root
-        self.store = ControlDir(FlatLayout(root / "ctl"))
-        self.store.prepare("me")
         self.sessions = root / "session"
         self.sessions.mkdir(exist_ok=True)
         self.clock = FakeClock()
         self.cluster = FakeCluster()
-        settings = Settings(
-            sessiondirs=(self.sessions,), lrms="fake", queue="q", ttl=timedelta(days=7), ttr=timedelta(days=30)
-        )
-        self.limits = Limits(maxjobs)
-        self.services = Services(
-            store=self.store, settings=settings, limits=self.limits, clock=self.clock, describe=describe
-        )
+        self.services = make_services(root, self.clock, maxjobs, ttl=timedelta(days=7), ttr=timedelta(days=30))
+        self.store = self.services.store
+        self.limits = self.services.limits
         self.clients: dict[str, BatchClient] = {}
         self.manager = GridManager(
             self.services, self.clients, stager or Engine.from_config(Configuration(), SystemClock()), ScanIntervals()
         )
         self.client = BatchClient(
-            FakeBackend(self.cluster, clock=self.clock), self.clock, PACE, self.manager.answer, self.manager.reported
+            FakeBackend(self.cluster, clock=self.clock),
+            self.clock,
+            PACE,
+            self.manager.answer,
+            self.manager.reported,
+            self.services.keeper,
         )
         self.clients["fake"] = self.client
 
@@ -136,6 +145,21 @@ class GridService:
         return [
             line.partition("change ")[2].partition("   ")[0] for line in text.splitlines() if "state change" in line
         ]
+
+
+def make_services(
+    root: Path, clock: FakeClock | None = None, maxjobs: MaxJobs | None = None, **settings: Any
+) -> Services:
+    """A control directory ``ctl`` and a session root ``session`` below ``root``, and settings of the site."""
+    store = ControlDir(FlatLayout(root / "ctl"))
+    store.prepare("me")
+    return Services(
+        store=store,
+        settings=Settings(**{"sessiondirs": (root / "session",), "lrms": "fake", "queue": "q", **settings}),
+        limits=Limits(maxjobs or MaxJobs()),
+        clock=clock or FakeClock(),
+        describe=describe,
+    )
 
 
 def describe(data: bytes) -> JobDescription:

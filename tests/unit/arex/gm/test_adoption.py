@@ -7,37 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.values import MaxJobs
-from arex.controldir.layout import FlatLayout, Mark
+from arex.controldir.layout import Mark
 from arex.controldir.store import ControlDir
-from arex.gm.context import Job, JobContext, Services, Settings
-from arex.gm.limits import Limits
+from arex.gm.context import Job, JobContext, Services
 from arex.gm.machine import Resting, drive
 from arex.gm.steps import AskSubmit, Wait
-from arex.jobdesc import DescriptionDialect, parse
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 from tests.fakes.clock import FakeClock
+from tests.unit.arex.gm.service import make_services
 
 JOB = JobId("new")
 
 
 @pytest.fixture
 def services(tmp_path: Path) -> Services:
-    store = ControlDir(FlatLayout(tmp_path / "ctl"))
-    store.prepare("me")
+    services = make_services(tmp_path)
+    store = services.store
     (tmp_path / "session" / JOB).mkdir(parents=True)
     store.reserve(JOB, b"&(executable=/bin/true)")
     store.put_local(JOB, JobLocal(globalid=JOB, subject="/CN=me"))
     store.put_status(JOB, Status(State.ACCEPTED), None)
-    return Services(
-        store=store,
-        settings=Settings(sessiondirs=(tmp_path / "session",), lrms="fake", queue="q"),
-        limits=Limits(MaxJobs()),
-        clock=FakeClock(datetime.fromtimestamp(status_file(store).stat().st_mtime, UTC) + timedelta(seconds=0.1)),
-        describe=lambda data: parse(data, DescriptionDialect.GRIDMANAGER)[0],
-    )
+    modified = status_file(store).stat().st_mtime
+    services.clock = FakeClock(datetime.fromtimestamp(modified, UTC) + timedelta(seconds=0.1))
+    return services
 
 
 def status_file(store: ControlDir) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,12 +20,6 @@ QUEUED = Report(phase=Phase.QUEUED)
 @pytest.fixture(autouse=True)
 def detector() -> None:
     """These tests look into control files themselves, on the loop, through our own functions: that blocks."""
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[GridService]:
-    async with grid_service(tmp_path) as service:
-        yield service
 
 
 def lines(service: GridService, job: JobId) -> list[str]:

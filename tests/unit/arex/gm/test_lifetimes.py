@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from arex.config.values import MaxJobs
-from arex.controldir.layout import FlatLayout, Place
-from arex.controldir.store import ControlDir
-from arex.gm.cleanup import Lifetimes
-from arex.gm.context import Services, Settings
-from arex.gm.limits import Limits
-from arex.jobdesc.model import JobDescription
-from arex.model.ids import JobId
+from arex.controldir.delegations import store_directory
+from arex.controldir.layout import Place
+from arex.gm.cleanup import Leftovers, Lifetimes, sweep_temporary
+from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
 from tests.fakes.clock import FakeClock
-from tests.unit.arex.gm.service import until
+from tests.unit.arex.gm.service import advance_until, make_services, until
 
 DAY = timedelta(days=1)
 
@@ -30,18 +27,11 @@ class EndedJobs:
     """A control directory of finished jobs, and what was woken of them."""
 
     def __init__(self, root: Path) -> None:
-        self.store = ControlDir(FlatLayout(root / "ctl"))
-        self.store.prepare("me")
         self.clock = FakeClock()
+        services = make_services(root, clock=self.clock, ttr=30 * DAY)
+        self.store = services.store
         self.woken: list[JobId] = []
         self.woken_at: dict[JobId, datetime] = {}
-        services = Services(
-            store=self.store,
-            settings=Settings(sessiondirs=(root / "session",), lrms="fake", queue="q", ttr=30 * DAY),
-            limits=Limits(MaxJobs()),
-            clock=self.clock,
-            describe=lambda _: JobDescription(),
-        )
         self.lifetimes = Lifetimes(services, self._look)
         self.start = self.clock.now()
         self.task: asyncio.Task[None] | None = None
@@ -163,3 +153,110 @@ async def test_many_old_jobs_are_read_a_few_at_a_time(ended: EndedJobs) -> None:
     for expected in (16, 24, 32, 40):
         ended.clock.advance(timedelta(seconds=1))
         await until(lambda: ended.lifetimes.known == expected)  # noqa: B023 - awaited at once
+
+
+# --- a clock that is set ----------------------------------------------------------------------------------------------
+
+
+async def test_no_results_are_removed_during_an_hour_after_the_clock_was_set(
+    ended: EndedJobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It goes ten years forward for a moment, as happens when a host has no battery."""
+    await ended.begin(("a", 2 * DAY, State.FINISHED))
+    await until(lambda: ended.lifetimes.known == 1)
+    ended.clock.set_by(3650 * DAY)
+    await ended.pass_by(timedelta(seconds=30))
+    ended.clock.set_by(-3650 * DAY)
+    await ended.pass_by(timedelta(minutes=90))
+    assert [] == ended.woken
+    assert "no results are removed during the next hour" in caplog.text
+
+    await ended.pass_by(3 * DAY, steps=400)
+    assert ["a"] == ended.woken
+
+
+async def test_after_that_hour_a_clock_that_is_right_now_counts(ended: EndedJobs) -> None:
+    await ended.begin(("a", DAY, State.FINISHED))
+    await until(lambda: ended.lifetimes.known == 1)
+    ended.clock.set_by(2 * DAY)
+    await ended.pass_by(timedelta(minutes=50), steps=100)
+    assert [] == ended.woken
+    await ended.pass_by(timedelta(minutes=20), steps=100)
+
+    assert ["a"] == ended.woken
+
+
+# --- what a real A-REX leaves -----------------------------------------------------------------------------------------
+
+
+def test_what_a_real_a_rex_leaves_beside_a_session_directory_is_removed_after_a_day(tmp_path: Path) -> None:
+    ended = EndedJobs(tmp_path)
+    root = tmp_path / "session"
+    live, gone, known = new_job_id(), new_job_id(), new_job_id()
+    for job in (live, gone, known):
+        (root / f"{job}.lrms" / f"{job}-1").mkdir(parents=True)
+        (root / f"{job}.staging").mkdir()
+    (root / "notes.lrms.txt").mkdir()
+    (root / live).mkdir()
+    ended.bury(known, None)
+    leftovers = Leftovers(ended.store, [root], ended.clock)
+    asyncio.run(leftovers.round())
+    assert 7 + 1 == len(os.listdir(root)), "not at once: a client may be making the job"
+
+    long_ago = ended.clock.now().timestamp() - 2 * 86400
+    for path in root.iterdir():
+        os.utime(path, (long_ago, long_ago))
+    asyncio.run(leftovers.round())
+    assert sorted([live, f"{live}.lrms", f"{live}.staging", f"{known}.lrms", f"{known}.staging", "notes.lrms.txt"]) == (
+        sorted(os.listdir(root))
+    )
+
+
+# --- what killed processes leave --------------------------------------------------------------------------------------
+
+
+def _left_by_a_killed_process(controldir: Path) -> list[Path]:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    tail = f".~{killed.pid}.1.{os.uname().nodename}"
+    directories = (".", "accepting", "jobs/abc/def", f"{store_directory(controldir).name}/1a2")
+    return [controldir / directory / f"local{tail}" for directory in directories]
+
+
+def _touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+async def test_temporary_files_of_killed_processes_are_removed_at_start_and_periodically(tmp_path: Path) -> None:
+    ended = await asyncio.to_thread(EndedJobs, tmp_path)
+    left = await asyncio.to_thread(_left_by_a_killed_process, ended.store.root)
+    session = tmp_path / "ctl" / "session" / left[0].name
+    _touch(*left, session)
+    sweeping = asyncio.create_task(sweep_temporary(ended.store, ended.clock, 180.0))
+    await until(lambda: not any(path.exists() for path in left))
+    _touch(*left)
+    start = ended.clock.monotonic()
+    await advance_until(ended.clock, lambda: not any(path.exists() for path in left), timedelta(seconds=1))
+
+    assert ended.clock.monotonic() - start < 400
+    assert session.exists(), "the file of a job, in a session directory below the control directory"
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
+
+
+async def test_a_control_directory_that_cannot_be_read_is_swept_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = await asyncio.to_thread(EndedJobs, tmp_path)
+    (tmp_path / "ctl" / "accepting").rmdir()
+    sweeping = asyncio.create_task(sweep_temporary(ended.store, ended.clock, 180.0))
+    await until(lambda: "cannot sweep the control directory" in caplog.text)
+    [path, *_] = await asyncio.to_thread(_left_by_a_killed_process, ended.store.root)
+    (tmp_path / "ctl" / "accepting").mkdir()
+    path.touch()
+
+    await advance_until(ended.clock, lambda: not path.exists(), timedelta(seconds=60))
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)

@@ -9,21 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from arex.config.values import MaxJobs
-from arex.controldir.layout import FlatLayout
-from arex.controldir.store import ControlDir
 from arex.errors import UnsafePath
 from arex.gm import outputs
-from arex.gm.context import Job, JobContext, Services, Settings
-from arex.gm.limits import Limits
+from arex.gm.context import Job, JobContext
 from arex.gm.outputs import Ending, expand
 from arex.gm.publishing import joblog
-from arex.jobdesc import DescriptionDialect, parse
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
-from tests.fakes.clock import FakeClock
+from tests import permissions
+from tests.trees import deep
+from tests.unit.arex.gm.service import make_services
 
 JOB = JobId("one")
 XRSL = (
@@ -41,24 +38,14 @@ def session(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def context(tmp_path: Path, session: Path) -> JobContext:
-    store = ControlDir(FlatLayout(tmp_path / "ctl"))
-    store.prepare("me")
-    store.reserve(JOB, XRSL.encode())
-    settings = Settings(
+    services = make_services(
+        tmp_path,
         sessiondirs=(session.parent,),
-        lrms="fake",
-        queue="q",
         maxrerun=3,
         delegations=tmp_path / "delegations",
         joblog=tmp_path / "jobs.log",
     )
-    services = Services(
-        store=store,
-        settings=settings,
-        limits=Limits(MaxJobs()),
-        clock=FakeClock(),
-        describe=lambda data: parse(data, DescriptionDialect.GRIDMANAGER)[0],
-    )
+    services.store.reserve(JOB, XRSL.encode())
     now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
     return JobContext(
         job=Job(id=JOB, status=Status(State.FINISHING), place=None, local=JobLocal(), changed=now), services=services
@@ -179,8 +166,46 @@ def test_a_list_that_the_job_wrote_becomes_its_lines(session: Path) -> None:
     )
 
 
-def test_a_list_that_the_job_did_not_write_is_empty(session: Path) -> None:
-    assert [FileEntry("/list")] == expand(session, [FileEntry("/@list")])
+def test_a_list_that_the_job_did_not_write_is_missing(session: Path) -> None:
+    with pytest.raises(outputs.OutputListMissing, match="Error reading user generated output file list in list"):
+        expand(session, [FileEntry("/@list")])
+
+
+def test_a_failed_job_need_not_write_its_list(session: Path) -> None:
+    assert [FileEntry("/list")] == expand(session, [FileEntry("/@list")], failed=True)
+
+
+def test_all_files_of_a_closed_and_deep_directory_are_outputs(session: Path) -> None:
+    depth = 1200
+    with deep(session / "out", depth):
+        (session / "out" / "link").symlink_to("/etc")
+        os.mkfifo(session / "out" / "pipe")
+        (session / "out" / "closed").mkdir()
+        (session / "out" / "closed" / "file").touch()
+        with permissions.closed(session / "out" / "closed"):
+            found = expand(session, [FileEntry("/out/", "http://host/there")])
+
+    below = f"{'d/' * depth}file"
+    assert found == [
+        FileEntry("/out/closed/file", "http://host/there/closed/file"),
+        FileEntry(f"/out/{below}", f"http://host/there/{below}"),
+    ]
+
+
+def test_a_directory_of_outputs_that_cannot_be_read_is_refused(session: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the owner would not know that files are missing."""
+    (session / "out" / "foreign").mkdir(parents=True)
+    listdir = os.listdir
+
+    def refuse(fd: int) -> list[str]:
+        if "foreign" in os.readlink(f"/proc/self/fd/{fd}"):
+            raise PermissionError(13, "Permission denied")
+        return listdir(fd)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+
+    with pytest.raises(UnsafePath, match="the files in out/foreign cannot be read: Permission denied"):
+        expand(session, [FileEntry("/out/", "http://host/there")])
 
 
 @pytest.mark.parametrize("line", ["../../secret file:///data/x", "/../secret", "/a/../../secret"])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from arex.config.service import ServiceBlock
 from arex.controldir.layout import FlatLayout, Mark
-from arex.controldir.quota import MB
 from arex.controldir.store import ControlDir
+from arex.gm import quota
 from arex.gm.context import Job
 from arex.gm.quota import Quotas
+from arex.gm.session_usage import MB
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
@@ -85,3 +89,42 @@ def test_without_limits_nothing_is_measured(tmp_path: Path) -> None:
 
     assert not place.quotas.measures
     assert timedelta(0) == place.clock.now() - FakeClock().now()
+
+
+def test_a_root_that_cannot_be_listed_keeps_its_last_sizes_and_others_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path, owner_quota=2)
+    running = place.job("running", 3 * MB)
+    place.round(running)
+
+    def closed(root: Path) -> Iterator[JobId]:
+        raise PermissionError(13, "Permission denied", str(root))
+
+    monkeypatch.setattr(quota, "session_names", closed)
+    place.round(running)
+
+    assert "take 3 MB" in place.quotas.room(place.root, "/CN=a")
+
+
+def test_a_cancel_that_cannot_be_written_is_repeated_in_the_next_round(tmp_path: Path) -> None:
+    place = Place(tmp_path, session_quota=1)
+    bad = place.job("bad", 5 * MB // 2)
+    obstacle = Path(place.store.layout.job_file(bad.id, "failed"))
+    obstacle.mkdir()
+    place.round(bad)
+    assert not place.store.has_mark(bad.id, Mark.CANCEL)
+    obstacle.rmdir()
+    place.round(bad)
+
+    assert place.store.has_mark(bad.id, Mark.CANCEL)
+
+
+def test_new_jobs_wait_while_everyone_can_write_in_their_session_root(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.job("one", 1)
+    before = place.quotas.room(place.root, "/CN=a")
+    place.root.chmod(0o777)
+
+    assert "" == before
+    assert "every account of this host" in place.quotas.room(place.root, "/CN=a")

@@ -88,3 +88,66 @@ def test_the_limit_is_in_bytes(text: str | bytes) -> None:
     with pytest.raises(JobDescriptionError, match="Job description is too big"):
         parse(text, DescriptionDialect.USER, max_size=15)
     assert parse(text, DescriptionDialect.USER, max_size=0)
+
+
+# --- texts that are more than one language, or less than UTF-8 --------------------------------------------------------
+
+
+def test_one_attribute_of_jdl_without_brackets_is_jdl() -> None:
+    [job] = parse('Executable = "/bin/hostname";\n', DescriptionDialect.USER)
+
+    assert "/bin/hostname" == job.executable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"&(executable=/bin/echo)(* l\xe4uft *)(arguments=a)",
+        b'[ Executable = "/bin/echo"; // l\xe4uft\n Arguments = "a"; ]',
+        b'[ Executable = "/bin/echo"; /* l\xe4uft\n */ Arguments = "a"; ]',
+        b'# l\xe4uft\n[ Executable = "/bin/echo"; Arguments = "a"; ]',
+    ],
+)
+def test_a_byte_that_is_not_utf_8_does_not_matter_in_a_comment(text: bytes) -> None:
+    [job] = parse(text, DescriptionDialect.USER)
+
+    assert ("/bin/echo", ("a",)) == (job.executable, job.arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        (b'&(executable="/bin/echo")\n(arguments="l\xe4uft")', 2, 14),
+        (b'&(executable="/bin/echo")(arguments="// l\xe4uft")', 1, 42),
+        (b"&(executable=/bin/echo)(inputfiles=(a http://x/l\xe4))", 1, 49),
+        (b'[ Executable = "/bin/echo"; Arguments = "/* l\xe4uft */"; ]', 1, 46),
+    ],
+)
+def test_elsewhere_it_is_an_error_with_its_place(text: bytes, line: int, column: int) -> None:
+    with pytest.raises(JobDescriptionError, match="not UTF-8 text") as caught:
+        parse(text, DescriptionDialect.USER)
+
+    assert (line, column) == (caught.value.line, caught.value.column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '&(executable=/bin/sh)(environment=("NOTE" "one\ntwo"))',
+        '[ Executable = "/bin/sh"; Environment = { "NOTE=one\\ntwo" }; ]',
+    ],
+)
+def test_a_line_break_in_a_variable_is_dropped_with_a_warning(text: str) -> None:
+    [job] = parse(text, DescriptionDialect.USER)
+    [warning] = job.warnings
+
+    assert "are dropped" in warning.what
+    assert "NOTE" in warning.what
+
+
+def test_parameters_that_no_attribute_uses_make_jobs_that_are_alike() -> None:
+    text = '[ JobType = "Parametric"; Parameters = 3; Executable = "/bin/sh"; Arguments = "pilot.sh"; ]'
+    jobs = parse(text, DescriptionDialect.USER)
+
+    assert 3 == len(jobs)
+    assert jobs[0] == jobs[1] == jobs[2]

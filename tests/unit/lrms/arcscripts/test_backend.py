@@ -18,7 +18,7 @@ from arex.jobdesc.control.grami import dump_grami
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, new_tag
 from arex.model.report import EndCause, Phase
-from arex.ports import LocalJob, Submission
+from arex.ports import LocalJob, NotSubmitted, Submission
 from lrms import processes
 from lrms.arcscripts.backend import ArcScriptsBackend
 from lrms.arcscripts.site import ArcScripts
@@ -117,8 +117,44 @@ async def test_a_log_that_is_a_link_is_not_written_to(site: Site) -> None:
     submission = site.submission()
     (site.scripts.root / "job.job1.errors").symlink_to(site.root / "elsewhere")
 
-    assert {} == await site.backend().submit([submission])
+    answer = await site.backend().submit([submission])
+
+    assert isinstance(answer[submission.tag], NotSubmitted)
     assert not (site.root / "elsewhere").exists()
+
+
+async def test_a_fault_in_cancelling_one_job_does_not_matter_to_the_others(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = site.backend()
+    cancel = backend._cancel
+
+    async def faulty(job: LocalJob) -> str:
+        if job.localid == "1":
+            raise ValueError("strange")
+        return await cancel(job)
+
+    site.script("cancel", "exit 3")
+    monkeypatch.setattr(backend, "_cancel", faulty)
+    submission = site.submission()
+    jobs = [
+        LocalJob(job=submission.job, localid=LocalId(each), tag=None, session=submission.grami.directory, rundir=None)
+        for each in ("1", "2")
+    ]
+
+    refused = await backend.cancel(jobs)
+
+    assert "strange" in refused[jobs[0].localid]
+    assert "exit code 3" in refused[jobs[1].localid]
+
+
+async def test_a_script_that_cannot_be_started_has_submitted_nothing(site: Site) -> None:
+    (site.scripts.script("submit")).unlink()
+    submission = site.submission()
+
+    answer = await site.backend().submit([submission])
+
+    assert isinstance(answer[submission.tag], NotSubmitted)
 
 
 async def test_an_exit_code_is_a_refusal_whatever_the_grami_says(site: Site) -> None:

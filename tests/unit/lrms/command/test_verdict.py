@@ -185,6 +185,10 @@ ENDS: Final[dict[str, tuple[dict[str, Any], tuple[int | None, int | None, EndCau
         {"mark": None, "seen": FAILED, "waited_s": 120.0},
         (None, None, EndCause.NEVER_STARTED, True),
     ),
+    "it has removed its run directory": (
+        {"mark": None, "removed": True, "seen": FAILED, "waited_s": 120.0},
+        (3, None, EndCause.EXIT_CODE, True),
+    ),
     # jobs of another user's script
     "a forgotten job whose code is in its accounting lines": (
         {"mark": None, "diag_code": 4},

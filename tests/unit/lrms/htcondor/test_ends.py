@@ -15,6 +15,7 @@ from arex.errors import BatchUnavailable, ConfigError
 from arex.model.ids import LocalId
 from arex.model.report import EndCause
 from arex.process import Completed
+from lrms.command.account import account_name
 from lrms.htcondor.dialect import CondorBackend, CondorOptions, CondorQueueOptions
 from tests.unit.lrms.htcondor.speech import dialect, recorded
 
@@ -112,6 +113,7 @@ def test_the_configuration_becomes_options() -> None:
 
     assert CondorOptions(
         environment={"CONDOR_CONFIG": "/c"},
+        user=account_name(),
         group="grid",
         rank="KFlops",
         requirements="A",

@@ -194,12 +194,16 @@ def test_the_message_of_a_refusal_decides_what_it_means(name: str, verdict: Refu
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "verdict"),
     [
-        "ERROR: the moon",
-        "ERROR: Failed to connect to local queue manager\nSECMAN:2007:Failed to end classad message.",
-        "ERROR: Failed to commit job submission into the queue.",
+        ("ERROR: the moon", Refusal.UNKNOWN),
+        (
+            "ERROR: Failed to connect to local queue manager\nSECMAN:2007:Failed to end classad message.",
+            Refusal.UNSURE,
+        ),
+        ("ERROR: Failed to commit job submission into the queue.", Refusal.UNKNOWN),
+        ("Neither the environment variable CONDOR_CONFIG, /etc/condor/, ~condor/ exists", Refusal.UNSURE),
     ],
 )
-def test_an_unknown_message_is_unsure(said: str) -> None:
-    assert Refusal.UNSURE is judge(CondorDialect.rules, Completed(("condor_submit",), 1, "", said))
+def test_a_message_without_a_rule(said: str, verdict: Refusal) -> None:
+    assert verdict is judge(CondorDialect.rules, Completed(("condor_submit",), 1, "", said))

@@ -247,7 +247,7 @@ def test_a_job_knows_its_own_id(index: str, localid: str) -> None:
         ("Cannot connect to LSF. Please wait ...", Refusal.UNSURE),
         ("Failed in an LSF library call: Communication time out. Job not submitted.", Refusal.UNSURE),
         ("Batch system concurrent query limit exceeded ... retrying in 1 second(s).", Refusal.UNSURE),
-        ("something that no one knows", Refusal.UNSURE),
+        ("something that no one knows", Refusal.UNKNOWN),
     ],
 )  # fmt: skip
 def test_what_bsub_says_is_judged(sentence: str, verdict: Refusal) -> None:

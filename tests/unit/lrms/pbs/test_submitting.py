@@ -15,6 +15,7 @@ from arex.config.model import Configuration
 from arex.errors import UnreadableOutput
 from arex.model.ids import LocalId
 from arex.ports import Submission
+from lrms.command.account import account_name
 from lrms.command.dialect import Refusal, Work, judge
 from lrms.pbs.dialect import (
     PbsDialect,
@@ -70,6 +71,7 @@ def test_options_come_from_the_configuration() -> None:
     assert PbsOptions.of(config) == PbsOptions(
         bin=Path("/opt/pbs/bin"),
         account="atlas",
+        user=account_name(),
         login=True,
         memory_mb=7,
         queues={"long": PbsQueueOptions(memory_mb=9, node_property="grid")},
@@ -234,7 +236,9 @@ def test_children_are_named_by_their_array_and_index() -> None:
         ("qsub: submit error (Time out)", Refusal.UNSURE),
         ("qsub: Batch protocol error", Refusal.UNSURE),
         ("qsub: Request not allowed: Server shutting down", Refusal.UNSURE),
-        ("something that no one knows", Refusal.UNSURE),
+        ("something that no one knows", Refusal.UNKNOWN),
+        ("qsub: Invalid credential", Refusal.UNSURE),
+        ("qsub: your walltime out of our range", Refusal.UNKNOWN),
     ],
 )
 def test_what_qsub_says_is_judged(sentence: str, verdict: Refusal) -> None:

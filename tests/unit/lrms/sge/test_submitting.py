@@ -220,8 +220,20 @@ def test_the_message_of_a_refusal_decides_what_it_means(name: str, verdict: Refu
     assert verdict is judge(SgeDialect.rules, done)
 
 
-def test_an_unknown_message_is_unsure() -> None:
-    assert Refusal.UNSURE is judge(SgeDialect.rules, Completed(("qsub",), 1, "", "Unable to run job: the moon"))
+@pytest.mark.parametrize(
+    ("sentence", "verdict"),
+    [
+        ("Unable to run job: the moon", Refusal.UNKNOWN),
+        (
+            "error: commlib error: got select error (Connection refused)\nUnable to run job: unable to send message",
+            Refusal.UNSURE,
+        ),
+        ('critical error: can\'t resolve host name "qmaster"', Refusal.UNSURE),
+        ("error: can't open act_qmaster file", Refusal.UNSURE),
+    ],
+)
+def test_a_message_without_a_rule(sentence: str, verdict: Refusal) -> None:
+    assert verdict is judge(SgeDialect.rules, Completed(("qsub",), 1, "", sentence))
 
 
 @pytest.mark.parametrize(("task", "localid"), [("", "17"), ("undefined", "17"), ("4", "17.4")])

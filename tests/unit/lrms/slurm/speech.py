@@ -6,6 +6,7 @@ import shlex
 from typing import Any, Final
 
 from arex.process import Completed
+from lrms.slurm.answers import FIELDS
 from lrms.slurm.dialect import SlurmDialect, SlurmOptions
 from tests import environments
 from tests.unit.lrms import samples
@@ -33,4 +34,5 @@ def line(**fields: str) -> str:
     names = ("id", "array", "index", "state", "code", "reason", "nodes", "start", "end", "cluster", "comment")
     usual = {"id": "7", "array": fields.get("id", "7"), "index": "N/A", "state": "RUNNING", "code": "0"}
     usual |= {"reason": "None", "nodes": "", "start": "N/A", "end": "NONE", "cluster": "arex", "comment": "(null)"}
-    return "".join(f"{(usual | fields)[name]:<20}|" for name in names) + "\n"
+    values = zip(names, FIELDS, strict=True)
+    return "".join(f"{(usual | fields)[name]:<{width}.{width}}|" for name, (_, width) in values) + "\n"

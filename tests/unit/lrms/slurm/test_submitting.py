@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arex.config.model import Configuration
-from arex.errors import UnreadableOutput
+from arex.errors import SubmitRejected, UnreadableOutput
 from arex.model.ids import LocalId
 from lrms.command.dialect import Refusal, judge
 from lrms.slurm.dialect import SlurmBackend, SlurmDialect, SlurmOptions, SlurmQueueOptions, requirements
@@ -93,10 +93,12 @@ def test_memory_is_the_job_s_or_the_queue_s(own: int | None, expected: str) -> N
 @pytest.mark.parametrize(
     ("grami", "expected"),
     [
-        ({"walltime_s": 5}, "--time=0:5"),
+        ({"walltime_s": 5}, "--time=1:0"),
         ({"walltime_s": 3600, "cputime_s": 60}, "--time=60:0"),
         ({"cputime_s": 7200, "count": 4}, "--time=30:0"),
-        ({"cputime_s": 10000, "count": 7}, "--time=23:48"),
+        ({"cputime_s": 10000, "count": 7}, "--time=23:49"),
+        ({"walltime_s": 0}, "--time=1:0"),
+        ({"cputime_s": 60, "count": 64}, "--time=1:0"),
     ],
 )
 def test_the_time_limit_is_the_walltime_or_what_the_processor_time_comes_to(
@@ -210,7 +212,11 @@ def test_the_local_id_is_read(name: str, localid: str) -> None:
 
 @pytest.mark.parametrize(
     ("out", "localid"),
-    [("12\n", "12"), ("12;north\n", "12@north"), ("sbatch: some remark of a plugin\n12;north-2.x\n", "12@north-2.x")],
+    [
+        ("12\n", "12@north"),
+        ("12;north\n", "12@north"),
+        ("sbatch: some remark of a plugin\n12;north-2.x\n", "12@north-2.x"),
+    ],
 )
 def test_the_cluster_belongs_to_the_local_id_where_there_are_several(out: str, localid: str) -> None:
     assert localid == dialect(clusters="north").submitted(said(out), work(submission()))
@@ -244,7 +250,7 @@ REFUSALS: Final = {
     "sbatch-cpus-enforced": Refusal.PERMANENT,
     "sbatch-deadline-past": Refusal.PERMANENT,
     "sbatch-down": Refusal.UNSURE,
-    "sbatch-empty": Refusal.UNSURE,
+    "sbatch-empty": Refusal.UNKNOWN,
     "sbatch-group": Refusal.PERMANENT,
     "sbatch-limit": Refusal.LIMIT,
     "sbatch-limit-array": Refusal.LIMIT,
@@ -254,8 +260,8 @@ REFUSALS: Final = {
     "sbatch-no-node": Refusal.PERMANENT,
     "sbatch-no-partition": Refusal.PERMANENT,
     "sbatch-no-reservation": Refusal.PERMANENT,
-    "sbatch-no-script": Refusal.UNSURE,
-    "sbatch-no-shebang": Refusal.UNSURE,
+    "sbatch-no-script": Refusal.UNKNOWN,
+    "sbatch-no-shebang": Refusal.UNKNOWN,
     "sbatch-not-a-number": Refusal.PERMANENT,
     "sbatch-partition-drain": Refusal.LIMIT,
     "sbatch-partition-inactive": Refusal.LIMIT,
@@ -296,9 +302,23 @@ def test_no_recorded_refusal_is_left_out() -> None:
         ("AssocMaxSubmitJobLimit\nBatch job submission failed: Job violates accounting/QOS policy", Refusal.LIMIT),
         ("AssocGrpSubmitJobsLimit\nBatch job submission failed: Job violates accounting/QOS policy", Refusal.LIMIT),
         ("AssocMaxWallDurationPerJobLimit\nJob violates accounting/QOS policy", Refusal.PERMANENT),
-        ("Batch job submission failed: Unspecified error", Refusal.UNSURE),
-        ("", Refusal.UNSURE),
+        ("Batch job submission failed: Unspecified error", Refusal.UNKNOWN),
+        ("Say how long your job runs, please.\nBatch job submission failed: Unspecified error", Refusal.UNKNOWN),
+        ("Batch script contains DOS line breaks (\\r\\n)", Refusal.UNKNOWN),
+        ("", Refusal.UNKNOWN),
+        ("resolve_ctls_from_dns_srv: res_nsearch error: Unknown host", Refusal.UNSURE),
+        ("fetch_config: DNS SRV lookup failed", Refusal.UNSURE),
+        ("_establish_config_source: failed to fetch config", Refusal.UNSURE),
+        ("Munge encode failed: Failed to access /run/munge/munge.socket.2: Permission denied", Refusal.UNSURE),
+        ("Unable to open slurm.conf: Permission denied", Refusal.UNSURE),
+        ("Please resolve your quota first, by two-factor authentication", Refusal.UNKNOWN),
     ],
 )
 def test_messages_that_are_hard_to_provoke(sentence: str, verdict: Refusal) -> None:
     assert verdict is judge(SlurmDialect.rules, said(err=f"sbatch: error: {sentence}\n", code=1))
+
+
+def test_a_path_with_a_backslash_is_refused() -> None:
+    """With one, SLURM expands nothing in the path of the output: neither a doubled ``%`` nor an array's index."""
+    with pytest.raises(SubmitRejected, match="SLURM cannot use the path"):
+        dialect().directives(submission(directory=Path("/s/a\\b")))

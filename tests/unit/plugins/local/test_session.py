@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arex.controldir import confined_fs
 from arex.errors import ControlDirError, UnsafePath
-from plugins.local.session import fetch, listing, stays_inside
+from plugins.local.session import _entry, fetch, listing, stays_inside
+from tests import permissions
+from tests.trees import deep
 
 
 @pytest.fixture
@@ -180,3 +184,82 @@ def test_a_listing_does_not_follow_links(session: Path) -> None:
 
     with pytest.raises(UnsafePath):
         list(listing(session, "etc/ssl"))
+
+
+# --- deep, closed, sparse ---------------------------------------------------------------------------------------------
+
+
+def test_a_deep_tree_is_listed_and_copied(session: Path, tmp_path: Path) -> None:
+    depth = 1200
+    with deep(session / "far", depth):
+        last = [entry.name for entry in listing(session, "far", recursive=True)][-1]
+        done = fetch(session, tmp_path / "here")
+        copied = confined_fs.size_of(tmp_path / "here", f"far/{'d/' * depth}file")
+        subprocess.run(["rm", "-rf", tmp_path / "here"], check=True)  # pytest can't remove it
+
+    assert f"{'d/' * depth}file" == last
+    assert (0, 3, []) == (copied, done.files, done.unreadable)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_copied(
+    session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("deep/closed", "deep/er/bad-disk"):
+        (session / name).write_text("x")
+    (session / "deep" / "closed").chmod(0)
+    pread = os.pread
+
+    def read(fd: int, size: int, offset: int) -> bytes:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("bad-disk"):
+            raise OSError(5, "Input/output error")
+        return pread(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", read)
+
+    with permissions.closed(session / "deep"):
+        done = fetch(session, tmp_path / "here")
+
+    assert [("deep/closed", "Permission denied"), ("deep/er/bad-disk", "Input/output error")] == done.unreadable
+    here = tmp_path / "here"
+    assert {"out.txt", "deep/er/run.sh"} == {str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()}
+
+
+def test_a_full_disk_leaves_nothing_of_a_copy(session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int, data: bytes) -> int:
+        raise OSError(28, f"No space left on device for {len(data)} bytes")
+
+    monkeypatch.setattr(os, "write", full)
+
+    with pytest.raises(OSError, match="No space left"):
+        fetch(session, tmp_path / "here")
+
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_holes_stay_holes(session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: bool) -> None:
+    """Also on a file system that reports all of a file as data."""
+    size = 64 * 1024 * 1024
+    with (session / "sparse").open("wb") as stream:
+        stream.write(b"begin")
+        stream.seek(size // 2)
+        stream.write(b"middle")
+        stream.truncate(size)
+    if not tells:
+        monkeypatch.setattr("plugins.local.session._next_data", lambda _, at: at)
+
+    fetch(session, tmp_path / "here")
+
+    copied = tmp_path / "here" / "sparse"
+    assert copied.read_bytes() == (session / "sparse").read_bytes()
+    assert copied.stat().st_blocks * 512 < size // 4
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(2**40, 8970), (-(2**40), 1970)])
+def test_a_file_with_a_time_beyond_the_calendar_is_listed(seconds: int, year: int) -> None:
+    """Not every file system stores such a time."""
+    info = os.stat_result((stat.S_IFREG | 0o600, 1, 1, 1, 0, 0, 3, 0, seconds, 0))
+
+    entry = _entry("late", info)
+
+    assert ("late", 3, year) == (entry.name, entry.size, entry.modified.year)

@@ -127,7 +127,7 @@ def test_uploads_are_there_and_confirmed_before_the_job_exists(
 
 
 def operations() -> list[str]:
-    return ["reserve", "put_local", "put", "put_status"]
+    return ["begin", "put_local", "put", "put_status"]
 
 
 @pytest.mark.parametrize("operation", operations())

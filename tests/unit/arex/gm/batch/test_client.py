@@ -23,8 +23,9 @@ from arex.gm.steps import (
 )
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
-from arex.model.report import EndCause, Phase, Report
+from arex.model.report import EndCause, Phase, Report, Usage
 from arex.ports import LocalJob, Submission
+from arex.taskkeeper import TaskKeeper
 from tests.fakes.batch import FakeBackend, FakeCluster, ended
 from tests.fakes.clock import FakeClock
 from tests.unit.arex.gm.service import PACE, until
@@ -42,6 +43,7 @@ class Harness:
             PACE,
             self.answered,
             lambda job, report: self.phases.append((job, report.phase)),
+            TaskKeeper(self.clock),
         )
 
     def answered(self, job: JobId, answer: Answer) -> None:
@@ -325,3 +327,56 @@ async def test_a_cancel_is_asked_until_there_is_an_answer(harness: Harness) -> N
     await harness.pass_by(70)
 
     assert CancelTaken() in await harness.told("A", 2)
+
+
+async def test_what_a_running_job_used_is_passed_on_every_five_minutes_and_its_nodes_at_once(harness: Harness) -> None:
+    localid = await harness.submitted("a")
+    harness.watch("a", localid)
+    await until(lambda: harness.phases)
+    harness.phases.clear()
+    harness.cluster.reports[localid] = Report(phase=Phase.RUNNING, nodes=("wn1",), usage=Usage(wall_s=1.0))
+    await harness.pass_by()
+    assert 1 == len(harness.phases)
+    for wall_s in range(2, 10):
+        harness.cluster.reports[localid] = Report(phase=Phase.RUNNING, nodes=("wn1",), usage=Usage(wall_s=wall_s))
+        await harness.pass_by()
+    assert 1 == len(harness.phases)
+
+    await harness.pass_by(300)
+    assert 2 == len(harness.phases)
+
+
+async def test_a_job_that_is_given_up_is_cancelled_without_an_answer(harness: Harness) -> None:
+    localid = await harness.submitted("a")
+    harness.watch("a", localid)
+    harness.answers.clear()
+    harness.client.abandon(localid, JobId("a"), cancel=True)
+    await until(lambda: Phase.ENDED is harness.cluster.reports[localid].phase)
+    await harness.pass_by()
+
+    assert {} == harness.answers
+    assert 0 == harness.client.inside
+
+
+async def test_a_job_that_has_ended_is_not_cancelled_when_it_is_dropped(harness: Harness) -> None:
+    localid = await harness.submitted("a")
+    harness.watch("a", localid)
+    harness.cluster.end(localid, ended(0))
+    await harness.told("a", 2)
+    harness.client.abandon(localid, JobId("a"), cancel=True)
+    await harness.pass_by()
+
+    assert 0 == harness.asked("cancel")
+
+
+async def test_a_job_whose_end_cannot_be_recorded_for_minutes_is_a_problem(harness: Harness) -> None:
+    localid = await harness.submitted("a")
+    harness.watch("a", localid)
+    await until(lambda: harness.phases)
+    harness.cluster.reports[localid] = Report(phase=Phase.EXITING, doubt="the disk is full")
+    await harness.pass_by()
+    at_first = dict(harness.client.stuck)
+    await harness.pass_by(310)
+
+    assert {} == at_first
+    assert {JobId("a"): "the disk is full"} == harness.client.stuck

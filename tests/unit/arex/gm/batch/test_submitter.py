@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from arex.errors import SubmitLimited, SubmitRejected
+from arex.errors import BatchUnavailable
 from arex.gm.batch.health import Health
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.batch.submitter import Submitter
 from arex.gm.steps import Answer, AskSubmit, SubmitRefused, SubmitTaken
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
-from arex.ports import Submission
+from arex.ports import Submission, Submitted
 from tests.fakes.batch import FakeBackend, FakeCluster
 from tests.fakes.clock import FakeClock
 from tests.unit.arex.gm.service import until
@@ -31,7 +31,7 @@ class Counting(FakeBackend):
         super().__init__(cluster)
         self.sizes: list[int] = []
 
-    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId | SubmitRejected | SubmitLimited]:
+    async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, Submitted]:
         self.sizes.append(len(batch))
         return await super().submit(batch)
 
@@ -142,6 +142,88 @@ async def test_one_unsure_job_does_not_delay_others(harness: Harness) -> None:
     await harness.pass_by(30)
     await harness.taken(6)
     assert Counter(harness.cluster.runs.values()) == {1: 6}
+
+
+async def test_a_job_that_was_not_submitted_is_tried_again_and_says_why(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not unsure, needs no lookup and tells nothing about the batch system; others go on."""
+    tag = Tag("A-1")
+    harness.cluster.full_disk[tag] = "No space left on device"
+    harness.health.no_answer(BatchUnavailable("away"))
+    harness.submit("A")
+    await until(lambda: harness.cluster.calls["submit", tag] == 1)
+    await harness.pass_by(0.5)
+    assert harness.health.down_since
+    assert frozenset() == harness.submitter.unsure
+    harness.submit("B")
+    await harness.pass_by(5)
+    await harness.taken(1)
+    assert 2 <= harness.cluster.calls["submit", tag] <= 4
+    assert "No space left on device" in caplog.text
+    assert "cannot tell whether" not in caplog.text
+
+    harness.cluster.full_disk.clear()
+    await harness.pass_by(20)
+
+    await harness.taken(2)
+    assert 0 == harness.cluster.calls["find", tag]
+    assert isinstance(harness.answers[JobId("A")], SubmitTaken)
+
+
+async def test_an_unsure_job_stays_unsure_while_it_cannot_be_submitted(harness: Harness) -> None:
+    tag = Tag("A-1")
+    harness.cluster.outage = "away"
+    harness.submit("A")
+    await until(lambda: harness.submitter.unsure)
+    harness.cluster.full_disk[tag] = "No space left on device"
+    harness.cluster.outage = ""
+    await harness.pass_by(5)
+
+    assert harness.cluster.calls["submit", tag] >= 2
+    assert {JobId("A")} == harness.submitter.unsure
+
+
+async def test_a_job_that_waits_for_its_queue_can_be_withdrawn(harness: Harness) -> None:
+    harness.cluster.limits["full"] = "no more"
+    tag = harness.submit("A", "full")
+    await harness.pass_by(2)
+
+    assert harness.submitter.withdraw(tag)
+    harness.cluster.limits.clear()
+    await harness.pass_by(60)
+
+    assert {} == harness.answers
+    assert not harness.submitter.withdraw(tag)
+    harness.submit("B", "full")
+    await harness.pass_by(2)
+    await harness.taken(1)
+
+
+async def test_an_unsure_job_and_one_that_is_being_submitted_cannot_be_withdrawn(harness: Harness) -> None:
+    harness.cluster.outage = "away"
+    tag = harness.submit("A")
+    await until(lambda: harness.submitter.unsure)
+    under_way: list[bool] = []
+
+    class Asking(FakeBackend):
+        async def find(self, batch: Sequence[Submission]) -> Mapping[Tag, LocalId]:
+            del batch
+            return {}
+
+        async def submit(self, batch: Sequence[Submission]) -> Mapping[Tag, Submitted]:
+            under_way.append(submitter.withdraw(batch[0].tag))
+            return {batch[0].tag: LocalId("1")}
+
+    assert not harness.submitter.withdraw(tag)
+    clock, answers = FakeClock(), dict[JobId, Answer]()
+    submitter = Submitter(Asking(), clock, PollingPolicy(), Health("fake", clock), answers.__setitem__)
+    submitter.put(AskSubmit("fake", next(iter(harness.submitter._asks.values())).submission, sure=True))
+    task = asyncio.create_task(submitter.run())
+    await until(lambda: answers)
+    task.cancel()
+
+    assert [False] == under_way
 
 
 async def test_queues_take_turns(harness: Harness) -> None:

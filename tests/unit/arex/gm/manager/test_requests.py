@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from arex.controldir.layout import Mark
-from arex.model.report import EndCause
+from arex.model.report import EndCause, Phase
 from arex.model.state import State
 from tests.trees import everything_below
 from tests.unit.arex.gm.manager.moves import STRAIGHT, accepted, finished, inlrms, preparing
@@ -85,9 +85,8 @@ async def test_a_cancel_that_the_batch_system_refuses_is_asked_again(service: Gr
 async def test_a_clean_removes_every_trace(service: GridService) -> None:
     job = await finished(service)
     service.mark(job, Mark.CLEAN)
-    await until(lambda: service.state(job) == "")
 
-    assert [] == [path for path in everything_below(service.root) if job in path.name]
+    await until(lambda: not any(job in path.name for path in everything_below(service.root)), lambda: service.tell(job))
 
 
 @pytest.mark.parametrize("arrange", [accepted, preparing, inlrms])
@@ -151,3 +150,38 @@ async def test_a_restart_without_a_description_is_refused_once(service: GridServ
 
     assert before == service.moves(job)
     assert "can not be restarted" in service.tell(job)
+
+
+async def test_a_job_that_waits_for_a_paused_queue_can_be_cancelled(service: GridService) -> None:
+    service.cluster.limits[""] = service.cluster.limits["q"] = "the queue takes 0 jobs"
+    job = service.submit()
+    await service.reaches(job, "SUBMIT")
+    await until(lambda: service.client.health.parked, lambda: service.tell(job))
+    service.mark(job, Mark.CANCEL)
+    await service.reaches(job, "FINISHED")
+
+    assert "Job is canceled by external request\n" == service.store.failure(job)
+    assert 0 == sum(service.cluster.runs.values())
+    service.cluster.limits.clear()
+    service.clock.advance(timedelta(minutes=5))
+    other = service.submit()
+    await service.runs(other)
+    assert 1 == sum(service.cluster.runs.values())
+
+
+async def test_a_cancellation_of_an_unsure_submission_waits_for_its_answer(service: GridService) -> None:
+    """Or the job would run on unseen."""
+    service.cluster.lost_answers = 1
+    service.cluster.invisible_for = 3
+    job = service.submit()
+    await service.reaches(job, "SUBMIT")
+    await until(lambda: service.client.unsure, lambda: service.tell(job))
+    service.mark(job, Mark.CANCEL)
+
+    def finished_a_minute_later() -> bool:
+        service.clock.advance(timedelta(minutes=1))
+        return service.state(job) == "FINISHED"
+
+    await until(finished_a_minute_later, lambda: service.tell(job))
+
+    assert [Phase.ENDED] == [report.phase for report in service.cluster.reports.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +11,19 @@ import pytest
 
 from arex.config.values import MaxJobs
 from arex.controldir.layout import Mark, Place
-from arex.model.ids import new_job_id
+from arex.gm import machine
+from arex.gm.context import JobContext
+from arex.gm.steps import Step
+from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
+from arex.model.report import Phase, Report
+from arex.model.state import State
+from plugins.local.status import read_status
+from tests.trees import everything_below
 from tests.unit.arex.gm.manager.moves import inlrms
-from tests.unit.arex.gm.service import TRUE, GridService, grid_service, until
+from tests.unit.arex.gm.service import TRUE, GridService, advance_until, grid_service, until
+
+SECOND = timedelta(seconds=1)
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 
@@ -82,9 +92,11 @@ async def test_a_file_that_can_not_be_written_makes_the_job_wait(
     assert "fault of arex" not in caplog.text
 
 
-async def test_a_job_is_dropped_if_its_status_file_is_removed(service: GridService) -> None:
+async def test_a_job_is_dropped_if_all_its_files_are_removed(service: GridService) -> None:
     job = await inlrms(service)
-    os.unlink(service.store.layout.status_file(Place.PROCESSING, job))
+    for path in everything_below(service.store.root):
+        if path.name.startswith(f"job.{job}."):
+            path.unlink()
     service.manager.rescan()
 
     await until(lambda: service.manager.counts == {})
@@ -123,3 +135,163 @@ async def test_a_session_directory_that_is_not_its_own_wrecks_the_job(service: G
 
     assert ["precious", "sub"] == sorted(os.listdir(home))
     assert service.sessions.is_dir()
+
+
+# --- jobs whose turns fail --------------------------------------------------------------------------------------------
+
+
+def repairs_nothing(job: JobId) -> list[str]:
+    del job
+    return []
+
+
+def closed(service: GridService, job: JobId) -> Path:
+    """
+    A directory in the place of ``.output``, which the end of a job writes: each turn fails until it is gone.
+
+    It stands for what the service cannot remove.
+    """
+    service.store.repair = repairs_nothing  # type: ignore[method-assign]
+    path = Path(service.store.layout.job_file(job, "output"))
+    path.unlink(missing_ok=True)
+    (path / "x").mkdir(parents=True)
+    return path
+
+
+async def turns(service: GridService, number: int, seconds: float = 61.0) -> None:
+    """So many retries, whatever the pause between them."""
+    for _ in range(number):
+        await until(lambda: not any(r.busy or r.queued for r, _ in service.manager.tracking.adopted()))
+        service.clock.advance(timedelta(seconds=seconds))
+        await until(lambda: not any(r.queued for r, _ in service.manager.tracking.adopted()))
+
+
+async def test_a_job_that_has_left_the_batch_system_gives_back_its_slot_whatever_its_trouble(tmp_path: Path) -> None:
+    async with grid_service(tmp_path, MaxJobs(running=1)) as service:
+        job = await inlrms(service)
+        obstacle = closed(service, job)
+        service.end(job, 3)
+        await until(lambda: service.manager.troubled)
+        second = service.submit()
+        await service.runs(second)
+
+        assert "INLRMS" == service.state(job)
+        (obstacle / "x").rmdir()
+        obstacle.rmdir()
+        service.clock.advance(timedelta(minutes=1))
+        await service.reaches(job, "FINISHED")
+        assert {} == service.manager.troubled
+
+
+async def test_trouble_that_lasts_is_told_to_the_owner_and_so_is_its_end(service: GridService) -> None:
+    job = await inlrms(service)
+    obstacle = closed(service, job)
+    service.end(job, 3)
+    await until(lambda: service.manager.troubled)
+    await turns(service, 4)
+    shown = read_status(service.store, job, now=service.clock.now())
+
+    assert f"Is a directory: {obstacle}" == shown.waiting
+    assert 1 == service.tell(job).count("cannot be processed now"), "once, not every minute"
+    assert [job] == list(service.manager.troubled)
+    (obstacle / "x").rmdir()
+    obstacle.rmdir()
+    await turns(service, 1)
+    await service.reaches(job, "FINISHED")
+    assert "can be processed again" in service.tell(job)
+    assert "" == read_status(service.store, job, now=service.clock.now()).waiting
+
+
+async def test_a_job_that_only_causes_internal_errors_fails_in_the_end_and_ends_in_the_batch_system(
+    service: GridService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await service_job_with_bug(service, monkeypatch)
+    localid = service.localid(job)
+    await turns(service, 12)
+    await service.reaches(job, "FINISHED")
+
+    assert "Internal error: internal error of arex: RecursionError: too deep" in service.store.failure(job)
+    await until(lambda: Phase.ENDED is service.cluster.reports[localid].phase, lambda: service.tell(job))
+    assert 0 == service.client.inside
+    assert {} == service.manager.counts
+    other = service.submit()
+    await service.runs(other)
+
+
+async def service_job_with_bug(service: GridService, monkeypatch: pytest.MonkeyPatch) -> JobId:
+    """It runs, and each of its turns raises from now on."""
+    job = await inlrms(service)
+    decide = machine.HANDLERS[State.INLRMS]
+
+    def buggy(context: JobContext) -> Step:
+        if context.job.id == job:
+            raise RecursionError("too deep")
+        return decide(context)
+
+    monkeypatch.setattr(machine, "HANDLERS", {**machine.HANDLERS, State.INLRMS: buggy})
+    service.manager.look(job)
+    return job
+
+
+async def test_a_restart_of_a_job_that_has_not_ended_is_refused_and_not_kept(service: GridService) -> None:
+    """Else it would be granted when the job fails the next time."""
+    job = service.submit(f'{TRUE}(rerun="5")')
+    await service.runs(job)
+    service.mark(job, Mark.RESTART)
+    await until(lambda: not service.store.has_mark(job, Mark.RESTART))
+    service.end(job, 1)
+    await service.reaches(job, "FINISHED")
+
+    assert 1 == sum(service.cluster.runs.values())
+    assert "can not be restarted: it has not ended" in service.tell(job)
+
+
+@pytest.mark.parametrize("suffix", ["local", "failed", "diag", "grami", "input", "output", "errors", "description"])
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link", "closed"])
+async def test_what_is_in_the_place_of_a_control_file_does_not_keep_a_job_from_its_end(
+    service: GridService, suffix: str, kind: str
+) -> None:
+    job = service.submit()
+    await service.runs(job)
+    path = Path(service.store.layout.job_file(job, suffix))
+    if kind == "closed":
+        path.touch()
+        path.chmod(0)
+    else:
+        path.unlink(missing_ok=True)
+        kinds: dict[str, Callable[[], object]] = {
+            "directory": path.mkdir,
+            "pipe": lambda: os.mkfifo(path),
+            "link": lambda: path.symlink_to(path),
+        }
+        kinds[kind]()
+
+    service.mark(job, Mark.CANCEL)
+    await advance_until(service.clock, lambda: service.state(job) == "FINISHED", SECOND)
+    service.mark(job, Mark.CLEAN)
+    await advance_until(
+        service.clock, lambda: not [path for path in everything_below(service.root) if job in path.name], SECOND
+    )
+
+
+async def test_a_status_file_that_was_removed_is_written_again(service: GridService) -> None:
+    job = service.submit()
+    await service.runs(job)
+    Path(service.store.layout.status_file(Place.PROCESSING, job)).unlink()
+    service.manager.rescan()
+
+    await service.reaches(job, "INLRMS")
+    service.end(job)
+    await service.reaches(job, "FINISHED")
+
+
+async def test_a_job_that_has_ended_gives_back_its_slot_although_its_record_cannot_be_written(tmp_path: Path) -> None:
+    async with grid_service(tmp_path, MaxJobs(running=1)) as service:
+        first = service.submit()
+        await service.runs(first)
+        second = service.submit()
+        await service.reaches(second, "PENDING:PREPARING")
+        localid = service.local(first).localid
+        service.cluster.reports[LocalId(localid or "")] = Report(phase=Phase.EXITING, doubt="the disk is full")
+
+        await advance_until(service.clock, lambda: service.state(second) == "INLRMS", SECOND)

@@ -12,10 +12,10 @@ import pytest
 
 from arex.controldir.layout import Mark, Place
 from arex.controldir.store import ControlDir
-from arex.gm import worker
 from arex.gm.context import JobContext
 from arex.gm.machine import Resting, drive
 from arex.gm.publishing import activity
+from arex.gm.turns import worker
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.state import State, Status
@@ -243,3 +243,17 @@ async def test_turns_that_wait_for_a_thread_are_not_long() -> None:
     clock.advance(timedelta(seconds=5))
     turns.unwatch()
     assert called == [turns]
+
+
+async def test_the_share_of_a_job_shows_the_direction_of_its_transfers_as_a_rex_does(tmp_path: Path) -> None:
+    stager = Transfers()
+    async with grid_service(tmp_path, stager=stager) as service:
+        job = service.submit(f'&(executable="/bin/true"){INPUT}{OUTPUT}')
+        await until(lambda: stager.calls == ["in"], lambda: service.tell(job))
+        assert "_default-download" == service.local(job).transfershare
+        stager.arrived.set()
+        await service.runs(job)
+        service.end(job)
+        await service.reaches(job, "FINISHED")
+
+        assert "_default-upload" == service.local(job).transfershare

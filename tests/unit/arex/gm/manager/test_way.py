@@ -17,7 +17,7 @@ from arex.ports import Staged, Staging
 from tests.fakes.staging import UnusedStager
 from tests.trees import everything_below
 from tests.unit.arex.gm.manager.moves import STRAIGHT, accepted, finished, preparing
-from tests.unit.arex.gm.service import TRUE, GridService, grid_service, until
+from tests.unit.arex.gm.service import TRUE, GridService, advance_until, grid_service, until
 
 
 async def test_a_job_goes_all_the_way(service: GridService) -> None:
@@ -158,8 +158,7 @@ async def test_a_finished_job_is_deleted_and_then_forgotten(service: GridService
     await until(lambda: service.manager.counts == {})
 
     service.clock.advance(timedelta(days=30, seconds=11))
-    await until(lambda: service.state(job) == "")
-    assert [] == [path for path in everything_below(service.root) if job in path.name]
+    await until(lambda: not any(job in path.name for path in everything_below(service.root)), lambda: service.tell(job))
 
 
 async def test_without_a_time_for_traces_a_job_is_forgotten_at_once(service: GridService) -> None:
@@ -226,3 +225,23 @@ async def test_a_fault_of_the_stager_fails_its_job_and_not_the_service(tmp_path:
         await service.reaches(job, "FINISHED")
         assert "Failed in data staging: Internal error" in service.store.failure(job)
         await service.runs(service.submit())
+
+
+async def test_results_of_jobs_that_ended_under_a_wrong_clock_are_kept_for_an_hour_after_it_was_set_right(
+    service: GridService,
+) -> None:
+    """The clock was in the past for some seconds, so the lifetimes that began then are over when it is right."""
+    job = service.submit()
+    await service.runs(job)
+    service.clock.set_by(timedelta(days=-20_000))
+    service.end(job)
+    await service.reaches(job, "FINISHED")
+    service.clock.set_by(timedelta(days=20_000))
+    for _ in range(3):
+        service.manager.look(job)
+        await until(lambda: service.manager.tracking.get(job) is None)
+        assert "FINISHED" == service.state(job)
+
+    # DELETED only for a moment, as the time of its traces is over, too
+    await advance_until(service.clock, lambda: service.state(job) != "FINISHED", timedelta(seconds=30))
+    assert service.clock.monotonic() >= 3600

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import pwd
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from arex.gm.publishing import activity
 from arex.model.arc import CANCELLED
 from arex.model.ids import JobId, LocalId
 from arex.model.local import JobLocal
+from arex.model.report import Phase, Report, Usage
 from arex.model.state import State, Status
 from tests.fakes.clock import FakeClock
 from tests.unit.arex.gm.service import describe
@@ -103,6 +106,12 @@ def _context(store: ControlDir, status: Status, local: JobLocal, phase: str = ""
     return JobContext(job=job, services=services, phase=phase)
 
 
+def test_a_job_that_was_not_admitted_yet_has_no_document(store: ControlDir) -> None:
+    activity.publish(_context(store, Status(State.UNDEFINED), JobLocal()))
+
+    assert not store.exists(JOB, "xml")
+
+
 def _texts(document: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for node in etree.fromstring(document).iter():
@@ -126,14 +135,53 @@ def test_a_finished_job_tells_what_it_was_and_used(store: ControlDir) -> None:
     expected = {
         "ID": "urn:caid:ce.example.org:org.nordugrid.internal:abc", "IDFromEndpoint": "urn:idfe:abc", "Name": "hello",
         "Owner": "/CN=me", "Queue": "long", "ExitCode": "3", "Error": "LRMS error: (3) wrong", "ExecutionNode": "node1",
-        "UsedTotalWallTime": "10", "UsedTotalCPUTime": "5", "UsedMainMemory": "1372",
+        "UsedTotalWallTime": "10", "UsedTotalCPUTime": "5", "UsedMainMemory": "2",
         "StartTime": "2026-11-20T08:00:00Z", "ComputingManagerEndTime": "2026-11-20T08:00:10Z",
         "EndTime": "2026-11-20T08:00:00Z", "WorkingAreaEraseTime": "2026-11-27T00:00:00Z",
         "ComputingShareID": "urn:ogf:ComputingShare:ce.example.org:long",
     }  # fmt: skip
     assert expected == {name: texts[name][0] for name in expected}
     assert "LocalIDFromManager" not in texts
-    assert "RestartState" in texts
+    assert "nordugrid:xrsl" == texts["JobDescription"][0]
+    assert pwd.getpwuid(os.geteuid()).pw_name == texts["LocalOwner"][0]
+
+
+@pytest.mark.parametrize(
+    ("failed", "rest"),
+    [
+        (
+            State.INLRMS,
+            "nordugrid:INLRMS file:inlrms bes:Running arcrest:OTHER emies:processing-running emiesattr:app-running",
+        ),
+        (
+            State.PREPARING,
+            (
+                "nordugrid:PREPARING file:preparing bes:Running arcrest:PREPARING emies:preprocessing "
+                "emiesattr:client-stagein-possible emiesattr:server-stagein"
+            ),
+        ),
+        (State.SUBMIT, "nordugrid:SUBMIT file:submit bes:Running arcrest:SUBMITTING emies:processing-accepting"),
+    ],
+)
+def test_a_failed_job_names_where_it_failed_as_a_rex_617_does(store: ControlDir, failed: State, rest: str) -> None:
+    """Whether it may be restarted or not. The texts are from documents that A-REX 6.17 wrote."""
+    local = JobLocal(failedstate=failed)
+    document = activity.document(_context(store, Status(State.FINISHED), local))
+
+    assert rest.split() == _texts(document)["RestartState"]
+
+
+def test_a_running_job_shows_its_nodes_and_what_it_used_so_far(store: ControlDir) -> None:
+    context = _context(store, Status(State.INLRMS), JobLocal(localid=LocalId("77")), "R")
+    context.report = Report(
+        phase=Phase.RUNNING, nodes=("wn1", "wn2"), usage=Usage(wall_s=60.5, user_s=50, system_s=3, max_rss_kb=1025)
+    )
+    texts = _texts(activity.document(context))
+
+    assert ["wn1", "wn2"] == texts["ExecutionNode"]
+    assert (["60"], ["53"], ["2"]) == tuple(
+        texts[name] for name in ("UsedTotalWallTime", "UsedTotalCPUTime", "UsedMainMemory")
+    )
 
 
 def test_a_running_job_has_its_local_id_and_phase(store: ControlDir) -> None:

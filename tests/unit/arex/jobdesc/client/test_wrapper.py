@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
 from pathlib import Path
 
@@ -129,3 +131,37 @@ def test_wildcards_that_do_not_work_out_are_refused(tmp_path: Path, sandbox: str
 
     with pytest.raises(JobDescriptionError, match=what):
         completed(f'[ Executable = "/x"; InputSandbox = {sandbox}; ]', tmp_path)
+
+
+# --- variables that refer to others -----------------------------------------------------------------------------------
+
+JDL = """[
+  Executable = "/bin/sh"; Arguments = "-c 'env; echo arg=$1' x ${DATA}/file";
+  Environment = { "PLAIN=a b", "BASE=$HOME/tools", "DATA=$BASE/data", "ODD=$PLAIN `id` $(id) \\\\ end" };
+]"""
+
+
+def test_variables_are_expanded_on_the_node_in_their_order_and_nothing_else_is(tmp_path: Path) -> None:
+    [described] = parse(JDL, DescriptionDialect.USER)
+    completed = complete(described, tmp_path)
+    [upload] = [each for each in completed.uploads if each.content]
+    (tmp_path / upload.name).write_bytes(upload.content or b"")
+    environment = {**dict(completed.description.environment), "HOME": "/session", "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        ["sh", upload.name], cwd=tmp_path, env=environment, text=True, capture_output=True, check=True
+    )
+    lines = done.stdout.splitlines()
+
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    assert {f"BASE={home}/tools", f"DATA={home}/tools/data", "PLAIN=a b", "HOME=/session"} <= set(lines)
+    assert f"arg={home}/tools/data/file" in lines
+    assert "ODD=a b `id` $(id) \\ end" in lines
+    assert (("PLAIN", "a b"),) == completed.description.environment
+    assert completed.record.expanded == described.expanded
+
+
+def test_without_references_there_is_no_script(tmp_path: Path) -> None:
+    [described] = parse('[ Executable = "/bin/true"; Environment = { "PRICE=5$", "A=b" }; ]', DescriptionDialect.USER)
+
+    assert () == complete(described, tmp_path).uploads
+    assert (("PRICE", "5$"), ("A", "b")) == described.environment

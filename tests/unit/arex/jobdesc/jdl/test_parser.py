@@ -219,7 +219,6 @@ def test_a_number_without_quotes_may_be_the_parameter() -> None:
         ('[ Type = "Collection"; ]', (1, 1), "needs Nodes"),
         ('[ Type = "Collection"; Nodes = {[file="x"]}; ]', (1, 34), "separate file"),
         ('[ JobType = "Parametric"; Parameters = 99999; A="_PARAM_"; ]', (1, 27), "99999 jobs"),
-        ('[ JobType = "Parametric"; Parameters = 9; A="x"; ]', (1, 27), "all jobs would be the same"),
         ('[ InputSandbox = {"a", "b/a"}; ]', (1, 3), "two files with the name 'a'"),
         ('[ InputSandbox = "nowhere:x"; ]', (1, 3), "no host in the URL"),
         ('[ OutputSandbox = {"a"}; OutputSandboxDestURI = {}; ]', (1, 26), "0 entries"),

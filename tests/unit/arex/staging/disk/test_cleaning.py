@@ -140,10 +140,21 @@ def test_a_dry_run_tells_and_removes_nothing(root: Path, clock: FakeClock) -> No
 
 def test_a_file_whose_url_is_held_stays(root: Path, clock: FakeClock) -> None:
     path = put(root, clock, "aa1", timedelta(days=31))
-    assert hostlock.take(f"{path}.lock", 900)
+    assert hostlock.LockResult.FREE is hostlock.take(f"{path}.lock", 900)
 
     assert [] == clean(cleaner(root, clock), everything=True).files
     assert ["aa1"] == names(root)
+
+
+def test_a_file_that_a_dead_process_was_writing_does_not_become_valid_by_cleaning(root: Path, clock: FakeClock) -> None:
+    """Cleaning takes and releases its lock, which is the only sign that it is incomplete."""
+    path = put(root, clock, "aa1", timedelta(days=31))
+    os.utime(path)
+    Path(f"{path}.lock").write_text(f"1@elsewhere {clock.now()}")
+    os.utime(f"{path}.lock", (0, 0))
+    clean(cleaner(root, clock), everything=True)
+
+    assert [] == names(root)
 
 
 def test_the_rate_is_kept(root: Path, clock: FakeClock) -> None:

@@ -12,7 +12,7 @@ from arex.controldir import progress
 from arex.controldir.progress import Progress, UnderWay
 from arex.errors import CorruptFile
 from arex.staging.disk import journal
-from arex.staging.disk.cache import CacheRecord
+from arex.staging.disk.cachemeta import CacheRecord
 from arex.staging.disk.journal import Journal
 from arex.staging.download import agree
 from arex.staging.meter import Meter

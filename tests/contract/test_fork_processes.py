@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from blockbuster import BlockBuster, blockbuster_ctx
 
 from arex.errors import BatchUnavailable, SubmitRejected
 from arex.model.grami import RunTime
@@ -21,31 +20,17 @@ from arex.model.report import EndCause, Phase, lrms_done
 from arex.ports import LocalJob, Submission
 from lrms import processes
 from lrms.fork.backend import ForkBackend
-from tests.contract.worlds import ForkWorld, end_of, happens, local_job, submitted
+from tests.contract.worlds import ForkWorld, cleaned_up, end_of, happens, local_job, submitted
+from tests.processes import ready
 
 #: A daemon as they are made: two forks, a separate session, and deaf to TERM; leaves its pid in "away".
 ESCAPEE = "(setsid sh -c 'trap \"\" TERM; echo $$ >away.new; mv away.new away; while :; do sleep 600; done' &)"
 
 
-@pytest.fixture(autouse=True)
-def detector() -> Iterator[BlockBuster]:
-    with blockbuster_ctx(["arex", "lrms"]) as detector:
-        yield detector
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[ForkWorld]:
-    world = ForkWorld(tmp_path)
-    yield world
-    await world.clean_up()
-
-
-@pytest.fixture
-async def backend(world: ForkWorld) -> AsyncIterator[ForkBackend]:
-    backend = world.backend()
-    await backend.start()
-    yield backend
-    await backend.close()
+    async with cleaned_up(ForkWorld(tmp_path)) as world:
+        yield world
 
 
 @contextmanager
@@ -157,11 +142,10 @@ async def test_after_a_reboot_it_was_the_node(world: ForkWorld, backend: ForkBac
     submission = world.submission("wait")
     job = await submitted(backend, submission)
     path = submission.rundir / "pid"
-    before = path.read_text()
-    path.write_text(before.replace(await boot_id(), "another-boot"))
+    os.kill(int(job.localid), signal.SIGKILL)
+    path.write_text(path.read_text().replace(await boot_id(), "another-boot"))
 
     assert (await end_of(backend, job)).cause is EndCause.NODE_FAILURE
-    path.write_text(before)
 
 
 async def test_an_unreadable_record_is_a_lost_job_and_does_not_affect_others(
@@ -291,7 +275,7 @@ async def test_what_never_ran_has_no_exit_code(world: ForkWorld, backend: ForkBa
     reports = [await end_of(backend, await submitted(backend, each)) for each in (submission, missing)]
 
     assert [lrms_done(each) for each in reports] == [
-        (-1, "Job died unexpectedly"),  # the kernel says so only to the log
+        (-1, "Job failed: never started (Cannot run ./program: /no/such/shell: not found)"),
         (-1, 'Job failed: never started (Path "./program" does not seem to exist)'),
     ]
     assert "Cannot run ./program: /no/such/shell: not found" in submission.comment.read_text()
@@ -317,7 +301,7 @@ async def test_what_cannot_run_here_is_refused_and_the_rest_of_the_batch_runs(
 async def test_runtime_environments_of_the_site_are_run(world: ForkWorld, backend: ForkBackend) -> None:
     rte = world.root / "control" / "rte"
     for path, text in {
-        "enabled/APPS/X": "echo $COLOUR $1 >>stages; export SEEN=yes",
+        "enabled/APPS/X": "[ $1 = 0 ] || echo $COLOUR $1 >>stages; export SEEN=yes",
         "params/APPS/X": 'COLOUR="blue"\n',
         "default/ENV/ALL": "",
     }.items():
@@ -332,52 +316,44 @@ async def test_runtime_environments_of_the_site_are_run(world: ForkWorld, backen
     assert submission.diag.read_text().startswith("runtimeenvironments=APPS/X;ENV/ALL;\n")
 
 
-class Foreign:
+@contextmanager
+def a_foreign_job(root: Path, submission: Submission) -> Iterator[tuple[LocalJob, subprocess.Popen[bytes]]]:
     """A job as ARC's submit-fork-job leaves it: a watcher that names the grami file, and a payload."""
-
-    def __init__(self, root: Path, submission: Submission) -> None:
-        script = root / "submit-fork-job"
-        script.write_text("trap 'exit 1' TERM\nsetsid sleep 600 & while :; do sleep 0.05; done")
-        environment = {**os.environ, "GRID_GLOBAL_JOBID": submission.job}
-        self.process = subprocess.Popen(["/bin/sh", str(script), f"job.{submission.job}.grami"], env=environment)
-        self.job = LocalJob(
-            job=submission.job,
-            localid=LocalId(str(self.process.pid)),
-            tag=None,
-            session=submission.grami.directory,
-            rundir=None,
-        )
-
-    def end(self) -> None:
-        self.process.terminate()
-        self.process.wait()
+    script = root / "submit-fork-job"
+    script.write_text("trap 'exit 1' TERM\nsetsid sleep 600 & echo started\nwhile :; do sleep 0.05; done")
+    argv = ["/bin/sh", str(script), f"job.{submission.job}.grami"]
+    with ready(argv, "started", GRID_GLOBAL_JOBID=submission.job) as process:
+        localid = LocalId(str(process.pid))
+        session = submission.grami.directory
+        yield LocalJob(job=submission.job, localid=localid, tag=None, session=session, rundir=None), process
 
 
 async def test_a_job_of_a_real_a_rex_is_followed_and_cancelled(world: ForkWorld, backend: ForkBackend) -> None:
-    foreign = Foreign(world.root, world.submission())
-    assert (await backend.status([foreign.job]))[foreign.job.localid].phase is Phase.RUNNING
+    with a_foreign_job(world.root, world.submission()) as (job, process):
+        assert (await backend.status([job]))[job.localid].phase is Phase.RUNNING
 
-    assert await backend.cancel([foreign.job]) == {}
-    await asyncio.to_thread(foreign.process.wait, 10)
+        assert await backend.cancel([job]) == {}
+        await asyncio.to_thread(process.wait, 10)
 
-    assert (await end_of(backend, foreign.job)).cause is EndCause.LOST
-    assert await processes_of(foreign.job.job) == []
+        assert (await end_of(backend, job)).cause is EndCause.LOST
+        assert await processes_of(job.job) == []
 
 
 async def test_the_exit_code_of_a_job_of_a_real_a_rex_is_in_its_accounting_file(
     world: ForkWorld, backend: ForkBackend
 ) -> None:
     submission = world.submission()
-    foreign = Foreign(world.root, submission)
-    await asyncio.to_thread(foreign.end)
+    with a_foreign_job(world.root, submission) as (job, process):
+        process.terminate()
+        await asyncio.to_thread(process.wait)
     submission.diag.write_text("walltime=1\nexitcode=4\n")
 
-    report = await end_of(backend, foreign.job)
+    report = await end_of(backend, job)
 
     assert (report.exit_code, report.cause) == (4, EndCause.EXIT_CODE)
     assert lrms_done(report, 4) == (4, "")
     submission.diag.unlink()
-    await end_of(backend, foreign.job)
+    await end_of(backend, job)
 
 
 async def test_a_stranger_with_the_pid_of_a_foreign_job_is_not_hit(world: ForkWorld, backend: ForkBackend) -> None:

@@ -33,9 +33,17 @@ class Tracked:
     asked: AskSubmit | AskCancel | AskStage | None = None  #: request without an answer so far
     timer: Timer | None = None  #: wakes the job
     failures: int = 0  #: turns in a row that ended with an exception
+    bugs: int = 0  #: those among them whose exception is a bug of arex
+    trouble: str = ""  #: the last exception, until a turn succeeds
+    told: str = ""  #: the exception that the job's log shows
+    left: bool = False  #: the batch system has reported its end
     phase: str = ""  #: letter of its phase in the batch system
     report: Report | None = None  #: of the batch system, not on disk yet
     staging: asyncio.Task[None] | None = None
+
+    def recovered(self) -> None:
+        """A turn has succeeded."""
+        self.failures, self.bugs, self.trouble, self.told = 0, 0, "", ""
 
     @property
     def awaits_answer(self) -> bool:
@@ -101,7 +109,9 @@ class Tracking:
             self.counts[record.job.state] -= 1
             record.job = None
         self.published(record)
-        record.phase, record.report, record.asked, record.failures = "", None, None, 0
+        record.phase, record.report, record.asked = "", None, None
+        record.left = False
+        record.recovered()
         return adopted
 
     # --- the first limit of maxjobs ---

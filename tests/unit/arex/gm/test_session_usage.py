@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from arex.config.service import ServiceBlock
-from arex.controldir.quota import MB, Taken, crowded, over, session_names, shortage, taken_by
+from arex.gm.session_usage import MB, Taken, crowded, over, session_names, shortage, taken_by
 from arex.model.ids import JobId
 
 JOB = JobId("abc")

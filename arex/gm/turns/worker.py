@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final, Self, TypeVar
 
 from arex.clock import Clock, Timer
-from arex.errors import ControlDirError
+from arex.controldir.codec import trouble_line, trouble_over
+from arex.controldir.temporary import writer_of
+from arex.errors import ControlDirError, CorruptFile
 from arex.gm.context import Job, JobContext
 from arex.gm.machine import Resting, drive
 from arex.gm.publishing import activity
@@ -18,7 +21,7 @@ from arex.gm.steps import AskStatus, AskSubmit, Forget
 from arex.logs import job_context
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
-from arex.model.state import State, Status
+from arex.model.state import ACTIVE, State, Status
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -101,7 +104,7 @@ def _popped(line: deque[_T]) -> Iterator[_T]:
 def _synced(context: JobContext, rest: Resting | Exception) -> Resting | Exception:
     try:
         context.store.sync()
-    except OSError as exc:
+    except Exception as exc:  # noqa: BLE001 - as in _take_turn
         return exc
     return rest
 
@@ -114,8 +117,15 @@ def _take_turn(context: JobContext) -> Resting | Exception:
         moved = context.job.status != before
         if (moved or context.retried) and not isinstance(rest, Forget | AskSubmit | AskStatus):
             # a submitted job is published with its phase within a second, so it is not published here
-            activity.publish(context)
+            _publish(context)
+        if context.told and not isinstance(rest, Forget):
+            _tell(context, trouble_over(context.services.clock.now()))
     except Exception as exc:  # noqa: BLE001 - an exception of one job must not affect others; it is logged and retried
+        if context.retried and trouble(exc) != context.told:
+            context.told = trouble(exc)
+            _tell(context, trouble_line(context.services.clock.now(), context.told))
+        if context.retried and is_about_files(exc):
+            _repair(context)
         return exc
     finally:
         job_context.reset(token)
@@ -124,9 +134,72 @@ def _take_turn(context: JobContext) -> Resting | Exception:
     return rest
 
 
+def _repair(context: JobContext) -> None:
+    """Remove what another process has put in the place of control files, so that the next turn can succeed."""
+    job, store = context.job, context.services.store
+    try:
+        if removed := store.repair(job.id):
+            facts = {"event": "job.repaired", "job": job.id}
+            log.warning("removed what was in the place of control files: %s", ", ".join(removed), extra=facts)
+        if "local" in removed and job.state in ACTIVE:
+            store.put_local(job.id, job.local)
+    except (OSError, ControlDirError) as exc:
+        log.info("cannot repair the control files: %s", exc, extra={"event": "job.trouble", "job": job.id})
+
+
+def _publish(context: JobContext) -> None:
+    """
+    Write the document for clients of ARC; the job does not wait for it.
+
+    Raises:
+        OSError: the disk is full or the like, and the job has ended, so that there is no later turn: repeat this one.
+    """
+    job = context.job
+    try:
+        activity.publish(context)
+    except (OSError, CorruptFile) as exc:
+        if job.state not in ACTIVE and not isinstance(exc, CorruptFile | IsADirectoryError | PermissionError):
+            raise
+        facts = {"event": "xml.failed", "job": job.id}
+        log.warning("cannot write the GLUE2 document of the job: %s", exc, extra=facts)
+    except Exception as exc:  # noqa: BLE001 - it is logged and counted
+        context.services.keeper.note("publisher", exc, job.id)
+
+
+def _tell(context: JobContext, line: str) -> None:
+    """Add a line to the job's log; if that fails, the owner does not see it, but the service's log has it."""
+    try:
+        if context.store.read_status(context.job.id) is None:
+            return  # the removal of the job has come as far as that; nothing would remove a new log
+        context.store.note(context.job.id, line)
+        context.store.flush()
+    except (OSError, ControlDirError) as exc:
+        log.info("cannot write to the job's log: %s", exc, extra={"event": "job.untold", "job": context.job.id})
+
+
+def trouble(exc: Exception) -> str:
+    """The text about an exception that ended a turn, without the names of temporary files."""
+    if isinstance(exc, OSError) and exc.strerror:
+        name, target = (_path(each) for each in (exc.filename, exc.filename2))
+        shown = target if target and writer_of(name) is not None else name
+        return f"{exc.strerror}: {shown}" if shown else exc.strerror
+    text = str(exc) if is_about_files(exc) else f"internal error of arex: {type(exc).__name__}: {exc}"
+    return " ".join(text.split())
+
+
+def _path(name: object) -> str:
+    """The file in an exception; empty if it is a descriptor, or unknown."""
+    return os.fsdecode(name) if isinstance(name, str | bytes) else ""
+
+
+def is_about_files(exc: Exception) -> bool:
+    """Whether a turn ended because files were not accessible, and not because of a bug of arex."""
+    return isinstance(exc, OSError | ControlDirError | MemoryError)
+
+
 def log_failure(job: JobId, exc: Exception) -> None:
     """Log an exception that ended a turn."""
-    if isinstance(exc, OSError | ControlDirError):
+    if is_about_files(exc):
         facts = {"event": "job.trouble", "job": job}
         log.warning("cannot access the files of the job; arex retries within a minute: %s", exc, extra=facts)
     else:

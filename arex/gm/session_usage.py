@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from arex.config.service import ServiceBlock
+from arex.controldir import trees
 from arex.model.ids import JobId
 from arex.model.session import LRMS, STAGING
 
@@ -34,15 +33,16 @@ class Taken:
 
 def taken_by(root: Path, job: JobId) -> Taken:
     """Usage of one job below a session root; files that vanish or cannot be read do not count."""
-    seen: set[int] = set()
-    total = Counter[str]()
+    seen: set[int] = set()  #: inodes with several links
+    size = inodes = 0
     for suffix in _SIBLINGS:
-        for info in _entries(str(root / f"{job}{suffix}")):
-            total["inodes"] += 1
+        for info in trees.measured(root / f"{job}{suffix}"):
+            inodes += 1
             if info.st_ino not in seen:
-                seen.add(info.st_ino)
-                total["size"] += info.st_blocks * _BLOCK
-    return Taken(total["size"], total["inodes"])
+                size += info.st_blocks * _BLOCK
+                if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode):
+                    seen.add(info.st_ino)
+    return Taken(size, inodes)
 
 
 def session_names(root: Path) -> Iterator[JobId]:
@@ -52,28 +52,6 @@ def session_names(root: Path) -> Iterator[JobId]:
     """
     if root.is_dir():
         yield from (JobId(path.name) for path in root.iterdir() if "." not in path.name and path.is_dir())
-
-
-def _entries(top: str) -> Iterator[os.stat_result]:
-    """Everything in a tree, including the top; does not follow links or enter other file systems."""
-    try:
-        first = os.lstat(top)
-    except OSError:
-        return
-    yield first
-    if not stat.S_ISDIR(first.st_mode):
-        return
-    pending = [top]
-    while pending:
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    info = entry.stat(follow_symlinks=False)
-                    if info.st_dev != first.st_dev:
-                        continue
-                    yield info
-                    if stat.S_ISDIR(info.st_mode):
-                        pending.append(entry.path)
 
 
 def over(taken: Taken, limits: ServiceBlock) -> str:

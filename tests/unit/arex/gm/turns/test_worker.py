@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,11 @@ import pytest
 from arex.config.values import MaxJobs
 from arex.controldir import codec
 from arex.controldir.layout import Mark, Place
-from arex.gm import machine, worker
+from arex.gm import machine
 from arex.gm.context import JobContext
 from arex.gm.machine import Resting
 from arex.gm.publishing import activity
+from arex.gm.turns import worker
 from arex.jobdesc import JobDescription
 from arex.model.ids import JobId, new_job_id
 from arex.model.local import JobLocal
@@ -30,12 +30,6 @@ from tests.unit.arex.gm.service import GridService, grid_service, until
 @pytest.fixture(autouse=True)
 def detector() -> None:
     """These tests look into control files themselves, on the loop, through our own functions: that blocks."""
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[GridService]:
-    async with grid_service(tmp_path) as service:
-        yield service
 
 
 async def _finished(service: GridService) -> JobId:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from arex.gm.ready import ReadyQueue
+from arex.gm.turns.ready import ReadyQueue
 from arex.model.ids import JobId
 
 

@@ -1,0 +1,1 @@
+"""Turns: which job is driven next, in which thread, and what is known about it meanwhile."""

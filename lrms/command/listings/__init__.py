@@ -1,0 +1,1 @@
+"""Parsing the answers of batch systems, entry by entry."""
