@@ -7,11 +7,14 @@ A pid alone is not unique for long: an identity is pid, start time and boot.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _TICKS = os.sysconf("SC_CLK_TCK")
+_KERNEL_THREAD: Final = 0x00200000  #: flag in /proc/PID/stat; source: PF_KTHREAD in the kernel's include/linux/sched.h
+_EXEC_S: Final = 2.0  #: after this, a process that shows neither command line nor environment has none
 
 
 class ProcessIdentity(NamedTuple):
@@ -173,7 +176,7 @@ def having_environment(*marks: bytes) -> list[int]:
     found = []
     for pid in pids():
         try:
-            if wanted & set(_read(f"/proc/{pid}/environ").split(b"\0")):
+            if wanted & set(_shown(pid, "environ").split(b"\0")):
                 found.append(pid)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # gone, or of another user
@@ -183,6 +186,25 @@ def having_environment(*marks: bytes) -> list[int]:
 def command_line(pid: int) -> bytes:
     """Empty: there is no such process, or it has ended."""
     try:
-        return _read(f"/proc/{pid}/cmdline")
+        return _shown(pid, "cmdline")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return b""
+
+
+def _shown(pid: int, name: Literal["cmdline", "environ"]) -> bytes:
+    """What the kernel shows of a process; it shows nothing for a moment while the process becomes another program."""
+    path = f"/proc/{pid}/{name}"
+    limit = time.monotonic() + _EXEC_S
+    while not (text := _read(path)) and time.monotonic() < limit:
+        if not _is_in_exec(pid):
+            return _read(path)
+        time.sleep(0.001)  # noqa: TID251 - with no event loop in sight, and for as long as a program is loaded
+    return text
+
+
+def _is_in_exec(pid: int) -> bool:
+    if _read(f"/proc/{pid}/cmdline") or _read(f"/proc/{pid}/environ"):
+        return False
+    text = _read_line(f"/proc/{pid}/stat")
+    flags = int(text[text.rindex(b")") + 2 :].split()[6])
+    return parse_stat(text).state not in "ZX" and not flags & _KERNEL_THREAD

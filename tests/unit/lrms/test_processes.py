@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from lrms import processes
 from lrms.fork.supervisor import parse_identity
 from lrms.fork.usage import ProcessUsage
 from lrms.processes import Stat, descendants, hides_processes, identify, parse_stat, stat
+from tests.processes import ready
 
 # a program may call itself anything
 LINE = b"42 (a) R 1 (x) S 7 42 42 0 -1 4194304 134 0 2 0 150 50 200 100 20 0 1 0 98765 2600960 343 1844 1 1 0 0\n"
@@ -29,6 +31,31 @@ def test_a_pid_that_does_not_exist_has_no_process() -> None:
 
 def test_a_process_has_one_identity() -> None:
     assert identify(os.getpid(), "boot") == identify(os.getpid(), "boot")
+
+
+def test_a_process_that_has_just_started_shows_its_command_line_and_environment() -> None:
+    """The kernel shows neither while a program is loaded, and Popen returns before that is done."""
+    for number in range(50):
+        mark = f"MARK={os.getpid()}.{number}"
+        with subprocess.Popen(["/bin/sleep", "600"], env={"MARK": mark.removeprefix("MARK=")}) as process:
+            shown = processes.command_line(process.pid), processes.having_environment(mark.encode())
+            process.kill()
+
+        assert (b"/bin/sleep\x00600\x00", [process.pid]) == shown
+
+
+def test_a_process_with_an_empty_environment_is_not_waited_for() -> None:
+    code = "import time; print('started', flush=True); time.sleep(600)"
+    with ready(["/usr/bin/env", "-i", sys.executable, "-c", code], "started") as process:
+        assert not processes._is_in_exec(process.pid)
+        assert processes.command_line(process.pid).startswith(os.fsencode(sys.executable))
+
+
+def test_an_ended_process_shows_nothing() -> None:
+    with subprocess.Popen(["/bin/true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        assert b"" == processes.command_line(process.pid)
 
 
 def test_an_identity_is_read_from_its_file() -> None:
