@@ -17,6 +17,8 @@ from lrms.lsf.dialect import Form, LsfDialect, LsfOptions
 from lrms.pbs.dialect import PbsDialect, PbsOptions, TorqueDialect
 from tests.unit.lrms.samples import said
 
+pytestmark = pytest.mark.timeout(120)
+
 LINES: Final = "\n" * 400_000
 OPEN: Final = "<Resource_List>" * 60_000
 
