@@ -18,6 +18,7 @@ from lrms.htcondor.dialect import CondorDialect, CondorOptions
 from lrms.htcondor.transfer import FileTransfer
 from lrms.sge.dialect import SgeDialect, SgeOptions
 from tests.contract.programs import RealProgramWorld
+from tests.contract.worlds import happens
 
 _ACCOUNT = (
     "HTCondor runs no jobs of root: run this as the account that its pool knows, AREX_TEST_USER, for example with "
@@ -40,6 +41,7 @@ class SgeWorld(RealProgramWorld):
     async def end(self, backend: Backend, job: LocalJob) -> None:
         """qdel kills at once, and a killed script reports nothing: its payload gets the signal instead."""
         del backend
+        await happens(lambda: _processes_in(job.session) != [])  # the job runs as soon as its script does
         for each in _processes_in(job.session):
             os.kill(each, signal.SIGTERM)
 

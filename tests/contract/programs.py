@@ -29,8 +29,7 @@ class ProgramWorld(World):
     dialect: DialectOf
     submit_command = ""
     kinds: frozenset[str] = frozenset()
-    #: a short ``record_wait_s`` keeps tests short: nothing here is on a slow file system
-    settings: Mapping[str, float] = {"record_wait_s": 3.0, "timeout_s": 10.0}
+    settings: Mapping[str, float] = {"record_wait_s": 30.0, "timeout_s": 60.0}
 
     @abstractmethod
     def bin(self) -> Path:
@@ -103,14 +102,17 @@ class FakeProgramWorld(ProgramWorld):
         return self._programs.calls()
 
     async def clean_up(self) -> None:
-        await super().clean_up()
-        self._programs.stop()
+        try:
+            await super().clean_up()
+        finally:
+            self._programs.stop()
 
 
 class RealProgramWorld(ProgramWorld):
     """A batch system that runs on this machine; its programs are wrapped, so that they can fail."""
 
     patience_s = 150.0
+    settings: Mapping[str, float] = {"record_wait_s": 30.0, "timeout_s": 30.0}
     kinds = frozenset({"real"})
     commands: tuple[str, ...] = ()
 

@@ -34,7 +34,7 @@ async def test_a_limit_that_ends_a_job_is_its_cause(world: World, backend: Backe
     """By what signal it ended is the batch system's business."""
     job = await submitted(backend, world.submission(payload))
 
-    report = await end_of(backend, job, world.patience_s)
+    report = await end_of(backend, job, max(180, world.patience_s))
 
     assert PAYLOADS[payload][1].cause == report.cause
     assert lrms_done(report)[0] != 0

@@ -19,6 +19,8 @@ from arex.ports import LocalJob, Submission
 from lrms import processes
 from lrms.attempt.record import read_done
 from lrms.fork.backend import ForkBackend
+from lrms.fork.supervisor import TAG_VARIABLE
+from lrms.processes import ProcessIdentity
 from tests.contract.worlds import ForkWorld, cleaned_up, end_of, happens, local_job, reaches, started, submitted
 from tests.fakes.clock import FakeClock
 
@@ -51,20 +53,25 @@ async def impatient(tmp_path: Path) -> AsyncIterator[ImpatientWorld]:
         yield world
 
 
-async def come_to_here(backend: ForkBackend, submission: Submission) -> tuple[LocalJob, int]:
-    """Submit it; returns the job and the pid of its payload, which has come to ``HERE``."""
+async def come_to_here(backend: ForkBackend, submission: Submission) -> tuple[LocalJob, ProcessIdentity | None]:
+    """Submit it; returns the job and its payload, which has come to ``HERE``; None: and has ended since."""
     job = await submitted(backend, submission)
     path = submission.grami.directory / "here"
     await happens(path.exists)
-    return job, int(path.read_text())
+    return job, await identify(path.read_text())
 
 
-async def gone(pid: int) -> None:
-    await happens(lambda: processes.identify(pid, "") is None)
+async def identify(pid: str) -> ProcessIdentity | None:
+    """A pid alone may soon be that of a process of another test."""
+    return await asyncio.to_thread(processes.identify, int(pid), "")
 
 
-async def is_alive(pid: int) -> bool:
-    return await asyncio.to_thread(processes.identify, pid, "") is not None
+async def gone(process: ProcessIdentity | None) -> None:
+    await happens(lambda: process is None or processes.identify(process.pid, "") != process)
+
+
+async def is_alive(process: ProcessIdentity | None) -> bool:
+    return process is not None and await identify(str(process.pid)) == process
 
 
 def let_go(submission: Submission) -> None:
@@ -98,7 +105,7 @@ async def test_the_exit_code_is_the_real_one_whatever_becomes_of_the_run_directo
     world: ForkWorld, backend: ForkBackend, how: str
 ) -> None:
     submission = world.submission("wait", f"{SPOILED[how]}; {HERE}; {WAIT}; exit 3")
-    job, pid = await come_to_here(backend, submission)
+    job, payload = await come_to_here(backend, submission)
 
     during = await backend.status([job])
     let_go(submission)
@@ -106,7 +113,7 @@ async def test_the_exit_code_is_the_real_one_whatever_becomes_of_the_run_directo
 
     assert Phase.RUNNING is during[job.localid].phase
     assert (3, EndCause.EXIT_CODE) == (report.exit_code, report.cause)
-    assert not await is_alive(pid)
+    assert not await is_alive(payload)
 
 
 @pytest.mark.parametrize("how", sorted(SPOILED))
@@ -114,13 +121,13 @@ async def test_a_job_can_be_cancelled_whatever_becomes_of_the_run_directory(
     world: ForkWorld, backend: ForkBackend, how: str
 ) -> None:
     submission = world.submission("wait", f"{SPOILED[how]}; {HERE}; exec sleep 600")
-    job, pid = await come_to_here(backend, submission)
+    job, payload = await come_to_here(backend, submission)
 
     assert {} == await backend.cancel([job])
     report = await end_of(backend, job)
 
     assert EndCause.CANCELLED is report.cause
-    assert not await is_alive(pid)
+    assert not await is_alive(payload)
 
 
 @pytest.mark.parametrize("how", sorted(set(SPOILED) - {"supervisor stopped", "done.new a pipe"}))
@@ -156,13 +163,13 @@ async def test_a_job_that_goes_on_after_it_has_damaged_its_run_directory_is_ende
 ) -> None:
     submission = impatient.submission("wait", f"{SPOILED[how]}; {HERE}; exec sleep 600")
     async with started(impatient.backend()) as backend:
-        job, pid = await come_to_here(backend, submission)
+        job, payload = await come_to_here(backend, submission)
 
         report = await end_of(backend, job)
 
         assert EndCause.CANCELLED_BY_ADMIN is report.cause
         assert (271, f"Job failed: {why}") == lrms_done(report, expected=143)
-        assert not await is_alive(pid)
+        assert not await is_alive(payload)
 
 
 async def test_a_job_is_not_ended_because_the_file_system_of_its_session_is_away(impatient: ImpatientWorld) -> None:
@@ -181,24 +188,24 @@ async def test_a_job_is_not_ended_because_the_file_system_of_its_session_is_away
 
 
 async def test_a_stopped_supervisor_still_enforces_its_limits(world: ForkWorld, backend: ForkBackend) -> None:
-    submission = world.submission("walltime", f"kill -STOP $PPID; {HERE}; exec sleep 600")
-    job, pid = await come_to_here(backend, submission)
+    submission = world.submission("walltime", "kill -STOP $PPID; exec sleep 600")
+    job = await submitted(backend, submission)
 
     report = await end_of(backend, job)
 
     assert EndCause.WALLTIME is report.cause
-    assert not await is_alive(pid)
+    assert [] == await asyncio.to_thread(processes.having_environment, f"{TAG_VARIABLE}={submission.tag}".encode())
 
 
 async def test_a_payload_that_stops_its_supervisor_again_and_again_is_ended(
     world: ForkWorld, backend: ForkBackend
 ) -> None:
     submission = world.submission("wait", f"{HERE}; while kill -STOP $PPID; do :; done; exec sleep 600")
-    job, pid = await come_to_here(backend, submission)
+    job, payload = await come_to_here(backend, submission)
 
     await end_of(backend, job)
 
-    assert not await is_alive(pid)
+    assert not await is_alive(payload)
 
 
 async def test_a_supervisor_that_does_not_come_to_an_end_is_killed_with_its_job(world: ForkWorld) -> None:
@@ -208,7 +215,7 @@ async def test_a_supervisor_that_does_not_come_to_an_end_is_killed_with_its_job(
     backend = world.backend(clock)
     await backend.start()
     submission = world.submission("wait", f"trap '' TERM; {HERE}; while :; do sleep 600; done")
-    job, pid = await come_to_here(backend, submission)
+    job, payload = await come_to_here(backend, submission)
 
     await backend.cancel([job])
     during = (await backend.status([job]))[job.localid]
@@ -217,7 +224,7 @@ async def test_a_supervisor_that_does_not_come_to_an_end_is_killed_with_its_job(
 
     assert Phase.RUNNING is during.phase
     assert EndCause.LOST is report.cause
-    assert not await is_alive(pid)
+    assert not await is_alive(payload)
     await backend.close()
 
 
@@ -229,7 +236,7 @@ async def test_what_a_killed_supervisor_leaves_is_ended_though_nothing_names_it(
     submission = world.submission("wait", script)
     async with contextlib.AsyncExitStack() as backends:
         backend = await backends.enter_async_context(started(world.backend()))
-        job, pid = await come_to_here(backend, submission)
+        job, payload = await come_to_here(backend, submission)
         if adopted:
             await backend.close()
             backend = await backends.enter_async_context(started(world.backend()))
@@ -238,13 +245,13 @@ async def test_what_a_killed_supervisor_leaves_is_ended_though_nothing_names_it(
         report = await end_of(backend, job)
 
     assert EndCause.LOST is report.cause
-    await gone(pid)
+    await gone(payload)
 
 
 async def test_what_is_left_when_the_forkserver_is_dead_too_is_ended(world: ForkWorld, backend: ForkBackend) -> None:
     """The service has seen these processes below their supervisor."""
     submission = world.submission("wait", f"{HERE}; {WAIT}; cd /; kill -9 $PPID; exec env -i setsid sleep 600")
-    job, pid = await come_to_here(backend, submission)
+    job, payload = await come_to_here(backend, submission)
     os.kill(backend._launcher.pid or 0, signal.SIGKILL)
     await happens(lambda: not backend._launcher.children)
     await backend.status([job])
@@ -253,18 +260,18 @@ async def test_what_is_left_when_the_forkserver_is_dead_too_is_ended(world: Fork
     report = await end_of(backend, job)
 
     assert EndCause.LOST is report.cause
-    assert not await is_alive(pid)
+    await gone(payload)
 
 
 async def test_a_forged_record_does_not_keep_what_a_killed_supervisor_has_left(
     world: ForkWorld, backend: ForkBackend
 ) -> None:
     submission = world.submission("wait", f"{D}; {HERE}; {FORGE}; kill -9 $PPID; exec sleep 600")
-    job, pid = await come_to_here(backend, submission)
+    job, payload = await come_to_here(backend, submission)
 
     await end_of(backend, job)
 
-    await gone(pid)
+    await gone(payload)
 
 
 async def test_a_record_that_cannot_be_written_stays_in_the_supervisor_until_it_can(
@@ -272,17 +279,17 @@ async def test_a_record_that_cannot_be_written_stays_in_the_supervisor_until_it_
 ) -> None:
     """The session root is away, as if it were not mounted."""
     submission = world.submission("wait", f"{HERE}; {WAIT}; exit 3")
-    job, pid = await come_to_here(backend, submission)
+    job, payload = await come_to_here(backend, submission)
     away = world.root.rename(world.root.with_name("away"))
     (away / submission.job / "go").touch()
 
     waiting = await reaches(backend, job, Phase.EXITING)
     away.rename(world.root)
-    report = await end_of(backend, job, 40)
+    report = await end_of(backend, job)
 
     assert waiting.doubt == ("the job has ended; its completion record cannot be written: No such file or directory")
     assert (3, EndCause.EXIT_CODE) == (report.exit_code, report.cause)
-    assert not await is_alive(pid)
+    assert not await is_alive(payload)
     assert submission.diag.read_text().count("exitcode=3") == 1
 
 
@@ -302,7 +309,7 @@ async def test_an_empty_directory_in_the_place_of_the_session_root_is_not_writte
     away.rename(world.root)
 
     assert [] == written
-    assert 3 == (await end_of(backend, job, 40)).exit_code
+    assert 3 == (await end_of(backend, job)).exit_code
 
 
 async def test_a_job_whose_record_cannot_be_written_can_be_cancelled(world: ForkWorld, backend: ForkBackend) -> None:
@@ -311,11 +318,12 @@ async def test_a_job_whose_record_cannot_be_written_can_be_cancelled(world: Fork
     away = world.root.rename(world.root.with_name("away"))
     (away / submission.job / "go").touch()
     await reaches(backend, job, Phase.EXITING)
+    supervisor = await identify(job.localid)
 
     await backend.cancel([job])
 
     assert EndCause.LOST is (await end_of(backend, job)).cause
-    await gone(int(job.localid))
+    await gone(supervisor)
     away.rename(world.root)
 
 

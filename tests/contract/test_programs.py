@@ -20,7 +20,7 @@ from lrms.command.backend import CommandBackend
 from lrms.command.dialect import Work
 from tests.contract.programs import ProgramWorld
 from tests.contract.table import WORLDS, chosen
-from tests.contract.worlds import end_of, local_job, reaches, submitted
+from tests.contract.worlds import end_of, local_job, reaches, started, submitted
 
 #: Faults after which no one knows whether the job was taken; those in the second were.
 BEFORE: Final = ("fail-before", "hang")
@@ -45,13 +45,18 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 @pytest.fixture
 async def backend(world: ProgramWorld) -> AsyncIterator[CommandBackend]:
-    backend = world.backend(timeout_s=3.0)
-    await backend.start()
-    yield backend
-    await backend.close()
+    async with started(world.backend()) as backend:
+        yield backend
 
 
-async def settled(backend: CommandBackend, batch: list[Submission], attempts: int = 12) -> dict[Tag, LocalId]:
+@pytest.fixture
+async def impatient(world: ProgramWorld) -> AsyncIterator[CommandBackend]:
+    """Another daemon for commands that may hang: any command may take it too long."""
+    async with started(world.backend(timeout_s=3.0)) as backend:
+        yield backend
+
+
+async def settled(backend: CommandBackend, batch: list[Submission], attempts: int = 40) -> dict[Tag, LocalId]:
     """As the grid manager does it: submit, and look up what is unsure before submitting again."""
     found: dict[Tag, LocalId] = {}
     for attempt in range(attempts):
@@ -70,11 +75,13 @@ async def settled(backend: CommandBackend, batch: list[Submission], attempts: in
 
 
 @pytest.mark.parametrize("kind", [*BEFORE, *AFTER])
-async def test_a_doubtful_submission_runs_once(world: ProgramWorld, backend: CommandBackend, kind: str) -> None:
+async def test_a_doubtful_submission_runs_once(
+    world: ProgramWorld, backend: CommandBackend, impatient: CommandBackend, kind: str
+) -> None:
     submission = world.submission()
     world.fault(world.submit_command, kind)
 
-    found = await settled(backend, [submission])
+    found = await settled(impatient, [submission])
     report = await end_of(backend, local_job(submission, found[submission.tag]), world.patience_s)
 
     assert (0, EndCause.EXIT_CODE) == (report.exit_code, report.cause)
@@ -82,11 +89,13 @@ async def test_a_doubtful_submission_runs_once(world: ProgramWorld, backend: Com
 
 
 @pytest.mark.parametrize("kind", [*BEFORE, *AFTER])
-async def test_a_doubtful_array_runs_each_child_once(world: ProgramWorld, backend: CommandBackend, kind: str) -> None:
+async def test_a_doubtful_array_runs_each_child_once(
+    world: ProgramWorld, backend: CommandBackend, impatient: CommandBackend, kind: str
+) -> None:
     batch = [world.submission() for _ in range(6)]
     world.fault(world.submit_command, kind)
 
-    found = await settled(backend, batch)
+    found = await settled(impatient, batch)
     for each in batch:
         await end_of(backend, local_job(each, found[each.tag]), world.patience_s)
 
@@ -131,7 +140,7 @@ async def test_a_lost_answer_is_found_by_its_tag(world: ProgramWorld, backend: C
 
 @pytest.mark.parametrize("kind", ["fail-before", "hang", "garbage", "truncate", "down"])
 async def test_a_scan_that_fails_says_nothing_about_any_job(
-    world: ProgramWorld, backend: CommandBackend, kind: str
+    world: ProgramWorld, backend: CommandBackend, impatient: CommandBackend, kind: str
 ) -> None:
     """It is no answer, or one in which the job is not gone."""
     job = await submitted(backend, world.submission("wait"))
@@ -139,7 +148,7 @@ async def test_a_scan_that_fails_says_nothing_about_any_job(
     world.fault("*", kind, "always")
 
     try:
-        reports = await backend.status([job])
+        reports = await impatient.status([job])
     except BatchUnavailable:
         reports = {}
     finally:
@@ -149,9 +158,7 @@ async def test_a_scan_that_fails_says_nothing_about_any_job(
     await reaches(backend, job, Phase.RUNNING, world.patience_s)
 
 
-async def test_a_late_answer_is_an_answer(world: ProgramWorld) -> None:
-    backend = world.backend(timeout_s=20.0)
-    await backend.start()
+async def test_a_late_answer_is_an_answer(world: ProgramWorld, backend: CommandBackend) -> None:
     submission = world.submission()
     world.fault(world.submit_command, "late" if "real" in world.kinds else "late 1")
 

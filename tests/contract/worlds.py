@@ -35,7 +35,7 @@ PAYLOADS: Final[dict[str, tuple[str, Report]]] = {
 }
 LIMITS: Final[dict[str, dict[str, int]]] = {
     "walltime": {"walltime_s": 1},
-    "cputime": {"cputime_s": 1, "walltime_s": 600},
+    "cputime": {"cputime_s": 1, "walltime_s": 36_000},  # a busy machine takes its time for that second
     "memory": {"memory_mb": 30},
 }
 
@@ -78,7 +78,7 @@ class Submissions:
 class World(Submissions, ABC):
     """One kind of backend; ``backend()`` makes a new instance over the same batch system."""
 
-    patience_s = 20.0  #: from submission to the end of a short job
+    patience_s = 60.0  #: from submission to the end of a short job
     limits = frozenset(LIMITS)  #: that it enforces
     holds = True  #: it has a queue in which a job can be held
 
@@ -185,12 +185,12 @@ async def submitted(backend: Backend, submission: Submission) -> LocalJob:
     return local_job(submission, LocalId(answer))
 
 
-async def end_of(backend: Backend, job: LocalJob, seconds: float = 20) -> Report:
+async def end_of(backend: Backend, job: LocalJob, seconds: float = 60) -> Report:
     """The report of a job once it has ended."""
     return await reaches(backend, job, Phase.ENDED, seconds)
 
 
-async def all_end(backend: Backend, jobs: Collection[LocalJob], seconds: float = 20) -> None:
+async def all_end(backend: Backend, jobs: Collection[LocalJob], seconds: float = 60) -> None:
     """Wait for the ends of many at once: a batch system may take its time about each."""
     left = list(jobs)
     limit = time.monotonic() + seconds
@@ -201,7 +201,7 @@ async def all_end(backend: Backend, jobs: Collection[LocalJob], seconds: float =
         await asyncio.sleep(0.05)
 
 
-async def reaches(backend: Backend, job: LocalJob, phase: Phase, seconds: float = 20) -> Report:
+async def reaches(backend: Backend, job: LocalJob, phase: Phase, seconds: float = 60) -> Report:
     """The first report of a job in this phase."""
     report = None
     try:
@@ -214,7 +214,7 @@ async def reaches(backend: Backend, job: LocalJob, phase: Phase, seconds: float 
     return report
 
 
-def until(what: Callable[[], bool], seconds: float = 10) -> None:
+def until(what: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something outside to happen; AssertionError if it does not."""
     limit = time.monotonic() + seconds
     while not what():
@@ -222,5 +222,5 @@ def until(what: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
-async def happens(what: Callable[[], bool], seconds: float = 10) -> None:
+async def happens(what: Callable[[], bool], seconds: float = 60) -> None:
     await asyncio.to_thread(until, what, seconds)

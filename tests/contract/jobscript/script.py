@@ -21,6 +21,8 @@ SUPERVISED = replace(ALONE, mode=ScriptMode.SUPERVISED, localid_words="")
 #: What stands in the mark of a script that is alone.
 MARKED = "id 42\n"
 SHELLS = ("/bin/sh", "/bin/bash")
+#: For the beginning of a payload: the job script waits for it, so that it knows its pid and passes signals on.
+AWAITED = "until grep -q '^State:.S' /proc/$PPID/status; do sleep 0.01; done"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ def a_submission(root: Path, *args: str, **changes: object) -> Submission:
         grami=replace(grami, **changes),  # type: ignore[arg-type]
         rundir=rundir,
     )
+
+
+def a_program(root: Path, text: str) -> Submission:
+    """A job whose executable is this shell script, in which the job script expands nothing."""
+    submission = a_submission(root, "./program")
+    program = submission.grami.directory / "program"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o700)
+    return submission
 
 
 def run(

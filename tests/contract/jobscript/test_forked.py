@@ -24,7 +24,9 @@ class ScratchWorld(ForkWorld):
         disk = root / "disk"
         disk.mkdir()
         self.settings = replace(
-            self.settings, script=replace(self.settings.script, scratch=Scratch(text=str(disk), movetool="mv"))
+            self.settings,
+            grace_s=60.0,  # the files are on their way back meanwhile
+            script=replace(self.settings.script, scratch=Scratch(text=str(disk), movetool="mv")),
         )
 
 
@@ -35,7 +37,7 @@ async def world(tmp_path: Path) -> AsyncIterator[ScratchWorld]:
 
 
 async def test_a_cancelled_job_brings_its_files_back(world: ScratchWorld, backend: ForkBackend, tmp_path: Path) -> None:
-    submission = world.submission(script="echo half >half; exec sleep 600")
+    submission = world.submission(script="echo half >half.new; mv half.new half; exec sleep 600")
     job = await submitted(backend, submission)
     await happens((tmp_path / "disk" / submission.job / "half").exists)
 

@@ -16,7 +16,7 @@ from arex.model.report import EndCause
 from lrms.attempt.record import read_done
 from lrms.jobscript.script import job_script
 from lrms.jobscript.settings import RuntimeScript, ScriptSettings
-from tests.contract.jobscript.script import ALONE, MARKED, SHELLS, SUPERVISED, a_submission, run
+from tests.contract.jobscript.script import ALONE, AWAITED, MARKED, SHELLS, SUPERVISED, a_program, a_submission, run
 from tests.contract.worlds import until
 
 
@@ -119,7 +119,7 @@ def test_start_and_end_are_right_whatever_the_node_can_tell(tmp_path: Path, node
     assert record.start is not None
     assert record.end is not None
     assert before - timedelta(seconds=1) <= record.start <= record.end <= datetime.now(UTC)
-    assert 2 <= (record.end - record.start).total_seconds() <= 10
+    assert 2 <= (record.end - record.start).total_seconds()
     diag = dict(line.split("=", 1) for line in submission.diag.read_text().splitlines() if "=" in line)
     assert diag["LRMSStartTime"] == f"{record.start:%Y%m%d%H%M%SZ}"
     assert diag["LRMSEndTime"] == f"{record.end:%Y%m%d%H%M%SZ}"
@@ -329,13 +329,13 @@ def test_a_second_copy_says_so_and_touches_nothing(tmp_path: Path, how: ScriptSe
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, shell: str) -> None:
-    submission = a_submission(tmp_path, "/bin/sh", "-c", ": >up; exec sleep 600")
+    submission = a_program(tmp_path, f"{AWAITED}; : >up; exec sleep 600")
     path = submission.rundir / "script"
     path.write_text(job_script(submission, ALONE))
     with subprocess.Popen([shell, str(path)], stdout=subprocess.DEVNULL) as process:
         until((submission.grami.directory / "up").exists)
         process.send_signal(signal.SIGTERM)
-        code = process.wait(10)
+        code = process.wait(60)
 
     done = read_done(submission.rundir / "done")
     assert done is not None
@@ -345,8 +345,8 @@ def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, shell: 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_second_term_is_not_the_end_of_the_payload(tmp_path: Path, shell: str) -> None:
     """Some batch systems repeat it; the script would record an end, and move files that are still being written."""
-    payload = "trap 'echo one >>heard' TERM; : >up; until [ -e end ]; do sleep 0.05; done; exit 7"
-    submission = a_submission(tmp_path, "/bin/sh", "-c", payload)
+    payload = f"trap 'echo one >>heard' TERM; {AWAITED}; : >up; until [ -e end ]; do sleep 0.05; done; exit 7"
+    submission = a_program(tmp_path, payload)
     session = submission.grami.directory
     path = submission.rundir / "script"
     path.write_text(job_script(submission, ALONE))
@@ -357,7 +357,7 @@ def test_a_second_term_is_not_the_end_of_the_payload(tmp_path: Path, shell: str)
             until(lambda: (session / "heard").exists() and (session / "heard").read_text() == count * "one\n")  # noqa: B023 - used at once
         assert process.poll() is None
         (session / "end").touch()
-        code = process.wait(10)
+        code = process.wait(60)
 
     done = read_done(submission.rundir / "done")
     assert done is not None

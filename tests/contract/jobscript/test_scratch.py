@@ -12,7 +12,17 @@ import pytest
 
 from lrms.jobscript.script import job_script
 from lrms.jobscript.settings import RuntimeScript, Scratch, ScriptSettings, Settled
-from tests.contract.jobscript.script import ALONE, HOWS, MARKED, SHELLS, a_submission, on_scratch, run
+from tests.contract.jobscript.script import (
+    ALONE,
+    AWAITED,
+    HOWS,
+    MARKED,
+    SHELLS,
+    a_program,
+    a_submission,
+    on_scratch,
+    run,
+)
 from tests.contract.worlds import until
 
 HERE = os.uname().nodename
@@ -101,7 +111,7 @@ def test_outputs_come_back_from_directories_without_permissions(tmp_path: Path, 
 @HOWS
 def test_term_brings_everything_back(tmp_path: Path, how: ScriptSettings, shell: str) -> None:
     """A supervisor tells every process, a batch system at least the script."""
-    submission = a_submission(tmp_path, "/bin/sh", "-c", "echo half >half; exec sleep 600")
+    submission = a_program(tmp_path, f"{AWAITED}; echo half >half.new; mv half.new half; exec sleep 600")
     path = submission.rundir / "script"
     path.write_text(job_script(submission, on_scratch(tmp_path, how)))
     with subprocess.Popen([shell, str(path)], stdout=subprocess.DEVNULL, start_new_session=True) as process:
@@ -110,7 +120,7 @@ def test_term_brings_everything_back(tmp_path: Path, how: ScriptSettings, shell:
             process.send_signal(signal.SIGTERM)
         else:
             os.killpg(process.pid, signal.SIGTERM)
-        code = process.wait(10)
+        code = process.wait(60)
 
     assert code == 143
     assert (submission.grami.directory / "half").read_text() == "half\n"
@@ -119,7 +129,7 @@ def test_term_brings_everything_back(tmp_path: Path, how: ScriptSettings, shell:
 
 def test_what_a_killed_attempt_has_left_on_the_node_is_found_by_the_next(tmp_path: Path) -> None:
     submission = a_submission(
-        tmp_path, "/bin/sh", "-c", "cat input half; [ -e half ] || { echo half >half; sleep 600; }"
+        tmp_path, "/bin/sh", "-c", "cat input half; [ -e half ] || { echo half >new; mv new half; sleep 600; }"
     )
     (submission.grami.directory / "input").write_text("input\n")
     path = submission.rundir / "script"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from lrms import processes
 from lrms.fork.label import label
 from lrms.fork.supervisors import Supervisors, pid_of
 from lrms.processes import children
+from tests.processes import ready
 
 ACT = (
     "import os, signal, sys; from lrms.fork.supervisor import _prctl, _PR_SET_NAME; import ctypes\n"
@@ -37,19 +39,15 @@ BELOW = (
 )
 
 
-def actor(name: str, user: int = -1) -> subprocess.Popen[bytes]:
+def actor(name: str, user: int = -1) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A process of this name; of another user, if the test may do that."""
-    process = subprocess.Popen([sys.executable, "-c", ACT, name, str(user)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert b"ready\n" == process.stdout.readline()
-    return process
+    return ready([sys.executable, "-c", ACT, name, str(user)], "ready")
 
 
 @pytest.fixture
 def living() -> Iterator[subprocess.Popen[bytes]]:
     with actor(label(TAG, 28)) as process:
         yield process
-        process.kill()
 
 
 def job(localid: object, tag: str = TAG) -> LocalJob:
@@ -79,9 +77,7 @@ def test_a_supervisor_that_has_ended_is_none(living: subprocess.Popen[bytes]) ->
 
 def test_a_process_of_a_job_with_the_name_of_another_supervisor_is_none(living: subprocess.Popen[bytes]) -> None:
     argv = [sys.executable, "-c", BELOW, ACT, label(TAG + "-4"), label(TAG)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert b"ready\n" == other.stdout.readline()
+    with ready(argv, "ready") as other:
         [impostor] = children(other.pid)
 
         found = Supervisors("boot").of_tag(TAG)
@@ -118,7 +114,6 @@ def test_a_process_of_another_user_is_no_supervisor() -> None:
     other = 65534 if os.geteuid() == 0 else -1
     with actor(label(TAG + "-3"), other) as process:
         found = Supervisors("boot").of(job(process.pid, TAG + "-3"))
-        process.kill()
 
     assert (found is None) == (other >= 0)
 

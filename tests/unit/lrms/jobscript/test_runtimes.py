@@ -288,7 +288,7 @@ async def test_jobs_without_scripts_cost_no_process(tmp_path: Path, names: tuple
     """With no room for any shell at all they would wait forever."""
     put(tmp_path, "enabled/DUMMY", "")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         one = await prepared(tmp_path, *(RunTime(name=name) for name in names), how=RuntimeSettings(at_once=0))
 
     assert one.settled == NOTHING_SETTLED
