@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import pytest
 from arex.config.model import ArexBlock, CommonBlock, Configuration
 from arex.config.service import ServiceBlock
 from arex.config.staging import DataStagingBlock
+from arex.config.values import SpeedControl
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
 from arex.ports import Staged, Staging
@@ -24,23 +26,24 @@ _Ts = TypeVarTuple("_Ts")
 
 
 class HastyClock:
-    """A hundred seconds pass in one."""
+    """A hundred seconds pass in one, or as many as a test wants."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
+        self.pace = 100
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time() * 100
+        return asyncio.get_running_loop().time() * self.pace
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        await asyncio.sleep(seconds / 100)
+        await asyncio.sleep(seconds / self.pace)
 
     def call_later(self, seconds: float, callback: Callable[[*_Ts], object], *args: *_Ts) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds / 100, callback, *args)
+        return asyncio.get_running_loop().call_later(seconds / self.pace, callback, *args)
 
 
 @dataclass
@@ -73,6 +76,11 @@ class Site:
 
     def content(self, name: str, job: str = "job") -> bytes:
         return (self.root / "sessions" / job / name).read_bytes()
+
+    def resumed_at(self) -> int:
+        """The byte from which a transfer that was cut went on."""
+        [byte, *_] = (found[1] for note in self.notes if (found := re.search(r"resumed at byte (\d+)", note)))
+        return int(byte)
 
     def left_over(self, job: str = "job") -> list[str]:
         """Part files that are still there."""
@@ -117,7 +125,8 @@ def configuration(root: Path, certificates: Path) -> Configuration:
     return Configuration(
         common=CommonBlock(x509_cert_dir=certificates),
         arex=ArexBlock(controldir=root),
-        staging=DataStagingBlock(maxtransfertries=3),
+        # three seconds without any data, as the default is on a clock in haste, pass on a busy machine
+        staging=DataStagingBlock(maxtransfertries=3, speedcontrol=SpeedControl(max_inactivity=100_000)),
         service=ServiceBlock(),
     )
 

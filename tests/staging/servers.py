@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -12,15 +13,30 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 TOKEN = "abcdefgh.token"
 _LOG = '$server_port $request_method $request_uri $status $body_bytes_sent "$http_range" "$http_authorization"'
 
 
+#: Abstract sockets that say which ports have been given out to this process.
+_claims: Final[list[socket.socket]] = []
+_dice: Final = random.SystemRandom()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A port that stays free until a server takes it: of those that no connection gets, and given out once."""
+    while True:
+        port = _dice.randrange(20_000, 32_000)  # connections have 32768 and up. Source: ip(7)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0arex-tests-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
         return port
 
 
@@ -93,7 +109,7 @@ class Nginx:
 
     def hits(self, since: int = 0) -> list[Hit]:
         """All requests that were answered before this call: a last one of our own makes sure that they are listed."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as mark:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as mark:
             mark.sendall(b"GET /mark HTTP/1.0\r\n\r\n")
             while mark.recv(4096):
                 continue
@@ -106,11 +122,11 @@ class Nginx:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def _wait(self, root: Path) -> None:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.tls), timeout=1):
+        for _ in range(1200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.tls), timeout=10):
                 return
             assert self._process.poll() is None, (root / "error.log").read_text()
             time.sleep(0.05)

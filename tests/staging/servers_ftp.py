@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.staging.servers import free_port
 from tests.staging.servers_process import Server
 
 _NEW = {"MLST", "MLSD"}
+_HOLD_AT = 2_500_000
 USER, PASSWORD = "grid", "hush hush/pass"
 
 
@@ -24,7 +27,7 @@ class Ftpd:
     def __init__(self, root: Path, *, rate: int = 0, old: bool = False) -> None:
         self.files = root / "files"
         self.files.mkdir(parents=True)
-        self.log = root / "log"
+        self.log, self._hold = root / "log", root / "hold"
         port = free_port()
         argv = [sys.executable, "-m", "tests.staging.servers_ftp", str(self.files), str(port), str(rate), str(int(old))]
         tree = str(Path(__file__).parents[2])
@@ -34,7 +37,16 @@ class Ftpd:
 
     def allow(self, password: str) -> None:
         self.options.touch(mode=0o600)
-        self.options.write_text(json.dumps({self.url("/"): {"username": USER, "password": password, "timeout": 10}}))
+        self.options.write_text(json.dumps({self.url("/"): {"username": USER, "password": password, "timeout": 600}}))
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Meanwhile no transfer of a server with a rate goes on after the middle of ``test_fsspec.SLOW``."""
+        self._hold.touch()
+        try:
+            yield
+        finally:
+            self._hold.unlink(missing_ok=True)
 
     def url(self, path: str, options: str = "") -> str:
         return f"ftp://127.0.0.1:{self.server.port}{options}{path}"
@@ -57,11 +69,13 @@ class _Full(io.FileIO):
         return super().write(data) or 0
 
 
-def main(root: str, port: int, rate: int, *, old: bool) -> None:
+def main(root: str, port: int, rate: int, *, old: bool) -> None:  # noqa: C901 - it has the classes
     from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyftpdlib.filesystems import AbstractedFS  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyftpdlib.handlers import FTPHandler, ThrottledDTPHandler  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    hold = Path(root).with_name("hold")
 
     class Files(AbstractedFS):  # type: ignore[misc]
         def open(self, filename: str, mode: str) -> Any:
@@ -86,12 +100,18 @@ def main(root: str, port: int, rate: int, *, old: bool) -> None:
         def _throttle_bandwidth(self, moved: int, speed: int) -> None:
             """More evenly than once a second."""
             self._datacount += moved
-            if self._datacount >= speed / 20:
+            if self._datacount >= speed / 20 or self._held():
                 pause, self._datacount = self._datacount / speed, 0
                 self.del_channel()
                 self._throttler = self.ioloop.call_later(pause, self._go_on, _errback=self.handle_error)
 
+        def _held(self) -> bool:
+            return self.get_transmitted_bytes() > _HOLD_AT and hold.exists()
+
         def _go_on(self) -> None:
+            if self._held():
+                self._throttler = self.ioloop.call_later(0.02, self._go_on, _errback=self.handle_error)
+                return
             self.add_channel(events=self.ioloop.READ if self.receive else self.ioloop.WRITE)
 
     class Handler(FTPHandler):  # type: ignore[misc]

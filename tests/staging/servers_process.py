@@ -31,8 +31,8 @@ class Server:
             self._process = subprocess.Popen(
                 self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment, cwd="/"
             )
-        for _ in range(400):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+        for _ in range(1200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=10):
                 return
             assert self._process.poll() is None, self._log.read_text(errors="replace")
             time.sleep(0.05)
@@ -41,11 +41,11 @@ class Server:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def close(self) -> None:
         self._process.terminate()
         try:
-            self._process.wait(5)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()

@@ -64,7 +64,7 @@ class S3:
         """This number of requests is accepted without authentication."""
         address = f"http://127.0.0.1:{self.server.port}/moto-api/reset-auth"
         request = urllib.request.Request(address, str(of).encode(), {"Content-Type": "text/plain"}, method="POST")
-        with urllib.request.urlopen(request, timeout=10):
+        with urllib.request.urlopen(request, timeout=60):
             pass
 
     def _client(self, service: str, access: str = "any", secret: str = "any") -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ from typing import Self
 
 from tests.staging.servers import free_port
 from tests.staging.servers_process import Server, program
+from tests.trees import everything_below
 
 
 class GsiAuthority:
@@ -91,8 +93,9 @@ class Xrootd:
         """To the account of the server, with all that is in it."""
         if os.geteuid() == 0:
             account = pwd.getpwnam("nobody")
-            for each in (path, *path.rglob("*")):
-                os.chown(each, account.pw_uid, account.pw_gid)
+            for each in (path, *everything_below(path)):
+                with contextlib.suppress(FileNotFoundError):  # the server has just removed it
+                    os.chown(each, account.pw_uid, account.pw_gid)
 
     def put(self, name: str, content: bytes) -> Path:
         path = self.files / name

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,8 @@ from tests.staging.conftest import Site
 from tests.staging.servers import Nginx, Odd, Request, head, part_of
 
 CHILD = """
-import asyncio, sys
+import asyncio, os, signal, sys
+from contextlib import suppress
 from pathlib import Path
 from arex.clock import SystemClock
 from arex.model.files import FileEntry
@@ -37,10 +38,19 @@ from tests.staging.conftest import configuration
 
 root, urls = Path(sys.argv[1]), sys.argv[2:]
 
+async def die(session: Path) -> None:
+    large = False
+    while not (large and (session / "0").exists() and (session / "1").exists()):
+        await asyncio.sleep(0.01)
+        with suppress(FileNotFoundError):
+            large = any(path.stat().st_size > 100_000 for path in session.with_name("job.staging").glob("*.part"))
+    os.kill(os.getpid(), signal.SIGKILL)
+
 async def main() -> None:
     engine = Engine.from_config(configuration(root, root), SystemClock())
     files = tuple(FileEntry(f"/{number}", url) for number, url in enumerate(urls))
     session = root / "sessions" / "job"
+    dying = asyncio.create_task(die(session))
     await engine.stage_in(Staging(job=JobId("job"), session=session, files=files))
 
 asyncio.run(main())
@@ -147,14 +157,11 @@ async def test_a_killed_engine_is_gone_on_with(site: Site, nginx: Nginx) -> None
     urls = [nginx.http("/files/large"), nginx.http("/files/empty"), nginx.http("/steady/grown")]
     session = site.root / "sessions" / "job"
     session.mkdir(parents=True)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(site.root), *urls], cwd=Path(__file__).parents[2])
-    workdir = site.root / "sessions" / "job.staging"
-    while not ((session / "0").exists() and (session / "1").exists() and _largest(workdir) > 100_000):
-        assert child.poll() is None
-        await asyncio.sleep(0.02)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    here = _largest(workdir)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, str(site.root), *urls, cwd=Path(__file__).parents[2]
+    )
+    assert -signal.SIGKILL == await child.wait()  # by itself, in the middle
+    here = _largest(site.root / "sessions" / "job.staging")
     (session / "2").write_text("half of something")
     before = len(nginx.hits())
 
@@ -169,7 +176,9 @@ async def test_a_killed_engine_is_gone_on_with(site: Site, nginx: Nginx) -> None
 
 
 def _largest(directory: Path) -> int:
-    return max((path.stat().st_size for path in directory.glob("*.part")), default=0)
+    with contextlib.suppress(FileNotFoundError):  # it has its final name now
+        return max((path.stat().st_size for path in directory.glob("*.part")), default=0)
+    return 0
 
 
 async def test_a_torn_journal_is_read_as_far_as_it_goes(site: Site, nginx: Nginx) -> None:
@@ -247,6 +256,8 @@ async def test_limits_hold_and_a_share_without_any_gets_one_more(site: Site, odd
         now[share] = now.get(share, 0) + 1
         most[share] = max(most.get(share, 0), now[share])
         most["all"] = max(most.get("all", 0), sum(now.values()))
+        while most["a"] < 4:  # as many as may
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.02)
         now[share] -= 1
         writer.write(head("200 OK", 1) + b"x")
@@ -261,7 +272,8 @@ async def test_limits_hold_and_a_share_without_any_gets_one_more(site: Site, odd
         return replace(site.staging(*files, job=share), share=share)
 
     first = asyncio.create_task(engine.stage_in(stage("a")))
-    await asyncio.sleep(0.03)
+    while not most:
+        await asyncio.sleep(0.01)
     second = await engine.stage_in(stage("b"))
     assert second.done
     assert (await first).done
@@ -277,6 +289,8 @@ async def test_one_server_gets_no_more_than_its_share(site: Site, odd: Odd, ngin
         nonlocal now, most
         now += 1
         most = max(most, now)
+        while most < 2:  # as many as may
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.02)
         now -= 1
         writer.write(head("200 OK", 1) + b"x")
@@ -387,7 +401,7 @@ async def test_a_further_source_of_the_description_is_asked_when_the_first_has_n
 
 
 async def test_progress_and_the_list_of_transfers_are_there_for_a_long_staging(site: Site, nginx: Nginx) -> None:
-    (nginx.files / "long").write_bytes(bytes(400_000))
+    (nginx.files / "long").write_bytes(bytes(2_000_000))
     engine = site.engine()
     staging = site.staging(FileEntry("/0", nginx.http("/slow/long")))
     running = asyncio.create_task(engine.run())

@@ -89,7 +89,7 @@ def small(site: Site) -> Iterator[Path]:
 
 
 async def told_of_a_full_disk(site: Site, how_often: int = 1) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while how_often > sum("No space left" in note for note in site.notes):
             await asyncio.sleep(0.01)
 
@@ -172,7 +172,7 @@ async def test_room_that_a_server_makes_in_time_is_used(site: Site, servers: Ser
     with servers.small(scheme) as (place, url):
         ballast = fill(place)
         going = asyncio.create_task(send(site, url("x"), maxtransfertries=10))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not site.notes:
                 await asyncio.sleep(0.01)
         ballast.unlink()

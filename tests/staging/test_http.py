@@ -108,6 +108,7 @@ async def test_a_missing_credential_is_waited_for(
     site: Site, nginx: Nginx, tmp_path: Path, authority: Authority
 ) -> None:
     """The job is held, the server is not asked again and again, and a new file is noticed."""
+    site.clock.pace = 1
     engine = site.engine()
     staging = site.staging(FileEntry("/0", nginx.https("/cert/small"), str(tmp_path / "proxy")))
     before = len(nginx.hits())
@@ -121,7 +122,7 @@ async def test_a_missing_credential_is_waited_for(
     assert 1 == len(nginx.hits(before))
 
     (tmp_path / "proxy").write_bytes(authority.user.read_bytes())
-    await asyncio.sleep(0.06)  # more than the five seconds for which a credential file is remembered
+    await asyncio.sleep(0.3)  # more than the time for which a credential file that is of no use is remembered
     assert (await engine.stage_in(staging)).done
 
 
