@@ -61,7 +61,7 @@ class Service:
 
     def start(self, prefix: tuple[str, ...] = ()) -> None:
         self.launch(prefix)
-        wait_for(lambda: self.plugin.served or not self.alive, 30, self.said)
+        wait_for(lambda: self.plugin.served or not self.alive, 90, self.said)
         assert self.alive, self.said()
 
     def launch(self, prefix: tuple[str, ...] = ()) -> None:
@@ -72,18 +72,18 @@ class Service:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(90)
 
     def ends(self) -> int:
         assert self.process is not None
-        return self.process.wait(30)
+        return self.process.wait(90)
 
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
     def said(self) -> str:
-        return self.log.read_text(errors="replace")[-4000:]
+        return self.log.read_text(errors="replace")[-20_000:]
 
     def unharmed(self) -> None:
         """The daemon lives, has logged no internal error, still runs jobs, and the canary is as it was."""
@@ -91,7 +91,7 @@ class Service:
         said = self.log.read_text(errors="replace")
         fresh, self.checked = said[self.checked :], len(said)
         assert "Traceback" not in fresh, fresh[-6000:]
-        self.finishes(self.submit('&(executable="/bin/true")'), limit_s=30)
+        self.finishes(self.submit('&(executable="/bin/true")'), limit_s=60)
         assert self.untouched == fingerprint(self.canary)
 
     # --- jobs ---
@@ -148,15 +148,15 @@ class Service:
         found = self.store.read_status(job)
         return "" if found is None else str(found.status)
 
-    def reaches(self, job: JobId, *words: str, limit_s: float = 20) -> None:
+    def reaches(self, job: JobId, *words: str, limit_s: float = 60) -> None:
         wait_for(lambda: self.state(job) in words, limit_s, lambda: (words, self.tell(job)))
 
-    def finishes(self, job: JobId, *, limit_s: float = 20) -> None:
+    def finishes(self, job: JobId, *, limit_s: float = 60) -> None:
         """And has not failed."""
         self.reaches(job, "FINISHED", limit_s=limit_s)
         assert "" == self.store.failure(job)
 
-    def fails(self, job: JobId, *, limit_s: float = 20) -> str:
+    def fails(self, job: JobId, *, limit_s: float = 60) -> str:
         """The reasons that its owner gets."""
         self.reaches(job, "FINISHED", limit_s=limit_s)
         failure = self.store.failure(job)
@@ -165,7 +165,7 @@ class Service:
 
     def cleans(self, job: JobId) -> None:
         self.mark(job, Mark.CLEAN)
-        wait_for(lambda: self.state(job) == "", 20, lambda: self.tell(job))
+        wait_for(lambda: self.state(job) == "", 60, lambda: self.tell(job))
         assert [] == sorted(path.name for path in self.ctl.glob(f"job.{job}.*"))
 
     def tell(self, job: JobId) -> str:

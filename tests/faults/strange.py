@@ -64,7 +64,7 @@ class Held:
 
     def accepted(self) -> JobId:
         job = self.site.submit(sh("exit 0", '(starttime="2099-01-01 00:00:00")'))
-        wait_for(self.site.path(job, "errors").exists, 20, "it is taken up")
+        wait_for(self.site.path(job, "errors").exists, 90, "it is taken up")
         return job
 
     def preparing(self) -> JobId:
@@ -76,7 +76,7 @@ class Held:
         os.mkfifo(self.gate)
         job = self.site.submit(sh(f"read x <{self.gate}"))
         self.site.reaches(job, "INLRMS")
-        wait_for((self.site.sessions / job / "out").exists, 20, "its payload runs")
+        wait_for((self.site.sessions / job / "out").exists, 90, "its payload runs")
         return job
 
     def finished(self) -> JobId:
@@ -92,7 +92,7 @@ class Held:
             self.gate.unlink()
         if self.site.state(self.job) != "FINISHED":
             (self.site.sessions / self.job / "later").touch()
-            wait_for(lambda: self.moved_on() or self.cancelled(), 20, lambda: self.site.tell(self.job))
+            wait_for(lambda: self.moved_on() or self.cancelled(), 90, lambda: self.site.tell(self.job))
 
     def moved_on(self) -> bool:
         self.site.ring(self.job)

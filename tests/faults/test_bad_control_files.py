@@ -14,7 +14,7 @@ from arex.model.state import State
 from tests.faults.service import Service, wait_for
 from tests.faults.strange import JUNK, TRUE, Held, dangling, link, pipe
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 # --- descriptions -----------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def test_junk_in_any_control_file_leaves_a_job_that_ends_and_goes(site: Service,
         one.let_go()
 
     for suffix, one in held.items():
-        wait_for(lambda: site.state(one.job) == "FINISHED", 30, lambda: (suffix, site.tell(one.job)))  # noqa: B023
+        wait_for(lambda: site.state(one.job) == "FINISHED", 90, lambda: (suffix, site.tell(one.job)))  # noqa: B023
         if hold == "finished":
             site.mark(one.job, Mark.RESTART)
         site.cleans(one.job)
@@ -90,7 +90,7 @@ def test_what_is_no_file_is_not_followed_and_the_job_goes_on_without_it(
             path.unlink(missing_ok=True)
         one.let_go()
     for suffix, one in held.items():
-        wait_for(lambda: site.state(one.job) == "FINISHED", 30, lambda: (suffix, site.tell(one.job)))  # noqa: B023
+        wait_for(lambda: site.state(one.job) == "FINISHED", 90, lambda: (suffix, site.tell(one.job)))  # noqa: B023
         site.cleans(one.job)
 
 
@@ -146,7 +146,7 @@ def test_values_that_make_no_sense_in_local_do_not_fell_the_service(site: Servic
     job = site.by_hand(TRUE, line + b"\n", state=state)
 
     if line.startswith(b"lrms=") and state is State.ACCEPTED:
-        wait_for(lambda: "is not configured" in site.log.read_text(errors="replace"), 10, "the log has a warning")
+        wait_for(lambda: "is not configured" in site.log.read_text(errors="replace"), 90, "the log has a warning")
         site.reaches(job, "SUBMIT")
         os.unlink(site.store.layout.status_file(Place.PROCESSING, job))
         return
@@ -171,7 +171,7 @@ def test_a_local_id_of_another_job_takes_nothing_from_that_job(site: Service) ->
     assert "INLRMS" == site.state(honest.job)
     honest.let_go()
     site.finishes(honest.job)
-    site.reaches(thief, "FINISHED", limit_s=50)
+    site.reaches(thief, "FINISHED", limit_s=90)
 
 
 def test_lists_that_lead_everywhere_fail_their_jobs(site: Service) -> None:

@@ -21,7 +21,7 @@ from arex.model.ids import new_job_id
 from tests.faults.service import Service, modes_count, serving, wait_for
 from tests.faults.strange import program
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 #: In a payload, ``$run`` is its run directory.
 START: Final = 'run=$(echo "$HOME".lrms/*-*)\n'
@@ -99,7 +99,7 @@ class Payload:
 
     def runs(self) -> None:
         """It has done its damage, and goes on."""
-        wait_for(lambda: self.ready.exists() and bool(self.processes()), 20, lambda: self.site.tell(self.job))
+        wait_for(lambda: self.ready.exists() and bool(self.processes()), 90, lambda: self.site.tell(self.job))
 
     def processes(self) -> list[str]:
         found = []
@@ -110,7 +110,7 @@ class Payload:
         return found
 
     def leaves_nothing(self) -> None:
-        wait_for(lambda: not self.processes(), 20, self.processes)
+        wait_for(lambda: not self.processes(), 90, self.processes)
 
 
 @pytest.mark.parametrize("attack", sorted(ENDING))
@@ -118,7 +118,7 @@ def test_a_job_ends_whatever_its_payload_has_damaged(site: Service, attack: str)
     script, more, failure = ENDING[attack]
     payload = Payload(site, script, more)
 
-    site.reaches(payload.job, "FINISHED", limit_s=40)
+    site.reaches(payload.job, "FINISHED", limit_s=90)
 
     assert failure == site.store.failure(payload.job)
     site.cleans(payload.job)
@@ -129,7 +129,7 @@ def test_a_job_ends_whatever_its_payload_has_damaged(site: Service, attack: str)
 def test_a_payload_that_kills_its_supervisor_is_ended(site: Service, attack: str) -> None:
     payload = Payload(site, LOST[attack])
 
-    assert DIED == site.fails(payload.job, limit_s=40)
+    assert DIED == site.fails(payload.job, limit_s=90)
     payload.leaves_nothing()
 
 
@@ -139,5 +139,5 @@ def test_a_job_can_be_cancelled_whatever_its_payload_has_damaged(site: Service, 
     payload.runs()
     site.mark(payload.job, Mark.CANCEL)
 
-    assert CANCELLED in site.fails(payload.job, limit_s=40)
+    assert CANCELLED in site.fails(payload.job, limit_s=90)
     payload.leaves_nothing()

@@ -41,7 +41,7 @@ def main(what: str, backend: str, place: Path, *options: str) -> int:
     can_mount = "mounts" in options
     with serving(place, backend, can_mount=can_mount) as (site, wrappers):
         if what == "sweep":
-            result = Sweep(site, SWEEP_CALLS, SEED).run(60 if backend == "fork" else 120)
+            result = Sweep(site, SWEEP_CALLS, SEED).run(120 if backend == "fork" else 180)
             check(site, result.problems)
             print(f"{backend} {result}")
             return int(bool(result.problems))

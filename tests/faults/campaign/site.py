@@ -49,7 +49,7 @@ class Site(Service):
         for _ in range(20):
             before = self.log.stat().st_size if self.log.exists() else 0
             self.launch(self.shim.prefix)
-            wait_for(partial(self._is_up_or_gone, before), 60, self.said)
+            wait_for(partial(self._is_up_or_gone, before), 120, self.said)
             if self.alive:
                 return
         raise AssertionError(f"the daemon does not start: {self.said()}")
@@ -113,13 +113,13 @@ class Site(Service):
                 found.append(f"{entry.name}: {words!r}")
         return found
 
-    def no_processes(self, limit_s: float = 20) -> list[str]:
+    def no_processes(self, limit_s: float = 90) -> list[str]:
         until = time.monotonic() + limit_s
         while (left := self.processes()) and time.monotonic() < until:
             time.sleep(0.2)
         return left
 
-    def stuck_slots(self, limit_s: float = 60) -> int:
+    def stuck_slots(self, limit_s: float = 120) -> int:
         """So many of the slots do not run a job at once; the jobs of this look are removed."""
         gate = self.root / "gate"
         os.mkfifo(gate)
@@ -136,13 +136,13 @@ class Site(Service):
         missing = self.slots - busy()
         keep = os.open(gate, os.O_RDWR)  # whoever opens it reads a line
         os.write(keep, b"go\n" * self.slots * 20)
-        left = self.all_final(jobs, 60)
+        left = self.all_final(jobs, 120)
         os.close(keep)
         gate.unlink()
         here.unlink()
         return max(missing, len(left))
 
-    def half_files(self, limit_s: float = 10) -> list[str]:
+    def half_files(self, limit_s: float = 60) -> list[str]:
         """What a new daemon does not remove either: the removal of such a file may be a call that failed."""
         self.stop()
         self.begin()
