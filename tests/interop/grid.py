@@ -129,7 +129,7 @@ def until(seen: Callable[[], bool], within: float, what: Callable[[], str], paus
         time.sleep(pause)
 
 
-def has(path: Path, text: str, within: float = 30) -> None:
+def has(path: Path, text: str, within: float = 120) -> None:
     """Wait for a file to have this in it."""
     until(lambda: path.exists() and text in path.read_text(errors="replace"), within, lambda: f"no {text!r} in {path}")
 
@@ -213,7 +213,7 @@ class Site:
 
     # --- programs -----------------------------------------------------------------------------------------------
 
-    def call(self, *argv: str | Path, within: float = 60, given: str = "", cwd: Path | None = None) -> Done:
+    def call(self, *argv: str | Path, within: float = 120, given: str = "", cwd: Path | None = None) -> Done:
         """A program as the user, in the user's home."""
         words = [str(word) for word in argv]
         identity = (self.account.uid, self.account.gid) if os.geteuid() == 0 else None
@@ -234,15 +234,15 @@ class Site:
         )
         return Done(words, done.returncode, done.stdout, done.stderr)
 
-    def arc(self, program: str, *argv: str | Path, within: float = 60) -> Done:
+    def arc(self, program: str, *argv: str | Path, within: float = 120) -> Done:
         """The client of ARC."""
         return self.theirs(f"/usr/bin/{program}", *argv, within=within)
 
-    def theirs(self, *argv: str | Path, within: float = 60) -> Done:
+    def theirs(self, *argv: str | Path, within: float = 120) -> Done:
         """A program that comes with ARC."""
         return self.call(*([] if self.version == 6 else [IN_ARC7]), *argv, within=within)
 
-    def arex(self, program: str, *argv: str | Path, within: float = 60, given: str = "") -> Done:
+    def arex(self, program: str, *argv: str | Path, within: float = 120, given: str = "") -> Done:
         """The program of ours, from the wheel."""
         return self.call(PLACE / "venv/bin" / program, *argv, within=within, given=given)
 
@@ -291,7 +291,7 @@ class Site:
         quiet = ("/bin/sh", "-c", 'exec "$@" >"$0" 2>&1 </dev/null', output)
         done = self.theirs(*quiet, "/usr/share/arc/arc-arex-start", within=120)
         assert done.code == 0, output.read_text()
-        until(self._real_listens, 30, lambda: f"arched does not come up\n{self.log()}")
+        until(self._real_listens, 120, lambda: f"arched does not come up\n{self.log()}")
 
     def _real_listens(self) -> bool:
         try:
@@ -308,7 +308,7 @@ class Site:
         """Send the daemon of either make a signal, and wait until it is gone."""
         pid = int(self.pidfile.read_text())
         os.kill(pid, number)
-        until(lambda: not Path(f"/proc/{pid}").exists(), 60, lambda: f"the daemon, process {pid}, does not stop")
+        until(lambda: not Path(f"/proc/{pid}").exists(), 120, lambda: f"the daemon, process {pid}, does not stop")
 
     def processes(self) -> list[int]:
         """Everything that runs here: it has this home, or works in this place."""
@@ -333,7 +333,7 @@ class Site:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
             with contextlib.suppress(TooSlow):
-                until(lambda: not self.processes(), 10, lambda: "", pause=0.1)
+                until(lambda: not self.processes(), 60, lambda: "", pause=0.1)
         if not keep:
             shutil.rmtree(self.root)
 
@@ -377,7 +377,7 @@ class Site:
     def status_file(self, job: Job, part: str = "processing") -> Path:
         return Path(self.layout.status_file(Place(part), JobId(job.id)))
 
-    def wait(self, jobs: Sequence[Job] | Job, *words: str, within: float = 30) -> None:
+    def wait(self, jobs: Sequence[Job] | Job, *words: str, within: float = 120) -> None:
         """Until every job has one of these words in its status file."""
         several = [jobs] if isinstance(jobs, Job) else jobs
         until(
@@ -399,11 +399,11 @@ class Site:
         self.account.own(path)
         self.ring(job)
 
-    def adopted(self, job: Job, within: float = 30) -> None:
+    def adopted(self, job: Job, within: float = 120) -> None:
         """Until a daemon has begun to log about it."""
         until(lambda: bool(self.moves(job)), within, lambda: self.tell(job))
 
-    def gone(self, job: Job, within: float = 30) -> None:
+    def gone(self, job: Job, within: float = 120) -> None:
         """Until no file of the job is left, in the control directory or beside it."""
         until(lambda: not self.leftovers(job), within, lambda: f"{self.leftovers(job)}\n{self.tell(job)}")
 

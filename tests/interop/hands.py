@@ -20,7 +20,7 @@ Make = Literal["ours", "theirs"]
 #: In the batch system as the hands change; as many as there are slots.
 RUNNING: Final = ("long", "tokill", "downend", "finishing", "canceling")
 #: Seconds for what A-REX has to do.
-LONG: Final = 90
+LONG: Final = 180
 
 
 class World:
@@ -82,7 +82,7 @@ def build(world: World) -> None:
     make_deleted(world)
     world.submit(**{name: world.payload(name) for name in RUNNING})
     world.wait(*RUNNING, state="INLRMS")
-    until(lambda: all(world.runs()[name] == 1 for name in RUNNING), 30, lambda: str(world.runs()))
+    until(lambda: all(world.runs()[name] == 1 for name in RUNNING), LONG, lambda: str(world.runs()))
     world.submit(pending=world.payload("pending"), submit=world.payload("submit"))
     world.wait("pending", "submit", state="PENDING:PREPARING")
     world.wait("push", "waiting", state="PREPARING")
@@ -107,7 +107,7 @@ def interlude(world: World) -> None:
         record = world.site.file(world.jobs[name], "diag")
         until(
             lambda diag=diag, record=record: "exitcode=0" in f"{text(diag)}{text(record)}",  # type: ignore[misc]
-            30,
+            LONG,
             lambda name=name: f"{name} has not ended",  # type: ignore[misc]
         )
     world.put_status("finishing", "FINISHING")

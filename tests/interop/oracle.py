@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 _PYTHON: Final = "/usr/bin/python3"
 #: What does not answer by then is taken for dead.
-_WITHIN_S: Final = 30
+_WITHIN_S: Final = 120
 
 
 class OracleMissing(Exception):

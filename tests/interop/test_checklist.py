@@ -22,7 +22,7 @@ from tests.interop.grid import PARTS, Account, Job, Site, site, until
 from tests.interop.jobs import FIXTURES, HELLO, LATER, PUSH, shell
 from tests.recorded import moved
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 SCRIPTS: Final = Path("/usr/share/arc")
 
@@ -119,7 +119,7 @@ def test_their_scripts_submit_and_scan_and_our_daemon_understands(stopped: Site)
     for job in (good, bad):
         script(stopped, "submit", stopped.file(job, "grami"))
         handed_over(stopped, job)
-    until(lambda: all("exitcode=" in diag(stopped, job) for job in (good, bad)), 30, lambda: diag(stopped, bad))
+    until(lambda: all("exitcode=" in diag(stopped, job) for job in (good, bad)), 120, lambda: diag(stopped, bad))
     script(stopped, "scan", stopped.control)
 
     assert "0 \n" == stopped.text(good, "lrms_done")
@@ -143,7 +143,7 @@ def test_their_script_cancels_what_theirs_has_submitted(stopped: Site) -> None:
 
     script(stopped, "cancel", stopped.file(job, "grami"))
 
-    assert localid(stopped, job) not in stopped.processes()
+    until(lambda: localid(stopped, job) not in stopped.processes(), 120, lambda: str(stopped.processes()))
 
 
 def test_their_scan_reports_a_job_of_our_backend(empty: Site) -> None:
@@ -154,9 +154,9 @@ def test_their_scan_reports_a_job_of_our_backend(empty: Site) -> None:
     empty.wait(job, "INLRMS")
     empty.stop_ours()
     gate.unlink()
-    until(lambda: "exitcode=5" in diag(empty, job), 30, lambda: diag(empty, job))
+    until(lambda: "exitcode=5" in diag(empty, job), 120, lambda: diag(empty, job))
     process = Path(f"/proc/{localid(empty, job)}")
-    until(lambda: not process.exists(), 60, lambda: f"{process} goes on, or waits for its parent")
+    until(lambda: not process.exists(), 120, lambda: f"{process} goes on, or waits for its parent")
 
     script(empty, "scan", empty.control)
 
@@ -172,7 +172,7 @@ def test_their_script_cancels_a_job_of_our_backend(empty: Site) -> None:
     script(empty, "cancel", empty.file(job, "grami"))
 
     session = str(empty.session / job.id)
-    until(lambda: session not in [cwd(pid) for pid in empty.processes()], 10, lambda: str(empty.processes()))
+    until(lambda: session not in [cwd(pid) for pid in empty.processes()], 120, lambda: str(empty.processes()))
 
 
 def cwd(pid: int) -> str:
@@ -226,11 +226,11 @@ def test_a_restart_loses_nothing_and_runs_nothing_twice(
 ) -> None:
     with site(account, "again", lambda: bool(request.session.testsfailed), maxjobs="-1 2 -1 -1 -1") as here:
         here.start_ours()
-        tally, gate = here.home / "tally", here.write("gate", "")
+        tally, gate, last = here.home / "tally", here.write("gate", ""), here.write("last", "")
         payload = f"while test -e {gate}; do sleep 0.1; done"
         names = ("long", "ends", "pending", "done")
         texts = {name: shell(f"echo {name} >>{tally}; {payload if name != 'done' else ':'}") for name in names}
-        texts["ends"] = shell(f"echo ends >>{tally}; sleep 1")
+        texts["ends"] = shell(f"echo ends >>{tally}; while test -e {last}; do sleep 0.1; done")
         [done] = here.arc_submit(texts["done"], name="done")
         here.wait(done, "FINISHED")
         running = here.arc_submit(texts["long"], texts["ends"], name="running")
@@ -242,7 +242,8 @@ def test_a_restart_loses_nothing_and_runs_nothing_twice(
 
         pid = int(here.pidfile.read_text())
         os.kill(pid, how)
-        until(lambda: pid not in here.processes(), 20, lambda: f"{pid} goes on")
+        until(lambda: pid not in here.processes(), 120, lambda: f"{pid} goes on")
+        last.unlink()
         here.start_ours()
 
         here.wait(running[1], "FINISHED")

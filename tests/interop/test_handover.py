@@ -15,7 +15,7 @@ from tests.interop.grid import Account, Job, Site, site, until
 from tests.interop.hands import LONG, RUNNING, World, build, go_on, interlude
 from tests.interop.jobs import LATER
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module", params=["ours", "theirs"])

@@ -25,10 +25,10 @@ from tests.interop.grid import Account, Job, Site, has, site, until
 from tests.interop.jobs import LATER, tally
 from tests.interop.web import Web, web
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 Make = Literal["ours", "theirs"]
-LONG: Final = 120
+LONG: Final = 180
 DATA: Final = random.Random(1).randbytes(200_000)
 #: All that should succeed, once.
 GOOD: Final = ("ok", "soon", "down", "up", "run", "ends")

@@ -30,7 +30,7 @@ PAGES: Final = sorted(
 BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARK: Final = "=-=-= "
 #: A page that takes longer waits for something that does not come.
-PATIENCE_S: Final = 100
+PATIENCE_S: Final = 300
 
 
 @dataclass

@@ -9,11 +9,11 @@ import pytest
 from tests.interop.grid import Account, Job, Site, has, site, until
 from tests.interop.jobs import FAIL3, HELLO, LATER, PUSH, SLEEP, shell
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 CANCEL = "Job is canceled by external request\n"
 #: A-REX 7 needs about 20 s for any job of its fork backend.
-LONG = 90
+LONG = 180
 
 
 @pytest.fixture(scope="module")

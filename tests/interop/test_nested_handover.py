@@ -14,7 +14,7 @@ from tests.interop.grid import Account, site
 from tests.interop.hands import RUNNING, World, build, go_on, interlude
 from tests.interop.jobs import PUSH
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,8 @@ def test_back_with_ours_everything_can_be_fetched_and_cleaned(world: World) -> N
     here = world.site
     world.site.write(world.gate("back").name, "")
     back, held = here.arc_submit(world.payload("back"), PUSH, name="back")
-    here.wait(back, "INLRMS", within=90)
-    here.wait(held, "PREPARING", within=90)
+    here.wait(back, "INLRMS", within=180)
+    here.wait(held, "PREPARING", within=180)
     world.stop("theirs")
     world.start("ours")
     world.gate("back").unlink()

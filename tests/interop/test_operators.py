@@ -14,7 +14,7 @@ from tests.interop.grid import Account, Done, Job, Site, has, site, until
 from tests.interop.jobs import FAIL3, HELLO, LATER, PUSH, SLEEP
 from tests.interop.web import web
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 LIB: Final = Path("/usr/lib/arc")
 CANCEL: Final = "Job is canceled by external request\n"
@@ -180,7 +180,7 @@ def documents(place: Site, jobs: dict[str, Job]) -> dict[str, tuple[list[str], l
         place.file(job, "xml").unlink()
     ceinfo = ("perl", "/usr/share/arc/CEinfo.pl", "--config", place.run / "arex.cfg", "--splitjobs")
     place.call(*ceinfo, within=120).good()
-    until(lambda: all(place.text(job, "xml") for job in jobs.values()), 5, lambda: str(ours.keys()))
+    until(lambda: all(place.text(job, "xml") for job in jobs.values()), 120, lambda: str(ours.keys()))
     return {name: (lines(ours[name]), lines(place.text(job, "xml"))) for name, job in jobs.items()}
 
 

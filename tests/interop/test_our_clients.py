@@ -17,10 +17,10 @@ import pytest
 from tests.interop.grid import Job, Site, until
 from tests.interop.jobs import FAIL3, HELLO, LATER, PUSH, SLEEP, shell
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 #: A-REX 6.17 needs about 20 s for any job of its fork backend.
-LONG: Final = 90
+LONG: Final = 180
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -123,7 +123,7 @@ def test_a_running_job_is_told_from_a_queued_one(real: Site, sent: dict[str, Job
     if "INLRMS:R" not in real.text(job, "xml"):
         assert arcstat(real, job)["state"] in {"Queuing", "Running"}
 
-    until(lambda: "INLRMS:R" in real.text(job, "xml"), 130, lambda: real.text(job, "xml"), pause=0.5)
+    until(lambda: "INLRMS:R" in real.text(job, "xml"), 240, lambda: real.text(job, "xml"), pause=0.5)
 
     assert "Running" == arcstat(real, job)["state"]
 

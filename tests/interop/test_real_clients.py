@@ -81,7 +81,7 @@ def test_an_unknown_queue_is_refused_by_the_client_that_reads_our_cfg(ours: Site
 def test_fifty_jobs_in_one_command_all_finish(ours: Site) -> None:
     jobs = ours.arc_submit(*(shell(f"echo {number}") for number in range(50)), name="bulk")
 
-    ours.wait(jobs, "FINISHED", within=60)
+    ours.wait(jobs, "FINISHED", within=180)
 
     assert [f"{number}\n" for number in range(50)] == [ours.output(job, "out.txt") for job in jobs]
     done = ours.arc("arcstat", *(job.url for job in jobs)).good()

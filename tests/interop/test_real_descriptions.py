@@ -263,7 +263,7 @@ def test_a_restart_runs_the_job_again(ours: Site) -> None:
     assert "LRMS error: (1)" in ours.text(job, "failed")
 
     ours.mark(job, "restart")
-    until(lambda: ours.text(job, "errors").count("-> FINISHED ") == 2, 30, lambda: ours.tell(job))
+    until(lambda: ours.text(job, "errors").count("-> FINISHED ") == 2, 120, lambda: ours.tell(job))
     ours.wait(job, "FINISHED")
 
     assert "" == ours.text(job, "failed")
