@@ -43,7 +43,7 @@ class Environment:
             env={"PATH": os.environ["PATH"], "HOME": str(self.path), "LC_ALL": "C.UTF-8", **(env or {})},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 
@@ -63,6 +63,6 @@ def _lenders() -> list[str]:
 
 def run(*argv: str, cwd: Path = ROOT) -> str:
     """What a program prints; it must end well."""
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -22,7 +22,10 @@ from arex.model.state import State, Status
 from lrms.arcscripts.backend import ArcScriptsBackend
 
 SCRIPTS: Final = Path("/usr/share/arc")
-PATIENCE_S: Final = 50
+PATIENCE_S: Final = 200
+
+
+pytestmark = pytest.mark.timeout(4 * PATIENCE_S)
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,12 @@ class Site(Service):
         return self.submit(f'&(executable="{program}"){"".join(f"({wish})" for wish in wishes)}')
 
     def supervisor(self, job: JobId) -> int:
-        """Wait for the payload; the pid of the supervisor."""
-        mark = f"{job}.lrms/*/started"
-        wait_for(lambda: any(self.sessions.glob(mark)) and self.localid(job) != "", 20, lambda: self.tell(job))
+        """Wait until the job script has come to the payload; the pid of the supervisor."""
+        wait_for(lambda: self._began(job) and self.localid(job) != "", 90, lambda: self.tell(job))
         return int(self.localid(job))
+
+    def _began(self, job: JobId) -> bool:
+        return any(path.read_text().startswith("payload") for path in self.sessions.glob(f"{job}.lrms/*/started"))
 
     def localid(self, job: JobId) -> str:
         found = re.search(r"^localid=(\d+)$", self.path(job, "local").read_text(), re.MULTILINE)
@@ -47,7 +49,7 @@ class Site(Service):
 
     def cause(self, job: JobId) -> str:
         """What is on record once it has ended."""
-        self.reaches(job, "FINISHED", limit_s=30)
+        self.reaches(job, "FINISHED", limit_s=240)
         found = re.search(r"^cause=(.*)$", (self.sessions / f"{job}.lrms" / "evidence").read_text(), re.MULTILINE)
         return "" if found is None else found[1]
 
@@ -77,7 +79,7 @@ def test_signal(site: Site) -> None:
 @pytest.mark.parametrize(
     ("script", "wish", "cause"),
     [
-        (WAIT, 'walltime="1 second"', "walltime"),
+        (WAIT, 'walltime="8 seconds"', "walltime"),  # the payload must have begun by then
         ("while :; do :; done", 'cputime="1 second"', "cputime"),
         ("x=$(head -c 90000000 /dev/zero | tr '\\0' x); sleep 60; echo ${#x}", "memory=30", "memory"),
     ],
@@ -159,10 +161,11 @@ def test_node_failure(site: Site) -> None:
 
 
 def test_a_record_from_before_the_restart_still_counts(site: Site) -> None:
-    job = site.run("sleep 1; exit 3")
+    job = site.run("until [ -e go ]; do sleep 0.02; done; exit 3")
     site.supervisor(job)
     site.stop()
-    wait_for((site.rundir(job) / "done").exists, 20, "no record")
+    (site.sessions / job / "go").touch()
+    wait_for((site.rundir(job) / "done").exists, 90, "no record")
     claim = site.rundir(job) / "pid"
     claim.write_text(claim.read_text().replace(processes.boot_id(), "11111111-2222-3333-4444-555555555555"))
     site.start()
@@ -177,4 +180,4 @@ def lose_power(supervisor: int) -> None:
         for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-    wait_for(lambda: not any(processes.identify(pid, "") for pid in family), 10, "processes are left")
+    wait_for(lambda: not any(processes.identify(pid, "") for pid in family), 90, "processes are left")

@@ -14,6 +14,7 @@ from arex.cli.service import command_line
 from arex.config.model import Configuration
 from tests import environments
 from tests.environments import ROOT, Environment
+from tests.trees import everything_below
 
 PACKAGES = ["arex", "infoprovider", "lrms", "plugins"]
 GIVEN_NAMES = ["infoprovider", "lrms", "plugins"]
@@ -130,7 +131,7 @@ def test_no_directory_of_the_checkout_is_a_package_by_accident() -> None:
     ours = {*PACKAGES, "demo-run"}
     beside = [each for each in ROOT.iterdir() if each.is_dir() and each.name not in ours and ".venv" not in each.name]
 
-    assert [] == [str(found) for path in beside for found in path.rglob("__init__.py")]
+    assert [] == [str(found) for path in beside for found in everything_below(path) if found.name == "__init__.py"]
 
 
 def test_tests_and_the_build_name_what_they_take() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
+from lrms import processes
 from tests.contract.worlds import until
 from tests.integration.cluster.trial import Trial
 
@@ -35,11 +35,17 @@ def test_it_fails_after_the_job_is_taken(trial: Trial) -> None:
 @pytest.mark.parametrize(("kind", "jobs"), [("hang", 0), ("hang-after", 1)])
 def test_it_hangs(trial: Trial, kind: str, jobs: int) -> None:
     trial.programs.fault(trial.speech.submit, kind)
+    submit = trial.speech.submit
+    argv = [str(trial.programs.bin / submit), "-o", str(trial.root / "o")]
 
-    with pytest.raises(subprocess.TimeoutExpired):
-        trial.programs.run(
-            trial.speech.submit, "-o", str(trial.root / "o"), input="#!/bin/sh\n", cwd=trial.root, timeout=0.6
-        )
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=trial.root) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"#!/bin/sh\n")
+        process.stdin.close()
+        until(lambda: trial.programs.calls().get(submit) == 1 and jobs == len(trial.states()))
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        process.kill()
 
     assert jobs == len(trial.states())
 
@@ -69,7 +75,7 @@ def test_an_answer_comes_late(trial: Trial) -> None:
     begin = time.monotonic()
 
     assert 0 == trial.call(trial.speech.list).returncode
-    assert 0.5 < time.monotonic() - begin < 10
+    assert 0.5 < time.monotonic() - begin
 
 
 def test_an_answer_in_another_language(trial: Trial) -> None:
@@ -114,9 +120,12 @@ def test_every_call_is_counted(trial: Trial) -> None:
 def test_nothing_is_left_when_it_stops(trial: Trial) -> None:
     trial.submit(f"echo $$ >{trial.root}/pid; exec sleep 88")
     until(lambda: (trial.root / "pid").exists() and bool((trial.root / "pid").read_text().strip()))
+    pid = int((trial.root / "pid").read_text())
+    process = processes.identify(pid, "")
 
     trial.programs.stop()
 
-    assert not Path("/proc", (trial.root / "pid").read_text().strip()).exists()
+    assert process is not None
+    assert process != processes.identify(pid, "")
     assert trial.call(trial.speech.list).returncode != 0
     trial.programs.stop()

@@ -59,12 +59,14 @@ def test_a_running_job_is_cancelled_with_all_its_processes(trial: Trial) -> None
     localid = trial.submit(f"sleep 77 & echo $! >{trial.root}/child; wait")
     until((trial.root / "child").exists)
     until(lambda: bool((trial.root / "child").read_text().strip()))
+    child = int((trial.root / "child").read_text())
+    process = processes.identify(child, "")
 
     assert trial.call(trial.speech.cancel, localid).returncode == 0
 
     trial.until(localid, cancelled(trial))
-    child = int((trial.root / "child").read_text())
-    until(lambda: processes.identify(child, "") is None)
+    assert process is not None
+    until(lambda: processes.identify(child, "") != process)
 
 
 def test_who_does_not_heed_term_is_killed(trial: Trial) -> None:
@@ -73,7 +75,7 @@ def test_who_does_not_heed_term_is_killed(trial: Trial) -> None:
 
     trial.call(trial.speech.cancel, localid)
 
-    until(lambda: trial.states()[localid][0] not in {RUNNING[name(trial)][0], "E"}, 20)
+    until(lambda: trial.states()[localid][0] not in {RUNNING[name(trial)][0], "E"})
 
 
 def test_what_has_gone_can_not_be_cancelled(trial: Trial) -> None:
@@ -170,7 +172,7 @@ def test_ends_that_no_command_brings_about_can_be_had(make: Any, cause: str, wor
 
     trial.programs.end(localid, cause)
 
-    until(lambda: trial.states()[localid][0] == word, 20)
+    until(lambda: trial.states()[localid][0] == word)
 
 
 def test_ended_jobs_are_forgotten_by_the_queue_and_not_by_the_records(make: Any) -> None:

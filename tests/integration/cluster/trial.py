@@ -101,7 +101,7 @@ class Trial:
         }
 
     def until(self, localid: str, *states: tuple[str, str]) -> None:
-        until(lambda: self.states().get(localid) in states, 20)
+        until(lambda: self.states().get(localid) in states, 120)
 
 
 DONE: Final = {"slurm": ("COMPLETED", "0:0"), "openpbs": ("F", "0"), "torque": ("C", "0"), "lsf": ("DONE", "")}
