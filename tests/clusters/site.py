@@ -74,7 +74,7 @@ class Cluster:
         assert ping.code == 0, f"{advice}\n{ping.out}{ping.err}"
         return cluster
 
-    def run(self, *argv: str, within_s: float = 60) -> Done:
+    def run(self, *argv: str, within_s: float = 240) -> Done:
         done = subprocess.run(
             argv, env=dict(self.environ), capture_output=True, text=True, timeout=within_s, check=False, cwd="/"
         )
@@ -150,13 +150,13 @@ class Site:
                 argv, stdout=log, stderr=log, cwd=self.root, env=self.environ, umask=0o077, **self._identity()
             )
         fifo = self.control / "gm.fifo"
-        until(lambda: self.daemon and (self.daemon.poll() is not None or fifo.exists()), 30, self.said)
+        until(lambda: self.daemon and (self.daemon.poll() is not None or fifo.exists()), 120, self.said)
         assert self.daemon.poll() is None, self.said()
 
     def stop(self) -> None:
         if self.daemon is not None:
             self.daemon.terminate()
-            self.daemon.wait(30)
+            self.daemon.wait(120)
             self.daemon = None
 
     def _identity(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class Site:
 
     # --- what its user does ---
 
-    def call(self, program: str, *argv: str, within_s: float = 60) -> Done:
+    def call(self, program: str, *argv: str, within_s: float = 240) -> Done:
         """One of our programs, as the user."""
         words = (str(PLACE / "venv/bin" / program), *argv)
         done = subprocess.run(
@@ -226,15 +226,15 @@ class Site:
         found = re.search(r"^localid=(.+)$", self.text(job, "local"), re.MULTILINE)
         return "" if found is None else found[1].strip()
 
-    def reaches(self, job: str, state: str, within_s: float = 60) -> None:
+    def reaches(self, job: str, state: str, within_s: float = 240) -> None:
         until(lambda: self.state(job) == state, within_s, lambda: f"{job} is not {state}\n{self.tell(job)}")
 
     def submitted(self, job: str) -> str:
         """Its local id, as soon as it has one."""
-        until(lambda: self.localid(job), 30, lambda: self.tell(job))
+        until(lambda: self.localid(job), 240, lambda: self.tell(job))
         return self.localid(job)
 
-    def runs(self, job: str, within_s: float = 60) -> str:
+    def runs(self, job: str, within_s: float = 240) -> str:
         """Wait until the script has taken its mark; the local id."""
         localid = self.submitted(job)
         until(lambda: list(self.session.glob(f"{job}.lrms/*/started")), within_s, lambda: self.tell(job))
@@ -250,7 +250,7 @@ class Site:
                 with contextlib.suppress(ProcessLookupError):  # it ended by itself
                     os.kill(pid, number)
 
-    def end(self, job: str, within_s: float = 60) -> End:
+    def end(self, job: str, within_s: float = 240) -> End:
         """How it has ended; its owner is shown the same."""
         self.reaches(job, "FINISHED", within_s)
         evidence = re.findall(r"^(\w+)=(.*)$", self.evidence_text(job), re.MULTILINE)
@@ -288,10 +288,20 @@ def serving(cluster: Cluster, user: str, more: str = "") -> Iterator[Site]:
     finally:
         if site.daemon is not None and site.daemon.poll() is None:
             site.daemon.send_signal(signal.SIGTERM)
-            site.daemon.wait(30)
+            site.daemon.wait(120)
         if left := {localid for job in site.control.glob("job.*.local") if (localid := site.localid(_id(job)))}:
             cluster.run("scancel", *sorted(left))
-        shutil.rmtree(root)
+        remove(root)
+
+
+def remove(root: Path) -> None:
+    """Jobs that are being cancelled may still write there."""
+
+    def removed() -> bool:
+        shutil.rmtree(root, ignore_errors=True)
+        return not root.exists()
+
+    until(removed, 120, lambda: f"files come again in {root}")
 
 
 def _has(path: Path, *lines: bytes) -> bool:

@@ -38,7 +38,7 @@ def left(service: Service, job: str, name: str) -> str:
     return (service.session / job / name).read_text()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_thirty_jobs_end_as_they_should_and_none_runs_twice(service: Service) -> None:
     thirty(service)
 
@@ -71,7 +71,7 @@ exit 3""",
         f'inputfiles=("put.txt" "{put}")',
         'outputfiles=("/" "")',
     )
-    end = service.end(job, 120)
+    end = service.end(job, 300)
     session = service.session / job
 
     assert "LRMS error: (3) Job finished with wrong exit code - 3 != 0" in end.failed, service.tell(job)
@@ -92,7 +92,7 @@ exit 3""",
 def test_a_job_whose_wall_time_is_over_brings_back_what_it_has(service: Service) -> None:
     job = submit(service, f"echo partial >result; {_WAIT}", 'walltime="10 seconds"', 'outputfiles=("/" "")')
 
-    end = service.end(job, 120)
+    end = service.end(job, 300)
 
     assert "walltime" == end.cause, service.tell(job)
     assert "partial\n" == left(service, job, "result")
@@ -100,12 +100,12 @@ def test_a_job_whose_wall_time_is_over_brings_back_what_it_has(service: Service)
 
 def test_a_cancelled_job_leaves_the_session_as_it_was(service: Service) -> None:
     job = submit(service, f"rm program*; echo partial >result; {_WAIT}")
-    until(lambda: f"program{service.described() - 1}" in service.runs_of(), 120, lambda: service.tell(job))
+    until(lambda: f"program{service.described() - 1}" in service.runs_of(), 300, lambda: service.tell(job))
     before = {each.name for each in (service.session / job).iterdir()}
 
     service.call("arckill", "-k", job).good()
 
-    assert "cancelled" == service.end(job, 120).cause, service.tell(job)
+    assert "cancelled" == service.end(job, 300).cause, service.tell(job)
     assert {f"program{service.described() - 1}"} == before
 
 
@@ -117,12 +117,12 @@ def test_files_that_can_not_be_sent_are_a_job_that_never_started(service: Servic
     before.write_text(f"rm -rf {service.session}/{job}.lrms/*/in.*\n")
     service.start()
 
-    end = service.end(job, 180)
+    end = service.end(job, 300)
     before.unlink()
 
     assert "never started" == end.cause, service.tell(job)
     assert re.search("[Tt]ransfer input files failure", end.failed), end.failed
-    until(service.empty, 60, lambda: service.listing().out)
+    until(service.empty, 240, lambda: service.listing().out)
 
 
 @pytest.mark.parametrize(
@@ -135,25 +135,25 @@ def test_files_that_can_not_be_sent_are_a_job_that_never_started(service: Servic
 def test_a_job_that_ends_its_own_script_is_no_success(service: Service, payload: str, cause: str, told: str) -> None:
     job = submit(service, payload)
     session = service.session / job
-    service.runs(job, 120)
+    service.runs(job, 300)
 
-    end = service.end(job, 240)
+    end = service.end(job, 300)
 
     assert cause == end.cause, service.tell(job)
     assert re.search(told, end.failed), end.failed
     assert session.is_dir()
-    until(service.empty, 60, lambda: service.listing().out)
+    until(service.empty, 240, lambda: service.listing().out)
 
 
 def test_a_node_that_is_taken_away_ends_the_job_and_it_does_not_begin_again(service: Service) -> None:
     job = submit(service, _WAIT)
     localid = service.submitted(job)
     program = f"program{service.described() - 1}"
-    until(lambda: program in service.runs_of(), 120, lambda: service.tell(job))
+    until(lambda: program in service.runs_of(), 300, lambda: service.tell(job))
 
     vacate = shutil.which("condor_vacate_job", path=service.cluster.environ["PATH"])
     assert vacate is not None
     service.cluster.run(vacate, "-fast", localid).good()
 
-    assert "preempted" == service.end(job, 180).cause, service.tell(job)
+    assert "preempted" == service.end(job, 300).cause, service.tell(job)
     assert 1 == service.runs_of()[program]

@@ -29,7 +29,7 @@ def service() -> Iterator[Service]:
         yield service
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_thirty_jobs_end_as_they_should_and_none_runs_twice(service: Service) -> None:
     thirty(service)
 

@@ -33,7 +33,7 @@ def test_signal(site: Site) -> None:
 
 def test_walltime(site: Site) -> None:
     """SLURM counts in minutes."""
-    end = site.end(site.submit(WAIT, 'walltime="5 seconds"'), within_s=150)
+    end = site.end(site.submit(WAIT, 'walltime="5 seconds"'), within_s=300)
 
     assert "walltime" == end.cause
     assert "Job timeout" in end.failed
@@ -186,7 +186,7 @@ def test_lost(forgetful_site: Site) -> None:
     localid = site.runs(job)
     site.stop()
     site.kill(localid)
-    until(lambda: site.cluster.run("scontrol", "show", "job", localid).code, 90, lambda: f"{localid} is not forgotten")
+    until(lambda: site.cluster.run("scontrol", "show", "job", localid).code, 240, lambda: f"{localid} is not forgotten")
     site.start()
 
     end = site.end(job)

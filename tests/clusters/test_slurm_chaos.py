@@ -79,7 +79,7 @@ class Ce:
     def end(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
-        self._process.wait(60)
+        self._process.wait(120)
 
     def submit(self, script: str, wishes: str = "") -> JobId:
         """What a ``$`` stands for is settled by the job script, before this one runs."""
@@ -179,7 +179,7 @@ def test_nothing_is_lost_and_nothing_runs_twice_whatever_slurm_says(ce: Ce) -> N
     assert {f"{command}:{kind}" for command, kind, _ in FAULTS if command != "sacct"} <= {*ce.wrappers.faults()}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_end_is_seen_although_slurm_forgets_at_once_and_is_hardly_asked(tmp_path: Path) -> None:
     """
     SLURM remembers an ended job for two seconds, and is asked once a minute.
@@ -194,7 +194,7 @@ def test_every_end_is_seen_although_slurm_forgets_at_once_and_is_hardly_asked(tm
     try:
         well = [ce.submit("exit 0") for _ in range(10)]
         badly = [ce.submit_program("kill -9 $PPID") for _ in range(10)]
-        ce.wait_until_finished(20, 240)
+        ce.wait_until_finished(20, 480)
     finally:
         ce.end(signal.SIGTERM)
 

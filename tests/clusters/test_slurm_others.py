@@ -116,7 +116,7 @@ async def test_a_script_with_windows_line_ends_ends_at_once(world: SlurmWorld, b
     submission = world.submission()
     (submission.grami.directory / "program").write_text("#!/bin/bash\necho hello\n", newline="\r\n")
 
-    report = await end_of(backend, await submitted(backend, submission), 60)
+    report = await end_of(backend, await submitted(backend, submission), world.patience_s)
 
     assert (EndCause.NEVER_STARTED, None) == (report.cause, report.exit_code)
     assert "/bin/bash^M: not found" in report.message

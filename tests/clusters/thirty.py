@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.clusters.site import CHECKOUT, Cluster, Done, End, Site, install, until
+from tests.clusters.site import CHECKOUT, Cluster, Done, End, Site, install, remove, until
 
 ALIKE: Final = 14  #: jobs of one shape
 _WAIT: Final = "exec sleep 600"
@@ -122,7 +122,7 @@ class Service(Site):
         """The daemon is killed, and started again."""
         assert self.daemon is not None
         self.daemon.send_signal(signal.SIGKILL)
-        self.daemon.wait(30)
+        self.daemon.wait(120)
         self.start()
 
     @property
@@ -150,7 +150,7 @@ class Service(Site):
     def submit_all(self, descriptions: list[str]) -> list[str]:
         """In one call; their ids, in that order."""
         words = [word for each in descriptions for word in ("-e", each)]
-        done = self.call("arcsub", *words, within_s=120).good()
+        done = self.call("arcsub", *words, within_s=240).good()
         jobs = [str(job) for job in re.findall(r"jobid: \S*?([^/\s]+)$", done.out, re.MULTILINE)]
         assert len(descriptions) == len(jobs), done.out
         return jobs
@@ -176,7 +176,7 @@ def serving(system: System) -> Iterator[Service]:
         left = [localid for path in service.control.glob("job.*.local") if (localid := service.localid(_id(path)))]
         if left:
             cluster.run(system.cancel, *left)
-        shutil.rmtree(root)
+        remove(root)
         if system.unseen:
             service.ran.unlink(missing_ok=True)
 
@@ -220,18 +220,18 @@ def thirty(service: Service) -> None:
     first, before = service.described(), service.submits()
     kinds = [kind for kind, (count, _, _) in KINDS.items() for _ in range(count)]
     jobs = dict(zip(service.submit_all([describe(service, kind) for kind in kinds]), kinds, strict=True))
-    until(lambda: service.submits() > before, 60, service.said)
+    until(lambda: service.submits() > before, 240, service.said)
     service.crash()  # with submissions under way
     for job, kind in jobs.items():
         if kind == "running":
-            service.runs(job, 120)
+            service.runs(job, 240)
     service.crash()
     doomed = [job for job, kind in jobs.items() if kind in {"queued", "running"}]
     for job in doomed:
         service.submitted(job)
-    service.call("arckill", "-k", *doomed, within_s=120).good()
+    service.call("arckill", "-k", *doomed, within_s=240).good()
 
-    ends = {job: service.end(job, 180) for job in jobs}
+    ends = {job: service.end(job, 300) for job in jobs}
 
     for job, kind in jobs.items():
         _check(service, job, kind, ends[job])
@@ -241,7 +241,7 @@ def thirty(service: Service) -> None:
     assert not strange, f"ran, and should have: {strange}"
     cost = service.submits() - before
     assert cost <= len(KINDS) + 4, f"{len(kinds)} jobs of {len(KINDS)} shapes cost {cost} calls to submit"
-    until(service.empty, 60, lambda: service.listing().out)
+    until(service.empty, 240, lambda: service.listing().out)
 
 
 def _check(service: Service, job: str, kind: str, end: End) -> None:
@@ -261,8 +261,8 @@ def could_not_start(service: Service) -> End:
     before.write_text(f"ln -sf /no/such/place/file {comment}\n")
     service.start()
 
-    end = service.end(job, 120)
+    end = service.end(job, 300)
 
     assert "never started" == end.cause, service.tell(job)
-    until(service.empty, 60, lambda: service.listing().out)
+    until(service.empty, 240, lambda: service.listing().out)
     return end
