@@ -15,6 +15,8 @@ arex_code=
 arex_signal=
 arex_signals=0
 arex_pid=
+arex_starting=
+arex_early=
 arex_cause_own=
 arex_leave() { :; }
 arex_end() {
@@ -122,8 +124,8 @@ arex_memory() {
 }
 arex_term() {
     arex_signal=15 arex_signals=$((arex_signals + 1))
-    [ -n "$arex_pid" ] || exit 143
-    kill -TERM "$arex_pid" 2>/dev/null
+    [ -n "$arex_starting$arex_pid" ] || exit 143
+    if [ -n "$arex_pid" ]; then kill -TERM "$arex_pid" 2>/dev/null; else arex_early=yes; fi
 }
 trap arex_end EXIT
 trap arex_term TERM

@@ -3,8 +3,10 @@
 # Variables come from other parts of the script, and go to them (SC2034, SC2154).
 
 arex_path=$1
+arex_starting=yes
 "$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" @ERRORS@ &
 arex_pid=$!
+[ -z "$arex_early" ] || kill -TERM "$arex_pid" 2>/dev/null
 #@WATCH@
 # a signal ends wait early; the payload's own end is what counts
 while :; do

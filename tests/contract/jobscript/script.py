@@ -21,8 +21,6 @@ SUPERVISED = replace(ALONE, mode=ScriptMode.SUPERVISED, localid_words="")
 #: What stands in the mark of a script that is alone.
 MARKED = "id 42\n"
 SHELLS = ("/bin/sh", "/bin/bash")
-#: For the beginning of a payload: the job script waits for it, so that it knows its pid and passes signals on.
-AWAITED = "until grep -q '^State:.S' /proc/$PPID/status; do sleep 0.01; done"
 
 
 @dataclass(frozen=True)

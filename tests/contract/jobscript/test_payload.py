@@ -16,7 +16,7 @@ from arex.model.report import EndCause
 from lrms.attempt.record import read_done
 from lrms.jobscript.script import job_script
 from lrms.jobscript.settings import RuntimeScript, ScriptSettings
-from tests.contract.jobscript.script import ALONE, AWAITED, MARKED, SHELLS, SUPERVISED, a_program, a_submission, run
+from tests.contract.jobscript.script import ALONE, MARKED, SHELLS, SUPERVISED, a_program, a_submission, run
 from tests.contract.worlds import until
 
 
@@ -329,7 +329,7 @@ def test_a_second_copy_says_so_and_touches_nothing(tmp_path: Path, how: ScriptSe
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, shell: str) -> None:
-    submission = a_program(tmp_path, f"{AWAITED}; : >up; exec sleep 600")
+    submission = a_program(tmp_path, ": >up; exec sleep 600")
     path = submission.rundir / "script"
     path.write_text(job_script(submission, ALONE))
     with subprocess.Popen([shell, str(path)], stdout=subprocess.DEVNULL) as process:
@@ -343,9 +343,35 @@ def test_term_ends_the_payload_and_still_leaves_a_record(tmp_path: Path, shell: 
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_term_before_the_pid_of_the_payload_is_known_is_passed_on(tmp_path: Path, shell: str) -> None:
+    submission = a_program(tmp_path, ": >up; exec sleep 600")
+    path = submission.rundir / "script"
+    script = job_script(submission, ALONE)
+    late = "until [ -e late ]; do sleep 0.02; done\narex_pid=$!\n"
+    assert 1 == script.count("arex_pid=$!\n")
+    path.write_text(script.replace("arex_pid=$!\n", late))
+    session = submission.grami.directory
+    with subprocess.Popen([shell, str(path)], stdout=subprocess.DEVNULL) as process:
+        until((session / "up").exists)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: not signals_pending(process.pid))
+        (session / "late").touch()
+        code = process.wait(60)
+
+    done = read_done(submission.rundir / "done")
+    assert done is not None
+    assert (code, done.exit_code, done.signal, done.cause) == (143, 143, 15, EndCause.SIGNAL)
+
+
+def signals_pending(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return "ShdPnd:\t0000000000000000\n" not in status
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_second_term_is_not_the_end_of_the_payload(tmp_path: Path, shell: str) -> None:
     """Some batch systems repeat it; the script would record an end, and move files that are still being written."""
-    payload = f"trap 'echo one >>heard' TERM; {AWAITED}; : >up; until [ -e end ]; do sleep 0.05; done; exit 7"
+    payload = "trap 'echo one >>heard' TERM; : >up; until [ -e end ]; do sleep 0.05; done; exit 7"
     submission = a_program(tmp_path, payload)
     session = submission.grami.directory
     path = submission.rundir / "script"

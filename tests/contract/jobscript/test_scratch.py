@@ -14,7 +14,6 @@ from lrms.jobscript.script import job_script
 from lrms.jobscript.settings import RuntimeScript, Scratch, ScriptSettings, Settled
 from tests.contract.jobscript.script import (
     ALONE,
-    AWAITED,
     HOWS,
     MARKED,
     SHELLS,
@@ -111,7 +110,7 @@ def test_outputs_come_back_from_directories_without_permissions(tmp_path: Path, 
 @HOWS
 def test_term_brings_everything_back(tmp_path: Path, how: ScriptSettings, shell: str) -> None:
     """A supervisor tells every process, a batch system at least the script."""
-    submission = a_program(tmp_path, f"{AWAITED}; echo half >half.new; mv half.new half; exec sleep 600")
+    submission = a_program(tmp_path, "echo half >half.new; mv half.new half; exec sleep 600")
     path = submission.rundir / "script"
     path.write_text(job_script(submission, on_scratch(tmp_path, how)))
     with subprocess.Popen([shell, str(path)], stdout=subprocess.DEVNULL, start_new_session=True) as process:

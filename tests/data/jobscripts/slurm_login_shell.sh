@@ -74,6 +74,8 @@ arex_code=
 arex_signal=
 arex_signals=0
 arex_pid=
+arex_starting=
+arex_early=
 arex_cause_own=
 arex_leave() { :; }
 arex_end() {
@@ -181,8 +183,8 @@ arex_memory() {
 }
 arex_term() {
     arex_signal=15 arex_signals=$((arex_signals + 1))
-    [ -n "$arex_pid" ] || exit 143
-    kill -TERM "$arex_pid" 2>/dev/null
+    [ -n "$arex_starting$arex_pid" ] || exit 143
+    if [ -n "$arex_pid" ]; then kill -TERM "$arex_pid" 2>/dev/null; else arex_early=yes; fi
 }
 trap arex_end EXIT
 trap arex_term TERM
@@ -226,8 +228,10 @@ case $1 in */*) [ -e "$1" ] ;; *) command -v "$1" >/dev/null ;; esac ||
 [ -r "$RUNTIME_JOB_STDIN" ] || arex_fail "Can not read standard input from $RUNTIME_JOB_STDIN"
 arex_note "payload $1"
 arex_path=$1
+arex_starting=yes
 "$@" <"$RUNTIME_JOB_STDIN" >"$RUNTIME_JOB_STDOUT" 2>"$RUNTIME_JOB_STDERR" &
 arex_pid=$!
+[ -z "$arex_early" ] || kill -TERM "$arex_pid" 2>/dev/null
 # a signal ends wait early; the payload's own end is what counts
 while :; do
     arex_caught=$arex_signals
