@@ -46,7 +46,9 @@ class FakePrograms:
             env={**os.environ, **settings},
         )
         assert self._server.stdout is not None
-        assert self._server.stdout.readline() == b"ready\n"
+        if (said := self._server.stdout.readline()) != b"ready\n":
+            self.stop()
+            raise AssertionError(f"the controller does not start: {said!r}")
 
     def _write_programs(self, system: str) -> None:
         self.bin.mkdir(exist_ok=True)
@@ -94,9 +96,8 @@ class FakePrograms:
     def log(self) -> list[tuple[str, list[str]]]:
         """Every call with its arguments, in order."""
         path = self.root / "log"
-        lines: list[dict[str, Any]] = (
-            [json.loads(each) for each in path.read_text().splitlines()] if path.exists() else []
-        )
+        whole, _, _being_written = path.read_text().rpartition("\n") if path.exists() else ("", "", "")
+        lines: list[dict[str, Any]] = [json.loads(each) for each in whole.splitlines()]
         return [(each["command"], each["argv"]) for each in lines]
 
     def run(self, command: str, *argv: str, **more: Any) -> subprocess.CompletedProcess[str]:

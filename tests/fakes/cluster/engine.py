@@ -236,8 +236,9 @@ class Cluster:
         """See which processes have ended."""
         for job in [each for each in self.jobs.values() if each.process is not None]:
             assert job.process is not None
-            pid, status, usage = os.wait4(job.process.pid, os.WNOHANG)
-            if pid:
+            if os.waitid(os.P_PID, job.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                self._signal(job, signal.SIGKILL)  # what it has left behind, while no other process can get its pid
+                _, status, usage = os.wait4(job.process.pid, 0)
                 job.process.returncode = code = os.waitstatus_to_exitcode(status)
                 job.exit_code, job.signal = max(code, 0), max(-code, 0)
                 job.used_cpu_s = (usage.ru_utime, usage.ru_stime)
@@ -245,7 +246,6 @@ class Cluster:
                     usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
                 ):  # a copy of us was its beginning
                     job.max_rss_kb = max(job.max_rss_kb, usage.ru_maxrss)
-                self._signal(job, signal.SIGKILL)  # what it has left behind
                 job.process = None
                 job.end = job.end or End.EXIT
                 self._finish(job)
