@@ -17,10 +17,10 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 _OURS = ["arex", "plugins", "lrms", "infoprovider"]
 
-# how long an example takes says more about the machine than about the code; a test has its own limit
-hypothesis.settings.register_profile("arex", deadline=None)
+# how long an example takes, or its data, says more about the machine than about the code; a test has its own limit
+hypothesis.settings.register_profile("arex", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 # what "make check" takes
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("arex"), max_examples=30)
 hypothesis.settings.load_profile("arex")
 
 #: Variables that lead to the configuration and the credentials of the account, or of another ARC on the machine.
