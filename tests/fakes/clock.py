@@ -37,6 +37,7 @@ class FakeClock:
         self._elapsed = 0.0
         self._timers: list[tuple[float, int, FakeTimer]] = []
         self._serial = itertools.count()
+        self.sleeping = 0  #: tasks in ``sleep``
 
     def now(self) -> datetime:
         return self._now
@@ -71,9 +72,11 @@ class FakeClock:
             return
         woken = asyncio.Event()
         timer = self.call_later(seconds, woken.set)
+        self.sleeping += 1
         try:
             await woken.wait()
         finally:
+            self.sleeping -= 1
             timer.cancel()
 
     def call_later(self, seconds: float, callback: Callable[[*_Ts], object], *args: *_Ts) -> FakeTimer:

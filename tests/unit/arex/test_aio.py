@@ -61,27 +61,27 @@ async def test_an_error_of_a_cancelled_task_is_dropped() -> None:
 
 
 def test_threads_exist_before_they_are_needed() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     executor = start_threads(4)
-    assert before + 4 == threading.active_count()
+    assert 4 == sum(thread.name.startswith("arex") for thread in set(threading.enumerate()) - before)
 
     assert [0, 1, 2] == list(executor.map(int, "012"))
     executor.shutdown()
 
 
 def test_threads_that_cannot_be_started_are_an_error_and_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = threading.active_count()
+    started: list[threading.Thread] = []
     start = threading.Thread.start
 
     def limited(thread: threading.Thread) -> None:
-        if threading.active_count() >= before + 2:
+        if len(started) == 2:
             raise RuntimeError("can't start new thread")
         start(thread)
+        started.append(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         start_threads(4)
-    for thread in threading.enumerate():
-        if thread.name.startswith("arex"):
-            thread.join(10)
-    assert before == threading.active_count()
+    for thread in started:
+        thread.join(30)
+    assert [False, False] == [thread.is_alive() for thread in started]

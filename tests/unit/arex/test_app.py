@@ -217,7 +217,7 @@ async def test_hangup_takes_over_other_limits(site: Site, caplog: pytest.LogCapt
         os.kill(os.getpid(), signal.SIGHUP)
 
         await site.reaches(waiting, "INLRMS")
-    assert "config.reloaded" in events(caplog)
+        await until(lambda: "config.reloaded" in events(caplog))
 
 
 async def test_hangup_takes_over_another_limit_for_owners(site: Site) -> None:
@@ -232,11 +232,16 @@ async def test_hangup_takes_over_another_limit_for_owners(site: Site) -> None:
 
 
 async def _the_pending_one(site: Site, *jobs: JobId) -> JobId:
+    return await _the_one(site, lambda status: status.pending, *jobs)
+
+
+async def _the_one(site: Site, fits: Callable[[Status], bool], *jobs: JobId) -> JobId:
+    """The first of the jobs whose status fits."""
     async with asyncio.timeout(20):
         while True:
             for job in jobs:
                 found = await asyncio.to_thread(site.store.read_status, job)
-                if found is not None and found.status is not None and found.status.pending:
+                if found is not None and found.status is not None and fits(found.status):
                     return job
             await asyncio.sleep(0.005)
 
@@ -304,21 +309,16 @@ async def test_a_finished_job_is_cleaned_although_no_more_jobs_fit(site: Site) -
     async with site.serving():
         old = await site.submit()
         await site.end(old)
-        running, outside = await site.submit(), await site.submit()
+        first, second = await site.submit(), await site.submit()
         async with asyncio.timeout(20):
             while not site.cluster.taken or len(site.cluster.taken) < 2:
                 await asyncio.sleep(0.005)
         await site.mark(old, Mark.CLEAN)
         await site.reaches(old, "")
 
-        inside = running if await _is_inlrms(site, running) else outside
+        inside = await _the_one(site, lambda status: status == Status(State.INLRMS), first, second)
         await site.end(inside)
-        await site.localid(outside if inside == running else running)
-
-
-async def _is_inlrms(site: Site, job: JobId) -> bool:
-    found = await asyncio.to_thread(site.store.read_status, job)
-    return found is not None and found.status == Status(State.INLRMS)
+        await site.localid(second if inside == first else first)
 
 
 # --- who we are -------------------------------------------------------------------------------------------------------

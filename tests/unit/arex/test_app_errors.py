@@ -127,9 +127,9 @@ async def test_the_service_goes_on_and_so_do_its_jobs(
     raising = Raising(error, getattr(owner, name))
     monkeypatch.setattr(owner, name, raising.method())
     async with site.serving(QuickClock()):
-        first, second = await site.submit(), await site.submit()
         if name == "find":
             site.cluster.lost_answers = 1  # one submission has to be looked up
+        first, second = await site.submit(), await site.submit()
         if owner is Publisher:  # which has nothing to do for a job that ends at once
             await until(lambda: raising.calls > 0)
         await site.end(first)

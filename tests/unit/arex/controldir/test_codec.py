@@ -255,6 +255,10 @@ def test_the_work_grows_with_the_text_and_not_with_its_square(read: Callable[[by
 
 
 def _processor_s(read: Callable[[bytes], object], text: bytes) -> float:
-    began = time.process_time()
-    read(text)
-    return time.process_time() - began
+    """The best of three times of this thread: what else the machine does, and a garbage collection, do not count."""
+    times = []
+    for _ in range(3):
+        began = time.thread_time()
+        read(text)
+        times.append(time.thread_time() - began)
+    return min(times)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,8 +191,7 @@ def test_a_file_from_elsewhere_is_taken_over(store: ControlDir, tmp_path: Path) 
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """Another file system than the one of temporary files."""
-    path = Path("/dev/shm") / f"arex-test-{os.getpid()}"
-    path.mkdir()
+    path = Path(tempfile.mkdtemp(prefix="arex-test-", dir="/dev/shm"))
     yield path
     for one in path.iterdir():
         one.unlink()
@@ -364,8 +364,7 @@ def test_a_directory_of_another_user_is_not_a_session_directory() -> None:
 
 
 def _given_away() -> Path:
-    path = Path("/dev/shm") / f"arexgiven{os.getpid()}"
-    path.mkdir()
+    path = Path(tempfile.mkdtemp(prefix="arexgiven", dir="/dev/shm"))
     os.chown(path, 65534, 65534)
     return path
 

@@ -15,17 +15,10 @@ from arex.controldir.temporary import (
     temporary_name,
     writer_of,
 )
+from tests.processes import NO_PROCESS
 
 HOST = os.uname().nodename
 NOW = 1_800_000_000.0
-
-
-@pytest.fixture
-def dead() -> int:
-    """Pid of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
 
 
 @pytest.fixture
@@ -71,10 +64,8 @@ def test_a_pid_that_no_process_can_have_is_no_error(pid: int, exists: bool) -> N
     assert exists is process_exists(pid)
 
 
-def test_temporary_files_of_dead_processes_of_this_host_are_removed_at_once(
-    tmp_path: Path, dead: int, alive: int
-) -> None:
-    gone = make(tmp_path, f"job.x.local.~{dead}.1.{HOST}")
+def test_temporary_files_of_dead_processes_of_this_host_are_removed_at_once(tmp_path: Path, alive: int) -> None:
+    gone = make(tmp_path, f"job.x.local.~{NO_PROCESS}.1.{HOST}")
     at_work = make(tmp_path, f"job.x.local.~{alive}.1.{HOST}", 60)
     ours = make(tmp_path, Path(temporary_name("job.x.local")).name, 60)
     finished = make(tmp_path, "job.x.local", 5000)
@@ -85,8 +76,8 @@ def test_temporary_files_of_dead_processes_of_this_host_are_removed_at_once(
 
 
 @pytest.mark.parametrize("tail", ["1.elsewhere.example.org", "1", "2.elsewhere"])
-def test_temporary_files_of_other_hosts_are_removed_after_an_hour(tmp_path: Path, dead: int, tail: str) -> None:
-    path = make(tmp_path, f"job.x.local.~{dead}.{tail}", 3500)
+def test_temporary_files_of_other_hosts_are_removed_after_an_hour(tmp_path: Path, tail: str) -> None:
+    path = make(tmp_path, f"job.x.local.~{NO_PROCESS}.{tail}", 3500)
     assert 0 == sweep(tmp_path, NOW)
     assert 1 == sweep(tmp_path, NOW + 200)
     assert not path.exists()

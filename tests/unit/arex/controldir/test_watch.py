@@ -24,6 +24,13 @@ def store(tmp_path: Path) -> ControlDir:
     return store
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events may arrive late, where they arrive."""
+    monkeypatch.setattr(watch, "_PROBE_S", 30.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_new_jobs_and_marks_are_seen(store: ControlDir) -> None:
     """Also those that are renamed into place, as ARC's clients do."""
     seen: asyncio.Queue[JobId] = asyncio.Queue()
@@ -88,13 +95,16 @@ async def test_without_a_free_inotify_instance_the_directory_is_polled(
     await watching.stop()
 
 
-async def test_events_that_can_no_longer_arrive_are_noticed(store: ControlDir) -> None:
+@pytest.mark.usefixtures("patient")
+async def test_events_that_can_no_longer_arrive_are_noticed(store: ControlDir, monkeypatch: pytest.MonkeyPatch) -> None:
     watching = Watch(store.layout, print)
     await watching.start("events")
     assert await watching.works()
     await asyncio.to_thread((store.root / Place.ACCEPTING).rmdir)
     await asyncio.to_thread((store.root / Place.ACCEPTING).mkdir)
-    assert not await watching.works()
+    with monkeypatch.context() as impatient:
+        impatient.setattr(watch, "_PROBE_S", 0.5)
+        assert not await watching.works()
 
     await watching.stop()
     mode, _ = await watching.start("events")
@@ -103,9 +113,13 @@ async def test_events_that_can_no_longer_arrive_are_noticed(store: ControlDir) -
     await watching.stop()
 
 
-async def test_a_late_event_for_an_earlier_probe_proves_nothing(store: ControlDir) -> None:
+@pytest.mark.usefixtures("patient")
+async def test_a_late_event_for_an_earlier_probe_proves_nothing(
+    store: ControlDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watching = Watch(store.layout, print)
     await watching.start("events")
+    monkeypatch.setattr(watch, "_PROBE_S", 0.5)
     earlier = watching._probe_path.name
     await asyncio.to_thread((store.root / Place.ACCEPTING).rmdir)
     await asyncio.to_thread((store.root / Place.ACCEPTING).mkdir)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -35,11 +36,13 @@ PACE = PollingPolicy(poll_s=0.01, first_look_s=0.0, absence_s=15.0)
 
 
 async def until(condition: Callable[[], object], what: Callable[[], object] = str) -> None:
-    """Let everybody else run until something is true, ten seconds at most."""
+    """Let everybody else run until something is true, half a minute at most."""
     try:
-        async with asyncio.timeout(10):
-            while not condition():
-                await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            for turn in itertools.count():
+                if condition():
+                    return
+                await asyncio.sleep(0 if turn < 100 else 0.001)  # threads get on slowly while the loop is always busy
     except TimeoutError:
         raise AssertionError(f"never: {what()}") from None
 
@@ -121,6 +124,12 @@ class GridService:
         await until(lambda: self.client.watches(self.localid(job)), lambda: self.tell(job))
         return self.localid(job)
 
+    async def shown(self, job: JobId, phase: str) -> None:
+        """In the document of the job; until something else happens, nothing more is written about it."""
+        word = f"nordugrid:INLRMS:{phase}<".encode()
+        await until(lambda: word in (self.store.read(job, "xml") or b""), lambda: self.tell(job))
+        await until(lambda: not any(record.publishing for record, _ in self.manager.tracking.adopted()))
+
     def localid(self, job: JobId) -> LocalId:
         local = self.local(job)
         return local.localid or LocalId("")
@@ -181,6 +190,7 @@ async def running(service: GridService) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(service.manager.run()), asyncio.create_task(service.client.run())]
     try:
         await until(service.manager.scanned.is_set)
+        await until(lambda: service.clock.sleeping)  # a job that ends while the finished ones are listed is overlooked
         yield
         assert [] == [task for task in tasks if task.done()], tasks
     finally:

@@ -224,6 +224,7 @@ async def test_a_token_is_not_copied(tmp_path: Path) -> None:
     async with home(tmp_path) as here:
         job = here.submit(OUT, here.ends(HOUR))
         await here.service.runs(job)
+        await here.service.shown(job, "R")
         await here.round()
 
         assert not here.service.store.exists(job, "proxy")

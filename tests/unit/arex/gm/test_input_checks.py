@@ -62,13 +62,13 @@ def test_only_one_thread_computes(session: Path, monkeypatch: pytest.MonkeyPatch
 
     def slow(*args: int) -> bytes:
         inside.set()
-        assert go.wait(10)
+        assert go.wait(30)
         return pread(*args)
 
     monkeypatch.setattr(os, "pread", slow)
     first = threading.Thread(target=checks.cksum, args=(JOB, session, "/data"))
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(30)
     second = checks.cksum(JobId("two"), session, "/data")
     go.set()
     first.join()

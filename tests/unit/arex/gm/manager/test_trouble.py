@@ -94,6 +94,7 @@ async def test_a_file_that_can_not_be_written_makes_the_job_wait(
 
 async def test_a_job_is_dropped_if_all_its_files_are_removed(service: GridService) -> None:
     job = await inlrms(service)
+    await service.shown(job, "R")
     for path in everything_below(service.store.root):
         if path.name.startswith(f"job.{job}."):
             path.unlink()
@@ -104,10 +105,12 @@ async def test_a_job_is_dropped_if_all_its_files_are_removed(service: GridServic
 
 
 async def test_a_message_about_an_unknown_job_is_forgotten(service: GridService) -> None:
-    service.manager.look(new_job_id())
+    unknown = new_job_id()
+    service.manager.look(unknown)
     job = service.submit()
     await service.runs(job)
 
+    await until(lambda: service.manager.tracking.get(unknown) is None)
     assert 1 == service.manager.tracking.active
 
 
@@ -159,11 +162,15 @@ def closed(service: GridService, job: JobId) -> Path:
 
 
 async def turns(service: GridService, number: int, seconds: float = 61.0) -> None:
-    """So many retries, whatever the pause between them."""
+    """So many retries, whatever the pause between them; a job whose document is being written has no turn."""
+
+    def any_is(*states: str) -> bool:
+        return any(getattr(record, state) for record, _ in service.manager.tracking.adopted() for state in states)
+
     for _ in range(number):
-        await until(lambda: not any(r.busy or r.queued for r, _ in service.manager.tracking.adopted()))
+        await until(lambda: not any_is("busy", "queued", "publishing"))
         service.clock.advance(timedelta(seconds=seconds))
-        await until(lambda: not any(r.queued for r, _ in service.manager.tracking.adopted()))
+        await until(lambda: not any_is("queued", "publishing"))
 
 
 async def test_a_job_that_has_left_the_batch_system_gives_back_its_slot_whatever_its_trouble(tmp_path: Path) -> None:

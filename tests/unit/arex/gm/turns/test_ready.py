@@ -51,7 +51,7 @@ async def test_each_worker_takes_its_part() -> None:
 
 async def test_a_worker_that_waits_gets_the_job_and_others_continue_to_wait() -> None:
     queue = ReadyQueue()
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(queue.take(shared_by=4, most=16)) for _ in range(2)]
         await asyncio.sleep(0)
         queue.put(JobId("a"), new=True)

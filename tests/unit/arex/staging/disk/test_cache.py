@@ -24,6 +24,7 @@ from arex.staging.disk.cache import Cache, Cached, cached_files
 from arex.staging.disk.cachemeta import CacheRecord
 from arex.staging.movers.base import FileInfo
 from tests.fakes.clock import FakeClock
+from tests.processes import NO_PROCESS
 
 URL = "http://host:80/data/file"
 JOB = JobId("abc")
@@ -123,9 +124,9 @@ async def test_two_who_want_one_url_have_it_one_after_the_other(cache: Cache) ->
 async def test_the_lock_of_a_dead_process_is_taken_over(cache: Cache) -> None:
     async with cache.hold(URL) as cached:
         lock = cached.lock
-    Path(lock).write_text(f"999999999@{os.uname().nodename}")
+    Path(lock).write_text(f"{NO_PROCESS}@{os.uname().nodename}")
 
-    async with asyncio.timeout(5), cache.hold(URL) as cached:
+    async with asyncio.timeout(30), cache.hold(URL) as cached:
         assert f"{os.getpid()}@{os.uname().nodename}" == Path(lock).read_text()
 
 

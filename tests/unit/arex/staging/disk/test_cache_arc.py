@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from arex.config.values import CacheDir
 from arex.staging.disk.cache import Cache
 from tests.fakes.clock import FakeClock
+from tests.processes import NO_PROCESS
 from tests.unit.arex.staging.disk.test_cache import MODIFIED, URL, filled, holding
 
 
@@ -42,7 +42,7 @@ def test_a_file_that_a_dead_a_rex_was_writing_is_removed(cache: Cache, caplog: p
         path = cached.path
     path.write_bytes(b"\0" * 200_000)
     Path(f"{path}.meta").write_text(f"{URL}\n")
-    Path(f"{path}.lock").write_text(f"{dead_pid()}@{os.uname().nodename}")
+    Path(f"{path}.lock").write_text(f"{NO_PROCESS}@{os.uname().nodename}")
 
     with holding(cache) as cached:
         assert cached.record() is None
@@ -53,12 +53,6 @@ def test_a_file_that_a_dead_a_rex_was_writing_is_removed(cache: Cache, caplog: p
 def test_a_file_of_arex_survives_the_death_of_a_later_holder(cache: Cache, clock: FakeClock) -> None:
     with filled(cache, clock) as cached:
         path = cached.path
-    Path(f"{path}.lock").write_text(f"{dead_pid()}@{os.uname().nodename}")
+    Path(f"{path}.lock").write_text(f"{NO_PROCESS}@{os.uname().nodename}")
     with holding(cache) as cached:
         assert cached.record() is not None
-
-
-def dead_pid() -> int:
-    process = subprocess.Popen(["/bin/true"])
-    process.wait()
-    return process.pid

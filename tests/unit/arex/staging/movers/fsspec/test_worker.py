@@ -27,7 +27,7 @@ async def test_who_leaves_does_not_wait_and_the_last_call_is_made_nevertheless()
     ended, go, said = asyncio.Event(), threading.Event(), list[str]()
 
     def slow() -> str:
-        go.wait(10)
+        go.wait(50)
         said.append("slow")
         return "an unused result"
 
