@@ -46,10 +46,12 @@ class Lifetimes:
         self._look = look
         self._due: list[tuple[datetime, JobId]] = []
         self._known: set[JobId] = set()
+        self._noted: set[JobId] = set()  #: since the begin of the last walk, which may not have seen them
 
     def note(self, job: JobId, state: State, local: JobLocal) -> None:
         """Schedule the next turn of a FINISHED or DELETED job."""
         self._known.add(job)
+        self._noted.add(job)
         if local.cleanuptime is None and state is State.FINISHED:
             return  # the job is kept without a time limit
         due = local.cleanuptime or self._services.clock.now()
@@ -65,8 +67,9 @@ class Lifetimes:
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
+            self._noted.clear()
             names = await asyncio.to_thread(self._names)
-            self._known &= set(names)
+            self._known &= self._noted.union(names)
             self._due = [entry for entry in self._due if entry[1] in self._known]
             heapq.heapify(self._due)
             until = self._services.clock.now() + _WALK_AGAIN

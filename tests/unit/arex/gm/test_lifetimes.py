@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -110,6 +111,29 @@ async def test_a_job_that_finishes_while_we_run_needs_no_walk(ended: EndedJobs) 
     await ended.begin()
     await ended.pass_by(timedelta(minutes=1))
     ended.lifetimes.note(JobId("new"), State.FINISHED, JobLocal(cleanuptime=ended.start + timedelta(minutes=10)))
+    await ended.pass_by(timedelta(minutes=15), steps=30)
+
+    assert ["new"] == ended.woken
+
+
+async def test_a_job_that_finishes_during_a_walk_is_not_forgotten(
+    ended: EndedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = ended.lifetimes._names
+    listed, go = threading.Event(), threading.Event()
+
+    def slow() -> list[JobId]:
+        found = walk()
+        listed.set()
+        assert go.wait(30)
+        return found
+
+    monkeypatch.setattr(ended.lifetimes, "_names", slow)
+    ended.task = asyncio.create_task(ended.lifetimes.run())
+    assert await asyncio.to_thread(listed.wait, 30)
+    ended.lifetimes.note(JobId("new"), State.FINISHED, JobLocal(cleanuptime=ended.start + timedelta(minutes=10)))
+    go.set()
+    await until(lambda: ended.clock.sleeping)
     await ended.pass_by(timedelta(minutes=15), steps=30)
 
     assert ["new"] == ended.woken
