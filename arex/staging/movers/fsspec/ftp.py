@@ -14,11 +14,12 @@ import socket
 import time
 from typing import Any, Final
 
-from fsspec.implementations.ftp import FTPFileSystem  # type: ignore[import-untyped]
-
 from arex.staging.movers.base import ErrorKind, FileInfo, TransferError
 from arex.staging.movers.fsspec.errors import facts, refused
-from arex.staging.movers.fsspec.storage import Storage
+from arex.staging.movers.fsspec.storage import Storage  # first, because it says how to install fsspec
+
+# isort: split
+from fsspec.implementations.ftp import FTPFileSystem  # type: ignore[import-untyped]
 
 _PIECE: Final = 64 * 1024
 #: Bytes are collected for this time before they are passed on.
