@@ -9,6 +9,8 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 _FIELDS: Final = 6
+#: Characters of a list that the kernel gives in one piece.
+_ONE_PIECE: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,19 @@ class FileLock:
 
 
 def file_locks(proc: Path = PROC) -> list[FileLock]:
-    """All ``flock`` locks whose process is visible here; empty if the kernel does not show them."""
+    """
+    All ``flock`` locks whose process is visible here; empty if the kernel does not show them.
+
+    A long list is read twice: between its pieces, the kernel skips an entry if an earlier one has gone meanwhile.
+    """
+    path = proc / "locks"
     try:
-        lines = (proc / "locks").read_text(encoding="ascii", errors="replace").splitlines()
+        text = path.read_text(encoding="ascii", errors="replace")
+        if len(text) > _ONE_PIECE:
+            text += path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return []
-    return [lock for line in lines if (lock := _lock(line.split())) is not None]
+    return [*dict.fromkeys(lock for line in text.splitlines() if (lock := _lock(line.split())) is not None)]
 
 
 def _lock(fields: list[str]) -> FileLock | None:

@@ -84,6 +84,21 @@ def test_a_lock_that_its_owner_has_left_to_a_child_is_the_child_s(proc: Path, fi
     assert [72] == procfs.flock_owners(file, proc=proc)
 
 
+def test_an_entry_that_one_reading_of_a_long_list_skips_is_found(
+    proc: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process(proc, 71, *DAEMON, opened=file)
+    others = [f"{number}: POSIX  ADVISORY  WRITE 9 00:01:{number} 0 EOF" for number in range(100)]
+    locks(proc, file, *others, "100: FLOCK  ADVISORY  WRITE 71 FILE 0 EOF")
+    whole = (proc / "locks").read_text()
+    readings = iter([whole[: whole.rindex("100:")], whole, whole, whole])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", lambda *_args, **_options: next(readings))
+        first, second = procfs.flock_owners(file, proc=proc), procfs.flock_owners(file, proc=proc)
+
+    assert [[71], [71]] == [first, second]
+
+
 def test_no_list_of_locks_and_no_file_are_no_owner(proc: Path, file: Path) -> None:
     assert [] == procfs.flock_owners(file, proc=proc)
     assert [] == procfs.flock_owners(proc / "nosuch", proc=proc)
