@@ -104,7 +104,7 @@ class Settings:
     queues: tuple[str, ...] = ()  #: that exist; empty: all, the default one is "main"
     flavour: str = "openpbs"
     slurm: str = "22.05.8"  #: its version; since 23.02 squeue prints exit codes as sacct does
-    grace_s: float = 1.0  #: between TERM and KILL
+    grace_s: float = 5.0  #: between TERM and KILL
 
 
 @dataclass(frozen=True)
