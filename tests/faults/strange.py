@@ -8,6 +8,7 @@ no job is what it was, to the nanosecond.
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import random
 from pathlib import Path
@@ -74,9 +75,10 @@ class Held:
 
     def inlrms(self) -> JobId:
         os.mkfifo(self.gate)
-        job = self.site.submit(sh(f"read x <{self.gate}"))
+        job = self.site.submit(sh(f"echo here; read x <{self.gate}"))
         self.site.reaches(job, "INLRMS")
-        wait_for((self.site.sessions / job / "out").exists, 90, "its payload runs")
+        out = self.site.sessions / job / "out"  # which is made before the payload runs
+        wait_for(lambda: out.exists() and out.read_text() == "here\n", 90, "its payload runs")
         return job
 
     def finished(self) -> JobId:
@@ -87,12 +89,27 @@ class Held:
     def let_go(self) -> None:
         """Whatever it waits for is there now."""
         if self.gate.exists():
-            with self.gate.open("w") as gate:
-                gate.write("go\n")
+            self.open_gate()
             self.gate.unlink()
         if self.site.state(self.job) != "FINISHED":
             (self.site.sessions / self.job / "later").touch()
             wait_for(lambda: self.moved_on() or self.cancelled(), 90, lambda: self.site.tell(self.job))
+
+    def open_gate(self) -> None:
+        """For the payload, which waits there, or soon will."""
+
+        def opened() -> bool:
+            try:
+                gate = os.open(self.gate, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as exc:
+                if exc.errno != errno.ENXIO:
+                    raise
+                return False  # it is not there yet
+            os.write(gate, b"go\n")
+            os.close(gate)
+            return True
+
+        wait_for(opened, 90, lambda: self.site.tell(self.job))
 
     def moved_on(self) -> bool:
         self.site.ring(self.job)

@@ -199,8 +199,7 @@ def test_a_full_control_directory_holds_jobs_until_there_is_room(small: Path, tm
         assert "No space left" in service.refusal(TRUE)
         for one in held:
             if one.gate.exists():
-                with one.gate.open("w") as gate:
-                    gate.write("go\n")
+                one.open_gate()
             (service.sessions / one.job / "later").touch()
             service.store.set_mark(held[3].job, Mark.CANCEL)
             service.ring(one.job)
@@ -255,8 +254,7 @@ def test_a_start_over_junk_in_every_file_serves(tmp_path: Path) -> None:
         path.write_bytes(JUNK)
     (tmp_path / "arex.pid").write_bytes(JUNK)
     (tmp_path / "arex.cfg").write_bytes(JUNK)
-    with held[2].gate.open("w") as gate:
-        gate.write("go\n")
+    held[2].open_gate()
 
     service.start()
     try:
