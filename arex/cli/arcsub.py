@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import click
 
 from arex.cli import options
 from arex.cli.credential_options import credential_options, use
-from arex.cli.output import document, printable, say
+from arex.cli.output import document, failure, printable, say
 from arex.cli.site import Site
 from arex.errors import ArexError, JobDescriptionError
 from plugins.local.submission import Submitted
@@ -108,19 +108,32 @@ def command(
     jobs, refused = submit(
         site, sources, queue=queue, dryrun=dryrun, id_file=id_file, quiet=as_json, token=submission_id
     )
-    if as_json:
-        document({
-            "jobs": [{"id": job.url, "name": job.name} for job in jobs],
-            "failed": [{"source": label, "error": str(error)} for label, error in refused],
-        })  # fmt: skip
-    elif refused and len(jobs) + len(refused) > 1:
+    if not as_json and refused and len(jobs) + len(refused) > 1:
         _summary(jobs, refused)
+    ended_well = True
     if wait and jobs:
         from arex.cli.progress import wait_for  # noqa: PLC0415 - needed only with this option
 
         ended_well = wait_for(site, [job.id for job in jobs], timeout)
-        return 0 if ended_well and not refused else 1
-    return 1 if refused else 0
+    if as_json:
+        submitted_document(site, jobs, refused)
+    return 0 if ended_well and not refused else 1
+
+
+def submitted_document(site: Site, jobs: Sequence[Submitted], refused: Sequence[tuple[str, ArexError]]) -> None:
+    """Print the JSON document about submitted jobs, with their states now."""
+    from arex.cli.jobvalue import job_value, unknown_value  # noqa: PLC0415 - only with --json
+
+    answers = site.plugin.status([job.id for job in jobs])
+    document(
+        jobs=[
+            unknown_value(job.id, job.url, job.name)
+            if isinstance(status, ArexError)
+            else job_value(status, url=job.url, name=job.name)
+            for job, status in zip(jobs, answers, strict=True)
+        ],
+        errors=[failure(error, source=label) for label, error in refused],
+    )
 
 
 def check_endpoint(site: Site, where: dict[str, object]) -> None:
@@ -250,7 +263,7 @@ def _remember(site: Site, jobs: list[Submitted], id_file: Path | None) -> None:
         with id_file.open("a", encoding="utf-8", errors="surrogateescape") as stream:
             stream.writelines(f"{job.url}\n" for job in jobs)
     from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415 - after the submission
-    from arex.joblist import local_row  # noqa: PLC0415
+    from arex.userjobs.joblist import local_row  # noqa: PLC0415
 
     site.joblist.add(
         local_row(

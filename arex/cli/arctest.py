@@ -69,10 +69,7 @@ def command(
         return arcsub.dump(site, sources)
     jobs, refused = arcsub.submit(site, sources, queue="", dryrun=dryrun, id_file=id_file, quiet=as_json)
     if as_json:
-        document({
-            "jobs": [{"id": job.url, "name": job.name} for job in jobs],
-            "failed": [{"source": label, "error": str(error)} for label, error in refused],
-        })  # fmt: skip
+        arcsub.submitted_document(site, jobs, refused)
     return 1 if refused else 0
 
 
@@ -96,7 +93,8 @@ def _credential(site: Site, *, as_json: bool) -> int:
     found = site.plugin.credential
     if as_json:
         fields = ("path", "subject", "issuer", "identity", "expires", "has_key")
-        document({"owner": site.plugin.subject} | {name: getattr(found, name, None) for name in fields})
+        credential = None if found is None else {name: getattr(found, name) for name in fields}
+        document(owner=site.plugin.subject, credential=credential)
         return 0
     if found is None:
         say(site.plugin.credential_fault or "There is no certificate and no proxy.")

@@ -54,7 +54,7 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     """Complete ids of jobs in the list, with their names as descriptions; also URLs if the text starts with ``f``."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - for completion only
 
-    from arex.joblist import JobList, default_path  # noqa: PLC0415
+    from arex.userjobs.joblist import JobList, default_path  # noqa: PLC0415
 
     del param
     rows = JobList(Path(ctx.params.get("joblist") or default_path())).all()
@@ -104,8 +104,20 @@ def joblist(function: _F) -> _F:
     )(function)
 
 
+def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Seconds in ``90``, ``2h``, ``1d12h``."""
+    if value is None:
+        return None
+    from arex.jobdesc.times import read_period  # noqa: PLC0415 - needed only with this option
+
+    seconds, fault = read_period(value)
+    if fault or value.startswith("-"):
+        raise click.BadParameter(f"{value!r} is not a period of time, such as 90, 2h or 1d", ctx, param)
+    return seconds
+
+
 def selection(function: _F) -> _F:
-    """Add the options that select jobs: by name, from a file, all jobs, by state, by resource."""
+    """Add the options that select jobs: by name, from a file, all jobs, by state, queue, age or label, by resource."""
     for option in reversed((
         click.argument("jobs", nargs=-1, shell_complete=complete_job, metavar="[JOB]..."),
         click.option("-a", "--all", "everything", is_flag=True, help="Select all jobs in the list of jobs."),
@@ -116,6 +128,15 @@ def selection(function: _F) -> _F:
             "-i", "--jobids-from-file", "id_files", multiple=True, type=click.Path(path_type=Path),
             help="File with job ids, one on each line.",
         ),
+        click.option("--name", "names", multiple=True, metavar="PATTERN", help="Select only jobs whose name matches "
+            "this pattern, such as 'sim*'."),
+        click.option("--queue", "queues", multiple=True, help="Select only jobs of this queue."),
+        click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Select only jobs with this "
+            "label."),
+        click.option("--older", "older_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "
+            "at least so long ago, for example 2h."),
+        click.option("--newer", "newer_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "
+            "at most so long ago."),
     )):  # fmt: skip
         function = option(function)
     return joblist(function)

@@ -16,9 +16,11 @@ from arex.config.model import Configuration
 from arex.controldir import confined_fs, fifo
 from arex.controldir.layout import LAYOUTS, Place
 from arex.controldir.store import ControlDir
+from arex.diagnosis import facts
 from arex.errors import ArexError, ControlDirError, JobRefused, NoSuchJob
 from arex.model.ids import JobId, job_id
 from plugins.local import follow
+from plugins.local.reasons import ServiceView
 from plugins.local.status import ClientState, JobStatus, read_status
 
 if TYPE_CHECKING:
@@ -68,21 +70,18 @@ class View:
 
     def status(self, ids: Iterable[str]) -> list[JobStatus | ArexError]:
         """The status of the jobs, in order; for unknown jobs and those of other users, an error."""
-        queue: dict[str, int] | None = None
         answers: list[JobStatus | ArexError] = []
         now = self._clock.now()
+        view = ServiceView(lambda: self.served, lambda: facts.read(self.store.root, now), self._accepting)
         for text in ids:
             try:
-                answer = read_status(self.store, job_id(text), now=now, roots=self._roots)
+                answer = read_status(self.store, job_id(text), now=now, roots=self._roots, view=view)
             except ArexError as exc:
                 answers.append(exc)
                 continue
             except OSError as exc:
                 answers.append(ControlDirError(f"can't read job {text}: {exc.filename}: {exc.strerror}"))
                 continue
-            if answer.state is ClientState.ACCEPTED:
-                queue = self._accepting() if queue is None else queue
-                answer = replace(answer, position=queue.get(answer.id))
             answers.append(answer)
         return answers
 
@@ -99,7 +98,7 @@ class View:
             raise answer
         return answer
 
-    def _accepting(self) -> dict[str, int]:
+    def _accepting(self) -> dict[JobId, int]:
         """Jobs that wait in ACCEPTED, with their positions; the job with the oldest status file is first."""
         found = sorted(self.store.scan(Place.ACCEPTING), key=lambda pair: pair[1].st_ctime_ns)
         return {job: place for place, (job, _) in enumerate(found, 1)}
@@ -139,7 +138,7 @@ class View:
         except NoSuchJob:
             if before is None:
                 raise
-            return replace(before, state=ClientState.DELETED, specific="", waiting="")
+            return replace(before, state=ClientState.DELETED, specific="", reason=None)
 
     def _trace(self, job: JobId) -> tuple[object, ...]:
         """A value that changes whenever the status may have changed."""
