@@ -18,7 +18,7 @@ from arex.cli.output import counted, plain, printable, remark, say
 from arex.cli.progress import ProgressLine, ended_counts
 from arex.cli.select import Chosen
 from arex.cli.site import Site
-from arex.errors import ArexError, ControlDirError
+from arex.errors import ArexError, ControlDirError, JobRefused
 from plugins.local.session import Fetched, TargetExists
 from plugins.local.status import ClientState, JobStatus
 from plugins.local.view import Output
@@ -108,7 +108,7 @@ def _report(retrieval: Retrieval, tally: Tally, *, keep: bool, as_json: bool) ->
     summary = f"Jobs processed: {tally.processed}, successfully retrieved: {len(tally.done)}"
     if not keep:
         summary += f", successfully cleaned: {retrieval.cleaned}"
-    stored = {job: {"results": str(path)} for job, path in retrieval.stored.items()}
+    stored = {job: {"results": str(path.absolute())} for job, path in retrieval.stored.items()}
     report(tally, summary, as_json=as_json, each=stored, cleaned=retrieval.cleaned)
     ended = [job.status for job in tally.done if isinstance(job.status, JobStatus)]
     if not as_json and any(status.state is not ClientState.FINISHED for status in ended):
@@ -171,7 +171,10 @@ class Retrieval:
         for target in others:
             with contextlib.suppress(TargetExists):
                 return self.site.plugin.fetch(job.id, target, force=self.force)
-        return self.site.plugin.fetch(job.id, last, force=self.force)
+        try:
+            return self.site.plugin.fetch(job.id, last, force=self.force)
+        except TargetExists as exc:
+            raise JobRefused(f"{exc}: choose another directory, or use --force to overwrite it") from exc
 
 
 def _outcome(job: Chosen) -> str:

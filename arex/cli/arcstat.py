@@ -59,7 +59,7 @@ _HOME: Final = "\x1b[H\x1b[J"
 @click.option("-R", "--rsort", type=ORDERS, default="", show_default=False, help="Same as -S, in reverse order.")
 @click.option("-u", "--show-unavailable", is_flag=True, help="Also show jobs without any information.")
 @click.option("-p", "--print-jobids", is_flag=True, help="Print only the job ids.")
-@click.option("-J", "as_json_too", is_flag=True, help="Same as --json.")
+@click.option("-J", "as_json_too", is_flag=True, is_eager=True, callback=options.wants_document, help="Same as --json.")
 @click.option(
     "--evidence", is_flag=True, help="Print what the batch system and the job script reported about each job."
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from arex.cli.output import document_due
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_NAMES
@@ -38,7 +39,20 @@ config_option: Final = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+
+
+def wants_document(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Note that a document is due, which then also has errors that end the command."""
+    del ctx, param
+    if value:
+        document_due.set(True)
+    return value
+
+
+json_option: Final = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, callback=wants_document,
+    help="Print the result as one JSON document.",
+)  # fmt: skip
 
 
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:

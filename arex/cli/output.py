@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -15,6 +16,8 @@ import click
 
 #: Version of the JSON documents; it changes when a name gets another meaning or is removed.
 SCHEMA: Final = 1
+#: Whether the user has asked for a document, and none has been printed so far.
+document_due: ContextVar[bool] = ContextVar("document_due", default=False)
 #: Control characters, which can change the state of a terminal, except the tab.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -44,10 +47,20 @@ def document(*, errors: Iterable[Mapping[str, object]] = (), **facts: object) ->
         errors: what failed, see ``failure``.
         facts: the results, by name; a name has the same meaning in all commands.
     """
+    context = click.get_current_context(silent=True)
+    _print(context.command_path if context else "", errors, facts)
+
+
+def error_document(command: str, what: str) -> None:
+    """Print the document of a command that ends with an error, if it is due."""
+    if document_due.get():
+        _print(command, [failure(what)], {})
+
+
+def _print(command: str, errors: Iterable[Mapping[str, object]], facts: Mapping[str, object]) -> None:
     import json  # noqa: PLC0415 - only with --json
 
-    context = click.get_current_context(silent=True)
-    command = context.command_path if context else ""
+    document_due.set(False)
     say(json.dumps(plain({"schema": SCHEMA, "command": command, **facts, "errors": list(errors)}), indent=2))
 
 

@@ -303,12 +303,14 @@ class Stage:
         began = clock.now() - timedelta(seconds=clock.monotonic() - self._began)
         retries = sorted((each.retry for each in waiting if each.retry is not None), key=lambda each: each.until)
         if retries:
-            [first, *others] = retries
-            more = f"; {len(others)} more files wait for another try" if others else ""
+            first = retries[0]
+            more = f"; {len(retries) - 1} more files wait for another try" if len(retries) > 1 else ""
             text = f"{first.why}; try {first.number} of {first.most}{more}"
             return Reason(ReasonKind.TRANSFER_RETRY, text, began, time_of_day(clock, first.until))
         busy = self._context.delivery.running
-        text = f"{len(waiting)} transfers wait for a transfer slot; {busy} transfers are under way"
+        wait = "1 transfer waits" if len(waiting) == 1 else f"{len(waiting)} transfers wait"
+        others = "1 transfer is" if busy == 1 else f"{busy} transfers are"
+        text = f"{wait} for a transfer slot; {others} under way"
         return Reason(ReasonKind.TRANSFER_SLOT, text, began)
 
     def _news(self, now: float) -> Progress | None:

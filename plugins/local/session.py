@@ -148,9 +148,7 @@ def _make_target(target: Path, *, force: bool) -> bool:
     except FileExistsError as exc:
         if force and target.is_dir() and not target.is_symlink():
             return False
-        raise TargetExists(
-            f"{target} already exists: choose another directory, or overwrite it (arcget --force)"
-        ) from exc
+        raise TargetExists(f"{target} already exists") from exc
     return True
 
 

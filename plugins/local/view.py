@@ -111,28 +111,24 @@ class View:
         A removed job is reported once more, as Deleted. Each poll takes two ``lstat`` calls per job. There are at most
         twenty polls a second, and one while nothing changes.
         """
-        seen: dict[JobId, tuple[object, ...]] = {}
-        last: dict[JobId, JobStatus] = {}
-        open_jobs = [job_id(one) for one in ids]
+        watched = JobWatch(self, ids)
         pace = follow.PollInterval(self._pause)
-        while open_jobs:
-            for job in list(open_jobs):
-                trace = self._trace(job)
-                if seen.get(job) == trace:
-                    continue
-                seen[job] = trace
-                now = self._told(job, last.get(job))
-                if now.state.final:
-                    open_jobs.remove(job)
-                if (before := last.get(job)) is None or (before.state, before.specific) != (now.state, now.specific):
-                    last[job] = now
-                    pace.hurry()
-                    yield now
-            if not open_jobs or (timeout_s is not None and pace.passed_s >= timeout_s):
+        while True:
+            for status in watched.look():
+                pace.hurry()
+                yield status
+            if watched.over or (timeout_s is not None and pace.passed_s >= timeout_s):
                 return
             pace.wait()
 
-    def _told(self, job: JobId, before: JobStatus | None) -> JobStatus:
+    def status_after(self, job: JobId, before: JobStatus | None) -> JobStatus:
+        """
+        The status of a watched job; one that was removed is Deleted.
+
+        Raises:
+            NoSuchJob: there was no such job before.
+            as ``one``.
+        """
         try:
             return self.one(job)
         except NoSuchJob:
@@ -140,8 +136,8 @@ class View:
                 raise
             return replace(before, state=ClientState.DELETED, specific="", reason=None)
 
-    def _trace(self, job: JobId) -> tuple[object, ...]:
-        """A value that changes whenever the status may have changed."""
+    def trace(self, job: JobId) -> tuple[object, ...]:
+        """A value that changes whenever the state may have changed; takes a few ``lstat`` calls."""
         trace: list[object] = []
         for path in (
             *(self.store.layout.status_file(place, job) for place in Place),
@@ -254,3 +250,42 @@ def session_of(status: JobStatus) -> Path:
     if status.sessiondir is None:
         raise ControlDirError(f"the session directory of job {status.id} is not known")
     return status.sessiondir
+
+
+class JobWatch:
+    """Finds changes of jobs without waiting, so that callers choose how to wait."""
+
+    def __init__(self, view: View, ids: Collection[str]) -> None:
+        self._view = view
+        self._open = [job_id(one) for one in ids]
+        self._seen: dict[JobId, tuple[object, ...]] = {}
+        self._last: dict[JobId, JobStatus] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether all jobs have ended."""
+        return not self._open
+
+    def look(self) -> Iterator[JobStatus]:
+        """
+        The jobs whose state has changed since the last look; at the first look, all jobs.
+
+        Raises:
+            NoSuchJob, NotYourJob, ControlDirError: a job cannot be watched; it is not looked at again.
+        """
+        for job in list(self._open):
+            trace = self._view.trace(job)
+            if self._seen.get(job) == trace:
+                continue
+            self._seen[job] = trace
+            before = self._last.get(job)
+            try:
+                now = self._view.status_after(job, before)
+            except ArexError:
+                self._open.remove(job)
+                raise
+            if now.state.final:
+                self._open.remove(job)
+            if before is None or (before.state, before.specific) != (now.state, now.specific):
+                self._last[job] = now
+                yield now

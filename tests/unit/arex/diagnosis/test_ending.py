@@ -17,6 +17,11 @@ LIMITS = Grami(
     memory_mb=100,
 )  # fmt: skip
 
+WINDOWS = (
+    "exit code 127: run.sh has Windows line ends, so its interpreter '/bin/bash\\r' does not exist; convert it, "
+    "for example with: sed -i 's/\\r$//' run.sh"
+)
+
 
 def ended(failure: str, **facts: object) -> tuple[ReasonKind, str]:
     reason = why_ended(replace(EndedJob(failure=failure, batch_system="slurm", limits=LIMITS), **facts))  # type: ignore[arg-type]
@@ -51,8 +56,7 @@ def lrms_error(report: Report) -> str:
          ReasonKind.EXIT_CODE, "exit code 127: a command was not found"),
         (Report(phase=Phase.ENDED, exit_code=127, cause=EndCause.EXIT_CODE),
          {"crlf": "run.sh", "interpreter": "/bin/bash"}, ReasonKind.EXIT_CODE,
-         "exit code 127: run.sh has Windows line ends, so its interpreter '/bin/bash\\r' does not exist; convert it, "
-         "for example with: sed -i 's/\\r$//' run.sh"),
+         WINDOWS),
         (Report(phase=Phase.ENDED, cause=EndCause.NODE_FAILURE), {"evidence": {"cause": "node failure"}},
          ReasonKind.NODE_FAILURE, "ended: its node failed"),
         (Report(phase=Phase.ENDED, cause=EndCause.LOST), {"evidence": {"cause": "lost"}},
@@ -83,7 +87,7 @@ def test_a_program_that_does_not_exist_is_named() -> None:
         ("Job submission to LRMS failed\nBatch system refused the job: Invalid qos", ReasonKind.REFUSED,
          "refused by slurm: Invalid qos"),
         ("Job submission to LRMS failed\nlinks are not followed", ReasonKind.FAILURE, "links are not followed"),
-        ("Failed in data staging: http://x/y: not found", ReasonKind.STAGING, "a transfer failed: http://x/y: not found"),
+        ("Failed in data staging: http://x/y: gone", ReasonKind.STAGING, "a transfer failed: http://x/y: gone"),
         ("User file: in.txt - Timeout waiting", ReasonKind.STAGING,
          "the client did not upload the input file in.txt in time"),
         ("Job has dryrun requested. Job skipped.", ReasonKind.DRY_RUN,
@@ -104,7 +108,7 @@ def test_a_job_without_a_failure_has_no_reason() -> None:
     assert why_ended(EndedJob(failure="\n")) is None
 
 
-@pytest.mark.parametrize("kind", [kind for kind in EndCause])
+@pytest.mark.parametrize("kind", list(EndCause))
 def test_every_cause_of_an_end_has_its_own_kind(kind: EndCause) -> None:
     report = Report(phase=Phase.ENDED, cause=kind, exit_code=None if kind is EndCause.LOST else 1, signal=9)
 
