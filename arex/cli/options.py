@@ -43,9 +43,9 @@ config_option: Final = click.option(
 
 def wants_document(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
     """Note that a document is due, which then also has errors that end the command."""
-    del ctx, param
+    del param
     if value:
-        document_due.set(True)
+        document_due.set(ctx.command_path)
     return value
 
 

@@ -16,8 +16,8 @@ import click
 
 #: Version of the JSON documents; it changes when a name gets another meaning or is removed.
 SCHEMA: Final = 1
-#: Whether the user has asked for a document, and none has been printed so far.
-document_due: ContextVar[bool] = ContextVar("document_due", default=False)
+#: The command whose user has asked for a document, while none has been printed.
+document_due: ContextVar[str] = ContextVar("document_due", default="")
 #: Control characters, which can change the state of a terminal, except the tab.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -51,16 +51,16 @@ def document(*, errors: Iterable[Mapping[str, object]] = (), **facts: object) ->
     _print(context.command_path if context else "", errors, facts)
 
 
-def error_document(command: str, what: str) -> None:
+def error_document(what: str) -> None:
     """Print the document of a command that ends with an error, if it is due."""
-    if document_due.get():
+    if command := document_due.get():
         _print(command, [failure(what)], {})
 
 
 def _print(command: str, errors: Iterable[Mapping[str, object]], facts: Mapping[str, object]) -> None:
     import json  # noqa: PLC0415 - only with --json
 
-    document_due.set(False)
+    document_due.set("")
     say(json.dumps(plain({"schema": SCHEMA, "command": command, **facts, "errors": list(errors)}), indent=2))
 
 
