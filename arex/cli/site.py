@@ -48,6 +48,11 @@ class Site:
         return JobList(self._joblist or default_path())
 
     @property
+    def talkative(self) -> bool:
+        """Whether the user asked for more than warnings."""
+        return self._debug >= _INFO
+
+    @property
     def program(self) -> str:
         context = click.get_current_context(silent=True)
         return context.info_name or "arcsub" if context else "arcsub"
