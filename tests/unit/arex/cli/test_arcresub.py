@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from arex.cli.select import JobSelection, choose
-from arex.cli.site import Site
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.joblist import JobList
 from arex.model.ids import JobId
@@ -149,14 +147,11 @@ def test_a_job_of_an_array_stays_in_it(user: User) -> None:
     jobs = user.plugin.jobs()
     for job in jobs:
         user.move(job, State.FINISHED)
-    site = Site()
-    chosen = choose(site, JobSelection(jobs=[str(job) for job in jobs]))
 
     user.run("arcresub", "--keep", jobs[0])
 
     new = other(user, *jobs)
     was, now = description(user, jobs[0]), description(user, new)
-    assert len(chosen) == 2
     assert (now.labels, now.arguments, now.environment) == (was.labels, was.arguments, was.environment)
 
 
