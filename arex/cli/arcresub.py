@@ -68,7 +68,7 @@ def command(
     selected = JobSelection(
         jobs=jobs, everything=everything or failed, states=(*states, "failed") if failed else states, **rest
     )
-    request = submitting.Request(queue=queue, id_file=id_file, quiet=as_json, lenient=lenient)
+    request = submitting.SubmissionRequest(queue=queue, id_file=id_file, quiet=as_json, lenient=lenient)
     tally, new = _again(site, choose(site, selected), request, force=force)
     if not keep:
         _remove(site, tally.done)
@@ -83,7 +83,7 @@ def command(
 
 
 def _again(
-    site: Site, jobs: Sequence[Chosen], request: submitting.Request, *, force: bool
+    site: Site, jobs: Sequence[Chosen], request: submitting.SubmissionRequest, *, force: bool
 ) -> tuple[Tally, dict[str, Chosen]]:
     """Submit the jobs that can be submitted again; also the new jobs by their URLs."""
     tally = Tally()

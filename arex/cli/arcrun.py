@@ -128,7 +128,7 @@ def with_streams(job: JobDescription) -> JobDescription:
 
 def _submit(site: Site, job: JobDescription, queue: str, *, lenient: bool) -> str:
     source = submitting.DescriptionSource(job.name or "job", job)
-    results = submitting.submit(site, [source], submitting.Request(queue=queue, quiet=True, lenient=lenient))
+    results = submitting.submit(site, [source], submitting.SubmissionRequest(queue=queue, quiet=True, lenient=lenient))
     for _, error in results.refused:
         raise JobRefused("the job was not submitted") from error
     return results.jobs[0].url

@@ -14,7 +14,7 @@ from arex.cli import jobarray, jobcommand, options, submitting
 from arex.cli.credential_options import credential_options, use
 from arex.cli.output import printable, remark, say
 from arex.cli.site import Site
-from arex.cli.submitting import DescriptionSource, Request, mention_warnings, submit, tell
+from arex.cli.submitting import DescriptionSource, SubmissionRequest, mention_warnings, submit, tell
 from arex.errors import JobDescriptionError, JobRefused
 from plugins.local.status import JobStatus
 
@@ -133,7 +133,7 @@ def command(
     ]
     if not sources and not words:
         raise click.UsageError("No job description input specified")
-    request = Request(
+    request = SubmissionRequest(
         queue=queue, dryrun=dryrun, id_file=id_file, quiet=as_json, token=submission_id, labels=labels, lenient=lenient
     )
     if words and (why := jobcommand.not_found(words, Path.cwd())):

@@ -69,7 +69,7 @@ def command(
     sources = [submitting.DescriptionSource(f"test job {number}", description(number, runtime).encode())]
     if dumpdescription:
         return arcsub.dump(site, sources, lenient=lenient)
-    request = submitting.Request(dryrun=dryrun, id_file=id_file, quiet=as_json, lenient=lenient)
+    request = submitting.SubmissionRequest(dryrun=dryrun, id_file=id_file, quiet=as_json, lenient=lenient)
     results = submitting.submit(site, sources, request)
     submitting.report(results, request, as_json=as_json)
     return 1 if results.refused else 0

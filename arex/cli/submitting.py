@@ -34,7 +34,7 @@ class DescriptionSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class SubmissionRequest:
     """How a command submits its descriptions."""
 
     queue: str = ""
@@ -72,7 +72,7 @@ def mention_warnings(site: Site, label: str, jobs: Iterable[JobDescription], *, 
             tell(site.warn, label, one)
 
 
-def submit(site: Site, sources: Sequence[DescriptionSource], request: Request) -> Results:
+def submit(site: Site, sources: Sequence[DescriptionSource], request: SubmissionRequest) -> Results:
     """
     Submit all jobs and print each result; add submitted jobs to the list of jobs, even after an interrupt.
 
@@ -176,7 +176,7 @@ class _Book:
 class _Reporter:
     """Prints results; the same warning on one description, or the same error of an array, once."""
 
-    def __init__(self, site: Site, sources: Sequence[DescriptionSource], request: Request) -> None:
+    def __init__(self, site: Site, sources: Sequence[DescriptionSource], request: SubmissionRequest) -> None:
         self._site, self._sources, self._request = site, sources, request
         self._told: set[tuple[object, str]] = set()
 
@@ -224,7 +224,7 @@ def _is_silent(job: Submitted) -> bool:
     return bool(job.record.executable) and not (job.record.stdout or job.record.stderr or keeps_all)
 
 
-def report(results: Results, request: Request, *, as_json: bool) -> None:
+def report(results: Results, request: SubmissionRequest, *, as_json: bool) -> None:
     """Print all results as JSON, or a summary if some of several descriptions were refused."""
     jobs, refused = results.jobs, results.refused
     if as_json:

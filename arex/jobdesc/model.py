@@ -62,7 +62,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TextPlace:
     """Where an attribute is in the text of a description; ``item`` is the file or the environment, if it has many."""
 
     attribute: str  #: its name in xRSL
@@ -247,7 +247,7 @@ class JobDescription:
     unused: tuple[tuple[str, str], ...] = ()  #: attributes of JDL without effect here, and their values in JDL
     #: remarks for the user on a text that was parsed
     warnings: tuple[Remark, ...] = field(default=(), compare=False, repr=False)
-    places: tuple[Place, ...] = field(default=(), compare=False, repr=False)  #: of its attributes in ``text``
+    places: tuple[TextPlace, ...] = field(default=(), compare=False, repr=False)  #: of its attributes in ``text``
     text: str | bytes = field(default="", compare=False, repr=False)  #: of the user, from which it was parsed
 
     @property

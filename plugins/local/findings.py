@@ -22,13 +22,15 @@ from arex.jobdesc.model import Creation, JobDescription, Remark, Resources, Soft
 from arex.suggest import closest
 
 #: Schemes that every installation transfers.
-_ALWAYS: Final = frozenset({"file", "http", "https", "dav", "davs"})
+ALWAYS: Final = frozenset({"file", "http", "https", "dav", "davs"})
 #: Schemes that need a package which may be missing: the extra of arex, and the module.
-_EXTRAS: Final = {
+EXTRAS: Final = {
     **dict.fromkeys(("s3", "s3+https"), ("s3", "botocore")),
     "sftp": ("sftp", "asyncssh"),
     **dict.fromkeys(("root", "roots", "xroot", "xroots"), ("xrootd", "XRootD")),
 }
+#: Entry points of transfer methods in other packages.
+_MOVERS: Final = "arex.movers"
 _FORK: Final = "fork"
 _MB: Final = 1 << 20
 
@@ -156,15 +158,15 @@ class Checks:
         """Why nothing here transfers this URL; empty if something does, or if it is a path."""
         scheme, colon, _ = url.partition(":")
         scheme = scheme.lower()
-        if not colon or "/" in scheme or scheme in _ALWAYS or scheme in self._granted:
+        if not colon or "/" in scheme or scheme in ALWAYS or scheme in self._granted:
             return ""
-        if (needed := _EXTRAS.get(scheme)) is not None:
+        if (needed := EXTRAS.get(scheme)) is not None:
             extra, module = needed
             missing = f"{scheme}: needs a package that is not installed: pip install 'arex[{extra}]'"
             return "" if find_spec(module) else missing
         if scheme in self._movers:
             return ""
-        served = sorted({*_ALWAYS, *self._movers, *self._granted})
+        served = sorted({*ALWAYS, *EXTRAS, *self._movers, *self._granted})
         near = closest(scheme, served)
         return f"no transfer method for {scheme}: here; {f'did you mean {near}?' if near else f'use {_listed(served)}'}"
 
@@ -174,9 +176,10 @@ class Checks:
 
     @cached_property
     def _movers(self) -> frozenset[str]:
-        from arex.staging.movers.registry import TABLE  # noqa: PLC0415 - slow, and few URLs need it
+        """Schemes of other packages."""
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and few URLs need it
 
-        return frozenset(TABLE)
+        return frozenset(point.name for point in entry_points(group=_MOVERS))
 
     def _paths(self, job: JobDescription) -> Iterator[Remark]:
         for output in job.outputs:

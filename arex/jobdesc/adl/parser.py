@@ -18,12 +18,12 @@ from arex.jobdesc.model import (
     JobDescription,
     Notification,
     Parallel,
-    Place,
     Program,
     Remark,
     RemoteLogging,
     Resources,
     Software,
+    TextPlace,
 )
 from arex.jobdesc.times import parse_time, read_period
 from arex.model.labels import from_annotations
@@ -105,7 +105,7 @@ _LIMITED: Final = {
 }
 
 
-def _places(root: Node) -> Iterator[Place]:
+def _places(root: Node) -> Iterator[TextPlace]:
     for node in root.nodes("Resources"):
         for element, attribute in _LIMITED.items():
             yield from _place(attribute, node.nodes(element))
@@ -115,10 +115,10 @@ def _places(root: Node) -> Iterator[Place]:
             yield from _place(attribute, node.nodes(element), lambda item: item.text("Name"))
 
 
-def _place(attribute: str, nodes: Iterable[Node], item: Callable[[Node], str] | None = None) -> Iterator[Place]:
+def _place(attribute: str, nodes: Iterable[Node], item: Callable[[Node], str] | None = None) -> Iterator[TextPlace]:
     for node in nodes:
         if (line := node.line) is not None:
-            yield Place(attribute=attribute, line=line, item=item(node) if item else "")
+            yield TextPlace(attribute=attribute, line=line, item=item(node) if item else "")
 
 
 def _in_order(remarks: Iterable[Remark]) -> tuple[Remark, ...]:

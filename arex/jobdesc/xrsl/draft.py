@@ -11,11 +11,11 @@ from arex.jobdesc.model import (
     JobDescription,
     Notification,
     OutputFile,
-    Place,
     Remark,
     RemoteLogging,
     Resources,
     Software,
+    TextPlace,
 )
 from arex.jobdesc.xrsl.attribute import Attribute
 
@@ -60,7 +60,7 @@ class Draft:
     inputs: list[InputFile] = field(default_factory=list)
     outputs: list[OutputFile] = field(default_factory=list)
     late: dict[str, Attribute] = field(default_factory=dict)  #: attributes that are applied at the end
-    places: dict[tuple[str, str], Place] = field(default_factory=dict)  #: by attribute and item
+    places: dict[tuple[str, str], TextPlace] = field(default_factory=dict)  #: by attribute and item
 
     def copy(self) -> Draft:
         """An independent copy."""
@@ -128,6 +128,6 @@ def note_rows(drafts: list[Draft], a: Attribute, rows: list[tuple[int, list[str]
 def note(drafts: list[Draft], a: Attribute, at: int, item: str = "") -> None:
     """Remember where an attribute is, or one of its items."""
     line, column = a.source.place(at)
-    place = Place(attribute=a.name, line=line, column=column, item=item)
+    place = TextPlace(attribute=a.name, line=line, column=column, item=item)
     for draft in drafts:
         draft.places[a.name, item] = place

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from arex.cli import jobcommand
@@ -196,6 +198,6 @@ def test_a_comment_of_jdl_is_not_a_program(user: User) -> None:
 
 def test_nothing_is_expanded_without_need() -> None:
     """Plain commands stay readable in the control directory."""
-    job = jobcommand.job_of(["/bin/echo", "a b", "\\", '"', "*"], jobcommand.Wanted(), directory=jobcommand.Path("/"))
+    job = jobcommand.job_of(["/bin/echo", "a b", "\\", '"', "*"], jobcommand.Wanted(), Path("/"))
 
     assert (job.executable, job.arguments, job.environment) == ("/bin/echo", ("a b", "\\", '"', "*"), ())

@@ -13,6 +13,7 @@ import pytest
 from arex.config.load import load
 from arex.config.model import Configuration
 from arex.config.staging import StorageUrl
+from arex.staging.movers import registry
 from plugins.local import LocalPlugin, findings
 from plugins.local.submission import Refused, Submitted
 
@@ -152,6 +153,10 @@ def test_a_missing_package_is_named(
     outcome = submit(config, f'{TRUE}(inputfiles=("x" "{scheme}://h/x"))', tmp_path)
 
     assert f"input x: {scheme}: needs a package that is not installed: pip install 'arex[{extra}]'" in said(outcome)
+
+
+def test_the_schemes_are_those_of_the_service() -> None:
+    assert findings.ALWAYS | findings.EXTRAS.keys() == registry.BUILT_IN.keys()
 
 
 def test_a_granted_scheme_is_served(config: Configuration, tmp_path: Path) -> None:
