@@ -239,9 +239,9 @@ def test_other_languages_are_examined_too(element: str, why: str, config: Config
 def test_a_misspelt_attribute_of_jdl_is_refused(config: Configuration, tmp_path: Path) -> None:
     pytest.importorskip("classad2")
 
-    outcome = submit(config, '[ Executable = "/bin/true"; Argumnets = "a"; ]', tmp_path)
+    outcome = submit(config, '[ Executable = "/bin/true"; Argumentts = "a"; ]', tmp_path)
 
-    assert said(outcome).endswith("Unknown attribute 'Argumnets'; did you mean 'Arguments'?")
+    assert said(outcome).endswith("Unknown attribute 'Argumentts'; did you mean 'Arguments'?")
 
 
 def test_an_alternative_that_can_run_here_is_taken(config: Configuration, tmp_path: Path) -> None:
