@@ -31,7 +31,7 @@ arcresub --keep -q long analysis
 @click.option("--failed", is_flag=True, help="Select all failed jobs in the list of jobs.")
 @click.option("-k", "--keep", is_flag=True, help="Keep the old jobs (default: remove them).")
 @click.option("--force", is_flag=True, help="Also submit jobs again that have not ended; without --keep, cancel them.")
-@click.option("-q", "--queue", default="", help="Queue of the new jobs (default: that of the old job).")
+@click.option("-q", "--to-queue", default="", help="Queue of the new jobs (default: that of the old job).")
 @click.option("-m", "--same", is_flag=True, expose_value=False, help="Ignored; there is only one service.")
 @click.option(
     "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job ids to this file."
@@ -45,19 +45,16 @@ def command(
     failed: bool,
     keep: bool,
     force: bool,
-    queue: str,
+    to_queue: str,
     id_file: Path | None,
     wait: bool,
     lenient: bool,
-    jobs: Sequence[str],
-    everything: bool,
-    states: Sequence[str],
     joblist: Path | None,
     as_json: bool,
     config: Path | None,
     timeout: int | None,
     debug: int,
-    **rest: Any,  # noqa: ANN401 - other options of a selection
+    **selection: Any,  # noqa: ANN401 - the fields of JobSelection
 ) -> int:
     """
     Submit jobs again that have ended, with the same description and input files, and remove the old jobs.
@@ -65,27 +62,30 @@ def command(
     Input files are uploaded from where they were first, or else from the session directory of the old job.
     """
     site = Site(config, joblist, debug)
-    selected = JobSelection(
-        jobs=jobs, everything=everything or failed, states=(*states, "failed") if failed else states, **rest
-    )
-    request = submitting.SubmissionRequest(queue=queue, id_file=id_file, quiet=as_json, lenient=lenient)
-    tally, new = _again(site, choose(site, selected), request, force=force)
+    if failed:
+        selection |= {"states": (*selection["states"], "failed"), "everything": not selection["jobs"]}
+    request = submitting.SubmissionRequest(queue=to_queue, id_file=id_file, quiet=as_json, lenient=lenient)
+    tally, new = _again(site, choose(site, JobSelection(**selection)), request, force=force)
     if not keep:
         _remove(site, tally.done)
     summary = f"Jobs processed: {tally.processed}, successfully resubmitted: {len(tally.done)}"
-    report(tally, summary, as_json=as_json, new=[{"id": url, "old": old.url} for url, old in new.items()])
+    if not as_json:
+        report(tally, summary, as_json=False)
+    ended_well = True
     if wait and new:
         from arex.cli.progress import wait_for  # noqa: PLC0415 - needed only with this option
 
-        ended_well = wait_for(site, [url.rpartition("/")[2] for url in new], timeout)
-        return tally.exit_code if ended_well else 1
-    return tally.exit_code
+        ended_well = wait_for(site, [*new], timeout)
+    if as_json:
+        pairs = [{"old": old.id, "new": id_} for id_, old in new.items()]
+        report(tally, summary, as_json=True, resubmitted=pairs)
+    return tally.exit_code if ended_well else 1
 
 
 def _again(
     site: Site, jobs: Sequence[Chosen], request: submitting.SubmissionRequest, *, force: bool
 ) -> tuple[Tally, dict[str, Chosen]]:
-    """Submit the jobs that can be submitted again; also the new jobs by their URLs."""
+    """Submit the jobs that can be submitted again; also the old jobs by the ids of the new ones."""
     tally = Tally()
     olds: list[Chosen] = []
     sources: list[submitting.DescriptionSource] = []
@@ -103,7 +103,7 @@ def _again(
     by_url = {job.url: job for job in olds}
     tally.failed += [(by_url[label], str(error)) for label, error in results.refused]
     tally.done += [olds[job.source] for job in results.jobs]
-    return tally, {job.url: olds[job.source] for job in results.jobs}
+    return tally, {job.id: olds[job.source] for job in results.jobs}
 
 
 def description(site: Site, job: Chosen, document: str, queue: str, *, force: bool) -> JobDescription:

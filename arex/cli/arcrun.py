@@ -11,6 +11,7 @@ from typing import IO, Any, Final
 import click
 
 from arex.cli import jobcommand, options, submitting
+from arex.cli.jobvalue import job_value
 from arex.cli.output import document, remark
 from arex.cli.progress import describe
 from arex.cli.site import Site
@@ -94,7 +95,7 @@ def command(
         return _TIMED_OUT
     stored = "" if no_fetch else _fetch(site, bare, directory, keep=keep)
     if as_json:
-        document({"job": status, "results": stored})
+        document(jobs=[job_value(status, results=stored or None)])
     elif stored:
         remark(f"Results stored at: {stored}")
     return exit_code(status)

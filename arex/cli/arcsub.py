@@ -146,11 +146,12 @@ def command(
     if dumpdescription or language is not None:
         return dump(site, sources, queue, language, lenient=lenient)
     results = submit(site, sources, request)
-    submitting.report(results, request, as_json=as_json)
-    if wait and results.jobs:
-        ended_well = _ended_well(site, [job.id for job in results.jobs], timeout)
-        return 0 if ended_well and not results.refused else 1
-    return 1 if results.refused else 0
+    if not as_json:
+        submitting.print_summary(results)
+    ended_well = not (wait and results.jobs) or _ended_well(site, [job.id for job in results.jobs], timeout)
+    if as_json:
+        submitting.print_document(site, results, request)
+    return 0 if ended_well and not results.refused else 1
 
 
 def _parent(token: str) -> str:

@@ -71,7 +71,8 @@ def command(
         return arcsub.dump(site, sources, lenient=lenient)
     request = submitting.SubmissionRequest(dryrun=dryrun, id_file=id_file, quiet=as_json, lenient=lenient)
     results = submitting.submit(site, sources, request)
-    submitting.report(results, request, as_json=as_json)
+    if as_json:
+        submitting.print_document(site, results, request)
     return 1 if results.refused else 0
 
 
@@ -95,7 +96,8 @@ def _credential(site: Site, *, as_json: bool) -> int:
     found = site.plugin.credential
     if as_json:
         fields = ("path", "subject", "issuer", "identity", "expires", "has_key")
-        document({"owner": site.plugin.subject} | {name: getattr(found, name, None) for name in fields})
+        credential = None if found is None else {name: getattr(found, name) for name in fields}
+        document(owner=site.plugin.subject, credential=credential)
         return 0
     if found is None:
         say(site.plugin.credential_fault or "There is no certificate and no proxy.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from arex.cli.output import document_due
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_NAMES
@@ -68,7 +69,20 @@ config_option: Final = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+
+
+def wants_document(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Note that a document is due, which then also has errors that end the command."""
+    del param
+    if value:
+        document_due.set(ctx.command_path)
+    return value
+
+
+json_option: Final = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, callback=wants_document,
+    help="Print the result as one JSON document.",
+)  # fmt: skip
 
 
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
@@ -84,7 +98,7 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     """Complete ids of jobs in the list, with their names as descriptions; also URLs if the text starts with ``f``."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - for completion only
 
-    from arex.joblist import JobList, default_path  # noqa: PLC0415
+    from arex.userjobs.joblist import JobList, default_path  # noqa: PLC0415
 
     del param
     rows = JobList(Path(ctx.params.get("joblist") or default_path())).all()
@@ -134,8 +148,20 @@ def joblist(function: _F) -> _F:
     )(function)
 
 
+def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Seconds in ``90``, ``2h``, ``1d12h``."""
+    if value is None:
+        return None
+    from arex.jobdesc.times import read_period  # noqa: PLC0415 - needed only with this option
+
+    seconds, fault = read_period(value)
+    if fault or value.startswith("-"):
+        raise click.BadParameter(f"{value!r} is not a period of time, such as 90, 2h or 1d", ctx, param)
+    return seconds
+
+
 def selection(function: _F) -> _F:
-    """Add the options that select jobs: by name, from a file, all jobs, by state, by resource."""
+    """Add the options that select jobs: by name, from a file, all jobs, by state, queue, age or label, by resource."""
     for option in reversed((
         click.argument("jobs", nargs=-1, shell_complete=complete_job, metavar="[JOB]..."),
         click.option("-a", "--all", "everything", is_flag=True, help="Select all jobs in the list of jobs."),
@@ -146,6 +172,15 @@ def selection(function: _F) -> _F:
             "-i", "--jobids-from-file", "id_files", multiple=True, type=click.Path(path_type=Path),
             help="File with job ids, one on each line.",
         ),
+        click.option("--name", "names", multiple=True, metavar="PATTERN", help="Select only jobs whose name matches "
+            "this pattern, such as 'sim*'."),
+        click.option("--queue", "queues", multiple=True, help="Select only jobs of this queue."),
+        click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Select only jobs with this "
+            "label."),
+        click.option("--older", "older_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "
+            "at least so long ago, for example 2h."),
+        click.option("--newer", "newer_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "
+            "at most so long ago."),
     )):  # fmt: skip
         function = option(function)
     return joblist(function)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, Final
 
+import click
+
+#: Version of the JSON documents; it changes when a name gets another meaning or is removed.
+SCHEMA: Final = 1
+#: The command whose user has asked for a document, while none has been printed.
+document_due: ContextVar[str] = ContextVar("document_due", default="")
 #: Control characters, which can change the state of a terminal, except the tab.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -32,11 +39,34 @@ def remark(text: str) -> None:
     sys.stderr.flush()
 
 
-def document(value: object) -> None:
-    """Print a JSON document on stdout."""
+def document(*, errors: Iterable[Mapping[str, object]] = (), **facts: object) -> None:
+    """
+    Print the JSON document of a command on stdout; ``docs/users/json.md`` describes it.
+
+    Args:
+        errors: what failed, see ``failure``.
+        facts: the results, by name; a name has the same meaning in all commands.
+    """
+    context = click.get_current_context(silent=True)
+    _print(context.command_path if context else "", errors, facts)
+
+
+def error_document(what: str) -> None:
+    """Print the document of a command that ends with an error, if it is due."""
+    if command := document_due.get():
+        _print(command, [failure(what)], {})
+
+
+def _print(command: str, errors: Iterable[Mapping[str, object]], facts: Mapping[str, object]) -> None:
     import json  # noqa: PLC0415 - only with --json
 
-    say(json.dumps(plain(value), indent=2))
+    document_due.set("")
+    say(json.dumps(plain({"schema": SCHEMA, "command": command, **facts, "errors": list(errors)}), indent=2))
+
+
+def failure(message: object, *, job: str = "", name: str = "", source: str = "") -> dict[str, object]:
+    """One of the ``errors`` of a document: about a job, or about what ``source`` names."""
+    return {"job": job or None, "name": name or None, "source": source or None, "message": str(message)}
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can hold
@@ -64,5 +94,20 @@ def moment(value: datetime) -> str:
 
 
 def local_time(value: datetime) -> str:
-    """A time for people, in the local time zone."""
-    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A time for people, in the local time zone, which it names."""
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
+
+
+def counted(number: int, what: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def clock_time(seconds: float) -> str:
+    """A duration as SLURM prints it: ``0:12``, ``1:02:03``, ``2-03:04:05``."""
+    minutes, second = divmod(int(max(seconds, 0)), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}-{hour:02}:{minute:02}:{second:02}"
+    return f"{hour}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

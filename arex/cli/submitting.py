@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from arex.cli.output import document, printable, remark, say
+from arex.cli.output import document, failure, printable, remark, say
 from arex.cli.site import Site
 from arex.errors import ArexError, ControlDirError, JobDescriptionError
 from plugins.local.findings import Mistakes
@@ -158,7 +158,7 @@ class _Book:
             with self._id_file.open("a", encoding="utf-8", errors="surrogateescape") as stream:
                 stream.writelines(f"{job.url}\n" for job in jobs)
         from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415 - after the submission
-        from arex.joblist import local_row  # noqa: PLC0415
+        from arex.userjobs.joblist import local_row  # noqa: PLC0415
 
         self._site.joblist.add(
             local_row(
@@ -224,20 +224,28 @@ def _is_silent(job: Submitted) -> bool:
     return bool(job.record.executable) and not (job.record.stdout or job.record.stderr or keeps_all)
 
 
-def report(results: Results, request: SubmissionRequest, *, as_json: bool) -> None:
-    """Print all results as JSON, or a summary if some of several descriptions were refused."""
+def print_document(site: Site, results: Results, request: SubmissionRequest) -> None:
+    """Print the JSON document about submitted jobs, with their states now."""
+    from arex.cli.jobvalue import job_value, unknown_value  # noqa: PLC0415 - only with --json
+
+    answers = site.plugin.status([job.id for job in results.jobs])
+    document(
+        jobs=[
+            unknown_value(job.id, job.url, job.name)
+            if isinstance(status, ArexError)
+            else job_value(status, url=job.url, name=job.name)
+            for job, status in zip(results.jobs, answers, strict=True)
+        ],
+        errors=[failure(error, source=label) for label, error in results.refused],
+        **({"array": request.array} if request.array else {}),
+    )
+
+
+def print_summary(results: Results) -> None:
+    """Print a summary if some of several descriptions were refused."""
     jobs, refused = results.jobs, results.refused
-    if as_json:
-        document({
-            **({"array": request.array} if request.array else {}),
-            "jobs": [{"id": job.url, "name": job.name} for job in jobs],
-            "failed": [{"source": label, "error": str(error)} for label, error in refused],
-        })  # fmt: skip
-    elif refused and len(jobs) + len(refused) > 1:
-        _summary(jobs, refused)
-
-
-def _summary(jobs: list[Submitted], refused: list[tuple[str, ArexError]]) -> None:
+    if not refused or len(jobs) + len(refused) == 1:
+        return
     say()
     say("Job submission summary:")
     say("-----------------------")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.controldir import atomic, codec, fifo
+from arex.controldir import fifo
 from arex.controldir.delegations import user_name
 from arex.controldir.layout import Mark, Place
 from arex.controldir.session import SessionFiles
@@ -32,8 +32,9 @@ from arex.model.state import State
 from plugins.local import follow
 from plugins.local.credentials import UserCredentials
 from plugins.local.findings import Checks, refuse
+from plugins.local.reading import read_evidence, read_local
 from plugins.local.request import SubmissionOptions, adjusted, examined
-from plugins.local.status import ClientState, read_local
+from plugins.local.status import ClientState
 from plugins.local.submission import Refused, Submitted, Writer
 from plugins.local.view import View, session_of
 
@@ -291,13 +292,11 @@ class LocalPlugin(View):
         """
         session = self.one(job).sessiondir
         try:
-            data = None if session is None else atomic.read(str(SessionFiles(session).evidence))
+            return [] if session is None else read_evidence(SessionFiles(session))
         except OSError as exc:
             return [("doubt", f"the evidence cannot be read: {exc.strerror}")]
         except CorruptFile as exc:  # the payload can write there
             return [("doubt", f"the evidence cannot be read: {exc}")]
-        lines = codec.decode(data or b"").splitlines()
-        return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
 
     def hold(self, job: str) -> None:
         """

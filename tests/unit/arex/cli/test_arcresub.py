@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
-from arex.joblist import JobList
+from arex.userjobs.joblist import JobList
 from arex.model.ids import JobId
 from arex.model.state import State
 from tests.shell import User
@@ -160,9 +160,7 @@ def test_json_pairs_new_and_old_ids(user: User) -> None:
 
     said = user.run("arcresub", "--json", old)
 
-    [pair] = said.json["new"]
-    assert pair["old"] == f"file://{user.home}/session/{old}"
-    assert pair["id"].endswith(other(user, old))
+    assert said.json["resubmitted"] == [{"old": old, "new": other(user, old)}]
 
 
 @pytest.mark.parametrize("args", [[], ["nosuch"]])

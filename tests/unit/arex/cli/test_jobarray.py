@@ -6,7 +6,7 @@ import pytest
 
 from arex.cli import jobarray
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
-from arex.joblist import JobList
+from arex.userjobs.joblist import JobList
 from tests.shell import User
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from arex.cli import submitting
-from arex.joblist import JobList
+from arex.userjobs.joblist import JobList
 from plugins.local import LocalPlugin
 from plugins.local.plugin import Outcome
 from tests.shell import User
