@@ -36,6 +36,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "arccat": "arex.cli.arccat:command",
     "arcls": "arex.cli.arcls:command",
     "arcrenew": "arex.cli.arcrenew:command",
+    "arcresub": "arex.cli.arcresub:command",
     "arcresume": "arex.cli.arcresume:command",
     "arcsync": "arex.cli.arcsync:command",
     "arcinfo": "arex.cli.arcinfo:command",

@@ -27,6 +27,36 @@ _HERE: Final = ("localhost", "127.0.0.1", "::1")
 _LEVELS: Final = ("FATAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG")
 
 
+#: Parameters of clients that only exist so that commands for ARC's clients work.
+_FOR_ARC: Final = frozenset({"conffile", "listplugins", "elements", "cluster", "types", "info_types", "direct", "same"})
+
+
+class GroupedCommand(click.Command):
+    """A command whose help has examples, and a separate list of the options for compatibility with ARC."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:  # noqa: ANN401 - click's
+        """``examples`` are lines that are printed as they are."""
+        super().__init__(*args, **kwargs)
+        self._examples = examples
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        ours: list[tuple[str, str]] = []
+        arcs: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option) and (row := param.get_help_record(ctx)) is not None:
+                (arcs if param.name in _FOR_ARC else ours).append(row)
+        for title, rows in (("Options", ours), ("Accepted for compatibility with ARC", arcs)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if self._examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self._examples.strip().splitlines()))
+
+
 class EndpointElsewhere(ArexError):
     """The options select a service on another host, or a service of another type."""
 
@@ -154,6 +184,14 @@ def selection(function: _F) -> _F:
     )):  # fmt: skip
         function = option(function)
     return joblist(function)
+
+
+def lenient(function: _F) -> _F:
+    return click.option(
+        "--lenient",
+        is_flag=True,
+        help="Submit descriptions as ARC does, with a warning for what can only be a mistake (default: refuse them).",
+    )(function)
 
 
 def instead_of_submission(function: _F) -> _F:

@@ -49,6 +49,11 @@ class Site:
         return JobList(self._joblist or default_path())
 
     @property
+    def talkative(self) -> bool:
+        """Whether the user asked for more than warnings."""
+        return self._debug >= _INFO
+
+    @property
     def joblist_is_missing(self) -> bool:
         """Whether an option names a list of jobs that does not exist; the usual one is made when it is needed."""
         return self._joblist is not None and not self._joblist.exists()

@@ -145,7 +145,7 @@ def test_arcrun_shows_a_mistake_in_its_line_too(user: User) -> None:
 def test_what_has_no_effect_is_a_warning(user: User, option: list[str]) -> None:
     """Once, though the text makes two jobs."""
     said = user.run(
-        "arcsub", *option, "-e",
+        "arcsub", "--lenient", *option, "-e",
         '[JobType="Parametric"; Parameters=2; Executable="/bin/true"; Arguments="_PARAM_"; Executabel="x"]',
     )  # fmt: skip
 

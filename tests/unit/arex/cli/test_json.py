@@ -52,6 +52,7 @@ CALLS: dict[str, list[str]] = {
     "arcclean": ["JOB"],
     "arccat": ["JOB"],
     "arcls": ["JOB"],
+    "arcresub": ["JOB"],
     "arcresume": ["FAILED"],
     "arcsync": ["-f"],
     "arctest": ["-E"],
