@@ -43,10 +43,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(home: Path, *arguments: str, cwd: Path | None = None) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("X509", "ARC_"))}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("X509", "ARC_"))},
+        "HOME": str(home), "ARC_CONFIG": str(home / "arc.conf"), "PYTHONPATH": str(PAGE.parents[2]),
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, *arguments], cwd=cwd or home, capture_output=True, text=True, check=False, timeout=200,
-        env={**environment, "HOME": str(home), "ARC_CONFIG": str(home / "arc.conf"), "PYTHONPATH": str(PAGE.parents[2])},
+        env=environment,
     )  # fmt: skip
     assert 0 == done.returncode, done.stdout + done.stderr
     return done.stdout
