@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from arex.daemon.code import fingerprint
 from arex.daemon.control import remove_pidfile, seclude, stop, wait_ready, write_pidfile
 from arex.daemon.lock import LOCK, UNKNOWN_PID, Lock, holder
+from arex.daemon.served import Served, adopt, differences, parse_served, served
 from arex.daemon.status import STATUS, Snapshot, read_snapshot, write_snapshot
 
 __all__ = [
@@ -11,11 +13,17 @@ __all__ = [
     "STATUS",
     "UNKNOWN_PID",
     "Lock",
+    "Served",
     "Snapshot",
+    "adopt",
+    "differences",
+    "fingerprint",
     "holder",
+    "parse_served",
     "read_snapshot",
     "remove_pidfile",
     "seclude",
+    "served",
     "stop",
     "wait_ready",
     "write_pidfile",

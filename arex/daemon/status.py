@@ -37,11 +37,24 @@ class Snapshot:
     troubled_count: int = 0  #: number of these jobs
     log_trouble: str = ""  #: why the log cannot be written
     strays: int = 0  #: orphans at start: batch jobs with a tag of arex that belonged to no job in the control directory
+    config: str = ""  #: the configuration file; empty: none, all options have their defaults
+    served: Mapping[str, object] = field(default_factory=dict)  #: see ``arex.daemon.served``
+    code: str = ""  #: fingerprint of the program files at the start
+    phases: Mapping[str, int] = field(default_factory=dict)  #: jobs in INLRMS by the letter of their phase
+    ended: Mapping[str, int] = field(default_factory=dict)  #: since the start: ``finished`` and ``failed``
+    kept: int = 0  #: ended jobs that are still in the control directory
+    slots: Mapping[str, int | None] = field(default_factory=dict)
+    """``used`` and ``total`` of this service, where jobs wait for slots in PREPARING; ``total`` may be None."""
+    queues: Mapping[str, Mapping[str, Mapping[str, int | str | None]]] = field(default_factory=dict)
+    """Batch system to queues: ``state`` (open, paused), limits, and of a paused one ``since, reason, next_try``."""
+    answered: Mapping[str, str] = field(default_factory=dict)  #: batch system to the ISO time of its last answer
+    reload: Mapping[str, object] = field(default_factory=dict)
+    """The last reload: ``count`` since the start, ``at``, ``accepted``, ``faults`` or ``warnings``, ``later``."""
+    stopped: bool = False  #: the service has stopped as it should; otherwise, it was killed or the machine was
 
 
 def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
     facts = {name: getattr(snapshot, name) for name in Snapshot.__slots__}
-    facts["states"], facts["lrms"] = dict(snapshot.states), dict(snapshot.lrms)
     atomic.put(str(controldir / STATUS), json.dumps(facts).encode())
 
 

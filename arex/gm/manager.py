@@ -168,6 +168,16 @@ class GridManager:
         return {str(state): count for state, count in self.tracking.counts.items() if count > 0}
 
     @property
+    def phases(self) -> Mapping[str, int]:
+        """Number of jobs in INLRMS by the letter of their phase; empty before the first report."""
+        return {letter: count for letter, count in self.tracking.phases.items() if count > 0}
+
+    @property
+    def kept(self) -> int:
+        """Ended jobs whose files, or traces of them, are in the control directory, as far as they have been read."""
+        return self._lifetimes.known
+
+    @property
     def waiting_outside(self) -> int:
         """New jobs that ``maxjobs`` keeps in ``accepting/``."""
         return self.tracking.waiting
