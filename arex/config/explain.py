@@ -6,6 +6,7 @@ The configuration model as text: one option, the reference page, or a commented 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from textwrap import wrap
@@ -182,17 +183,27 @@ def _facts(kind: str, about: Option) -> str:
     return ". ".join(facts) + "."
 
 
-def commented_file() -> str:
-    """An arc.conf to start from: all options that have an effect, commented out, with default and explanation."""
-    text = ["# Configuration of arex, in the format of ARC 6. Remove the # in front of an option to change it.", ""]
+def commented_file(*, as_yaml: bool = False) -> str:
+    """A file to start from: all options that have an effect, commented out, with default and explanation."""
+    form = "in YAML" if as_yaml else "in the format of ARC 6"
+    text = [f"# Configuration of arex, {form}. Remove the # in front of an option to change it.", ""]
     for kind in BLOCKS:
-        text += [*_comment(_doc(kind)), f"[{kind}:fork]" if kind in NAMED else f"[{kind}]"]
+        header = f"{kind}:fork" if kind in NAMED else kind
+        text += [*_comment(_doc(kind)), f"{header}:" if as_yaml else f"[{header}]"]
         for about in typed(kind).values():
             if about.honoured:
                 unit = f" ({about.unit})" if about.unit else ""
-                text += [*_comment(f"{about.doc}{unit}"), f"#{about.name} = {_sample(kind, about)}"]
+                value = _sample(kind, about)
+                line = f"#  {about.name}: {_scalar(value)}" if as_yaml else f"#{about.name} = {value}"
+                text += [*_comment(f"{about.doc}{unit}"), line]
         text.append("")
     return "\n".join(text)
+
+
+def _scalar(text: str) -> str:
+    """A value in YAML: in quotes unless it is a plain word, number or path."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9/~_][A-Za-z0-9/~_.-]*", text)
+    return text if is_plain else "'" + text.replace("'", "''") + "'"
 
 
 def _comment(text: str) -> list[str]:

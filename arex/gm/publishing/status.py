@@ -136,7 +136,6 @@ class StatusWriter:
 
 def _queues(config: Configuration, client: BatchClient) -> dict[str, dict[str, int | str | None]]:
     """The queues of a batch system: their limits, and whether arex submits into them."""
-    paused = client.paused()
     queues: dict[str, dict[str, int | str | None]] = {
         queue.name: {"state": "open", **_limits(queue)} for queue in config.queues
     }
