@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -170,10 +171,25 @@ def serve(config: Configuration, *, allow_root: bool, ready_fd: int | None, log_
         tell(str(problem or group))
         if problem is None:
             raise
+        _log_end(problem, log_file)
         raise problem from group
     except Exception as exc:
         tell(str(exc))
+        if isinstance(exc, ArexError):
+            _log_end(exc, log_file)
         raise
+
+
+def _log_end(problem: ArexError, log_file: Path | None) -> None:
+    """
+    Log why the service ends. If the log is a file, standard error leads there too, or nowhere.
+
+    Raises:
+        SystemExit: so that the text is not printed again, without time and level.
+    """
+    if log_file is not None and logging.getLogger().handlers:
+        logging.getLogger("arex").error("the service ends: %s", problem, extra={"event": "service.failed"})
+        raise SystemExit(problem.exit_code) from problem
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

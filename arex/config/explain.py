@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from textwrap import wrap
 from typing import Final
 
+from arex.config import values
 from arex.config.arc_options import (
     NAMED,
     NAMES,
@@ -83,6 +85,29 @@ def explain(name: str) -> str:
     return "\n".join("\n".join(_option_text(each, option)) for each in where)
 
 
+def overview() -> str:
+    """All options that have an effect, by block."""
+    text = []
+    for kind in BLOCKS:
+        effective = [about.name for about in typed(kind).values() if about.honoured]
+        text += [_header(kind), *(f"  {line}" for line in wrap(", ".join(effective), 98))]
+    return "\n".join([*text, "", "'arex config explain OPTION' explains one, 'arex config explain [BLOCK]' a block."])
+
+
+def _choices(kind: str, about: Option) -> str:
+    """The possible values of an option that has few."""
+    if (kind, about.name) == ("lrms", "lrms"):
+        return "fork, slurm, sge, condor, pbs, lsf; X or arc-X for ARC's scripts of X; a backend of another package"
+    if about.item == "bool":
+        return "yes, no"
+    if about.item == "LogLevel":
+        return "0 to 5, or " + ", ".join(level.name for level in values.LogLevel)
+    found = getattr(values, about.item, None)
+    if isinstance(found, type) and issubclass(found, Enum):
+        return ", ".join(str(each) for each in found)
+    return ""
+
+
 def _split(name: str) -> tuple[str, str]:
     """Split into block and option, either of which may be empty; a block's name after the colon is ignored."""
     text = name.strip()
@@ -111,6 +136,8 @@ def _option_text(kind: str, option: str) -> Iterator[str]:
         yield f"  {_RULES if kind in RULES else _KNOWN}"
         return
     yield f"  {about.doc}"
+    if choices := _choices(kind, about):
+        yield f"  Values: {choices}"
     yield f"  Default: {_default(about) or 'none'}"
     if kind == "arex" and option in _AT_HOME:
         yield f"  For an ordinary user: {_AT_HOME[option]}"
@@ -131,7 +158,7 @@ def _block_text(kind: str) -> Iterator[str]:
     else:
         yield f"  {_KNOWN}"
     for about in typed(kind).values():
-        yield f"  {about.name}: {about.doc}"
+        yield f"  {about.name}: {about.doc}{f' Unit: {about.unit}.' if about.unit else ''}"
     if rest := NAMES.get(kind):
         yield f"  Without effect: {', '.join(rest.split())}"
 

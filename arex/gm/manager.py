@@ -362,7 +362,7 @@ class GridManager:
             log.warning(
                 "the job's batch system %r is not configured; the job waits until it is (option lrms)",
                 ask.lrms,
-                extra={"event": "lrms.unknown"},
+                extra={"event": "lrms.unknown", "job": record.id},
             )
             self._after(record, _RETRY_S[-1])
             return

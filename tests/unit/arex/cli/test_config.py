@@ -20,4 +20,4 @@ def test_a_session_root_that_all_can_write_is_a_warning_or_an_error(
     assert (code, warnings) == (0, 0) or "every account of this host can" in said.err
     if not code:
         found = user.run("arex", "config", "check", "--json").json
-        assert warnings == len([text for text in found["warnings"] if "session root" in text])
+        assert warnings == len([text for text in found["warnings"] if "session root" in text["message"]])
