@@ -44,12 +44,12 @@ def check(file: Path | None, *, as_json: bool) -> None:
         config, warnings, faults = load_despite_faults(file, os.environ)
     except ConfigError as exc:
         _report(file, list(exc.faults), [], as_json=as_json)
-        raise SystemExit(exc.exit_code) from exc
+        click.get_current_context().exit(exc.exit_code)
     more_faults, more_warnings = inspect(config)
     faults = [*faults, *(each for each in more_faults if each not in faults)]
     _report(config.source, faults, [*more_warnings, *warnings], as_json=as_json)
     if faults:
-        raise SystemExit(ConfigError.exit_code)
+        click.get_current_context().exit(ConfigError.exit_code)
 
 
 def _report(source: Path | None, faults: Sequence[Fault], found: Sequence[Fault], *, as_json: bool) -> None:

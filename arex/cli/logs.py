@@ -83,16 +83,23 @@ def find_job(config: Configuration, text: str) -> JobId:
     """
     wanted = text.rstrip("/").rpartition("/")[2]
     store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
-    known = [job for place in Place for job in store.scan_names(place) if job.startswith(wanted)] if wanted else []
+    known = {job for place in Place for job in _jobs(store, place) if job.startswith(wanted)} if wanted else set()
     if wanted in known:
         return JobId(wanted)
-    if len(set(known)) > 1:
-        raise NoSuchJob(f"{len(set(known))} jobs have ids that begin with {wanted}: give more of the id")
+    if len(known) > 1:
+        raise NoSuchJob(f"{len(known)} jobs have ids that begin with {wanted}: give more of the id")
     if known:
-        return known[0]
+        return known.pop()
     if is_job_id(wanted) and store.read(JobId(wanted), "errors") is not None:
         return JobId(wanted)
     raise NoSuchJob(f"no job in {config.arex.controldir} has an id that begins with {wanted!r}")
+
+
+def _jobs(store: ControlDir, place: Place) -> list[JobId]:
+    try:
+        return list(store.scan_names(place))
+    except FileNotFoundError:  # no service has run here yet
+        return []
 
 
 def _about(config: Configuration, job: JobId, service: Iterator[Line]) -> list[Line]:

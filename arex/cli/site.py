@@ -12,7 +12,7 @@ import click
 
 from arex.cli import access
 from arex.cli.output import printable, remark
-from arex.config.load import load_despite_faults
+from arex.config.load import load, load_despite_faults
 from arex.config.model import Configuration
 from plugins.local import LocalPlugin
 
@@ -46,19 +46,26 @@ class Site:
             remark(f"INFO: configuration: {config.source or 'none found, using the defaults'}")
             for fault in warnings:
                 remark(f"WARNING: {fault}")
+        agreed = self._agreed(config, is_faulty=bool(faults))
         if faults:
             more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
             self.warn(f"{faults[0]}{more}; using the rest of the file (see 'arex config check')")
+        return agreed
+
+    def _agreed(self, config: Configuration, *, is_faulty: bool) -> Configuration:
+        """The configuration after a comparison with the running service, if there is one."""
         submits = self.program in _SUBMIT
         if not access.is_usable(config, writing=submits):
             raise access.refusal(config, is_named=self._is_named)
-        if not (config.arex.controldir / "arex.status").exists():
-            return self._unserved(config, bool(faults))
-        from arex.cli import agreement  # noqa: PLC0415 - where a service has run
+        agreed = None
+        if (config.arex.controldir / "arex.status").exists():
+            from arex.cli.agreement import agree  # noqa: PLC0415 - where a service has run
 
-        agreed = agreement.agree(config, is_named=self._is_named, submits=submits)
+            agreed = agree(config, is_named=self._is_named, submits=submits)
         if agreed is None:
-            return self._unserved(config, bool(faults))
+            if is_faulty and submits:
+                load(self._path)  # raises all faults
+            return config
         if agreed.remark and self._debug >= _INFO:
             remark(f"INFO: {printable(agreed.remark)}")
         return agreed.config
@@ -67,14 +74,6 @@ class Site:
     def _is_named(self) -> bool:
         """Whether the user has named the configuration file."""
         return self._path is not None or bool(os.environ.get("ARC_CONFIG"))
-
-    def _unserved(self, config: Configuration, is_faulty: bool) -> Configuration:
-        """Without a service, new jobs need a file without faults."""
-        if is_faulty and self.program in _SUBMIT:
-            from arex.config.load import load  # noqa: PLC0415 - for this error only
-
-            return load(self._path)[0]
-        return config
 
     @cached_property
     def plugin(self) -> LocalPlugin:

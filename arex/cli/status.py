@@ -45,9 +45,9 @@ def status(config_file: Path | None, *, as_json: bool, check: bool) -> None:
     else:
         click.echo(health.shown(condition, problems))
     if condition.pid is None:
-        raise SystemExit(_NOT_RUNNING)
+        click.get_current_context().exit(_NOT_RUNNING)
     if check and problems:
-        raise SystemExit(_UNHEALTHY)
+        click.get_current_context().exit(_UNHEALTHY)
 
 
 def look(config: Configuration) -> health.Condition:

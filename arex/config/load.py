@@ -129,4 +129,4 @@ def _told(config: Configuration, named: set[str]) -> list[Fault]:
         return []
     where = {"controldir": config.arex.controldir, "sessiondir": config.arex.sessiondir[0].path}
     what = "; ".join(f"{option} is {where[option]}" for option in missing)
-    return [Fault(f"{' and '.join(missing)} not set, so they are in your home: {what}", config.source, None, "[arex]")]
+    return [Fault(f"not set, so arex uses directories in your home: {what}", config.source, None, "[arex]")]

@@ -117,7 +117,7 @@ class StatusWriter:
             served={**daemon.served(facts.config)},
             code=self._code,
             phases=self._manager.phases,
-            ended=self._services.tally.numbers(),
+            ended=self._services.endings.numbers(),
             kept=self._manager.kept,
             slots={"used": self._services.limits.used, "total": self._services.limits.total},
             queues={name: _queues(facts.config, client) for name, client in clients.items()},

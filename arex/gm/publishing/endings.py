@@ -6,14 +6,14 @@ import threading
 from collections.abc import Mapping
 
 
-class Tally:
+class Endings:
     """Numbers of jobs that became FINISHED, by whether they have a reason of failure."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._finished = self._failed = 0
 
-    def ended(self, *, failed: bool) -> None:
+    def add(self, *, failed: bool) -> None:
         with self._lock:
             if failed:
                 self._failed += 1
