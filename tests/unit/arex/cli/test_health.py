@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,9 +83,10 @@ def test_jobs_have_the_states_that_clients_show() -> None:
 def test_the_status_shows_uptime_slots_ends_queues_and_the_configuration() -> None:
     queues = {"short": {"state": "open", "maxwalltime_s": 3600, "maxslotsperjob": 4}}
     paused = {"long": {"state": "paused", "since": "2026-11-20T08:00:00Z", "reason": "QOSMax", "next_try": "soon"}}
+    facts: dict[str, Any] = {"queues": {"slurm": {**queues, **paused}}}
     snapshot = replace(
         WELL, config="/etc/arc.conf", slots={"used": 3, "total": 8}, ended={"finished": 5, "failed": 2}, kept=9,
-        queues={"slurm": {**queues, **paused}}, answered={"slurm": "2026-11-20T08:55:00Z"},
+        **facts, answered={"slurm": "2026-11-20T08:55:00Z"},
     )  # fmt: skip
 
     shown = text(condition(snapshot))
