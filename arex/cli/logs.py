@@ -181,7 +181,7 @@ class _Tail:
             return False  # the new one is made with the next line
 
     def reopen(self) -> None:
-        """Go on with the file to which the path leads now."""
+        """Continue with the file to which the path leads now."""
         self._stream.close()
         self._stream = self._open()
 

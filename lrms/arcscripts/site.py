@@ -56,7 +56,7 @@ class ArcScripts:
         return Path(self.layout.job_file(job, "grami"))
 
     def environment(self, job: JobId | None = None) -> dict[str, str]:
-        """What ARC's daemon gives to its scripts: its environment (here without Python's), and the job's credentials."""
+        """What ARC's daemon gives to its scripts: its environment (without Python's), and the job's credentials."""
         ours = {"ARC_CONFIG": str(self.cfg_path), "TMPDIR": str(self.tmpdir), **self.settings}
         if job is not None:
             proxy = self.layout.job_file(job, "proxy")

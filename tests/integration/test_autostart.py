@@ -1,5 +1,5 @@
 """
-``arex install-service`` with a real user manager of systemd and with a real cron, each in a namespace of its own.
+``arex install-service`` with a real user manager of systemd and with a real cron, each in a separate namespace.
 
 They want root, or a user who may make namespaces; tools/test-programs.sh installs the programs.
 """

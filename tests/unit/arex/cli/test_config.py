@@ -72,7 +72,7 @@ def test_missing_commands_of_the_batch_system_are_a_warning(user: User) -> None:
 
 def test_what_matters_comes_before_options_without_effect_and_is_counted(user: User) -> None:
     with (user.home / "arc.conf").open("a") as conf:
-        conf.write("\n[arex/jura]\nloglevel=3\n[mapping]\nmap_to_user=all nobody\n")
+        conf.write("\n[arex/jura]\nloglevel=3\n[mapping]\nmap_to_user=all griduser\n")
 
     said = user.run("arex", "config", "check")
     found = check(user)
