@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := arex plugins lrms infoprovider
 SOURCES := $(PACKAGES) tests benchmarks tools
-SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh lrms/jobscript/shell/*.sh tests/integration/*.sh)
+SCRIPTS := .ci/run $(wildcard tools/*.sh tools/clusters/*.sh lrms/jobscript/shell/*.sh)
 RTES := $(shell find lrms/rte -type f)
 PYTEST := $(BIN)/pytest
 # parts of "make lint" that run side by side

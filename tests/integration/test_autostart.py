@@ -64,7 +64,7 @@ def booted(home: Path, manager: str, script: str) -> list[str]:
     """Run a script with this manager; its standard output as lines."""
     plain = {name: os.environ[name] for name in ("PATH", "LANG", "USER", "LOGNAME") if name in os.environ}
     environment = {**plain, "HOME": str(home), "ROOT": str(ROOT), "PYTHON": sys.executable}
-    argv = [str(ROOT / "tests/integration/booted.sh"), manager, "/bin/sh", "-eu", "-c", f"{_AREX}{script}"]
+    argv = [str(ROOT / "tools/booted.sh"), manager, "/bin/sh", "-eu", "-c", f"{_AREX}{script}"]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout.splitlines()
