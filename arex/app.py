@@ -37,6 +37,7 @@ from arex.gm.limits import Limits
 from arex.gm.manager import GridManager
 from arex.gm.publishing import joblog
 from arex.gm.publishing.status import ServiceFacts, StatusWriter
+from arex.gm.publishing.waiting import WaitingWriter
 from arex.gm.quota import Quotas
 from arex.gm.turns.scanner import ScanIntervals
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
@@ -170,6 +171,7 @@ class Service:
                 config=self._config, wakeups=self._wakeups, orphans=orphans.count, reload=self._reload
             ),
         )  # fmt: skip
+        waiting = WaitingWriter(services, manager, clients, self._stager)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "lock": self._guarding_lock,
             "grid manager": manager.run,
@@ -179,6 +181,7 @@ class Service:
             "quotas": lambda: quotas.run(lambda: manager.jobs, manager.look),
             "infoprovider": lambda: publisher.run(lambda: manager.counts, store.root),
             "status file": status.run,
+            "reasons of waiting jobs": waiting.run,
             "reload": lambda: self._reloading(services, manager, status),
             "orphans": lambda: orphans.run(manager.scanned),
             "watch": lambda: self._keeping_watch(watch, manager),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Final
 import click
 
 from arex.cli.options import CONTEXT, json_option
+from arex.cli.output import document, failure
 from arex.config import explain as explaining
 from arex.config.build import HAS_NO_EFFECT
 from arex.config.load import load, load_despite_faults
@@ -56,14 +56,15 @@ def _report(source: Path | None, faults: Sequence[Fault], found: Sequence[Fault]
     """Print faults, warnings and notes, and how many of each there are."""
     notes = [each for each in found if each.what in HAS_NO_EFFECT]
     warnings = [each for each in found if each.what not in HAS_NO_EFFECT]
-    kinds = (("error", faults), ("warning", warnings), ("note", notes))
+    kinds = (("faults", "error", faults), ("warnings", "warning", warnings), ("notes", "note", notes))
     if as_json:
-        records = {f"{kind}s": [_record(kind, each) for each in those] for kind, those in kinds}
-        click.echo(json.dumps({"ok": not faults, "source": str(source or ""), **records}))
+        errors = [failure(each.what, name=each.option or "", source=str(each.file or "")) for each in faults]
+        records: dict[str, object] = {name: [_record(label, each) for each in those] for name, label, those in kinds}
+        document(errors=errors, ok=not faults, configuration=str(source or ""), **records)
         return
-    for kind, those in kinds:
+    for _, label, those in kinds:
         for each in those:
-            click.echo(f"{kind}: {each}", err=True)
+            click.echo(f"{label}: {each}", err=True)
     numbers = [_count(len(faults), "error"), _count(len(warnings), "warning")]
     if notes:
         numbers.append(f"{_count(len(notes), 'line')} without effect in arex")
@@ -95,7 +96,10 @@ def _record(kind: str, fault: Fault) -> dict[str, str | int | None]:
 def show(file: Path | None, *, defaults: bool, as_json: bool) -> None:
     """Print the effective configuration."""
     config, _ = load(file, os.environ)
-    click.echo(json.dumps(as_dict(config)) if as_json else shown(config, defaults=defaults), nl=as_json)
+    if as_json:
+        document(configuration=as_dict(config))
+    else:
+        click.echo(shown(config, defaults=defaults), nl=False)
 
 
 @group.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from arex import __version__, daemon
 from arex.cli import health
 from arex.cli.options import CONTEXT, config_option, json_option
+from arex.cli.output import document
 from arex.cli.service import read_places
 from arex.cli.states import job_states
 from arex.config.model import Configuration
@@ -41,7 +41,7 @@ def status(config_file: Path | None, *, as_json: bool, check: bool) -> None:
     condition = look(read_places(config_file))
     problems = health.problems(condition)
     if as_json:
-        click.echo(json.dumps(document(condition, problems)))
+        document(**facts_of(condition, problems))
     else:
         click.echo(health.shown(condition, problems))
     if condition.pid is None:
@@ -86,7 +86,7 @@ def _waiting(config: Configuration) -> int:
         return 0
 
 
-def document(condition: health.Condition, problems: list[str]) -> dict[str, Any]:
+def facts_of(condition: health.Condition, problems: list[str]) -> dict[str, Any]:
     """The status for programs: numbers, texts and UTC times; ``docs/admins/monitoring.md`` describes the keys."""
     snapshot = condition.figures
     facts = {} if condition.snapshot is None else asdict(condition.snapshot)

@@ -28,6 +28,7 @@ PAGES: Final = sorted(
     str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "```console\n" in page.read_text(encoding="utf-8")
 )
 BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+HERE: Final = re.compile(r"<<'?(\w+)'?")
 MARK: Final = "=-=-= "
 #: A page that takes longer waits for something that does not come.
 PATIENCE_S: Final = 300
@@ -53,7 +54,9 @@ def commands(page: str) -> Iterator[Typed]:
 def block_commands(page: str, first: int, lines: list[str]) -> Iterator[Typed]:
     current: Typed | None = None
     for number, line in enumerate(lines, first):
-        if line.startswith("$ "):
+        if current is not None and in_here_document(current.text):
+            current.text += f"\n{'' if line == '>' else line.removeprefix('> ')}"
+        elif line.startswith("$ "):
             if current is not None:
                 yield current
             current = Typed(page, number, line[2:])
@@ -65,6 +68,13 @@ def block_commands(page: str, first: int, lines: list[str]) -> Iterator[Typed]:
             current.printed.append(line)
     if current is not None:
         yield current
+
+
+def in_here_document(text: str) -> bool:
+    """Whether the next line belongs to a here-document that the first line opens."""
+    first, *more = text.split("\n")
+    opened = HERE.search(first)
+    return opened is not None and opened[1] not in more
 
 
 def script(typed: list[Typed]) -> str:

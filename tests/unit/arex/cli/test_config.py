@@ -56,7 +56,7 @@ def test_a_path_that_cannot_be_made_is_an_error_with_its_option(user: User, opti
     found = check(user)
 
     assert not found["ok"]
-    [fault] = found["errors"]
+    [fault] = found["faults"]
     assert ("arex", option, str(conf)) == (fault["block"], fault["option"], fault["file"])
     assert "is not a directory" in fault["message"] or "Not a directory" in fault["message"]
 
@@ -87,10 +87,10 @@ def test_what_matters_comes_before_options_without_effect_and_is_counted(user: U
 def test_every_fault_of_the_file_is_a_record_for_programs(user: User) -> None:
     change(user, "[arex]\n", "[arex]\nloglevel=NOPE\n")
 
-    [fault] = check(user)["errors"]
+    [fault] = check(user)["faults"]
 
-    assert {"kind": "error", "block": "arex", "option": "loglevel", "file": str(user.home / "arc.conf")} == {
-        name: fault[name] for name in ("kind", "block", "option", "file")
+    assert {"block": "arex", "option": "loglevel", "file": str(user.home / "arc.conf")} == {
+        name: fault[name] for name in ("block", "option", "file")
     }
     assert isinstance(fault["line"], int)
     assert fault["message"].startswith("expected 0 to 5")
