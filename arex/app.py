@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 from arex import daemon, logs
@@ -16,6 +16,7 @@ from arex.aio import start_threads
 from arex.clock import Clock, SystemClock
 from arex.config.load import load
 from arex.config.model import Configuration
+from arex.config.record import Record
 from arex.config.runtime import runtime_cfg
 from arex.config.values import FixDirectories
 from arex.controldir import codec
@@ -35,7 +36,7 @@ from arex.gm.credentials import Credentials
 from arex.gm.limits import Limits
 from arex.gm.manager import GridManager
 from arex.gm.publishing import joblog
-from arex.gm.publishing.status import StatusWriter
+from arex.gm.publishing.status import ServiceFacts, StatusWriter
 from arex.gm.publishing.waiting import WaitingWriter
 from arex.gm.quota import Quotas
 from arex.gm.turns.scanner import ScanIntervals
@@ -92,6 +93,7 @@ class Service:
         layout = LAYOUTS[config.service.layout](config.arex.controldir)
         self._store = ControlDir(layout, durable=config.service.fsync)
         self._wakeups = ""
+        self._reload: Mapping[str, object] = {}  #: what came of the last SIGHUP, for the status file
 
     async def run(self) -> None:
         """
@@ -163,7 +165,12 @@ class Service:
         watched = Credentials(services, config.service.credential_warning)
         cleaner = Cleaner(config, self._clock, is_live=store.is_live)
         orphans = OrphanSearch(store, clients, self._clock)
-        status = StatusWriter(self._clock, keeper, manager, clients, self._stager, store.root)
+        status = StatusWriter(
+            services, manager, clients, self._stager,
+            lambda: ServiceFacts(
+                config=self._config, wakeups=self._wakeups, orphans=orphans.count, reload=self._reload
+            ),
+        )  # fmt: skip
         waiting = WaitingWriter(services, manager, clients, self._stager)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "lock": self._guarding_lock,
@@ -173,9 +180,9 @@ class Service:
             "credentials": lambda: watched.run(lambda: manager.jobs, manager.look),
             "quotas": lambda: quotas.run(lambda: manager.jobs, manager.look),
             "infoprovider": lambda: publisher.run(lambda: manager.counts, store.root),
-            "status file": lambda: status.run(lambda: self._wakeups, lambda: orphans.count),
+            "status file": status.run,
             "reasons of waiting jobs": waiting.run,
-            "reload": lambda: self._reloading(services, manager),
+            "reload": lambda: self._reloading(services, manager, status),
             "orphans": lambda: orphans.run(manager.scanned),
             "watch": lambda: self._keeping_watch(watch, manager),
             "leftovers": Leftovers(store, roots, self._clock).run,
@@ -197,6 +204,7 @@ class Service:
                 log.info("stopping; jobs in the batch system continue", extra={"event": "service.down"})
                 for task in running:
                     task.cancel()
+            await status.stopped()
         finally:
             await watch.stop()
             await self._stager.close()
@@ -252,7 +260,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
 
-    async def _reloading(self, services: Services, manager: GridManager) -> None:
+    async def _reloading(self, services: Services, manager: GridManager, status: StatusWriter) -> None:
         """
         Reload the configuration on SIGHUP: limits, lifetimes, queues and the log level change at once, the rest at
         restart.
@@ -260,15 +268,19 @@ class Service:
         while True:
             await self._reread.wait()
             self._reread.clear()
+            count = int(str(self._reload.get("count", 0))) + 1
+            answer: dict[str, object] = {"count": count, "at": codec.iso_time(self._clock.now())}
             try:
                 config, warnings = await asyncio.to_thread(load, self._config.source, os.environ)
             except ConfigError as exc:
                 refused = {"event": "config.refused"}
                 log.error("the new configuration is invalid, keeping the old one: %s", exc, extra=refused)  # noqa: TRY400
+                self._reload = {**answer, "accepted": False, "faults": [str(fault) for fault in exc.faults]}
+                status.look()
                 continue
             for fault in warnings:
                 log.warning("%s", fault, extra={"event": "config.warning"})
-            self._take_over(config, services)
+            later = self._take_over(config, services)
             try:
                 await asyncio.to_thread(daemon.write_pidfile, self._config.arex.pidfile, runtime_cfg(self._config))
             except ServiceError as exc:
@@ -279,16 +291,28 @@ class Service:
                 )
             manager.rescan()
             log.info("configuration reloaded", extra={"event": "config.reloaded"})
+            self._reload = {**answer, "accepted": True, "warnings": [str(each) for each in warnings], "later": later}
+            status.look()
 
-    def _take_over(self, config: Configuration, services: Services) -> None:
-        for option in _fixed_differences(self._config, config):
+    def _take_over(self, config: Configuration, services: Services) -> list[str]:
+        """Apply a new configuration; returns the options that change only at the next start."""
+        later = _fixed_differences(self._config, config)
+        for option in later:
             log.warning("the change of %s needs a restart of the service", option, extra={"event": "config.later"})
-        services.settings = _settings(config, services.settings.lrms)
-        services.describe = _describer(config)
         services.limits.change(config.arex.maxjobs)
         logging.getLogger().setLevel(logs.LEVELS[int(config.arex.loglevel)])
-        kept = replace(config.arex, controldir=self._config.arex.controldir, pidfile=self._config.arex.pidfile)
-        self._config = replace(config, arex=kept)
+        old = self._config
+        kept = replace(
+            config.arex,
+            controldir=old.arex.controldir,
+            pidfile=old.arex.pidfile,
+            wakeupperiod=old.arex.wakeupperiod,
+            logfile=old.arex.logfile,
+        )
+        self._config = replace(config, arex=kept, lrms=old.lrms, service=old.service)
+        services.settings = _settings(self._config, services.settings.lrms)
+        services.describe = _describer(self._config)
+        return later
 
 
 def refuse_root(config: Configuration, *, allowed: bool) -> None:
@@ -384,10 +408,16 @@ def _fixed_differences(old: Configuration, new: Configuration) -> list[str]:
         ("[arex] pidfile", old.arex.pidfile, new.arex.pidfile),
         ("[arex] wakeupperiod", old.arex.wakeupperiod, new.arex.wakeupperiod),
         ("[arex] logfile", old.arex.logfile, new.arex.logfile),
-        ("[lrms] lrms", old.lrms, new.lrms),
-        ("[arex/service]", old.service, new.service),
     ]
-    return [name for name, before, after in pairs if before != after]
+    return [
+        *(name for name, before, after in pairs if before != after),
+        *_changed("[lrms]", old.lrms, new.lrms),
+        *_changed("[arex/service]", old.service, new.service),
+    ]
+
+
+def _changed(block: str, old: Record, new: Record) -> list[str]:
+    return [f"{block} {each.name}" for each in fields(old) if getattr(old, each.name) != getattr(new, each.name)]
 
 
 def run(config: Configuration, *, ready: Callable[[], None] = lambda: None) -> None:

@@ -23,6 +23,9 @@ sshd openssh-server
 ssh-keygen openssh-client
 xrootd xrootd-server
 bwrap bubblewrap
+/lib/systemd/systemd systemd
+crontab cron
+cron cron
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 unshare util-linux
 cc gcc

@@ -47,12 +47,21 @@ def _unit_quoted(word: str) -> str:
 
 def cron_line(argv: list[str], config: Configuration) -> str:
     """The crontab line; % is escaped, because cron treats it as a line break."""
-    words = [*argv[:3], "start", *argv[4:]]
-    return f"@reboot {shlex.join(words)} {_mark(config)}".replace("%", "\\%")
+    return f"@reboot {_escaped(shlex.join(_start(argv)))} {_mark(config)}"
+
+
+def _start(argv: list[str]) -> list[str]:
+    """The command line for ``arex start`` instead of ``arex run``."""
+    return [*argv[:3], "start", *argv[4:]]
 
 
 def _mark(config: Configuration) -> str:
-    return f"# arex on {config.arex.controldir}"
+    """The end of our line in a crontab, by which it is found again."""
+    return _escaped(f"# arex on {config.arex.controldir}")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "\\%")
 
 
 async def install(config: Configuration, argv: list[str]) -> str:
@@ -66,7 +75,11 @@ async def install(config: Configuration, argv: list[str]) -> str:
         return await _install_unit(argv)
     if shutil.which("crontab"):
         return await _install_cron(config, argv)
-    raise ServiceError("neither a systemd user manager nor crontab is available: start arex from your login script")
+    line = f"{shlex.join(_start(argv))} >/dev/null"
+    raise ServiceError(
+        "neither a systemd user manager nor crontab is available: start arex from your login script. "
+        f"Add this line to ~/.profile: {line}"
+    )
 
 
 async def remove(config: Configuration) -> str:

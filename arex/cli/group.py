@@ -13,10 +13,13 @@ from arex.cli.lazy import LazyGroup
 SUBCOMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("arex.cli.service:start", "Start the service in the background."),
     "stop": ("arex.cli.service:stop", "Stop the service; jobs in the batch system continue."),
-    "status": ("arex.cli.service:status", "Show the status of the service."),
+    "restart": ("arex.cli.service:restart", "Stop the service and start it again; jobs continue."),
+    "reload": ("arex.cli.service:reload", "Let the service read its configuration again."),
+    "status": ("arex.cli.status:status", "Show the status of the service."),
+    "logs": ("arex.cli.logs:logs", "Show the log of the service, or what it says about one job."),
     "run": ("arex.cli.service:run", "Run the service in the foreground."),
-    "init": ("arex.cli.service:init", "Write a commented configuration file."),
-    "install-service": ("arex.cli.service:install_service", "Start the service at boot, with systemd or cron."),
+    "init": ("arex.cli.setup:init", "Write a commented configuration file."),
+    "install-service": ("arex.cli.setup:install_service", "Start the service at boot, with systemd or cron."),
     "config": ("arex.cli.config:group", "Check, show and explain the configuration."),
     "completion": ("arex.cli.completion:command", "Print the shell completion for all commands."),
 }

@@ -1,34 +1,29 @@
-"""``arex start | stop | status | run | init | install-service``: control the daemon."""
+"""``arex start | run | stop | restart | reload``: control the daemon."""
 
 from __future__ import annotations
 
-import asyncio
-import json
+import logging
 import os
+import signal
 import sys
-from dataclasses import asdict
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 from typing import Final, TextIO
 
 import click
 
 from arex import daemon, logs, process
-from arex.cli import health
-from arex.cli.options import CONTEXT, config_option, json_option
-from arex.config.discover import places
-from arex.config.explain import commented_file
-from arex.config.load import load
+from arex.cli import access
+from arex.cli.options import CONTEXT, config_option
+from arex.config.discover import find
+from arex.config.load import load, load_despite_faults
 from arex.config.model import Configuration
 from arex.controldir import atomic, procfs
-from arex.controldir.session import root_objection
 from arex.errors import ArexError, ServiceError
 
-#: Exit code of ``status`` if no daemon is running, as defined for init scripts.
-_NOT_RUNNING: Final = 3
-#: Exit code of ``status --check`` if the daemon runs, and something is wrong.
-_UNHEALTHY: Final = 1
 _READY_S: Final = 60.0
+#: How long ``reload`` waits for the answer of the daemon, which reads its configuration in a moment.
+_RELOAD_S: Final = 30.0
 
 _root_option = click.option(
     "--allow-root", is_flag=True, help="Allow the service to run as root. All jobs then run as root too."
@@ -36,12 +31,39 @@ _root_option = click.option(
 
 
 def read_config(file: Path | None, *, quiet: bool = False) -> Configuration:
-    """Load the configuration for a command or the daemon; prints warnings on stderr."""
+    """
+    Load the configuration for a command that needs all of it; prints warnings on stderr.
+
+    Raises:
+        ConfigError: all faults of the file.
+    """
     config, warnings = load(file, os.environ)
     if not quiet:
         for fault in warnings:
             click.echo(f"warning: {fault}", err=True)
     return config
+
+
+def read_places(file: Path | None) -> Configuration:
+    """
+    Load the configuration for a command that needs only the directories; prints one warning if there are faults.
+
+    Raises:
+        ConfigError: the file cannot be read, or its faults may hide the directories.
+        ServiceError: this user cannot read the control directory.
+    """
+    config, _, faults = load_despite_faults(file, os.environ)
+    if faults:
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        click.echo(f"warning: {faults[0]}{more}; 'arex config check' names all errors", err=True)
+    if not access.is_usable(config):
+        raise access.refusal(config, is_named=is_named(file))
+    return config
+
+
+def is_named(file: Path | None) -> bool:
+    """Whether the user has named the configuration file, by an option or in the environment."""
+    return file is not None or bool(os.environ.get("ARC_CONFIG"))
 
 
 def command_line(config: Configuration, word: str, *more: str) -> list[str]:
@@ -61,25 +83,46 @@ def start(config_file: Path | None, *, allow_root: bool, foreground: bool) -> No
     if foreground:
         serve(config, allow_root=allow_root, ready_fd=None, log_file=_log_file(config))
         return
+    _start(config, config_file, allow_root=allow_root)
+
+
+def _start(config: Configuration, file: Path | None, *, allow_root: bool) -> None:
     from arex.app import refuse_root  # noqa: PLC0415 - needed only to run the service
 
     refuse_root(config, allowed=allow_root)
+    if not access.is_usable(config, writing=True):
+        raise access.refusal(config, is_named=is_named(file))
     pid = daemon.holder(config.arex.controldir)
     if pid is not None and (pid == daemon.UNKNOWN_PID or procfs.is_daemon(pid)):  # the lock names other processes
         click.echo(f"arex is already running (pid {pid or 'unknown'}) on {config.arex.controldir}")
         return
+    pid = _detached(config, allow_root=allow_root)
+    click.echo(f"arex serves {config.arex.controldir} (pid {pid}, log {config.arex.logfile})")
+    if file is not None and find(None, os.environ) != file.resolve():
+        click.echo(f"clients: export ARC_CONFIG={file.resolve()}")
+
+
+def _detached(config: Configuration, *, allow_root: bool) -> int:
+    """Start the daemon and wait until it is ready; returns its pid."""
     reading, writing = os.pipe()
     more = ["--ready-fd", str(writing), *(["--allow-root"] if allow_root else [])]
     try:
         pid = process.detach(command_line(config, "run", *more), output=config.arex.logfile, keep=writing)
     except OSError as exc:
-        raise ServiceError(f"cannot start the daemon: {exc.strerror}: {exc.filename}") from exc
+        what = f"cannot start the daemon: {exc.strerror}: {exc.filename}"
+        raise ServiceError(f"{what}{_option_of(config, exc.filename)}") from exc
     finally:
         os.close(writing)
     problem = daemon.wait_ready(reading, _READY_S, config.arex.logfile)
     if problem:
         raise ServiceError(f"{problem} (log: {config.arex.logfile})")
-    click.echo(f"arex serves {config.arex.controldir} (pid {pid}, log {config.arex.logfile})")
+    return pid
+
+
+def _option_of(config: Configuration, path: object) -> str:
+    """Name the option for the log, if the path is its file or a directory above it."""
+    is_log = str(path) in {str(config.arex.logfile), *map(str, config.arex.logfile.parents)}
+    return f" ([arex] logfile = {config.arex.logfile}; set another logfile)" if is_log else ""
 
 
 @click.command(context_settings=CONTEXT)
@@ -128,10 +171,25 @@ def serve(config: Configuration, *, allow_root: bool, ready_fd: int | None, log_
         tell(str(problem or group))
         if problem is None:
             raise
+        _log_end(problem, log_file)
         raise problem from group
     except Exception as exc:
         tell(str(exc))
+        if isinstance(exc, ArexError):
+            _log_end(exc, log_file)
         raise
+
+
+def _log_end(problem: ArexError, log_file: Path | None) -> None:
+    """
+    Log why the service ends. If the log is a file, standard error leads there too, or nowhere.
+
+    Raises:
+        SystemExit: so that the text is not printed again, without time and level.
+    """
+    if log_file is not None and logging.getLogger().handlers:
+        logging.getLogger("arex").error("the service ends: %s", problem, extra={"event": "service.failed"})
+        raise SystemExit(problem.exit_code) from problem
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -144,73 +202,102 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 @config_option
 def stop(config_file: Path | None) -> None:
     """Stop the daemon; jobs in the batch system continue."""
-    config = read_config(config_file, quiet=True)
+    config = read_places(config_file)
     pid = daemon.stop(config.arex.controldir)
     click.echo("arex was not running" if pid is None else f"arex (pid {pid}) has stopped; its jobs continue")
 
 
 @click.command(context_settings=CONTEXT)
 @config_option
-@json_option
-@click.option("--check", is_flag=True, help="Exit with code 1 if the daemon runs and there are problems.")
-def status(config_file: Path | None, *, as_json: bool, check: bool) -> None:
+@_root_option
+def restart(config_file: Path | None, *, allow_root: bool) -> None:
     """
-    Show whether the daemon is running, how many jobs it has, and whether the batch system answers.
+    Stop the daemon and start it again; jobs in the batch system continue.
 
-    The exit code is 3 if the daemon is not running. With --check, it is 1 if the daemon runs and there are problems:
-    the batch system does not answer, jobs cannot be processed, internal errors occurred during the last ten minutes,
-    the log cannot be written, or the status is old.
+    The new daemon has the configuration file of the running one, unless another file is named with --config. If that
+    file has errors, the running daemon is not stopped.
     """
-    config = read_config(config_file, quiet=True)
-    controldir = config.arex.controldir
-    pid = daemon.holder(controldir) if controldir.is_dir() else None
-    snapshot = daemon.read_snapshot(controldir) if controldir.is_dir() else None
-    now = datetime.now(UTC)  # noqa: TID251 - a command for people, the service is not involved
-    problems = [] if pid is None else health.problems(pid, snapshot, now)
-    if pid is not None:
-        problems += [text for root in config.arex.sessiondir if (text := root_objection(root.path))]
-    if as_json:
-        facts = {} if snapshot is None else asdict(snapshot)
-        running = {"running": pid is not None, "pid": pid or None, "controldir": str(controldir), "problems": problems}
-        click.echo(json.dumps({**facts, **running}))
-    elif pid is None:
-        click.echo(f"arex is not running for {controldir}; start it with 'arex start'. Until then, jobs wait.")
-    else:
-        click.echo(health.shown(config, pid, snapshot, problems))
-    if pid is None:
-        raise SystemExit(_NOT_RUNNING)
-    if check and problems:
-        raise SystemExit(_UNHEALTHY)
+    places = read_places(config_file)
+    file = config_file or _file_of_the_daemon(places)
+    config = read_config(file)
+    if config.arex.controldir != places.arex.controldir:
+        raise ServiceError(
+            f"{file} has another control directory than the running service: {config.arex.controldir} instead of "
+            f"{places.arex.controldir}; use 'arex stop' and 'arex start -c FILE'"
+        )
+    pid = daemon.stop(places.arex.controldir)
+    click.echo("arex was not running" if pid is None else f"arex (pid {pid}) has stopped; its jobs continue")
+    _start(config, config_file, allow_root=allow_root)
+
+
+def _file_of_the_daemon(config: Configuration) -> Path | None:
+    """The configuration file of the running daemon; the one that the command has found, if none runs."""
+    if daemon.holder(config.arex.controldir) is None or not (found := _snapshot(config)):
+        return config.source
+    return Path(found.config) if found.config else config.source
+
+
+def _snapshot(config: Configuration) -> daemon.Snapshot | None:
+    return daemon.read_snapshot(config.arex.controldir) if config.arex.controldir.is_dir() else None
 
 
 @click.command(context_settings=CONTEXT)
-@click.option("--force", is_flag=True, help="Replace an existing file.")
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-def init(file: Path | None, *, force: bool) -> None:
-    """Write a commented configuration file: all options with their defaults."""
-    target = file or places(os.environ).config / "arex" / "arc.conf"
-    if target.exists() and not force:
-        raise ServiceError(f"{target} already exists; use --force to replace it")
-    try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target.write_text(commented_file(), encoding="utf-8")
-    except OSError as exc:
-        raise ServiceError(f"cannot write {target}: {exc.strerror}") from exc
-    config = read_config(target)
-    click.echo(f"wrote {target}")
-    click.echo(f"  control directory  {config.arex.controldir}")
-    click.echo(f"  session directory  {config.arex.sessiondir[0].path}")
-    click.echo("next: arex start; arcsub -S local JOBFILE")
-
-
-@click.command("install-service", context_settings=CONTEXT)
 @config_option
-@click.option("--remove", is_flag=True, help="Remove the systemd unit or the @reboot line.")
-def install_service(config_file: Path | None, *, remove: bool) -> None:
-    """Start arex at boot: with a systemd user unit and lingering, or with @reboot of cron without systemd."""
-    from arex.cli import autostart  # noqa: PLC0415 - only this command needs it
+def reload(config_file: Path | None) -> None:
+    """
+    Let the daemon read its configuration again, and show what it made of it.
 
-    config = read_config(config_file)
-    click.echo(
-        asyncio.run(autostart.remove(config) if remove else autostart.install(config, command_line(config, "run")))
+    The exit code is 1 if the daemon has refused the configuration; it then keeps the old one.
+    """
+    config = read_places(config_file)
+    pid = daemon.holder(config.arex.controldir)
+    if pid is None:
+        raise ServiceError(f"arex is not running for {config.arex.controldir}; start it with 'arex start'")
+    if pid == daemon.UNKNOWN_PID:
+        raise ServiceError("the pid of the daemon is unknown; send it SIGHUP yourself ('pgrep -af arex')")
+    before = _reloads(_snapshot(config))
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except PermissionError as exc:
+        raise ServiceError(f"cannot send a signal to pid {pid}: it belongs to another user") from exc
+    answer = _answer(config, pid, before)
+    for fault in _texts(answer, "faults"):
+        click.echo(f"error: {fault}", err=True)
+    for warning in _texts(answer, "warnings"):
+        click.echo(f"warning: {warning}", err=True)
+    if not answer["accepted"]:
+        raise ServiceError("the configuration is refused; the service continues with the old one")
+    click.echo("the configuration is in effect")
+    if later := _texts(answer, "later"):
+        click.echo(f"  these options change only with 'arex restart': {', '.join(later)}")
+
+
+def _reloads(snapshot: daemon.Snapshot | None) -> int:
+    """How often the daemon has read its configuration again."""
+    count = 0 if snapshot is None else snapshot.reload.get("count")
+    return count if isinstance(count, int) else 0
+
+
+def _texts(answer: dict[str, object], name: str) -> list[str]:
+    found = answer.get(name)
+    return [str(each) for each in found] if isinstance(found, list) else []
+
+
+def _answer(config: Configuration, pid: int, before: int) -> dict[str, object]:
+    """
+    Wait until the daemon has written what it made of the configuration.
+
+    Raises:
+        ServiceError: it has ended, or does not answer.
+    """
+    until = time.monotonic() + _RELOAD_S
+    while time.monotonic() < until:
+        snapshot = _snapshot(config)
+        if snapshot is not None and snapshot.pid == pid and _reloads(snapshot) > before:
+            return dict(snapshot.reload)
+        if daemon.holder(config.arex.controldir) != pid:
+            raise ServiceError(f"the daemon (pid {pid}) has ended; see its log: {config.arex.logfile}")
+        time.sleep(0.02)  # noqa: TID251 - a command that waits, no event loop here
+    raise ServiceError(
+        f"the daemon (pid {pid}) has not answered within {_RELOAD_S:g} s; see its log: {config.arex.logfile}"
     )

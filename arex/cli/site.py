@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from arex.cli import access
 from arex.cli.output import printable, remark
-from arex.config.load import load
+from arex.config.load import load, load_despite_faults
 from arex.config.model import Configuration
 from plugins.local import LocalPlugin
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from arex.userjobs.joblist import JobList
 
 _ERROR, _INFO = 1, 3
+#: Commands that make jobs, which need more of the configuration than the directories.
+_SUBMIT: Final = frozenset({"arcsub", "arcrun", "arctest"})
 
 
 class Site:
@@ -31,11 +35,46 @@ class Site:
 
     @cached_property
     def config(self) -> Configuration:
-        config, warnings = load(self._path)
+        """
+        The configuration; with that of the running service, where clients and service have to agree.
+
+        Raises:
+            ConfigError: the file has faults, and the command needs what they may hide.
+            ServiceError: the control directory cannot be used, or a named file contradicts the running service.
+        """
+        config, warnings, faults = load_despite_faults(self._path)
         if self._debug >= _INFO:
+            remark(f"INFO: configuration: {config.source or 'none found, using the defaults'}")
             for fault in warnings:
                 remark(f"WARNING: {fault}")
-        return config
+        agreed = self._agreed(config, is_faulty=bool(faults))
+        if faults:
+            more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+            self.warn(f"{faults[0]}{more}; using the rest of the file (see 'arex config check')")
+        return agreed
+
+    def _agreed(self, config: Configuration, *, is_faulty: bool) -> Configuration:
+        """The configuration after a comparison with the running service, if there is one."""
+        submits = self.program in _SUBMIT
+        if not access.is_usable(config, writing=submits):
+            raise access.refusal(config, is_named=self._is_named)
+        agreed = None
+        if (config.arex.controldir / "arex.status").exists():
+            from arex.cli.agreement import agree  # noqa: PLC0415 - where a service has run
+
+            agreed = agree(config, is_named=self._is_named, submits=submits)
+        if agreed is None:
+            if is_faulty and submits:
+                load(self._path)  # raises all faults
+            return config
+        if agreed.remark and self._debug >= _INFO:
+            remark(f"INFO: {printable(agreed.remark)}")
+        return agreed.config
+
+    @property
+    def _is_named(self) -> bool:
+        """Whether the user has named the configuration file."""
+        return self._path is not None or bool(os.environ.get("ARC_CONFIG"))
 
     @cached_property
     def plugin(self) -> LocalPlugin:
@@ -91,5 +130,15 @@ class Site:
             self.warn("the service could not be notified (gm.fifo): it finds jobs and requests at its next scan")
         else:
             self.warn(
-                f"no service is running for {self.config.arex.controldir}: jobs wait until it is started ('arex start')"
+                f"no service is running for {self.config.arex.controldir}: jobs wait until it is started "
+                f"('arex start'){self._of_root()}"
             )
+
+    def _of_root(self) -> str:
+        """What root should know, whose jobs wait where only a service of root finds them."""
+        if os.geteuid() != 0:
+            return ""
+        return (
+            ". You are root: this control directory is root's own, and arex does not run as root unless you allow it "
+            "('arex start --allow-root')"
+        )

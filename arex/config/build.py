@@ -16,6 +16,8 @@ from arex.errors import Fault
 
 _NO_EFFECT: Final = "this option of ARC has no effect in arex"
 _UNUSED: Final = "this block of ARC has no effect in arex"
+#: Warnings about what ARC's own tools may still use; nothing is missing without it.
+HAS_NO_EFFECT: Final = frozenset({_NO_EFFECT, _UNUSED})
 _RULES_UNUSED: Final = "these rules have no effect in arex: every job runs as the user of the service"
 
 

@@ -6,11 +6,14 @@ The configuration model as text: one option, the reference page, or a commented 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from textwrap import wrap
 from typing import Final
 
+from arex.config import values
 from arex.config.arc_options import (
     NAMED,
     NAMES,
@@ -82,6 +85,29 @@ def explain(name: str) -> str:
     return "\n".join("\n".join(_option_text(each, option)) for each in where)
 
 
+def overview() -> str:
+    """All options that have an effect, by block."""
+    text = []
+    for kind in BLOCKS:
+        effective = [about.name for about in typed(kind).values() if about.honoured]
+        text += [_header(kind), *(f"  {line}" for line in wrap(", ".join(effective), 98))]
+    return "\n".join([*text, "", "'arex config explain OPTION' explains one, 'arex config explain [BLOCK]' a block."])
+
+
+def _choices(kind: str, about: Option) -> str:
+    """The possible values of an option that has few."""
+    if (kind, about.name) == ("lrms", "lrms"):
+        return "fork, slurm, sge, condor, pbs, lsf; X or arc-X for ARC's scripts of X; a backend of another package"
+    if about.item == "bool":
+        return "yes, no"
+    if about.item == "LogLevel":
+        return "0 to 5, or " + ", ".join(level.name for level in values.LogLevel)
+    found = getattr(values, about.item, None)
+    if isinstance(found, type) and issubclass(found, Enum):
+        return ", ".join(str(each) for each in found)
+    return ""
+
+
 def _split(name: str) -> tuple[str, str]:
     """Split into block and option, either of which may be empty; a block's name after the colon is ignored."""
     text = name.strip()
@@ -110,6 +136,8 @@ def _option_text(kind: str, option: str) -> Iterator[str]:
         yield f"  {_RULES if kind in RULES else _KNOWN}"
         return
     yield f"  {about.doc}"
+    if choices := _choices(kind, about):
+        yield f"  Values: {choices}"
     yield f"  Default: {_default(about) or 'none'}"
     if kind == "arex" and option in _AT_HOME:
         yield f"  For an ordinary user: {_AT_HOME[option]}"
@@ -130,7 +158,7 @@ def _block_text(kind: str) -> Iterator[str]:
     else:
         yield f"  {_KNOWN}"
     for about in typed(kind).values():
-        yield f"  {about.name}: {about.doc}"
+        yield f"  {about.name}: {about.doc}{f' Unit: {about.unit}.' if about.unit else ''}"
     if rest := NAMES.get(kind):
         yield f"  Without effect: {', '.join(rest.split())}"
 
@@ -182,17 +210,27 @@ def _facts(kind: str, about: Option) -> str:
     return ". ".join(facts) + "."
 
 
-def commented_file() -> str:
-    """An arc.conf to start from: all options that have an effect, commented out, with default and explanation."""
-    text = ["# Configuration of arex, in the format of ARC 6. Remove the # in front of an option to change it.", ""]
+def commented_file(*, as_yaml: bool = False) -> str:
+    """A file to start from: all options that have an effect, commented out, with default and explanation."""
+    form = "in YAML" if as_yaml else "in the format of ARC 6"
+    text = [f"# Configuration of arex, {form}. Remove the # in front of an option to change it.", ""]
     for kind in BLOCKS:
-        text += [*_comment(_doc(kind)), f"[{kind}:fork]" if kind in NAMED else f"[{kind}]"]
+        header = f"{kind}:fork" if kind in NAMED else kind
+        text += [*_comment(_doc(kind)), f"{header}:" if as_yaml else f"[{header}]"]
         for about in typed(kind).values():
             if about.honoured:
                 unit = f" ({about.unit})" if about.unit else ""
-                text += [*_comment(f"{about.doc}{unit}"), f"#{about.name} = {_sample(kind, about)}"]
+                value = _sample(kind, about)
+                line = f"#  {about.name}: {_scalar(value)}" if as_yaml else f"#{about.name} = {value}"
+                text += [*_comment(f"{about.doc}{unit}"), line]
         text.append("")
     return "\n".join(text)
+
+
+def _scalar(text: str) -> str:
+    """A value in YAML: in quotes unless it is a plain word, number or path."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9/~_][A-Za-z0-9/~_.-]*", text)
+    return text if is_plain else "'" + text.replace("'", "''") + "'"
 
 
 def _comment(text: str) -> list[str]:

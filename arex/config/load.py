@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from arex.config import arcconf
 from arex.config.arcconf import Section
@@ -45,21 +45,63 @@ def load(
     Raises:
         ConfigError: lists all faults of the file.
     """
+    loaded = _load(path, environ, uid, system)
+    if loaded.faults:
+        raise ConfigError(loaded.faults)
+    return loaded.config, loaded.warnings
+
+
+def load_despite_faults(
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    uid: int | None = None,
+    system: Path = SYSTEM,
+) -> tuple[Configuration, list[Fault], list[Fault]]:
+    """
+    As ``load``, for commands that need little more than the directories; returns faults beside warnings.
+
+    Raises:
+        ConfigError: the file cannot be read, or its faults may hide which control directory is meant.
+    """
+    loaded = _load(path, environ, uid, system)
+    if any(_is_about_directories(fault, loaded.given) for fault in loaded.faults):
+        raise ConfigError(loaded.faults)
+    return loaded.config, loaded.warnings, loaded.faults
+
+
+class _Loaded(NamedTuple):
+    config: Configuration  #: if there are faults, of the valid options
+    warnings: list[Fault]
+    faults: list[Fault]  #: in the order of lines
+    given: set[tuple[str, str]]  #: blocks and options that the file sets
+
+
+def _is_about_directories(fault: Fault, given: set[tuple[str, str]]) -> bool:
+    """Whether the fault is in an option for a directory, or in a line that may have been meant as one."""
+    where = fault.option or ""
+    if any(option in f"{where} {fault.cure}" for option in _TOLD):
+        return True
+    is_open = any(("arex", option) not in given for option in _TOLD)
+    return is_open and (not where.startswith("[") or where == "[arex]" or "[arex]" in fault.cure)
+
+
+def _load(path: Path | None, environ: Mapping[str, str], uid: int | None, system: Path) -> _Loaded:
     at = places(environ)
     file = find(path, environ, system)
     if file is None:
-        return _named(Configuration(arex=replace(Configuration().arex, **_paths(at, set()))), given=False), []
+        defaults = Configuration(arex=replace(Configuration().arex, **_paths(at, set())))
+        return _Loaded(_named(defaults, given=False), [], [], set())
     sections, faults = _parse(file)
     builder = Builder(file, at.home)
     config = builder.build(sections)
-    if faults or builder.faults:
-        raise ConfigError(sorted((*faults, *builder.faults), key=lambda fault: fault.line or 0))
+    faults = sorted((*faults, *builder.faults), key=lambda fault: fault.line or 0)
     config = _named(config, given=("common", "hostname") in builder.given)
     if (os.geteuid() if uid is None else uid) == 0:
-        return config, builder.warnings
+        return _Loaded(config, builder.warnings, faults, builder.given)
     named = {option for block, option in builder.given if block == "arex"}
     config = replace(config, arex=replace(config.arex, **_paths(at, named)))
-    return config, [*builder.warnings, *_told(config, named)]
+    return _Loaded(config, [*builder.warnings, *_told(config, named)], faults, builder.given)
 
 
 def _parse(file: Path) -> tuple[list[Section], list[Fault]]:
@@ -87,4 +129,4 @@ def _told(config: Configuration, named: set[str]) -> list[Fault]:
         return []
     where = {"controldir": config.arex.controldir, "sessiondir": config.arex.sessiondir[0].path}
     what = "; ".join(f"{option} is {where[option]}" for option in missing)
-    return [Fault(f"options not set, using the defaults of an ordinary user: {what}", config.source, None, "[arex]")]
+    return [Fault(f"not set, so arex uses directories in your home: {what}", config.source, None, "[arex]")]

@@ -316,7 +316,8 @@ class QueueBlock(Record):
     )
     maxwalltime: timedelta | None = option(
         default=None,
-        doc="Longest run time of a job. Default: that of `[infosys/cluster]`.",
+        doc="Longest run time of a job. Default: that of `[infosys/cluster]`. The batch system enforces it; the fork "
+        "backend does not.",
         unit="s",
         example="86400",
         least=1,

@@ -24,6 +24,7 @@ from arex.errors import CorruptFile
 from arex.gm.clock_check import ClockCheck
 from arex.gm.input_checks import InputChecks
 from arex.gm.limits import Limits
+from arex.gm.publishing.endings import Endings
 from arex.gm.steps import Answer, StagingEnded
 from arex.jobdesc.control.sources import changeable, replicas
 from arex.jobdesc.model import JobDescription
@@ -91,6 +92,7 @@ class Services:
     keeper: TaskKeeper = field(init=False)
     clock_check: ClockCheck = field(init=False)
     input_checks: InputChecks = field(init=False)
+    endings: Endings = field(default_factory=Endings, init=False)
 
     def __post_init__(self) -> None:
         self.keeper = TaskKeeper(self.clock)

@@ -211,6 +211,16 @@ class Limits:
         return len(self._running.taken)
 
     @property
+    def used(self) -> int:
+        """Slots in use; jobs, if the second number of ``maxjobs`` is set."""
+        return self._running.used
+
+    @property
+    def total(self) -> int | None:
+        """Number of slots, or of jobs as above; None if there is no limit."""
+        return self._running.slots
+
+    @property
     def owners(self) -> int:
         """Number of owners with counted or waiting jobs."""
         return len(self._owners)

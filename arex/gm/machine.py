@@ -272,6 +272,7 @@ def _with_cleanuptime(context: JobContext, local: JobLocal) -> JobLocal:
 def _entering_finished(context: JobContext) -> None:
     outputs.copy_logs(context)
     joblog.finished(context)
+    context.services.endings.add(failed=bool(context.store.failure(context.job.id).strip()))
 
 
 def _entered_final(context: JobContext, to: Status, line: str) -> None:

@@ -171,6 +171,16 @@ class GridManager:
         return {str(state): count for state, count in self.tracking.counts.items() if count > 0}
 
     @property
+    def phases(self) -> Mapping[str, int]:
+        """Number of jobs in INLRMS by the letter of their phase; empty before the first report."""
+        return {letter: count for letter, count in self.tracking.phases.items() if count > 0}
+
+    @property
+    def kept(self) -> int:
+        """Ended jobs whose files, or traces of them, are in the control directory, as far as they have been read."""
+        return self._lifetimes.known
+
+    @property
     def waiting_outside(self) -> int:
         """New jobs that ``maxjobs`` keeps in ``accepting/``."""
         return self.tracking.waiting
@@ -365,7 +375,7 @@ class GridManager:
             log.warning(
                 "the job's batch system %r is not configured; the job waits until it is (option lrms)",
                 ask.lrms,
-                extra={"event": "lrms.unknown"},
+                extra={"event": "lrms.unknown", "job": record.id},
             )
             self._after(record, _RETRY_S[-1])
             return

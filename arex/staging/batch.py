@@ -251,6 +251,8 @@ class Stage:
     async def _show(self, shown: Progress) -> None:
         try:
             await in_thread(progress.write, self.journal.workdir, shown)
+        except FileNotFoundError:
+            pass  # the transfers have ended meanwhile, and their directory is removed
         except (OSError, CorruptFile) as exc:
             log.info("cannot write the progress: %s", exc, extra={"event": "stage.progress", "job": self.staging.job})
 

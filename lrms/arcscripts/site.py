@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from arex.controldir.layout import LAYOUTS, Layout
 from arex.errors import ConfigError, Fault
 from arex.model.ids import JobId
 from arex.model.report import EndCause, Evidence, EvidenceSource, Phase, Report
+from lrms.environment import outside
 
 #: ``lrms=arc-X`` selects the scripts of X although arex has a backend for it.
 PREFIX: Final = "arc-"
@@ -56,12 +56,12 @@ class ArcScripts:
         return Path(self.layout.job_file(job, "grami"))
 
     def environment(self, job: JobId | None = None) -> dict[str, str]:
-        """What ARC's daemon gives to its scripts: its own environment, and the credentials of the job."""
+        """What ARC's daemon gives to its scripts: its environment (without Python's), and the job's credentials."""
         ours = {"ARC_CONFIG": str(self.cfg_path), "TMPDIR": str(self.tmpdir), **self.settings}
         if job is not None:
             proxy = self.layout.job_file(job, "proxy")
             ours |= {"X509_USER_PROXY": proxy, "X509_USER_KEY": "fake", "X509_USER_CERT": "fake"}
-        return {**os.environ, **ours}
+        return {**outside(), **ours}
 
     @classmethod
     def from_config(cls, config: Configuration) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from arex.clock import Clock
 from arex.process import Completed
 from lrms.command.dialect import Call
 from lrms.command.ratelimit import RateLimit
+from lrms.environment import outside
 
 #: Variables of the daemon's environment that commands get (and with SLURM, jobs), but no others.
 _KEPT: Final = "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH"
@@ -30,7 +30,7 @@ class Runner:
     async def run(self, call: Call) -> Completed:
         """Run a command now."""
         self._limit.count(Path(call.argv[0]).name)
-        ours = {name: value for name, value in os.environ.items() if self._kept.fullmatch(name)}
+        ours = {name: value for name, value in outside().items() if self._kept.fullmatch(name)}
         return await process.run(
             call.argv, timeout=self._timeout_s, stdin=call.stdin, cwd=call.cwd, env={**ours, **call.env}
         )

@@ -31,6 +31,7 @@ from arex.ports import Backend, Capacity, LocalJob, Submission, Submitted
 from lrms import processes
 from lrms.attempt import traces
 from lrms.attempt.record import UnreadableRecord
+from lrms.environment import outside
 from lrms.fork import foreign, signals
 from lrms.fork.enforcement import Enforcer
 from lrms.fork.launcher import Launcher
@@ -54,11 +55,10 @@ _PASSED_ON: Final = ("PATH", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC
 _GRACE_STEP_S: Final = 0.2
 #: The longest wait for a record: there is no network between the supervisor and the service.
 _RECORD_WAIT_S: Final = 15.0
-_DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
 def _environment() -> dict[str, str]:
-    return {"PATH": _DEFAULT_PATH} | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {name: value for name, value in outside().items() if name in _PASSED_ON}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from arex.model.grami import Grami, RunTime
 from arex.model.ids import Tag
 from arex.ports import NotSubmitted, Submission
 from arex.rte import DEFAULT, ENABLED, PARAMS, is_name, names_below
+from lrms.environment import outside
 from lrms.jobscript.scratch import scratch_of
 from lrms.jobscript.settings import NOTHING_SETTLED, RuntimeScript, Scratch, Settled
 from lrms.jobscript.stage0 import Outcome, Shell, run_stage0
@@ -177,7 +178,7 @@ class Runtimes:
             path=self._sh,
             timeout_s=settings.timeout_s,
             environment={
-                **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+                **{name: value for name, value in outside().items() if name in _PASSED_ON},
                 **arc,
                 "TMPDIR": str(settings.tmpdir),
                 "X509_USER_PROXY": layout.job_file(submission.job, "proxy"),

@@ -32,6 +32,8 @@ class Shell:
             "ARC_CONFIG": str(self.home / "arc.conf"),
             "PYTHONPATH": str(ROOT),
             "AREX_TRACEBACK": "1",
+            "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",  # as in the tutorial
+            "VIRTUAL_ENV": sys.prefix,
         }
         argv = [sys.executable, "-c", f"from arex.cli import entry; entry.{program}()", *args]
         pipe = asyncio.subprocess.PIPE
@@ -171,6 +173,17 @@ async def test_the_service_is_shown(shell: Shell) -> None:
 
     shown = json.loads(out)
     assert (code, shown["running"], shown["service"]["shares"][0]["name"]) == (0, True, "q1"), err
+
+
+async def test_a_job_gets_nothing_of_the_environment_that_arex_is_installed_in(shell: Shell) -> None:
+    assert Path(sys.prefix, "bin/python3").exists()
+
+    code, out, err = await shell.run("arcrun", "-e", '&(executable=/usr/bin/env)(arguments=sh -c "env; which python3")')
+
+    assert code == 0, err
+    assert "PATH=" in out
+    assert sys.prefix not in out
+    assert not [line for line in out.splitlines() if line.startswith(("PYTHON", "VIRTUAL_ENV"))]
 
 
 SHOW = """\

@@ -20,7 +20,7 @@ from arex.clock import Clock, time_of_day
 from arex.diagnosis.facts import BatchFacts, Outage
 from arex.errors import BatchUnavailable
 from arex.gm.batch.guarded import GuardedBackend
-from arex.gm.batch.health import Health
+from arex.gm.batch.health import Health, PausedQueue
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.batch.requests import BulkRequests
 from arex.gm.batch.submitter import Submitter
@@ -216,8 +216,12 @@ class BatchClient:
         return len(self._submitter.unsure)
 
     def summary(self) -> str:
-        """``ok``, or what is wrong with this batch system and since when."""
+        """``ok``, ``not asked yet``, or what is wrong with this batch system and since when."""
         return self.health.summary()
+
+    def paused(self) -> Mapping[str, PausedQueue]:
+        """The queues into which nothing is submitted for some time."""
+        return self.health.paused()
 
     # --- tasks ---
 

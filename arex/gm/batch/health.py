@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, TypedDict
 
 from arex.backoff import backoff_s
 from arex.clock import Clock
@@ -24,11 +25,20 @@ class Parked:
     failures: int = 0
 
 
+class PausedQueue(TypedDict):
+    """A parked queue as the status file shows it; times are ISO times."""
+
+    since: str
+    reason: str
+    next_try: str
+
+
 class Health:
     """The health of one batch system."""
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.down_since: str | None = None  #: ISO time and reason, while the batch system does not answer
+        self.last_answer = ""  #: ISO time; empty: it has not been asked yet, or has not answered yet
         self.silence = ""  #: why it does not answer
         self.silent_since: datetime | None = None
         self.parked: Final[dict[str, Parked]] = {}
@@ -43,6 +53,7 @@ class Health:
             log.warning("%s does not answer: %s", self._name, exc, extra={"event": "lrms.down"})
 
     def answered(self) -> None:
+        self.last_answer = self._stamp()
         if self.down_since is not None:
             log.warning("%s answers again", self._name, extra={"event": "lrms.up"})
             self.down_since = self.silent_since = None
@@ -70,13 +81,25 @@ class Health:
         return 0.0 if known is None else max(0.0, known.until - self._clock.monotonic())
 
     def summary(self) -> str:
-        """``ok``, or what is wrong and since when."""
+        """``ok``, ``not asked yet``, or what is wrong and since when."""
         if self.down_since:
             return f"down since {self.down_since}"
         queues = "; ".join(
             f"queue {queue or '(default)'} paused since {each.since}: {each.why}" for queue, each in self.parked.items()
         )
-        return queues or "ok"
+        return queues or ("ok" if self.last_answer else "not asked yet")
 
-    def _stamp(self) -> str:
-        return f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    def paused(self) -> Mapping[str, PausedQueue]:
+        """The queues without submissions, for the status file."""
+        now = self._clock.monotonic()
+        return {
+            queue: PausedQueue(
+                since=each.since,
+                reason=each.why,
+                next_try=self._stamp(timedelta(seconds=max(0.0, each.until - now))),
+            )
+            for queue, each in self.parked.items()
+        }
+
+    def _stamp(self, later: timedelta = timedelta(0)) -> str:
+        return f"{self._clock.now() + later:%Y-%m-%dT%H:%M:%SZ}"

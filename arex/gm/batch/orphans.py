@@ -48,8 +48,9 @@ class OrphanSearch:
     async def _tagged(self, name: str, client: BatchClient) -> Mapping[LocalId, JobId]:
         while True:
             try:
-                return await client.backend.tagged()
+                tagged = await client.backend.tagged()
             except BatchUnavailable as exc:
+                client.health.no_answer(exc)
                 log.info(
                     "%s does not answer, the search for orphans will be retried: %s",
                     name,
@@ -57,3 +58,6 @@ class OrphanSearch:
                     extra={"event": "lrms.silent"},
                 )
                 await self._clock.sleep(_RETRY_S)
+            else:
+                client.health.answered()
+                return tagged

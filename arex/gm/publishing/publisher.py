@@ -41,7 +41,8 @@ class Publisher:
 
     def note(self, record: Tracked, report: Report) -> None:
         """Record a change of a job that is still in the batch system, to publish it soon."""
-        record.phase, record.report = str(report.phase), report
+        self._tracking.in_phase(record, str(report.phase))
+        record.report = report
         self._tracking.to_publish(record)
         self._wake.set()
 

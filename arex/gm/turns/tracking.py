@@ -70,6 +70,7 @@ class Tracking:
         self._admitted = 0
         self.queued = 0  #: jobs that wait for a worker
         self.counts: Counter[State] = Counter()  #: adopted jobs
+        self.phases: Counter[str] = Counter()  #: jobs in INLRMS by the letter of their phase
 
     def get(self, job: JobId) -> Tracked | None:
         return self._records.get(job)
@@ -98,17 +99,27 @@ class Tracking:
 
     def keep(self, record: Tracked, job: Job) -> None:
         """Store the job as of its latest turn."""
-        if record.job is not None:
-            self.counts[record.job.state] -= 1
-        self.counts[job.state] += 1
+        self._count(record, -1)
         record.job = job
+        self._count(record, 1)
+
+    def _count(self, record: Tracked, step: int) -> None:
+        if record.job is not None:
+            self.counts[record.job.state] += step
+            if record.job.state is State.INLRMS:
+                self.phases[record.phase] += step
+
+    def in_phase(self, record: Tracked, phase: str) -> None:
+        """Note the phase of a job in the batch system."""
+        self._count(record, -1)
+        record.phase = phase
+        self._count(record, 1)
 
     def drop(self, record: Tracked) -> bool:
         """Clear the facts about a job that has ended or was removed. Returns whether the job had been adopted."""
         adopted = record.job is not None
-        if record.job is not None:
-            self.counts[record.job.state] -= 1
-            record.job = None
+        self._count(record, -1)
+        record.job = None
         self.published(record)
         record.phase, record.report, record.asked = "", None, None
         record.left = False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import stat
 import struct
@@ -16,6 +17,7 @@ import pytest
 
 from arex import daemon
 from arex.controldir import procfs
+from arex.daemon import fingerprint
 from arex.errors import AlreadyRunning, ControlDirError, ServiceError, ServiceLost
 from tests.processes import ready
 
@@ -348,3 +350,27 @@ def test_a_job_that_replaces_and_locks_the_lock_file_does_not_end_the_daemon(tmp
 
     assert os.getpid() == daemon.holder(tmp_path)
     lock.release()
+
+
+def test_the_fingerprint_of_the_program_changes_with_its_files(tmp_path: Path) -> None:
+    (tmp_path / "arex/cli").mkdir(parents=True)
+    (tmp_path / "arex/cli/a.py").write_text("1")
+    before = fingerprint(tmp_path)
+    assert before == fingerprint(tmp_path)
+
+    (tmp_path / "arex/__pycache__").mkdir()
+    (tmp_path / "arex/__pycache__/a.pyc").write_text("compiled")
+    (tmp_path / "other.py").write_text("of another package")
+    assert before == fingerprint(tmp_path)
+    os.utime(tmp_path / "arex/cli/a.py", (1, 1))
+    assert before != fingerprint(tmp_path)
+
+
+def test_an_older_status_file_can_be_read(tmp_path: Path) -> None:
+    old = {"pid": 7, "started": "s", "updated": "u", "version": "0", "controldir": "/ctl", "wakeups": "poll: why"}
+    (tmp_path / daemon.STATUS).write_text(json.dumps({**old, "states": {}, "waiting": 0, "lrms": {"fork": "ok"}}))
+
+    snapshot = daemon.read_snapshot(tmp_path)
+
+    assert snapshot is not None
+    assert ("", {}, False) == (snapshot.config, snapshot.queues, snapshot.stopped)

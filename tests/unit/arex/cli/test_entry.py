@@ -81,10 +81,10 @@ def test_a_mistyped_command_gets_a_suggestion(user: User) -> None:
 def test_our_errors_are_one_sentence_with_their_exit_code(user: User) -> None:
     (user.home / "arc.conf").write_text("[arex]\nmaxjobs=many\n")
 
-    said = user.run("arcstat", "nosuch")
+    said = user.run("arcsub", "-e", "&(executable=/bin/true)")
 
     assert said.code == 2
-    assert said.err.startswith("arcstat: ")
+    assert said.err.startswith("arcsub: ")
     assert "Traceback" not in said.err
 
 

@@ -108,7 +108,7 @@ def test_an_ordinary_user_gets_home_directories_as_defaults_with_a_warning(conf:
     assert config.arex.pidfile == Path("/home/u/.local/state/arex/arex.pid")
     assert [str(fault) for fault in warnings] == [
         (
-            f"{conf}: [arex]: options not set, using the defaults of an ordinary user: "
+            f"{conf}: [arex]: not set, so arex uses directories in your home: "
             "controldir is /home/u/.local/share/arex/jobstatus"
         )
     ]

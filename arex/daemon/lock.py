@@ -1,51 +1,25 @@
-"""
-The daemon of a control directory: its lock, its pid file, starting and stopping.
-
-The kernel releases the lock when the process ends, also after a crash. The pid file is for clients.
-"""
+"""The lock of a control directory, and which daemon holds it. The kernel releases it when the process ends."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
-import json
 import os
 import re
-import select
-import signal
 import stat
 import struct
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from arex.config.runtime import cfg_path
 from arex.controldir import atomic, procfs
-from arex.controldir.temporary import process_exists
-from arex.errors import AlreadyRunning, ControlDirError, CorruptFile, ServiceError, ServiceLost
+from arex.errors import AlreadyRunning, ControlDirError, ServiceLost
 
 if TYPE_CHECKING:
     import logging
 
 LOCK: Final = "arex.lock"
-STATUS: Final = "arex.status"
 #: What ``holder`` returns for a daemon whose pid is unknown.
 UNKNOWN_PID: Final = 0
-_PR_SET_DUMPABLE: Final = 4
-
-
-def seclude() -> None:
-    """
-    Make this process private and independent of its parent.
-
-    Jobs can have the same account, and could read secrets in ``/proc/PID/environ`` or in the memory of this process.
-    If the parent ignores SIGCHLD, the kernel would not report how the programs ended that we start.
-    """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 #: ``struct flock``: type, whence, start, length, pid. Source: fcntl(2).
@@ -224,129 +198,3 @@ def holder(controldir: Path) -> int | None:
     if pid is not None and pid > 1 and procfs.is_daemon(pid):
         return pid
     return None if procfs.only_jobs_use(path) else UNKNOWN_PID
-
-
-def write_pidfile(path: Path, runtime_cfg: str) -> Path:
-    """
-    Write the pid file and, beside it, the processed configuration for ARC's clients; returns the path of the latter.
-
-    Raises:
-        ServiceError: the directory is not writable.
-    """
-    cfg = cfg_path(path)
-    target = path.parent
-    try:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = cfg
-        atomic.put(str(cfg), runtime_cfg.encode("utf-8", "surrogateescape"))
-        target = path
-        atomic.put(str(path), f"{os.getpid()}\n".encode(), mode=0o644)
-    except OSError as exc:
-        raise ServiceError(f"cannot write {target}: {exc.strerror}; set another pidfile") from exc
-    return cfg
-
-
-def remove_pidfile(path: Path) -> None:
-    """Remove the pid file if it has our pid, since a new daemon may already have written its pid."""
-    with contextlib.suppress(OSError, ValueError):
-        if int(path.read_text(encoding="ascii")) == os.getpid():
-            path.unlink()
-
-
-def stop(controldir: Path, *, patience_s: float = 30.0) -> int | None:
-    """
-    Stop the daemon of a control directory; its jobs continue.
-
-    Returns:
-        the pid of the stopped daemon, or None if no daemon was running.
-
-    Raises:
-        ServiceError: the daemon belongs to another user, its pid is unknown, or it does not exit within ``patience_s``
-            seconds.
-    """
-    pid = holder(controldir)
-    if pid is None:
-        return None
-    if pid == UNKNOWN_PID:  # never a pid for kill(2): 0 is the process group of the caller
-        raise ServiceError(
-            f"arex serves {controldir}, but its pid is unknown: another process has changed {controldir / LOCK}. "
-            "Find the pid with 'pgrep -af arex', and stop it with 'kill PID'"
-        )
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return pid
-    except PermissionError as exc:
-        raise ServiceError(f"cannot stop pid {pid}: it belongs to another user") from exc
-    until = time.monotonic() + patience_s
-    while holder(controldir) in {pid, UNKNOWN_PID} and process_exists(pid):
-        if time.monotonic() > until:
-            raise ServiceError(f"pid {pid} did not exit within {patience_s:g} s; see its log")
-        time.sleep(0.02)  # noqa: TID251 - a command that waits, no event loop here
-    return pid
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """Status of a running daemon, written every few seconds if it has changed."""
-
-    pid: int
-    started: str
-    updated: str
-    version: str
-    controldir: str
-    wakeups: str  #: how arex detects changes, and why it uses this method
-    states: Mapping[str, int]
-    complete: bool = True  #: False: the jobs in the control directory have not been read yet
-    waiting: int  #: new jobs that wait because of maxjobs
-    lrms: Mapping[str, str]  #: batch system to "ok" or "down since ...: why"
-    calls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  #: commands run since the start
-    unsure: Mapping[str, int] = field(default_factory=dict)  #: submissions that are being looked up
-    staging: Mapping[str, int] = field(default_factory=dict)  #: counters of transfers since the start
-    faults: Mapping[str, Mapping[str, str | int | bool]] = field(default_factory=dict)
-    """Work of the service in which errors occurred: ``count``, and ``at`` and ``message`` of the last; ``recent``."""
-    troubled: Mapping[str, str] = field(default_factory=dict)  #: jobs that cannot be processed now, at most ten: why
-    troubled_count: int = 0  #: number of these jobs
-    log_trouble: str = ""  #: why the log cannot be written
-    strays: int = 0  #: orphans at start: batch jobs with a tag of arex that belonged to no job in the control directory
-
-
-def write_snapshot(controldir: Path, snapshot: Snapshot) -> None:
-    facts = {name: getattr(snapshot, name) for name in Snapshot.__slots__}
-    facts["states"], facts["lrms"] = dict(snapshot.states), dict(snapshot.lrms)
-    atomic.put(str(controldir / STATUS), json.dumps(facts).encode())
-
-
-def read_snapshot(controldir: Path) -> Snapshot | None:
-    """The last status that a daemon wrote, which may have exited since; None if no daemon ever ran here."""
-    try:
-        data = atomic.read(str(controldir / STATUS))
-        if data is None:
-            return None
-        facts: dict[str, Any] = json.loads(data)
-        return Snapshot(**{name: facts[name] for name in Snapshot.__slots__ if name in facts})
-    except (ValueError, KeyError, TypeError, CorruptFile) as exc:
-        raise ServiceError(f"{controldir / STATUS} cannot be parsed: {exc}; a running daemon rewrites it") from exc
-
-
-def wait_ready(fd: int, patience_s: float, log_file: Path) -> str:
-    """
-    Wait for the starting daemon. Returns its error message, or an empty text once it is ready.
-
-    Raises:
-        ServiceError: the daemon did not report anything in time.
-    """
-    text = b""
-    until = time.monotonic() + patience_s
-    while (left := until - time.monotonic()) > 0:
-        if not select.select([fd], [], [], left)[0]:
-            break
-        chunk = os.read(fd, 4096)
-        if not chunk:
-            if text == b"ready\n":
-                return ""
-            return text.decode(errors="replace").strip() or "it exited without an error message"
-        text += chunk
-        if text == b"ready\n":
-            return ""
-    raise ServiceError(f"the daemon was not ready within {patience_s:g} s; see its log: {log_file}")
