@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
-from arex.userjobs.joblist import JobList
 from arex.model.ids import JobId
 from arex.model.state import State
+from arex.userjobs.joblist import JobList
 from tests.shell import User
 
 WITH_INPUT = '&(executable=run.sh)(inputfiles=("in" "data.txt"))(stdout=o)(jobname=hello)(queue=q2)'

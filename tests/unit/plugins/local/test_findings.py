@@ -80,7 +80,7 @@ TYPED = [
     ('(notify="be me@example.org")', "1:25 notify: no mail is sent from here"),
     ("(count=99)", "refused: 1:25 count: 99 is more than the 2 slots of this machine"),
     ("(count=-1)", "refused: 1:25 count: -1 is not a number of slots; write 1 or more"),
-    ("(count=2)(queue=short)", "refused: 1:25 count: 2 is more than the 1 slots of the queue short"),
+    ("(count=2)(queue=short)", "refused: 1:25 count: 2 is more than the 1 slot of the queue short"),
     ("(queue=short)(walltime=50)", "refused: 1:38 walltime: 50 min is more than the 1 min of the queue short"),
     ("(queue=short)(cputime=90)", "refused: 1:38 cputime: 1 h 30 min is more than the 1 h of the queue short"),
     ("(queue=nosuch)", "refused: 1:25 there is no queue nosuch here: fork, short"),
