@@ -227,7 +227,7 @@ class _Reporter:
 
 
 def _is_silent(job: Submitted) -> bool:
-    """Whether nobody will ever see what the program prints."""
+    """Whether everything that the program prints is discarded."""
     keeps_all = any(not file.name.strip("/") for file in job.record.outputs)
     return bool(job.record.executable) and not (job.record.stdout or job.record.stderr or keeps_all)
 

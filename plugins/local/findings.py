@@ -229,7 +229,7 @@ def _executable(job: JobDescription) -> Iterator[Remark]:
 
 
 def _amounts(job: JobDescription) -> Iterator[Remark]:
-    """Values that are impossible in every language; the parser of xRSL has found those of its own."""
+    """Values that are impossible in every language; the parser of xRSL has found some already."""
     resources = job.resources
     known = {one.error.partition(":")[0] for one in job.warnings}
     for attribute, value, unit in (

@@ -103,7 +103,7 @@ TYPED = [
     ),
     ('(inputfiles=("x" "https://h/x"))', "submitted"),
     ('(outputfiles=("x" "davs://h/x"))', "submitted"),
-    ("(exectable=/bin/true)", "refused: 1:25 Unknown attribute 'exectable'; did you mean 'executable'?"),
+    ("(exectuable=/bin/true)", "refused: 1:25 Unknown attribute 'exectuable'; did you mean 'executable'?"),
     ("(nosuchthing=1)", "1:25 Unknown attribute 'nosuchthing': it is ignored"),
     (
         '(outputfiles=("x" "there/x"))',
