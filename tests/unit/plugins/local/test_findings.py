@@ -55,9 +55,9 @@ TYPED = [
     ("(gridtime=-5)", f"refused: 1:25 gridtime: '-5' is negative; {NUMBERS}"),
     ("(lifetime=never)", f"refused: 1:25 lifetime: 'never' is not a period of time; {NUMBERS}"),
     (
-        '(walltime="10 minuts")',
+        '(walltime="10 minuttzes")',
         (
-            "refused: 1:25 walltime: 'minuts' is not a unit of time; write weeks, days, hours, "
+            "refused: 1:25 walltime: 'minuttzes' is not a unit of time; write weeks, days, hours, "
             "minutes or seconds; did you mean 'minutes'?"
         ),
     ),
