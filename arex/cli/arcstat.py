@@ -13,8 +13,7 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import chosen_value
-from arex.cli.jobtable import TableStyle, shown_reason, table
-from arex.cli.output import document, failure, local_time, moment, printable, remark, say
+from arex.cli.output import document, failure, local_time, moment, printable, remark, say, shown_reason
 from arex.cli.select import Chosen, JobSelection, NoJobs, choose, past_job
 from arex.cli.site import Site
 from plugins.local.status import JobStatus
@@ -181,6 +180,8 @@ def ordered(jobs: list[Chosen], key: str, *, reverse: bool) -> list[Chosen]:
 
 
 def _table(jobs: list[Chosen]) -> None:
+    from arex.cli.jobtable import TableStyle, table  # noqa: PLC0415 - not needed for ARC's form
+
     if not jobs:
         say("no jobs")
         return
@@ -190,7 +191,8 @@ def _table(jobs: list[Chosen]) -> None:
 
 def _watch(look: _Look) -> int:
     """Show the table until all jobs have ended; on a terminal in place, otherwise whenever it has changed."""
-    from plugins.local.follow import sleep  # noqa: PLC0415 - needed only with this option
+    from arex.cli.jobtable import TableStyle, table  # noqa: PLC0415 - needed only with this option
+    from plugins.local.follow import sleep  # noqa: PLC0415 - the same
 
     before = ""
     while True:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import click
 
-from arex.cli.output import clock_time, counted, printable
+from arex.cli.output import clock_time, counted, printable, shown_reason, terminal_width
 from arex.cli.select import Chosen
-from arex.model.reason import Reason
 from plugins.local.status import ClientState, JobStatus
 
 _TITLES: Final = ("NAME", "ID", "STATE", "QUEUE", "TIME", "WALL", "EXIT", "WHY")
@@ -23,7 +21,6 @@ _RIGHT: Final = frozenset({"TIME", "WALL", "EXIT"})
 _LONGEST_NAME: Final = 24
 _SHORT_ID: Final = 8
 _LEAST_WHY: Final = 24
-_SOON_S: Final = 600
 _COLOURS: Final = {
     ClientState.FINISHED: "green",
     ClientState.FAILED: "red",
@@ -59,7 +56,7 @@ class TableStyle:
 
     @classmethod
     def of_terminal(cls) -> TableStyle:
-        return cls(width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None, colours=colours_wanted())
+        return cls(width=terminal_width() if sys.stdout.isatty() else None, colours=colours_wanted())
 
 
 def table(jobs: Sequence[Chosen], now: datetime, style: TableStyle) -> Iterator[str]:
@@ -118,25 +115,6 @@ def taken_s(status: JobStatus, now: datetime) -> float | None:
         return status.wall_s
     since = status.started or status.submitted
     return None if since is None else (now - since).total_seconds()
-
-
-def shown_reason(reason: Reason, now: datetime | None = None) -> str:
-    """The reason with its times, those of today without a date."""
-    now = now or datetime.now(UTC)  # noqa: TID251 - a command for people
-    more = []
-    if reason.since is not None and not reason.kind.is_end:
-        more.append(f"since {_short_time(reason.since, now)}")
-    if reason.next_try is not None:
-        left = (reason.next_try - now).total_seconds()
-        if left > 0:
-            when = f"in {left:.0f} s" if left < _SOON_S else f"at {_short_time(reason.next_try, now)}"
-            more.append(f"next try {when}")
-    return reason.text + (f" ({', '.join(more)})" if more else "")
-
-
-def _short_time(moment: datetime, now: datetime) -> str:
-    here, today = moment.astimezone(), now.astimezone()
-    return here.strftime("%H:%M:%S" if here.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], style: TableStyle) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,8 @@ from pathlib import PurePath
 from typing import Any, Final
 
 import click
+
+from arex.model.reason import Reason
 
 #: Version of the JSON documents; it changes when a name gets another meaning or is removed.
 SCHEMA: Final = 1
@@ -111,3 +114,42 @@ def clock_time(seconds: float) -> str:
     if days:
         return f"{days}-{hour:02}:{minute:02}:{second:02}"
     return f"{hour}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+#: The next try is shown in seconds if it is not later.
+_SOON_S: Final = 600
+
+
+def shown_reason(reason: Reason, now: datetime | None = None) -> str:
+    """The reason with its times, those of today without a date."""
+    now = now or datetime.now(UTC)  # noqa: TID251 - a command for people
+    more = []
+    if reason.since is not None and not reason.kind.is_end:
+        more.append(f"since {_short_time(reason.since, now)}")
+    if reason.next_try is not None:
+        left = (reason.next_try - now).total_seconds()
+        if left > 0:
+            when = f"in {left:.0f} s" if left < _SOON_S else f"at {_short_time(reason.next_try, now)}"
+            more.append(f"next try {when}")
+    return reason.text + (f" ({', '.join(more)})" if more else "")
+
+
+def _short_time(moment: datetime, now: datetime) -> str:
+    here, today = moment.astimezone(), now.astimezone()
+    return here.strftime("%H:%M:%S" if here.date() == today.date() else "%Y-%m-%d %H:%M")
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, 80 if unknown; ``COLUMNS`` overrides it."""
+    text = os.environ.get("COLUMNS", "")
+    if text.isdecimal() and int(text):
+        return int(text)
+    for stream in (1, 2):
+        try:
+            return os.get_terminal_size(stream).columns or _WIDTH
+        except OSError:
+            continue
+    return _WIDTH
+
+
+_WIDTH: Final = 80

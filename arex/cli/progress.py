@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
 
 from arex.cli.jobtable import counts, short_ids
-from arex.cli.output import printable, remark
+from arex.cli.output import printable, remark, terminal_width
 from arex.cli.site import Site
 from plugins.local.status import ClientState, JobStatus
 
@@ -27,7 +26,7 @@ class ProgressLine:
     def show(self, text: str) -> None:
         if self._shown and text != self._text:
             self._text = text
-            sys.stderr.write(f"\r{text[: shutil.get_terminal_size().columns - 1]}{_ERASE}")
+            sys.stderr.write(f"\r{text[: terminal_width() - 1]}{_ERASE}")
             sys.stderr.flush()
 
     def show_part(self, what: str, done: int, total: int) -> None:

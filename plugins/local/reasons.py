@@ -6,22 +6,23 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from arex.controldir import confined_fs
 from arex.controldir.layout import Mark
 from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir, Found
 from arex.diagnosis import waiting
-from arex.diagnosis.ending import EndedJob, why_ended
 from arex.diagnosis.facts import WaitingFacts
 from arex.errors import ArexError, CorruptFile
-from arex.model.grami import Grami
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
 from arex.model.reason import Reason
 from arex.model.state import State
 from plugins.local.reading import read_evidence, read_text
+
+if TYPE_CHECKING:
+    from arex.model.grami import Grami
 
 #: The last part of ``.errors``, characters.
 _TAIL: Final = 65536
@@ -97,6 +98,8 @@ def why_failed(
     exit_code: int | None, used: tuple[int | None, int | None, int | None],
 ) -> Reason | None:  # fmt: skip
     """The reason of failure in plain words; ``used`` is wall time and CPU time in seconds, and memory in kB."""
+    from arex.diagnosis.ending import EndedJob, why_ended  # noqa: PLC0415 - only for failed jobs
+
     grami = _grami(store, job)
     program, interpreter = ("", "")
     if exit_code in _NOT_EXECUTED and session is not None and grami is not None and grami.args:

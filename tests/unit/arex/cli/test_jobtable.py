@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from arex.cli.jobtable import TableStyle, counts, short_ids, shown_reason, table
+from arex.cli.jobtable import TableStyle, counts, short_ids, table
 from arex.cli.jobvalue import job_value, status_of
-from arex.cli.output import clock_time, plain
+from arex.cli.output import clock_time, plain, shown_reason
 from arex.cli.select import Chosen
 from arex.errors import ControlDirError
 from arex.model.ids import JobId
