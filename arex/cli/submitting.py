@@ -118,7 +118,11 @@ def _check_writable(file: Path | None) -> None:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], None]]:
-    """Delay an interrupt until the next call of the yielded function, or the end; a second interrupt acts at once."""
+    """
+    Delay an interrupt until the next call of the yielded function, or the end; a second interrupt acts at once.
+
+    A process that ignores interrupts, such as one in the background of a script, goes on ignoring them.
+    """
     asked: list[int] = []
 
     def note(number: int, _: object) -> None:
@@ -130,7 +134,11 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
         if asked:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, note)
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        yield check
+        return
+    signal.signal(signal.SIGINT, note)
     try:
         yield check
     finally:
@@ -219,7 +227,7 @@ class _Reporter:
 
 
 def _is_silent(job: Submitted) -> bool:
-    """Whether nobody will ever see what the program prints."""
+    """Whether everything that the program prints is discarded."""
     keeps_all = any(not file.name.strip("/") for file in job.record.outputs)
     return bool(job.record.executable) and not (job.record.stdout or job.record.stderr or keeps_all)
 

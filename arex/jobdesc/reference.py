@@ -14,7 +14,8 @@ class Fact(NamedTuple):
     note: str = ""
 
 
-_PERIOD: Final = "minutes without a unit; `1 hour 30 minutes`, `PT1H30M`"
+_PERIOD: Final = "minutes without a unit; `1 hour 30 minutes`, `1h30m`, `01:30:00`, `PT1H30M`"
+_SIZE: Final = "MB (2^20 bytes) without a unit; `2GB`, `512M`"
 _CLIENT: Final = "clients only"
 _IGNORED: Final = "none"
 _OTHERS: Final = "only used to select a service"
@@ -42,8 +43,8 @@ XRSL: Final[dict[str, Fact]] = {
     ),
     "outputfiles": Fact(
         "output files, as `(NAME TARGET OPTION...)`", "", "`.output`",
-        "without a target, the file is kept for the client; the name `/` is the whole session directory, `@FILE` a "
-        "list of files",
+        "without a target, the file is kept for the client; with clients of arex, a target can be an absolute path of "
+        "this host; the name `/` is the whole session directory, `@FILE` a list of files",
     ),
     "executables": Fact("input files that are made executable", "", "`.input`"),
     "cache": Fact("use of the cache for input files: `yes`, `no`, `copy`", "", "`.input`"),
@@ -53,8 +54,8 @@ XRSL: Final[dict[str, Fact]] = {
     "gridtime": Fact("CPU time, and the same wall time for each slot", _PERIOD, "both times", _CLIENT),
     "benchmarks": Fact("CPU time on a machine with a benchmark result", _PERIOD,
                        "`joboption_cputime`", "the benchmark result is ignored"),
-    "memory": Fact("memory of each slot", "megabytes (2^20 bytes)", "`joboption_memory`"),
-    "disk": Fact("disk space", "megabytes", "`diskspace` in bytes"),
+    "memory": Fact("memory of each slot", _SIZE, "`joboption_memory`"),
+    "disk": Fact("disk space", _SIZE, "`diskspace` in bytes"),
     "count": Fact("number of slots (processor cores)", "", "`joboption_count`"),
     "countpernode": Fact("number of slots on each host", "", "`joboption_countpernode`", "needs `count`"),
     "exclusiveexecution": Fact("run no other job on the same hosts: `yes` or `no`", "", "`joboption_exclusivenode`"),
@@ -96,7 +97,7 @@ ADL: Final[dict[str, Fact]] = {
     "Name": Fact("name of a job, file, option, variable or runtime environment", "", "`jobname` and others"),
     "Description": Fact("free text about the job", "", _IGNORED, _ONLY),
     "Type": Fact("type of a job or a parallel environment", "", "`joboption_penv_type`"),
-    "Annotation": Fact("free text", "", _IGNORED, _ONLY),
+    "Annotation": Fact("free text; `arex-label KEY=VALUE` is a label", "", "`label`", "other texts are ignored"),
     "ActivityOldID": Fact("id of the job at a previous service (NorduGrid)", "", "`activityid`"),
     "Application": Fact("the program and its environment"),
     "Executable": Fact("the program", "", "`joboption_arg_N`"),

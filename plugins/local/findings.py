@@ -107,9 +107,9 @@ class Checks:
             yield _mistake(job, "memory", f"memory: {memory} MB is more than the {most} MB of a node")
         slots = resources.slots
         if slots is not None and queue.maxslotsperjob is not None and slots > queue.maxslotsperjob:
-            yield _mistake(job, "count", f"count: {slots} is more than the {queue.maxslotsperjob} slots {where}")
+            yield _mistake(job, "count", f"count: {slots} is more than the {_slots(queue.maxslotsperjob)} {where}")
         elif slots is not None and config.lrms.lrms.name == _FORK and slots > self._slots:
-            yield _mistake(job, "count", f"count: {slots} is more than the {self._slots} slots of this machine")
+            yield _mistake(job, "count", f"count: {slots} is more than the {_slots(self._slots)} of this machine")
 
     @cached_property
     def _slots(self) -> int:
@@ -229,7 +229,7 @@ def _executable(job: JobDescription) -> Iterator[Remark]:
 
 
 def _amounts(job: JobDescription) -> Iterator[Remark]:
-    """Values that are impossible in every language; the parser of xRSL has found those of its own."""
+    """Values that are impossible in every language; the parser of xRSL has found some already."""
     resources = job.resources
     known = {one.error.partition(":")[0] for one in job.warnings}
     for attribute, value, unit in (
@@ -257,6 +257,10 @@ def _too_long(
     if wanted_s is not None and limit is not None and wanted_s > limit.total_seconds():
         most = _duration(int(limit.total_seconds()))
         yield _mistake(job, attribute, f"{attribute}: {_duration(wanted_s)} is more than the {most} {where}")
+
+
+def _slots(number: int) -> str:
+    return "1 slot" if number == 1 else f"{number} slots"
 
 
 def _duration(seconds: int) -> str:

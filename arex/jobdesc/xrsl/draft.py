@@ -120,13 +120,14 @@ class Draft:
 
 def note_rows(drafts: list[Draft], a: Attribute, rows: list[tuple[int, list[str]]]) -> None:
     """Files are many, so only users pay for their places."""
-    if a.by_user:
-        for at, row in rows:
-            note(drafts, a, at, row[0])
+    for at, row in rows if a.by_user else ():
+        note(drafts, a, at, row[0])
 
 
 def note(drafts: list[Draft], a: Attribute, at: int, item: str = "") -> None:
-    """Remember where an attribute is, or one of its items."""
+    """Remember where an attribute is, or one of its items, for a user who makes mistakes."""
+    if not a.by_user:
+        return
     line, column = a.source.place(at)
     place = TextPlace(attribute=a.name, line=line, column=column, item=item)
     for draft in drafts:

@@ -424,7 +424,7 @@ class _XrslReader:
         a = Attribute(self._source, self._dialect, item.at, item.name, item.operator, values)
         if item.operator != "=" and item.name not in _RELATIONAL:
             a.remark(f"'{item.operator}' counts as '=' at attribute '{item.name[:80]}'")
-        if item.name in _LIMITED and a.by_user:
+        if item.name in _LIMITED:
             note(drafts, a, a.at)
         if item.name in _LATE:
             self._postpone(a, drafts)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arex.cli import submitting
+from arex.cli import progress, submitting
+from arex.model.state import State
 from arex.userjobs.joblist import JobList
 from plugins.local import LocalPlugin
 from plugins.local.plugin import Outcome
@@ -97,6 +98,17 @@ def test_an_interrupt_of_the_last_job_is_not_lost() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with submitting.deferred_interrupt() as check:
+            os.kill(os.getpid(), signal.SIGINT)
+            check()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def broken(list_: Path) -> str:
     list_.parent.mkdir()
     list_.write_text("this is not a database, but a text of some length\n" * 100)
@@ -132,6 +144,22 @@ def test_a_check_leaves_no_list_behind(user: User) -> None:
     user.run("arcsub", "-e", "&(executable")
 
     assert not (user.home / ".arc").exists()
+
+
+def test_a_wait_prints_all_lines_of_a_failure(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object, jobs: list[str], timeout_s: float | None) -> bool:
+        del timeout_s
+        (user.home / "ctl" / f"job.{jobs[0]}.failed").write_text("first line\nsecond \x1b[2J line\nthird line\n")
+        user.move(jobs[0], State.FINISHED)
+        return False
+
+    monkeypatch.setattr(progress, "wait_for", fails)
+
+    said = user.run("arcsub", "--wait", "-e", TRUE)
+
+    [job] = user.plugin.jobs()
+    assert said.code == 1
+    assert f"{job}: second ?[2J line\n{job}: third line\n" in said.err
 
 
 def test_people_learn_that_output_is_discarded(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

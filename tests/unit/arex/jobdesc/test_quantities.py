@@ -54,7 +54,7 @@ def test_a_period_means_what_it_says(text: str, meaning_s: int) -> None:
         ("P1X", "not a period of time: 'P1X'"),
         ("01:30", "'01:30' is ambiguous: write 01:30:00 for hours and minutes, or 00:01:30 for minutes and seconds"),
         ("1:99:00", "'1:99:00' is not a period of time"),
-        ("10 minuts", "'minuts' is not a unit of time; write weeks, days, hours, minutes or seconds"),
+        ("10 minuttzes", "'minuttzes' is not a unit of time; write weeks, days, hours, minutes or seconds"),
         ("3 months", "'months' is not a unit of time"),
         ("10 20", "'10 20' is not a period of time"),
         ("5;6", "'5;6' is not a period of time"),

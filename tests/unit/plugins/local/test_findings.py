@@ -55,9 +55,9 @@ TYPED = [
     ("(gridtime=-5)", f"refused: 1:25 gridtime: '-5' is negative; {NUMBERS}"),
     ("(lifetime=never)", f"refused: 1:25 lifetime: 'never' is not a period of time; {NUMBERS}"),
     (
-        '(walltime="10 minuts")',
+        '(walltime="10 minuttzes")',
         (
-            "refused: 1:25 walltime: 'minuts' is not a unit of time; write weeks, days, hours, "
+            "refused: 1:25 walltime: 'minuttzes' is not a unit of time; write weeks, days, hours, "
             "minutes or seconds; did you mean 'minutes'?"
         ),
     ),
@@ -80,7 +80,7 @@ TYPED = [
     ('(notify="be me@example.org")', "1:25 notify: no mail is sent from here"),
     ("(count=99)", "refused: 1:25 count: 99 is more than the 2 slots of this machine"),
     ("(count=-1)", "refused: 1:25 count: -1 is not a number of slots; write 1 or more"),
-    ("(count=2)(queue=short)", "refused: 1:25 count: 2 is more than the 1 slots of the queue short"),
+    ("(count=2)(queue=short)", "refused: 1:25 count: 2 is more than the 1 slot of the queue short"),
     ("(queue=short)(walltime=50)", "refused: 1:38 walltime: 50 min is more than the 1 min of the queue short"),
     ("(queue=short)(cputime=90)", "refused: 1:38 cputime: 1 h 30 min is more than the 1 h of the queue short"),
     ("(queue=nosuch)", "refused: 1:25 there is no queue nosuch here: fork, short"),
@@ -103,7 +103,7 @@ TYPED = [
     ),
     ('(inputfiles=("x" "https://h/x"))', "submitted"),
     ('(outputfiles=("x" "davs://h/x"))', "submitted"),
-    ("(exectable=/bin/true)", "refused: 1:25 Unknown attribute 'exectable'; did you mean 'executable'?"),
+    ("(exectuable=/bin/true)", "refused: 1:25 Unknown attribute 'exectuable'; did you mean 'executable'?"),
     ("(nosuchthing=1)", "1:25 Unknown attribute 'nosuchthing': it is ignored"),
     (
         '(outputfiles=("x" "there/x"))',

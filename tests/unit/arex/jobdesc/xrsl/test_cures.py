@@ -12,7 +12,7 @@ from arex.jobdesc import DescriptionDialect, parse
     ("relation", "what"),
     [
         (
-            "(¦walltime=10 minuts)",
+            "(¦walltime=10 minuttzes)",
             "Value of attribute 'walltime' expected to be single value: quote it: (walltime=\"10 minutes\")",
         ),
         (
