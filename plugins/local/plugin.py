@@ -9,44 +9,31 @@ with ``asyncio.to_thread``.
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
-from itertools import count
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from arex.clock import Clock
 from arex.config.model import Configuration
 from arex.controldir import fifo
-from arex.controldir.delegations import user_name
-from arex.controldir.layout import Mark, Place
+from arex.controldir.layout import Mark
 from arex.controldir.session import SessionFiles
-from arex.errors import ArexError, ControlDirError, CorruptFile, JobRefused
-from arex.jobdesc import DescriptionDialect, JobDescription, parse
-from arex.jobdesc.client.complete import ClientUpload, CompletedDescription, complete
-from arex.model.ids import JobId, is_job_id, job_id_of
-from arex.model.labels import checked
+from arex.errors import CorruptFile, JobRefused
+from arex.model.ids import JobId, is_job_id
 from arex.model.state import State
 from plugins.local import follow
 from plugins.local.credentials import UserCredentials
-from plugins.local.findings import Checks, refuse
 from plugins.local.reading import read_evidence, read_local
-from plugins.local.request import SubmissionOptions, adjusted, examined
 from plugins.local.status import ClientState
-from plugins.local.submission import Refused, Submitted, Writer
 from plugins.local.view import View, session_of
 
 if TYPE_CHECKING:
     from arex.credentials import Credential
+    from arex.jobdesc.client.complete import ClientUpload
+    from plugins.local.creation import Description, JobCreator, Outcome
     from plugins.local.delegation import Delegated
-
-_T = TypeVar("_T")
-Description = str | bytes | JobDescription
-#: The outcome of one description: a job, or the error.
-Outcome = Submitted | Refused
-_REFUSED_LIMIT: Final = "No more jobs allowed: maxjobs limits the number of jobs in the control directory"
 
 
 class LocalPlugin(View):
@@ -150,100 +137,15 @@ class LocalPlugin(View):
         strict: bool = False,
     ) -> Iterator[Outcome]:
         """Like ``submit``, but one at a time: when a job is yielded, it exists, even if a later one fails."""
-        options = SubmissionOptions(
-            cwd=Path.cwd() if cwd is None else cwd, queue=queue, dryrun=dryrun, labels=checked(labels or {}),
-            checks=Checks(self.config), strict=strict,
-        )  # fmt: skip
-        self._prepare()
-        single = isinstance(descriptions, str | bytes | JobDescription)
-        texts: Iterable[Description] = [descriptions] if single else descriptions  # type: ignore[list-item, assignment]
-        room = self._room()
-        numbers = count()
-        for source, text in enumerate(texts):
-            for job in self._jobs(text):
-                wanted = job_id_of(token, next(numbers)) if token else None
-                full = room is not None and room <= 0
-                outcome = self._outcome(source, job, wanted, options, full=full)
-                room = room - 1 if room is not None and isinstance(outcome, Submitted) else room
-                yield outcome
-
-    def _outcome(
-        self,
-        source: int,
-        job: JobDescription | ArexError,
-        wanted: JobId | None,
-        options: SubmissionOptions,
-        *,
-        full: bool,
-    ) -> Outcome:
-        if isinstance(job, ArexError):
-            return Refused(source=source, error=job)
-        try:
-            known = None if wanted is None else self._writer.known(source, wanted, job)
-            if known is not None:
-                return known
-            if full:
-                return Refused(source=source, error=JobRefused(_REFUSED_LIMIT))
-            write = partial(self._writer.write, source, wanted=wanted)
-            return self._first_accepted(adjusted(job, options), options, write)
-        except ArexError as exc:
-            return Refused(source=source, error=exc)
-
-    def _prepare(self) -> None:
-        root = self.store.root
-        self.store.prepare(user_name(), correct=False)
-        if not os.access(root / Place.ACCEPTING, os.W_OK):
-            raise ControlDirError(f"Failed registering job in A-REX: cannot write {root / Place.ACCEPTING}")
-
-    def _room(self) -> int | None:
-        """How many more jobs ``maxjobs`` allows; None means no limit."""
-        limit = self.config.arex.maxjobs.total
-        return None if limit is None else limit - len(self.jobs())
-
-    def _jobs(self, text: Description) -> Sequence[JobDescription | ArexError]:
-        if isinstance(text, JobDescription):
-            return [text]
-        try:
-            return parse(text, DescriptionDialect.USER, max_size=self.config.ws_jobs.maxjobdesc)
-        except ArexError as exc:
-            return [exc]
+        return self._creator.creating(
+            descriptions, cwd=cwd, queue=queue, dryrun=dryrun, token=token, labels=labels, strict=strict
+        )
 
     @cached_property
-    def _writer(self) -> Writer:
-        return Writer(
-            self.store, self.config, self._clock, subject=self.subject, always=self.credentials.brought is not None,
-            delegations=lambda: self.credentials.delegations,
-        )  # fmt: skip
+    def _creator(self) -> JobCreator:
+        from plugins.local.creation import JobCreator  # noqa: PLC0415 - most commands create no jobs
 
-    def _first_accepted(
-        self, job: JobDescription, options: SubmissionOptions, use: Callable[[CompletedDescription], _T]
-    ) -> _T:
-        """
-        Result of ``use`` for the description, or for the first of its alternatives that is not refused.
-
-        Mistakes in the text concern all of them; what this service does not have concerns one.
-        """
-        if options.strict:
-            refuse(job.warnings)
-        refusal: ArexError | None = None
-        for candidate in (replace(job, alternatives=()), *job.alternatives):
-            try:
-                return use(complete(self._resolved(examined(candidate, options)), options.cwd))
-            except ControlDirError:
-                raise  # affects all alternatives
-            except ArexError as exc:
-                refusal = refusal or exc
-        assert refusal is not None
-        raise refusal
-
-    def _resolved(self, job: JobDescription) -> JobDescription:
-        """Replace relations such as ``>=`` by the names of installed runtime environments, since ADL only has names."""
-        if all(runtime.relation == "=" for runtime in job.resources.runtimes):
-            return job
-        from arex.jobdesc.software import resolve_runtimes  # noqa: PLC0415 - few descriptions need it
-        from arex.rte import installed  # noqa: PLC0415 - the same
-
-        return resolve_runtimes(job, installed(self.store.root))
+        return JobCreator(self, self._clock, self.credentials)
 
     def describe(
         self, text: Description, *, cwd: Path | None = None, queue: str = "", strict: bool = False
@@ -254,19 +156,7 @@ class LocalPlugin(View):
         Raises:
             JobDescriptionError, JobRefused: ``submit`` would fail.
         """
-        documents = []
-        options = SubmissionOptions(
-            cwd=Path.cwd() if cwd is None else cwd, queue=queue, checks=Checks(self.config), strict=strict
-        )
-        for job in self._jobs(text):
-            if isinstance(job, ArexError):
-                raise job
-            documents.append(self._first_accepted(adjusted(job, options), options, self._document))
-        return documents
-
-    def _document(self, ready: CompletedDescription) -> str:
-        self._writer.admit(ready.description)
-        return self._writer.adl(ready.description).decode()
+        return self._creator.describe(text, cwd=cwd, queue=queue, strict=strict)
 
     # --- requests ------------------------------------------------------------------------------------------------
 
