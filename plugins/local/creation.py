@@ -114,7 +114,8 @@ class JobCreator:
     @cached_property
     def _writer(self) -> Writer:
         return Writer(
-            self.store, self.config, self._clock, subject=self._credentials.subject, always=self._credentials.brought is not None,
+            self.store, self.config, self._clock, subject=self._credentials.subject,
+            always=self._credentials.brought is not None,
             delegations=lambda: self._credentials.delegations,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from arex.cli import progress, submitting
 from arex.model.state import State
 from arex.userjobs.joblist import JobList
 from plugins.local import LocalPlugin
-from plugins.local.plugin import Outcome
+from plugins.local.creation import Outcome
 from tests.shell import User
 
 TRUE = "&(executable=/bin/true)"

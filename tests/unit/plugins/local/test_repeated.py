@@ -18,7 +18,7 @@ from arex.controldir.store import ControlDir
 from arex.errors import JobRefused
 from arex.model.ids import JobId, is_job_id, job_id_of
 from plugins.local import LocalPlugin
-from plugins.local.plugin import Outcome
+from plugins.local.creation import Outcome
 from plugins.local.submission import Refused, Submitted
 from tests.unit.plugins.local.conftest import SUBJECT
 

@@ -22,7 +22,7 @@ from arex.jobdesc.model import InputFile
 from arex.model.ids import JobId
 from arex.model.state import Status
 from plugins.local import LocalPlugin
-from plugins.local.plugin import Outcome
+from plugins.local.creation import Outcome
 from plugins.local.submission import Refused, Submitted
 from tests import environments
 from tests.fakes.clock import FakeClock
