@@ -10,7 +10,7 @@ from typing import IO
 
 import click
 
-from arex.cli import arcsub, options
+from arex.cli import arcsub, complete, options
 from arex.cli.output import document, remark
 from arex.cli.progress import describe
 from arex.cli.site import Site
@@ -28,8 +28,9 @@ _MOST = 255
 @click.argument("file", type=click.Path(), required=False)
 @click.option("-e", "--jobdescrstring", "string", help="Job description as a string.")
 @click.option(
-    "-q", "--queue", default="", help="Queue, if the description does not name one (default: the default queue)."
-)
+    "-q", "--queue", default="", shell_complete=complete.queue,
+    help="Queue, if the description does not name one (default: the default queue).",
+)  # fmt: skip
 @click.option(
     "-D", "--dir", "directory", type=click.Path(path_type=Path), default=Path(),
     help="Copy the results to DIR/JOBID (default: ./JOBID), then remove the job.",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from arex.cli import complete
 from arex.cli.options import CONTEXT, json_option
 from arex.config import explain as explaining
 from arex.config.load import load
@@ -71,7 +72,7 @@ def show(file: Path | None, *, defaults: bool, as_json: bool) -> None:
 
 
 @group.command()
-@click.argument("option")
+@click.argument("option", shell_complete=complete.config_option)
 def explain(option: str) -> None:
     """Explain an option, for example: arex config explain maxjobs."""
     click.echo(explaining.explain(option))

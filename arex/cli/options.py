@@ -8,22 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
+from arex.cli import complete
+from arex.cli.complete import LEVELS
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_NAMES
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
-_LEVELS: Final = ("FATAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG")
 
 
 class EndpointElsewhere(ArexError):
@@ -43,24 +41,11 @@ json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print
 
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
     text = value.upper()
-    if text in _LEVELS:
-        return _LEVELS.index(text)
-    if text.isdigit() and int(text) < len(_LEVELS):
+    if text in LEVELS:
+        return LEVELS.index(text)
+    if text.isdigit() and int(text) < len(LEVELS):
         return int(text)
-    raise click.BadParameter(f"{value!r} is not one of {', '.join(_LEVELS)}", ctx, param)
-
-
-def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete ids of jobs in the list, with their names as descriptions; also URLs if the text starts with ``f``."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - for completion only
-
-    from arex.joblist import JobList, default_path  # noqa: PLC0415
-
-    del param
-    rows = JobList(Path(ctx.params.get("joblist") or default_path())).all()
-    pairs = [(row["idfromendpoint"], row["name"]) for row in rows]
-    pairs += [(row["id"], row["name"]) for row in rows] if incomplete.startswith("f") else []
-    return [CompletionItem(value, help=name) for value, name in pairs if value.startswith(incomplete)]
+    raise click.BadParameter(f"{value!r} is not one of {', '.join(LEVELS)}", ctx, param)
 
 
 def common(function: _F) -> _F:
@@ -76,8 +61,8 @@ def common(function: _F) -> _F:
             help="Ignored; accepted for compatibility with ARC.",
         ),
         click.option("-t", "--timeout", type=click.IntRange(min=1), help="Maximum waiting time in seconds."),
-        click.option("-d", "--debug", callback=_level, default="WARNING", help=f"Log level: {', '.join(_LEVELS)}, or "
-            f"0 to 5 (default: WARNING)."),
+        click.option("-d", "--debug", callback=_level, default="WARNING", shell_complete=complete.level,
+            help=f"Log level: {', '.join(LEVELS)}, or 0 to 5 (default: WARNING)."),
         click.option(
             "-P", "--listplugins", is_flag=True, is_eager=True, expose_value=False, callback=_list_plugins,
             help="List the available plugins.",
@@ -107,10 +92,13 @@ def joblist(function: _F) -> _F:
 def selection(function: _F) -> _F:
     """Add the options that select jobs: by name, from a file, all jobs, by state, by resource."""
     for option in reversed((
-        click.argument("jobs", nargs=-1, shell_complete=complete_job, metavar="[JOB]..."),
+        click.argument("jobs", nargs=-1, shell_complete=complete.job, metavar="[JOB]..."),
         click.option("-a", "--all", "everything", is_flag=True, help="Select all jobs in the list of jobs."),
         click.option("-c", "--cluster", multiple=True, help="Select only jobs of this resource."),
-        click.option("-s", "--status", "states", multiple=True, help="Select only jobs in this state."),
+        click.option(
+            "-s", "--status", "states", multiple=True, shell_complete=complete.state,
+            help="Select only jobs in this state.",
+        ),
         click.option("-r", "--rejectmanagement", "rejected", multiple=True, help="Exclude jobs of this resource."),
         click.option(
             "-i", "--jobids-from-file", "id_files", multiple=True, type=click.Path(path_type=Path),
