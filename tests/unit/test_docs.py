@@ -200,7 +200,7 @@ def test_every_command_line_in_the_documentation_is_one_that_we_understand() -> 
 def command_lines(text: str) -> Iterator[list[str]]:
     text = re.sub(r"<<'END'.*?^END$", "", text, flags=re.MULTILINE | re.DOTALL)
     for line in text.splitlines():
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.partition(" | ")[0], comments=True)
         if words and words[0].rpartition("/")[2] in COMMANDS:
             yield [words[0].rpartition("/")[2], *words[1:]]
 
