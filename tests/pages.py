@@ -3,7 +3,7 @@ Pages of the documentation, typed in: their commands, and what these must print.
 
 - A ``sh`` block is typed as a whole. An ``output`` block after it is what must be printed; so is a comment
   ``<!-- prints: TEXT -->``, which readers do not see, where the output differs between terminals and pipes.
-- In a ``console`` block, a line that begins with ``$`` is typed, ``>`` continues it; the lines after it must be printed.
+- In a ``console`` block, a line that begins with ``$`` is typed, ``>`` continues it; the next lines must be printed.
 
 Printed lines come in this order, with anything between them and in the place of ``…``. A block with ``/path/to/`` has
 to be completed by the reader, and is not typed.

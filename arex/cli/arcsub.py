@@ -56,7 +56,10 @@ def _language(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="Print the description in xrsl, adl or jdl, without submitting it.",
 )  # fmt: skip
 @click.option(
-    "-q", "--queue", default="", shell_complete=complete.queue,
+    "-q",
+    "--queue",
+    default="",
+    shell_complete=complete.queue,
     help="Queue of jobs whose description does not name one (default: the default queue).",
 )
 @click.option(

@@ -20,7 +20,8 @@ from tests.environments import ROOT, Environment
 #: Pages, and the section of those that have other commands too.
 SECTIONS: Final = {"README.md": "Five minutes", "docs/users/tutorial.md": ""}
 PAGES: Final = sorted(
-    {*SECTIONS} | {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md") if "\n```output\n" in page.read_text()}
+    {*SECTIONS}
+    | {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md") if "\n```output\n" in page.read_text()}
 )
 _PATIENCE_S: Final = 120
 #: Root becomes an ordinary user who can still read this checkout and its Python, wherever they are.
@@ -38,10 +39,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 def test_a_page_does_what_it_says(page: str, installed: Environment, tmp_path: Path) -> None:
     typed = pages.commands(ROOT / page, heading=SECTIONS.get(page, ""))
     assert typed
+    path = f"{installed.path / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     shell = subprocess.Popen(
         [*_ORDINARY, "bash"], cwd=tmp_path, text=True, start_new_session=True, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={"HOME": str(tmp_path), "PATH": f"{installed.path / 'bin'}:/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        env={"HOME": str(tmp_path), "PATH": path, "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     stop = "\narex stop >/dev/null 2>&1\nexit 0\n"
     try:
