@@ -36,7 +36,7 @@ demo: $(STAMP) ## Run a real job on this machine, in ./demo-run, and show what h
 test: $(STAMP) ## Run all tests; installs the programs that they need
 	sh tools/test-programs.sh
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension tests/fuzz
-	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging tests/browser
 	$(PYTEST) -n $(WAITING) --dist loadfile -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 AREX_CAMPAIGN_S=45 AREX_SWEEP_CALLS=120 $(PYTEST) -n $(JOBS) --dist worksteal tests/faults
 

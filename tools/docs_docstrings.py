@@ -1,8 +1,8 @@
 """
 For the API reference: ``Raises:`` sections that only name exceptions get descriptions.
 
-Our docstrings may say ``NoSuchJob, NotYourJob`` where the names say it all; the parser of the reference wants a description
-after each of them, and gets the first sentence of the exception. ``mkdocs.yml`` names this file.
+Our docstrings may say ``NoSuchJob, NotYourJob`` where the names say it all; the parser of the reference wants a
+description after each of them, and gets the first sentence of the exception. ``mkdocs.yml`` names this file.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ _STORED_HEAD: Final = """\
 # Where attributes are stored
 
 This page names the [control file](control-directory.md) that holds the value of each
-[attribute of a job description](../users/attributes.md). Names such as `joboption_count` are lines of `job.ID.grami`, which the
-backends read. `.input` and `.output` are the lists of files. Other names are lines of `job.ID.local`. "none" means that the
-attribute is accepted but has no effect.
+[attribute of a job description](../users/attributes.md). Names such as `joboption_count` are lines of `job.ID.grami`,
+which the backends read. `.input` and `.output` are the lists of files. Other names are lines of `job.ID.local`. "none"
+means that the attribute is accepted but has no effect.
 """
 _INTRO: Final = {
     "xRSL": "Case and underscores in names are ignored. Periods without a unit are in minutes.",

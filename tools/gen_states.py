@@ -32,12 +32,12 @@ _STYLE: Final = (
 
 def diagram() -> str:
     """All states but ``UNDEFINED``, which no status file has, and all changes between them."""
+    tip, size = '<path d="M0 0 8 4 0 8z"/>', 'markerWidth="7" markerHeight="7"'
     lines = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 730 265" width="730" height="265" role="img">',
         "<title>States of a job</title>",
         f"<style>{_STYLE}</style>",
-        '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 8 4 0 8z"/></marker>',
+        f'<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" {size} orient="auto">{tip}</marker>',
     ]
     for start, ends in EDGES.items():
         if start in PLACES:
@@ -52,7 +52,8 @@ def diagram() -> str:
 def _box(state: State) -> Iterator[str]:
     x, y, shown = PLACES[state]
     yield f'<rect x="{x - _WIDTH // 2}" y="{y - _HEIGHT // 2}" width="{_WIDTH}" height="{_HEIGHT}" rx="6"/>'
-    yield f'<text class="state" x="{x}" y="{y - 3}">{state}</text><text class="shown" x="{x}" y="{y + 14}">{shown}</text>'
+    yield f'<text class="state" x="{x}" y="{y - 3}">{state}</text>'
+    yield f'<text class="shown" x="{x}" y="{y + 14}">{shown}</text>'
 
 
 def _arrow(start: State, end: State) -> str:
