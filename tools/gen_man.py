@@ -104,7 +104,7 @@ def _options(command: click.Command) -> Iterator[str]:
 
 
 def _commands(name: str, group: click.Group) -> Iterator[str]:
-    """Commands with a page of their own are listed; those of a group inside another one are described here."""
+    """Commands with a separate page are listed; those of a group inside another one are described here."""
     context = click.Context(group, info_name=name)
     for word in group.list_commands(context):
         command = group.get_command(context, word)

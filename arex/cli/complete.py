@@ -49,7 +49,7 @@ def _completing(offer: Offer, *, any_case: bool = False) -> Complete:
 
 
 def _jobs(ctx: click.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """The name of each job that has a name of its own, otherwise its id; ids and URLs also once they are begun."""
+    """The name of each job if no other job has it, otherwise the id; ids and URLs also once they are begun."""
     from arex.joblist import JobList, default_path  # noqa: PLC0415
 
     rows = JobList(Path(ctx.params.get("joblist") or default_path())).all()

@@ -94,7 +94,7 @@ def look(browser: Chrome, page: Path, *, width: int, scheme: str = "light") -> N
 
 
 def measured(browser: Chrome, script: str) -> Any:
-    return browser.execute_script(script)  # type: ignore[no-untyped-call]
+    return browser.execute_script(script)
 
 
 @pytest.mark.parametrize("width", [DESKTOP, TELEPHONE])

@@ -34,8 +34,8 @@ LOADED: Final = {
 #: The beginning of a command line, and the line after the Tab key.
 COMPLETED: Final = {
     "arcstat long": "arcstat longname1",
-    "arckill -s Runn": "arckill -s Running",
-    "arcsub -q fo": "arcsub -q fork",
+    "arckill -s Kil": "arckill -s Killed",
+    "arcsub -q for": "arcsub -q fork",
     "arccat -d VERB": "arccat -d VERBOSE",
     "arex config explain wakeupp": "arex config explain wakeupperiod",
     "arexctl rte enable ENV/PR": "arexctl rte enable ENV/PROXY",
