@@ -1,8 +1,8 @@
 """
 Manual pages of all commands, made from the commands themselves.
 
-``gen_man.py DIRECTORY`` writes them. Building a wheel does the same (hatch_build.py), so no page can be out of date.
-The pages use the macros of man(7).
+``gen_man.py DIRECTORY`` writes them. Building a wheel does the same (tools/hatch_build.py), so no page can be out of
+date. The pages use the macros of man(7).
 """
 
 from __future__ import annotations

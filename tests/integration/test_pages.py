@@ -41,6 +41,7 @@ def test_a_page_does_what_it_says(page: str, installed: Environment, tmp_path: P
     assert typed
     # a page that does without it uses the defaults, and not an /etc/arc.conf of this machine
     start = [] if any("arex init" in one.text for one in typed) else ["arex init >/dev/null"]
+    (tmp_path / "arex").symlink_to(installed.path)  # where the pages install it
     path = f"{installed.path / 'bin'}:/usr/local/bin:/usr/bin:/bin"
     shell = subprocess.Popen(
         [*_ORDINARY, "bash"], cwd=tmp_path, text=True, start_new_session=True, stdin=subprocess.PIPE,
