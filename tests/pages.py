@@ -1,9 +1,10 @@
 """
-Pages of the documentation, typed in: their commands, and what these must print.
+Pages of the documentation, typed in: their commands, and what these must print. There are two kinds of pages:
 
-- A ``sh`` block is typed as a whole. An ``output`` block after it is what must be printed; so is a comment
+- ``pasted``: a ``sh`` block is typed as a whole. An ``output`` block after it is what must be printed; so is a comment
   ``<!-- prints: TEXT -->``, which readers do not see, where the output differs between terminals and pipes.
-- In a ``console`` block, a line that begins with ``$`` is typed, ``>`` continues it; the next lines must be printed.
+- ``sessions``: in a ``console`` block, a line that begins with ``$`` is typed, ``>`` continues it; the next lines must
+  be printed. Other blocks of such a page are not typed.
 
 Printed lines come in this order, with anything between them and in the place of ``…``. A block with ``/path/to/`` has
 to be completed by the reader, and is not typed.
@@ -17,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-BLOCK: Final = re.compile(r"^```(console|sh|output)\n(.*?)^```$|^<!-- prints: (.*?) -->$", re.MULTILINE | re.DOTALL)
+_PASTED: Final = re.compile(r"^```(sh|output)\n(.*?)^```$|^<!-- prints: (.*?) -->$", re.MULTILINE | re.DOTALL)
+_SESSION: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: What only the reader can complete.
 GAP: Final = "/path/to/"
 MARK: Final = "=-=-= "
@@ -37,22 +39,29 @@ class Typed:
         return f"{self.page}:{self.line}: {self.text}"
 
 
-def commands(page: Path, *, heading: str = "") -> list[Typed]:
-    """All commands of a page, or of the section with a heading of the second level."""
+def pasted(page: Path, *, heading: str = "") -> list[Typed]:
+    """All blocks of a page, or of the section with a heading of the second level."""
     text = page.read_text(encoding="utf-8")
     start, end = section(text, heading) if heading else (0, len(text))
     found: list[Typed] = []
-    for block in BLOCK.finditer(text, start, end):
-        line = text.count("\n", 0, block.start(2)) + 1
-        match block[1]:
-            case "console":
-                found += block_commands(page.name, line, block[2].splitlines())
-            case "sh":
-                found.append(Typed(page.name, line, block[2].rstrip()))
-            case _:
-                assert found, f"{page.name}:{line}: nothing is typed before this output"
-                found[-1].printed += [each for each in (block[2] or block[3]).splitlines() if each.strip()]
+    for block in _PASTED.finditer(text, start, end):
+        line = text.count("\n", 0, block.start()) + 1
+        if block[1] == "sh":
+            found.append(Typed(page.name, line, block[2].rstrip()))
+            continue
+        assert found, f"{page.name}:{line}: nothing is typed before this output"
+        found[-1].printed += [each for each in (block[2] or block[3]).splitlines() if each.strip()]
     return [typed for typed in found if GAP not in typed.text]
+
+
+def sessions(page: Path) -> list[Typed]:
+    """All commands of the sessions on a page."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        typed
+        for block in _SESSION.finditer(text)
+        for typed in block_commands(page.name, text.count("\n", 0, block.start(1)) + 1, block[1].splitlines())
+    ]
 
 
 def section(text: str, heading: str) -> tuple[int, int]:

@@ -37,7 +37,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_says(page: str, installed: Environment, tmp_path: Path) -> None:
-    typed = pages.commands(ROOT / page, heading=SECTIONS.get(page, ""))
+    typed = pages.pasted(ROOT / page, heading=SECTIONS.get(page, ""))
     assert typed
     # a page that does without it uses the defaults, and not an /etc/arc.conf of this machine
     start = [] if any("arex init" in one.text for one in typed) else ["arex init >/dev/null"]

@@ -38,7 +38,7 @@ def home(account: Account) -> Iterator[Path]:
 @pytest.mark.timeout(PATIENCE_S + 20)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_can_be_typed_in(page: str, account: Account, home: Path) -> None:
-    typed = pages.commands(DOCS / page)
+    typed = pages.sessions(DOCS / page)
     start = ["export USER=$(id -un)"]
     if not any("arex init" in one.text for one in typed):
         start.append("arex init >/dev/null")  # otherwise the machine's /etc/arc.conf counts

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from arex.cli.entry import COMMANDS, load
+from arex.cli.examples import EXAMPLES
 from arex.config import arcconf
 from arex.config.explain import reference_markdown
 from arex.jobdesc import DescriptionDialect, parse
@@ -195,6 +196,13 @@ def test_every_command_line_in_the_documentation_is_one_that_we_understand() -> 
 
     assert len(found) > 20
     assert [] == [(name, words) for name, *words in found if not_understood(words)]
+
+
+def test_every_example_of_a_help_is_one_that_we_understand() -> None:
+    found = [words for lines in EXAMPLES.values() for line, _ in lines for words in command_lines(line)]
+
+    assert len(found) == sum(map(len, EXAMPLES.values()))
+    assert [] == [words for words in found if not_understood(words)]
 
 
 def command_lines(text: str) -> Iterator[list[str]]:
