@@ -36,6 +36,7 @@ from arex.gm.limits import Limits
 from arex.gm.manager import GridManager
 from arex.gm.publishing import joblog
 from arex.gm.publishing.status import StatusWriter
+from arex.gm.publishing.waiting import WaitingWriter
 from arex.gm.quota import Quotas
 from arex.gm.turns.scanner import ScanIntervals
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
@@ -163,6 +164,7 @@ class Service:
         cleaner = Cleaner(config, self._clock, is_live=store.is_live)
         orphans = OrphanSearch(store, clients, self._clock)
         status = StatusWriter(self._clock, keeper, manager, clients, self._stager, store.root)
+        waiting = WaitingWriter(services, manager, clients, self._stager)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "lock": self._guarding_lock,
             "grid manager": manager.run,
@@ -172,6 +174,7 @@ class Service:
             "quotas": lambda: quotas.run(lambda: manager.jobs, manager.look),
             "infoprovider": lambda: publisher.run(lambda: manager.counts, store.root),
             "status file": lambda: status.run(lambda: self._wakeups, lambda: orphans.count),
+            "reasons of waiting jobs": waiting.run,
             "reload": lambda: self._reloading(services, manager),
             "orphans": lambda: orphans.run(manager.scanned),
             "watch": lambda: self._keeping_watch(watch, manager),

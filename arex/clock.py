@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Protocol, TypeVarTuple
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeVarTuple
 
 _Ts = TypeVarTuple("_Ts")
+#: A year.
+_FAR_S: Final = 366 * 86400.0
 
 
 class Timer(Protocol):
@@ -50,6 +52,12 @@ class SystemClock:
         import asyncio  # noqa: PLC0415 - as above
 
         return asyncio.get_running_loop().call_later(seconds, callback, *args)
+
+
+def time_of_day(clock: Clock, monotonic_s: float) -> datetime | None:
+    """The time of day at a time of ``monotonic``; None if it is past, or too far away to be a plan."""
+    left = monotonic_s - clock.monotonic()
+    return clock.now() + timedelta(seconds=left) if 0 < left < _FAR_S else None
 
 
 _: type[Clock] = SystemClock

@@ -7,7 +7,7 @@ Any method may be called twice after a crash. One call can be about many jobs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from arex.errors import SubmitLimited, SubmitRejected
 from arex.model.files import FileEntry
 from arex.model.grami import Grami
 from arex.model.ids import JobId, LocalId, Tag
+from arex.model.reason import Reason
 from arex.model.report import Report
 from arex.model.session import SessionPaths
 
@@ -222,4 +223,8 @@ class Stager(Protocol):
 
     def figures(self) -> Mapping[str, int]:
         """Counters to publish: transfers waiting and active, files and bytes moved, retries since the start."""
+        ...
+
+    def reasons(self) -> Iterator[tuple[JobId, Reason]]:
+        """Jobs none of whose transfers is active now, and why: a pause before the next try, or no free slot."""
         ...

@@ -20,6 +20,7 @@ from typing import Final
 
 _PASTED: Final = re.compile(r"^```(sh|output)\n(.*?)^```$|^<!-- prints: (.*?) -->$", re.MULTILINE | re.DOTALL)
 _SESSION: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HERE: Final = re.compile(r"<<'?(\w+)'?")
 #: What only the reader can complete.
 GAP: Final = "/path/to/"
 MARK: Final = "=-=-= "
@@ -73,7 +74,9 @@ def section(text: str, heading: str) -> tuple[int, int]:
 def block_commands(page: str, first: int, lines: list[str]) -> Iterator[Typed]:
     current: Typed | None = None
     for number, line in enumerate(lines, first):
-        if line.startswith("$ "):
+        if current is not None and in_here_document(current.text):
+            current.text += f"\n{'' if line == '>' else line.removeprefix('> ')}"
+        elif line.startswith("$ "):
             if current is not None:
                 yield current
             current = Typed(page, number, line[2:])
@@ -85,6 +88,13 @@ def block_commands(page: str, first: int, lines: list[str]) -> Iterator[Typed]:
             current.printed.append(line)
     if current is not None:
         yield current
+
+
+def in_here_document(text: str) -> bool:
+    """Whether the next line belongs to a here-document that the first line opens."""
+    first, *more = text.split("\n")
+    opened = _HERE.search(first)
+    return opened is not None and opened[1] not in more
 
 
 def script(typed: list[Typed], *start: str) -> str:

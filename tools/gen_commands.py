@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from arex.cli.entry import COMMANDS, load
-from arex.cli.examples import EXAMPLES
+from arex.cli.examples import examples
 from arex.cli.lazy import LazyGroup
 
 _HEAD: Final = """\
@@ -44,7 +44,7 @@ def _command(name: str, command: click.Command, level: int, target: str = "") ->
     yield f"{'#' * level} {name}\n"
     yield f"```text\n{_usage(name, command)}\n```\n"
     yield f"{_paragraphs(command.help or '')}\n"
-    yield from _examples(target)
+    yield from _examples(command, target)
     options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
     if options:
         yield "| Option | Meaning |\n| --- | --- |"
@@ -59,11 +59,11 @@ def _command(name: str, command: click.Command, level: int, target: str = "") ->
             yield from _command(f"{name} {word}", below, level + 1, target)
 
 
-def _examples(target: str) -> Iterator[str]:
-    if lines := EXAMPLES.get(target):
+def _examples(command: click.Command, target: str) -> Iterator[str]:
+    if lines := examples(command, target):
         width = max(len(line) for line, _ in lines)
         yield "```sh"
-        yield from (f"{line:{width}}  # {about}" for line, about in lines)
+        yield from (f"{line:{width}}  # {about}" if about else line for line, about in lines)
         yield "```\n"
 
 

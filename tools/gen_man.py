@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ import click
 
 import arex
 from arex.cli.entry import COMMANDS, load
-from arex.cli.examples import EXAMPLES
+from arex.cli.examples import examples
 from arex.cli.lazy import LazyGroup
 from tools.gen_commands import argument_names, option_names
 
@@ -80,8 +80,8 @@ def _page(name: str, target: str) -> str:
     lines += [".SH ENVIRONMENT", *_items(VARIABLES | (CREDENTIALS if name in _WITH_CREDENTIALS else {}))]
     has_list = any(param.name == "joblist" for param in command.params)
     lines += [".SH FILES", *_items(CONFIGURATION | (JOB_LIST if has_list else {}))]
-    if target in EXAMPLES:
-        lines += [".SH EXAMPLES", *_examples(target)]
+    if shown := examples(command, target):
+        lines += [".SH EXAMPLES", *_examples(shown)]
     lines += [".SH SEE ALSO", _see_also(name)]
     return "\n".join(lines) + "\n"
 
@@ -126,11 +126,13 @@ def _items(items: Mapping[str, str]) -> Iterator[str]:
         yield _text(about)
 
 
-def _examples(target: str) -> Iterator[str]:
-    for line, about in EXAMPLES[target]:
-        yield ".TP"
+def _examples(examples: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for number, (line, about) in enumerate(examples):
+        if about or number:
+            yield ".TP" if about else ".PP"
         yield f".B {_text(line)}"
-        yield _text(f"{about[:1].upper()}{about[1:]}.")
+        if about:
+            yield _text(f"{about[:1].upper()}{about[1:]}.")
 
 
 def _see_also(name: str) -> str:

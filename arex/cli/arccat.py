@@ -7,8 +7,8 @@ import sys
 import click
 
 from arex.cli import options
-from arex.cli.bulk import each, on_jobs
-from arex.cli.output import document
+from arex.cli.bulk import chosen_value, each, on_jobs
+from arex.cli.output import document, failure
 from arex.cli.select import Chosen
 from arex.cli.site import Site
 from plugins.local.view import Output
@@ -31,7 +31,7 @@ def command(site: Site, jobs: list[Chosen], *, what: str, file: str | None, foll
     def cat(job: Chosen) -> None:
         pieces = site.plugin.cat(job.id, asked, followed=followed and not as_json)
         if as_json:
-            texts[job.url] = b"".join(pieces).decode("utf-8", "replace")
+            texts[job.id] = b"".join(pieces).decode("utf-8", "replace")
             return
         for piece in pieces:
             sys.stdout.buffer.write(piece)
@@ -40,5 +40,8 @@ def command(site: Site, jobs: list[Chosen], *, what: str, file: str | None, foll
     sys.stdout.flush()
     tally = each(site, jobs, cat)
     if as_json:
-        document({"contents": texts, "failed": [{"id": job.url, "error": why} for job, why in tally.failed]})
+        document(
+            jobs=[chosen_value(job, content=texts[job.id]) for job in tally.done],
+            errors=[failure(why, job=job.id, name=job.name) for job, why in tally.failed],
+        )
     return tally.exit_code

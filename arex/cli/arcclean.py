@@ -6,6 +6,7 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, on_jobs, report
+from arex.cli.leaving import Leaving
 from arex.cli.select import Chosen
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
@@ -17,14 +18,19 @@ from plugins.local.status import JobStatus
 @on_jobs
 def command(site: Site, jobs: list[Chosen], *, force: bool, as_json: bool) -> int:
     """Remove jobs that have ended, with all their files on this host."""
+    leaving = Leaving(site)
 
     def clean(job: Chosen) -> None:
-        gone = force and isinstance(job.status, NoSuchJob)
-        if not gone:
-            site.plugin.clean(job.id)
+        if force and isinstance(job.status, NoSuchJob):
+            site.joblist.remove([job.url])
+            return
+        site.plugin.clean(job.id)
+        leaving.note(job, "removed")
 
-    tally = each(site, jobs, clean, gone_is_fine=force)
-    site.joblist.remove([job.url for job in tally.done])
+    try:
+        tally = each(site, jobs, clean, gone_is_fine=force)
+    finally:
+        leaving.close()
     if any(isinstance(job.status, JobStatus) for job in tally.done):
         site.mention_daemon()
     report(tally, f"Jobs processed: {tally.processed}, deleted: {len(tally.done)}", as_json=as_json)

@@ -74,7 +74,7 @@ def command(
     snapshot = daemon.read_snapshot(site.config.arex.controldir)
     service = published(site.config.arex.controldir)
     if as_json:
-        document({"running": site.plugin.served, "pid": pid or None, "snapshot": snapshot, "service": service})
+        document(running=site.plugin.served, pid=pid or None, status=snapshot, service=service)
     else:
         _show(site, service, pid, snapshot, long=long)
     return 0 if service is not None else 1

@@ -6,6 +6,7 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import each, on_jobs, report
+from arex.cli.leaving import Leaving
 from arex.cli.select import Chosen
 from arex.cli.site import Site
 
@@ -15,13 +16,17 @@ from arex.cli.site import Site
 @on_jobs
 def command(site: Site, jobs: list[Chosen], *, keep: bool, as_json: bool) -> int:
     """Cancel jobs. Without -k, their files are removed after they have ended."""
+    leaving = Leaving(site)
 
     def kill(job: Chosen) -> None:
         site.plugin.kill(job.id, clean=not keep)
+        if not keep:
+            leaving.note(job, "canceled")
 
-    tally = each(site, jobs, kill)
-    if not keep:
-        site.joblist.remove([job.url for job in tally.done])
+    try:
+        tally = each(site, jobs, kill)
+    finally:
+        leaving.close()
     if tally.done:
         site.mention_daemon()
     cleaned = "" if keep else f", successfully cleaned: {len(tally.done)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from arex.cli import complete, options
-from arex.cli.output import document, local_time, printable, say
+from arex.cli.output import document, failure, local_time, printable, say
 from arex.cli.select import JobSelection, choose
 from arex.cli.site import Site
 from arex.errors import ArexError
@@ -40,7 +40,7 @@ def command(
     del timeout
     site = Site(config, joblist, debug)
     found: dict[str, list[SessionEntry]] = {}
-    failed = False
+    failed: list[tuple[str, str]] = []
     for place in places:
         try:
             entries = _entries(site, place, recursive=recursive)
@@ -51,9 +51,12 @@ def command(
                 _show(entries, heading=place if len(places) > 1 else "", long=long)
         except (ArexError, OSError) as exc:
             site.error(f"{place}: {exc}")
-            failed = True
+            failed.append((place, str(exc)))
     if as_json:
-        document(found)
+        document(
+            directories=[{"place": place, "entries": entries} for place, entries in found.items()],
+            errors=[failure(why, source=place) for place, why in failed],
+        )
     return 1 if failed else 0
 
 

@@ -152,9 +152,7 @@ def _tell(
     unknown = [item for item in items if item not in proxyinfo.ITEMS]
     findings = _findings(path, shown.credential.pem, cadir, now) if check else []
     if as_json:
-        facts = proxyinfo.document(shown, now)
-        document({**facts, "findings": [{"subject": each.subject, "what": each.what} for each in findings]}
-                 if check else facts)  # fmt: skip
+        document(credential=proxyinfo.document(shown, now), findings=findings if check else None)
     else:
         texts = list(proxyinfo.lines(shown, now)) if info else []
         texts += [proxyinfo.ITEMS[item](shown, now) for item in items if item not in unknown]
@@ -216,7 +214,11 @@ def _make(
         remark("WARNING: the end time that you set has passed: no service will accept this proxy")
     proxy.write(path, pem)
     if as_json:
-        document({"identity": made.identity, "path": path, "subject": made.subject, "validityEnd": made.expires})
+        document(
+            credential={
+                "identity": made.identity, "path": path, "subject": made.subject, "validityEnd": made.expires,
+            }
+        )  # fmt: skip
         return 0
     say(f"Your identity: {made.identity}")
     say("Proxy generation succeeded")

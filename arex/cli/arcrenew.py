@@ -34,7 +34,7 @@ def command(site: Site, jobs: Sequence[Chosen], *, proxy: Path | None, token: Pa
     tally = each(site, jobs, renew)
     others = len(sharing - {job.id for job in tally.done})
     summary = f"Jobs processed: {tally.processed}, renewed: {len(tally.done)}"
-    report(tally, summary, as_json=as_json, **({"sharing": sorted(sharing)} if as_json else {}))
+    report(tally, summary, as_json=as_json, sharing=sorted(sharing))
     if others and not as_json:
         say(f"Other jobs that share the credential and have the new one, too: {others}")
     return tally.exit_code

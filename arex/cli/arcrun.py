@@ -6,11 +6,12 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Final
 
 import click
 
-from arex.cli import arcsub, complete, options
+from arex.cli import complete, jobcommand, options, submitting
+from arex.cli.jobvalue import job_value
 from arex.cli.output import document, remark
 from arex.cli.progress import describe
 from arex.cli.site import Site
@@ -24,8 +25,15 @@ _TIMED_OUT = 124
 _MOST = 255
 
 
-@click.command(context_settings=options.CONTEXT)
-@click.argument("file", type=click.Path(), required=False)
+_EXAMPLES: Final = """
+arcrun -- hostname
+arcrun --walltime 1h --memory 4G -- ./analysis.py "a name with blanks"
+arcrun job.xrsl
+"""
+
+
+@click.command(cls=jobcommand.CommandWithJob, context_settings=options.CONTEXT, examples=_EXAMPLES)
+@click.argument("file", type=click.Path(), required=False, metavar="[FILE] [-- COMMAND [ARGUMENT]...]")
 @click.option("-e", "--jobdescrstring", "string", help="Job description as a string.")
 @click.option(
     "-q", "--queue", default="", shell_complete=complete.queue,
@@ -37,6 +45,8 @@ _MOST = 255
 )  # fmt: skip
 @click.option("--no-fetch", is_flag=True, help="Leave the results in the session directory, and the job in the list.")
 @click.option("-k", "--keep", is_flag=True, help="Copy the results, but do not remove the job.")
+@options.lenient
+@jobcommand.command_options
 @options.joblist
 @options.common
 def command(
@@ -47,24 +57,32 @@ def command(
     directory: Path,
     no_fetch: bool,
     keep: bool,
+    lenient: bool,
     joblist: Path | None,
     as_json: bool,
     config: Path | None,
     timeout: int | None,
     debug: int,
+    **rest: Any,  # noqa: ANN401 - the options of commands
 ) -> int:
     """
     Run one job and wait for it: print its output, fetch its results, and exit with its exit code.
 
+    The job is a description (FILE, - or -e) or a command behind --. A program in the current directory is uploaded.
+
     Press Ctrl-C to cancel the job.
     """
     site = Site(config, joblist, debug)
+    wanted, words = jobcommand.wanted(rest), jobcommand.words()
+    jobcommand.check_no_description(words, wanted, described=file is not None or string is not None)
     try:
-        description = _description(file, string)
+        description = jobcommand.job_of(words, wanted, Path.cwd()) if words else _description(file, string)
     except JobDescriptionError as exc:
-        arcsub.tell(site.error, "arcrun", exc)
+        submitting.tell(site.error, "arcrun", exc)
         return exc.exit_code
-    job = _submit(site, description, queue)
+    if words and (why := jobcommand.not_found(words, Path.cwd())):
+        site.warn(why)
+    job = _submit(site, description, queue, lenient=lenient)
     if not as_json:
         remark(f"Job submitted with jobid: {job}")
     bare = job.rpartition("/")[2]
@@ -78,7 +96,7 @@ def command(
         return _TIMED_OUT
     stored = "" if no_fetch else _fetch(site, bare, directory, keep=keep)
     if as_json:
-        document({"job": status, "results": stored})
+        document(jobs=[job_value(status, results=stored or None)])
     elif stored:
         remark(f"Results stored at: {stored}")
     return exit_code(status)
@@ -86,12 +104,18 @@ def command(
 
 def _description(file: str | None, string: str | None) -> JobDescription:
     if (file is None) == (string is None):
-        raise click.UsageError("expected exactly one job description: FILE, - or -e")
-    text = string if string is not None else sys.stdin.buffer.read() if file == "-" else Path(file or "").read_bytes()
+        raise click.UsageError("expected exactly one job description (FILE, - or -e), or a command behind --")
+    text = string if string is not None else sys.stdin.buffer.read() if file == "-" else _read(file or "")
     jobs = parse(text, DescriptionDialect.USER, source="-e" if file is None else file)
     if len(jobs) != 1:
         raise JobRefused(f"the description contains {len(jobs)} jobs, but arcrun runs only one: use arcsub --wait")
     return with_streams(jobs[0])
+
+
+def _read(file: str) -> bytes:
+    text = Path(file).read_bytes()
+    jobcommand.check_program(file, text)
+    return text
 
 
 def with_streams(job: JobDescription) -> JobDescription:
@@ -104,12 +128,12 @@ def with_streams(job: JobDescription) -> JobDescription:
     )
 
 
-def _submit(site: Site, job: JobDescription, queue: str) -> str:
-    source = arcsub.DescriptionSource(job.name or "job", job)
-    jobs, refused = arcsub.submit(site, [source], queue=queue, dryrun=False, id_file=None, quiet=True)
-    for _, error in refused:
+def _submit(site: Site, job: JobDescription, queue: str, *, lenient: bool) -> str:
+    source = submitting.DescriptionSource(job.name or "job", job)
+    results = submitting.submit(site, [source], submitting.SubmissionRequest(queue=queue, quiet=True, lenient=lenient))
+    for _, error in results.refused:
         raise JobRefused("the job was not submitted") from error
-    return jobs[0].url
+    return results.jobs[0].url
 
 
 def _attend(site: Site, job: str, timeout_s: int | None, *, quiet: bool) -> JobStatus:

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from arex.cli import options
+from arex.cli.jobvalue import job_value
 from arex.cli.output import document, say
 from arex.cli.site import Site
 from arex.errors import ArexError
-from arex.joblist import Row, local_row
+from arex.userjobs.joblist import Row, local_row
 from plugins.local.status import JobStatus
 
 
@@ -42,26 +43,27 @@ def command(
     options.require_local(site, types=(), info_types=(), elements=(*elements, *cluster), registries=False)
     if truncate and not force:
         click.confirm(f"Empty {site.joblist.path} first?", abort=True, err=True)
-    rows = sorted(_rows(site), key=lambda row: int(row["localsubmissiontime"] or 0))
+    found = sorted(_rows(site), key=lambda pair: int(pair[0]["localsubmissiontime"] or 0))
+    rows = [row for row, _ in found]
     if truncate:
         site.joblist.clear()
     listed = {row["id"] for row in site.joblist.all()}
     site.joblist.add(row for row in rows if row["id"] not in listed)
     if as_json:
-        document({"jobs": [{"id": row["id"], "name": row["name"]} for row in rows]})
+        document(jobs=[job_value(status, url=row["id"], name=row["name"]) for row, status in found])
     else:
         say(f"Total number of jobs found: {len(rows)}")
         say(f"Total number of jobs in the list: {len(site.joblist.all())}")
     return 0
 
 
-def _rows(site: Site) -> Iterator[Row]:
+def _rows(site: Site) -> Iterator[tuple[Row, JobStatus]]:
     """A row for every job on this host; the existing row if the job is already in the list."""
     known = {row["id"]: row for row in site.joblist.all()}
     for status in site.plugin.status(site.plugin.jobs()):
         if isinstance(status, ArexError) or status.sessiondir is None:
             continue
-        yield known.get(status.url) or _row(site, status, status.sessiondir)
+        yield known.get(status.url) or _row(site, status, status.sessiondir), status
 
 
 def _row(site: Site, status: JobStatus, session: Path) -> Row:

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from arex.cli import arcsub, options
+from arex.cli import arcsub, options, submitting
 from arex.cli.output import document, local_time, say
 from arex.cli.site import Site
 from arex.errors import ArexError
@@ -38,6 +38,7 @@ class NoSuchTest(ArexError):
     "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job id to this file."
 )
 @options.instead_of_submission
+@options.lenient
 @options.joblist
 @options.endpoint
 @options.common
@@ -49,6 +50,7 @@ def command(
     id_file: Path | None,
     dryrun: bool,
     dumpdescription: bool,
+    lenient: bool,
     joblist: Path | None,
     as_json: bool,
     config: Path | None,
@@ -64,16 +66,14 @@ def command(
     if number is None:
         raise click.UsageError("Nothing to do: use -J with the number of a test job, or -E to print the credential")
     arcsub.check_endpoint(site, where)
-    sources = [arcsub.DescriptionSource(f"test job {number}", description(number, runtime).encode())]
+    sources = [submitting.DescriptionSource(f"test job {number}", description(number, runtime).encode())]
     if dumpdescription:
-        return arcsub.dump(site, sources)
-    jobs, refused = arcsub.submit(site, sources, queue="", dryrun=dryrun, id_file=id_file, quiet=as_json)
+        return arcsub.dump(site, sources, lenient=lenient)
+    request = submitting.SubmissionRequest(dryrun=dryrun, id_file=id_file, quiet=as_json, lenient=lenient)
+    results = submitting.submit(site, sources, request)
     if as_json:
-        document({
-            "jobs": [{"id": job.url, "name": job.name} for job in jobs],
-            "failed": [{"source": label, "error": str(error)} for label, error in refused],
-        })  # fmt: skip
-    return 1 if refused else 0
+        submitting.print_document(site, results, request)
+    return 1 if results.refused else 0
 
 
 def description(number: int, runtime_min: int) -> str:
@@ -96,7 +96,8 @@ def _credential(site: Site, *, as_json: bool) -> int:
     found = site.plugin.credential
     if as_json:
         fields = ("path", "subject", "issuer", "identity", "expires", "has_key")
-        document({"owner": site.plugin.subject} | {name: getattr(found, name, None) for name in fields})
+        credential = None if found is None else {name: getattr(found, name) for name in fields}
+        document(owner=site.plugin.subject, credential=credential)
         return 0
     if found is None:
         say(site.plugin.credential_fault or "There is no certificate and no proxy.")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from pathlib import Path
 
 from arex.cli import options
-from arex.cli.output import document, say
+from arex.cli.output import document, failure, say
 from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
 from arex.errors import ArexError, NoSuchJob
+from plugins.local.status import JobStatus
 
 
 def on_jobs(function: Callable[..., int]) -> Callable[..., int]:
@@ -30,19 +31,11 @@ def on_jobs(function: Callable[..., int]) -> Callable[..., int]:
         timeout: int | None,
         debug: int,
         joblist: Path | None,
-        jobs: Sequence[str],
-        everything: bool,
-        cluster: Sequence[str],
-        states: Sequence[str],
-        rejected: Sequence[str],
-        id_files: Sequence[Path],
         **own: object,
     ) -> int:
         del timeout
         site = Site(config, joblist, debug)
-        wanted = JobSelection(
-            jobs=jobs, everything=everything, cluster=cluster, states=states, rejected=rejected, id_files=id_files
-        )
+        wanted = JobSelection(**{each.name: own.pop(each.name) for each in fields(JobSelection)})  # type: ignore[arg-type]
         return function(site, choose(site, wanted), **own)
 
     return command
@@ -102,13 +95,32 @@ def request(site: Site, jobs: Sequence[Chosen], ask: Callable[[str], None], resu
     return tally.exit_code
 
 
-def report(tally: Tally, summary: str, *, as_json: bool, **more: object) -> None:
-    """Print the summary line of a command, or its complete result as JSON."""
+def report(
+    tally: Tally,
+    summary: str,
+    *,
+    as_json: bool,
+    each: Mapping[str, Mapping[str, object]] | None = None,
+    **more: object,
+) -> None:
+    """
+    Print the summary line of a command, or its complete result as JSON: ``each`` are facts about single jobs by their
+    ids, ``more`` are facts about all of them.
+    """
     if not as_json:
         say(summary)
         return
-    document({
-        "done": [{"id": job.url, "name": job.name} for job in tally.done],
-        "failed": [{"id": job.url, "name": job.name, "error": why} for job, why in tally.failed],
+    document(
+        jobs=[chosen_value(job, **(each or {}).get(job.id, {})) for job in tally.done],
+        errors=[failure(why, job=job.id, name=job.name) for job, why in tally.failed],
         **more,
-    })  # fmt: skip
+    )
+
+
+def chosen_value(job: Chosen, **more: object) -> dict[str, object]:
+    """A selected job in JSON documents, with its status when it was selected."""
+    from arex.cli.jobvalue import job_value, unknown_value  # noqa: PLC0415 - only with --json
+
+    if not isinstance(job.status, JobStatus):
+        return {**unknown_value(job.id, job.url, job.name), **more}
+    return job_value(job.status, url=job.url, name=job.name, **more)

@@ -50,7 +50,7 @@ def _completing(offer: Offer, *, any_case: bool = False) -> Complete:
 
 def _jobs(ctx: click.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The name of each job if no other job has it, otherwise the id; ids and URLs also once they are begun."""
-    from arex.joblist import JobList, default_path  # noqa: PLC0415
+    from arex.userjobs.joblist import JobList, default_path  # noqa: PLC0415
 
     rows = JobList(Path(ctx.params.get("joblist") or default_path())).all()
     named = Counter(row["name"] for row in rows)

@@ -63,7 +63,7 @@ def list_(config_file: Path | None, *, used_before: float | None, pattern: str, 
     ]
     files.sort(key=lambda file: file.used)
     if as_json:
-        document([plain(file) for file in files])
+        document(files=files)
         return
     for file in files:
         use = "in use" if file.linked else ""
@@ -79,7 +79,7 @@ def stats(config_file: Path | None, *, as_json: bool) -> None:
     cleaner = _cleaner(config_file)
     fills = [cleaner.fill(root) for root in cleaner.roots if root.is_dir()]
     if as_json:
-        document([{**plain(fill), "percent": round(fill.percent, 2)} for fill in fills])
+        document(caches=[{**plain(fill), "percent": round(fill.percent, 2)} for fill in fills])
         return
     for fill in fills:
         say(
@@ -100,7 +100,7 @@ def clean(config_file: Path | None, *, dry_run: bool, everything: bool, as_json:
     """Remove files that exceed cachesize or cachelifetime. Files that unfinished jobs use are kept."""
     cleaned = asyncio.run(_cleaner(config_file).clean(dry_run=dry_run, everything=everything))
     if as_json:
-        document({**plain(cleaned), "size": cleaned.size, "dry_run": dry_run})
+        document(**plain(cleaned), size=cleaned.size, dry_run=dry_run)
         return
     for file in cleaned.files if dry_run else ():
         say(f"{size_words(file.size):>8}  {printable(file.url)}")

@@ -137,7 +137,7 @@ def _link(catalog: Catalog, wanted: tuple[str, ...], place: str, *, force: bool,
         if not new:
             remark(f"{printable(name)} is already {place}")
     if as_json:
-        document([{"name": name, "path": chosen[name], "changed": new} for name, new in done.items()])
+        document(runtimes=[{"name": name, "path": chosen[name], "changed": new} for name, new in done.items()])
 
 
 @group.command()
@@ -164,7 +164,7 @@ def _unlink(catalog: Catalog, wanted: tuple[str, ...], place: str, *, as_json: b
     for name in names:
         catalog.unlink(name, place)
     if as_json:
-        document([{"name": name, "path": linked[name].target, "changed": True} for name in names])
+        document(runtimes=[{"name": name, "path": linked[name].target, "changed": True} for name in names])
 
 
 def _linked_names(catalog: Catalog, wanted: str, linked: Mapping[str, Linked], place: str) -> list[str]:
@@ -200,7 +200,7 @@ def show(ctx: click.Context, which: str | None, *, is_long: bool, as_json: bool)
     """List runtime environments and how they are used."""
     catalog = _catalog(ctx)
     if as_json:
-        document([row for row in rows(catalog) if which is None or which in row.kinds])
+        document(runtimes=[row for row in rows(catalog) if which is None or which in row.kinds])
     elif which is not None:
         for name, path in sorted(_some(catalog, which).items()):
             say(f"{name:32} -> {path}" if is_long else _marked(catalog, name, path))
@@ -277,7 +277,7 @@ def get(ctx: click.Context, rte: str, *, is_long: bool, as_json: bool) -> None:
     values = catalog.values(rte)
     found = [(one, values.get(one.name, one.default)) for one in catalog.params(rte)]
     if as_json:
-        document([_facts(one, value, is_set=one.name in values) for one, value in found])
+        document(parameters=[_facts(one, value, is_set=one.name in values) for one, value in found])
         return
     for one, value in found:
         say(_shown(one, value) if is_long else f"{one.name}={value}")

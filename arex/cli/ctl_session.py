@@ -78,7 +78,7 @@ def usage(config_file: Path | None, *, by_owner: bool, as_json: bool) -> None:
         _by_owner(found, as_json=as_json)
         return
     if as_json:
-        document([plain(session) for session in found])
+        document(sessions=found)
         return
     for session in found:
         size = size_words(session.taken.size)
@@ -95,7 +95,7 @@ def _by_owner(found: list[Session], *, as_json: bool) -> None:
     for session in found:
         total[session.owner] += session.taken
     if as_json:
-        document({owner: plain(taken) for owner, taken in total.items()})
+        document(owners=[{"owner": owner, **plain(taken)} for owner, taken in total.items()])
         return
     for owner, taken in sorted(total.items(), key=lambda pair: pair[1].size):
         say(f"{size_words(taken.size):>8}  {taken.inodes:>8} files  {printable(owner) or 'unknown owner'}")
@@ -128,7 +128,7 @@ def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as
         if left := retry_removals(entry.path):
             remark(f"{left} files or directories in {entry.path / REMOVING} cannot be removed")
     if as_json:
-        document({"sessions": [plain(session) for session in removed], "dry_run": dry_run})
+        document(sessions=removed, dry_run=dry_run)
         return
     for session in removed:
         say(f"{size_words(session.taken.size):>8}  {session.state or 'no such job':<12}  {session.root / session.job}")

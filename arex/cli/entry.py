@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "arccat": "arex.cli.arccat:command",
     "arcls": "arex.cli.arcls:command",
     "arcrenew": "arex.cli.arcrenew:command",
+    "arcresub": "arex.cli.arcresub:command",
     "arcresume": "arex.cli.arcresume:command",
     "arcsync": "arex.cli.arcsync:command",
     "arcinfo": "arex.cli.arcinfo:command",
@@ -62,35 +63,59 @@ def load(target: str) -> click.Command:
 def call(name: str, args: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; without ``args``, the command gets the arguments of this process."""
     try:
-        code = load(COMMANDS[name]).main(None if args is None else list(args), prog_name=name, standalone_mode=False)
+        command = load(COMMANDS[name])
+        _no_document_yet()
+        code = command.main(None if args is None else list(args), prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         return _pipe_closed()
     except KeyboardInterrupt:
         return INTERRUPTED
     except ArexError as exc:
+        _in_document(str(exc))
         return _tell(name, str(exc), exc.exit_code)
     except OSError as exc:
-        where = f"{exc.filename}: " if exc.filename else ""
+        what = (f"{exc.filename}: " if exc.filename else "") + (exc.strerror or str(exc))
+        _in_document(what)
         _drop_unwritten()
-        return _tell(name, f"{where}{exc.strerror or exc}", 1)
+        return _tell(name, what, 1)
     except Exception as exc:  # noqa: BLE001 - the last handler: every error ends here
-        return _of_click(name, exc)
+        return _of_click(name, exc, sys.argv[1:] if args is None else args)
     return code if isinstance(code, int) else 0
 
 
-def _of_click(name: str, exc: Exception) -> int:
+def _of_click(name: str, exc: Exception, words: Sequence[str]) -> int:
     import click  # noqa: PLC0415 - already imported by the command
+
+    from arex.cli.output import document_due  # noqa: PLC0415 - the same
 
     if isinstance(exc, click.Abort):
         return INTERRUPTED
     if isinstance(exc, click.ClickException):
+        if isinstance(exc, click.UsageError) and exc.ctx is not None and "--json" in words:
+            document_due.set(exc.ctx.command_path)  # options have not been processed
+        _in_document(exc.format_message())
         exc.show()
         return exc.exit_code
     if os.environ.get("AREX_TRACEBACK"):
         raise exc
     what = f"internal error, please report: {type(exc).__name__}: {exc} (set AREX_TRACEBACK=1 to see the traceback)"
     return _tell(name, what, INTERNAL)
+
+
+def _no_document_yet() -> None:
+    from arex.cli.output import document_due  # noqa: PLC0415 - imported by the command
+
+    document_due.set("")
+
+
+def _in_document(what: str) -> None:
+    """With ``--json``, an error that ends the command is also in the document on stdout."""
+    from arex.cli.output import error_document  # noqa: PLC0415 - imported by the command
+
+    with contextlib.suppress(OSError):
+        error_document(what)
+        sys.stdout.flush()
 
 
 def _tell(name: str, what: str, code: int) -> int:

@@ -1,9 +1,16 @@
-"""Examples of each command: for its help, the reference and the manual pages. A test parses every line of them."""
+"""
+Examples of commands: for their help, the reference and the manual pages. A test parses every line of them.
+
+Commands on descriptions have theirs in their own modules.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import click
 
 #: By the place of the command, as ``arex.cli.entry`` loads it: command lines and what they do.
 EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
@@ -29,11 +36,6 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("arexctl cache clean", "remove what exceeds its limits"),
     ),
     "arex.cli.ctl_session:group": (("arexctl session usage", "show which jobs need the most space"),),
-    "arex.cli.arcsub:command": (
-        ("arcsub hello.xrsl", "submit the job that a file describes"),
-        ("arcsub -e '&(executable=/bin/date)(stdout=out.txt)'", "the smallest description"),
-        ("arcsub --wait first.xrsl second.xrsl", "submit two jobs and wait until both have ended"),
-    ),
     "arex.cli.arcstat:command": (
         ("arcstat -a", "show all jobs"),
         ("arcstat -a -s Running", "show running jobs only"),
@@ -71,11 +73,13 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("arctest -J 1", "submit the first test job"),
         ("arctest -E", "show the credential"),
     ),
-    "arex.cli.arcrun:command": (
-        ("arcrun hello.xrsl", "run a job, show its output and fetch its results"),
-        ("arcrun -D results hello.xrsl", "the same, with the results below ./results"),
-    ),
 }
+
+
+def examples(command: click.Command, target: str) -> list[tuple[str, str]]:
+    """All examples of a command, from here or from its own module, where a line says it all."""
+    lines = str(getattr(command, "examples", "")).strip().splitlines()
+    return [*EXAMPLES.get(target, ()), *((line, "") for line in lines)]
 
 
 def epilog(target: str) -> str:

@@ -14,6 +14,7 @@ import click
 
 from arex.cli import complete
 from arex.cli.complete import LEVELS
+from arex.cli.output import document_due
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_NAMES
@@ -22,6 +23,36 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
+
+
+#: Parameters of clients that only exist so that commands for ARC's clients work.
+_FOR_ARC: Final = frozenset({"conffile", "listplugins", "elements", "cluster", "types", "info_types", "direct", "same"})
+
+
+class GroupedCommand(click.Command):
+    """A command whose help has examples, and a separate list of the options for compatibility with ARC."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:  # noqa: ANN401 - click's
+        """``examples`` are lines that are printed as they are."""
+        super().__init__(*args, **kwargs)
+        self.examples = examples  #: one command line each
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        ours: list[tuple[str, str]] = []
+        arcs: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option) and (row := param.get_help_record(ctx)) is not None:
+                (arcs if param.name in _FOR_ARC else ours).append(row)
+        for title, rows in (("Options", ours), ("Accepted for compatibility with ARC", arcs)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in self.examples.strip().splitlines()))
 
 
 class EndpointElsewhere(ArexError):
@@ -36,7 +67,20 @@ config_option: Final = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Configuration file, arc.conf or YAML (default: search the usual places).",
 )
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+
+
+def wants_document(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Note that a document is due, which then also has errors that end the command."""
+    del param
+    if value:
+        document_due.set(ctx.command_path)
+    return value
+
+
+json_option: Final = click.option(
+    "--json", "as_json", is_flag=True, is_eager=True, callback=wants_document,
+    help="Print the result as one JSON document.",
+)  # fmt: skip
 
 
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
@@ -89,8 +133,20 @@ def joblist(function: _F) -> _F:
     )(function)
 
 
+def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Seconds in ``90``, ``2h``, ``1d12h``."""
+    if value is None:
+        return None
+    from arex.jobdesc.times import read_period  # noqa: PLC0415 - needed only with this option
+
+    seconds, fault = read_period(value)
+    if fault or value.startswith("-"):
+        raise click.BadParameter(f"{value!r} is not a period of time, such as 90, 2h or 1d", ctx, param)
+    return seconds
+
+
 def selection(function: _F) -> _F:
-    """Add the options that select jobs: by name, from a file, all jobs, by state, by resource."""
+    """Add the options that select jobs: by name, from a file, all jobs, by state, queue, age or label, by resource."""
     for option in reversed((
         click.argument("jobs", nargs=-1, shell_complete=complete.job, metavar="[JOB]..."),
         click.option("-a", "--all", "everything", is_flag=True, help="Select all jobs in the list of jobs."),
@@ -104,9 +160,26 @@ def selection(function: _F) -> _F:
             "-i", "--jobids-from-file", "id_files", multiple=True, type=click.Path(path_type=Path),
             help="File with job ids, one on each line.",
         ),
+        click.option("--name", "names", multiple=True, metavar="PATTERN", help="Select only jobs whose name matches "
+            "this pattern, such as 'sim*'."),
+        click.option("--queue", "queues", multiple=True, help="Select only jobs of this queue."),
+        click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Select only jobs with this "
+            "label."),
+        click.option("--older", "older_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "
+            "at least so long ago, for example 2h."),
+        click.option("--newer", "newer_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "
+            "at most so long ago."),
     )):  # fmt: skip
         function = option(function)
     return joblist(function)
+
+
+def lenient(function: _F) -> _F:
+    return click.option(
+        "--lenient",
+        is_flag=True,
+        help="Submit descriptions as ARC does, with a warning for what can only be a mistake (default: refuse them).",
+    )(function)
 
 
 def instead_of_submission(function: _F) -> _F:

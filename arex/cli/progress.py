@@ -1,30 +1,92 @@
-"""Wait for jobs and print a line on stderr for each change."""
+"""Progress of long work on stderr: one line in place on a terminal, a line for each change elsewhere."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
 
-from arex.cli.output import printable, remark
+from arex.cli.jobtable import counts, short_ids
+from arex.cli.output import printable, remark, terminal_width
 from arex.cli.site import Site
 from plugins.local.status import ClientState, JobStatus
 
+#: Erases the rest of a line. Source: ECMA-48.
+_ERASE = "\x1b[K"
+_BAR = 20
+
+
+class ProgressLine:
+    """A line that replaces itself on a terminal; nothing is printed elsewhere, and without ``shown``."""
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self._shown = shown and sys.stderr.isatty()
+        self._text = ""
+
+    def show(self, text: str) -> None:
+        if self._shown and text != self._text:
+            self._text = text
+            sys.stderr.write(f"\r{text[: terminal_width() - 1]}{_ERASE}")
+            sys.stderr.flush()
+
+    def show_part(self, what: str, done: int, total: int) -> None:
+        """``fetching [#####     ] 12 of 40``."""
+        filled = _BAR * done // max(total, 1)
+        self.show(f"{what} [{'#' * filled}{' ' * (_BAR - filled)}] {done} of {total}")
+
+    def clear(self) -> None:
+        """Remove the line, so that something else can be printed."""
+        if self._text:
+            self._text = ""
+            sys.stderr.write(f"\r{_ERASE}")
+            sys.stderr.flush()
+
 
 def wait_for(site: Site, jobs: Sequence[str], timeout_s: float | None = None) -> bool:
-    """Wait until all jobs have ended; True if all of them finished successfully."""
+    """
+    Wait until all jobs have ended; True if all of them finished successfully.
+
+    After an interrupt, it says that the jobs go on.
+    """
     last: dict[str, JobStatus] = {}
-    for status in site.plugin.watch(jobs, timeout_s=timeout_s):
-        last[status.id] = status
-        remark(f"{status.id} {printable(status.name)}: {describe(status)}")
-    open_jobs = [job for job, status in last.items() if not status.state.final]
-    if open_jobs:
-        site.warn(f"{len(open_jobs)} of {len(jobs)} jobs have not ended within {timeout_s:g} s")
+    ids, line = short_ids(jobs), ProgressLine()
+    try:
+        for status in site.plugin.watch(jobs, timeout_s=timeout_s):
+            last[status.id] = status
+            if not sys.stderr.isatty() or (status.state.final and status.state is not ClientState.FINISHED):
+                line.clear()
+                remark(f"{_label(status, ids)}: {describe(status)}")
+            line.show(counts(last.values()))
+    except KeyboardInterrupt:
+        line.clear()
+        open_jobs = sum(not last[job].state.final if job in last else True for job in jobs)
+        _still(open_jobs)
+        raise
+    line.clear()
+    if sys.stderr.isatty() and len(jobs) > 1:
+        remark(counts(last.values()))
+    if open_jobs := sum(not status.state.final for status in last.values()):
+        site.warn(f"{open_jobs} of {len(jobs)} jobs have not ended within {timeout_s:g} s; they go on")
     return all(status.state is ClientState.FINISHED for status in last.values())
+
+
+def _still(open_jobs: int) -> None:
+    if open_jobs:
+        jobs = "the job goes" if open_jobs == 1 else f"{open_jobs} jobs go"
+        remark(f"\n{jobs} on: 'arcstat -a -w' waits again, 'arckill' cancels")
+
+
+def _label(status: JobStatus, ids: dict[str, str]) -> str:
+    short = ids.get(status.id, status.id)
+    return f"{printable(status.name)} ({short})" if status.name else short
 
 
 def describe(status: JobStatus) -> str:
     """The state, with the reason for a failure or for waiting."""
-    if status.failure:
-        return f"{status.state} ({printable(status.failure.splitlines()[0])})"
-    if status.waiting:
-        return f"{status.state} ({printable(status.waiting)})"
-    return str(status.state)
+    return str(status.state) if status.reason is None else f"{status.state} ({printable(str(status.reason))})"
+
+
+def ended_counts(statuses: Sequence[JobStatus]) -> str:
+    """``198 finished, 2 failed`` of jobs that have ended."""
+    found = Counter("finished" if each.state is ClientState.FINISHED else "failed" for each in statuses)
+    return ", ".join(f"{found[word]} {word}" for word in ("finished", "failed") if found[word])

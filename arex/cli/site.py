@@ -15,7 +15,8 @@ from arex.config.model import Configuration
 from plugins.local import LocalPlugin
 
 if TYPE_CHECKING:
-    from arex.joblist import JobList
+    from arex.userjobs.history import JobHistory
+    from arex.userjobs.joblist import JobList
 
 _ERROR, _INFO = 1, 3
 
@@ -43,9 +44,25 @@ class Site:
     @cached_property
     def joblist(self) -> JobList:
         # importing sqlite takes as long as the rest of a command
-        from arex.joblist import JobList, default_path  # noqa: PLC0415
+        from arex.userjobs.joblist import JobList, default_path  # noqa: PLC0415
 
         return JobList(self._joblist or default_path())
+
+    @property
+    def talkative(self) -> bool:
+        """Whether the user asked for more than warnings."""
+        return self._debug >= _INFO
+
+    @property
+    def joblist_is_missing(self) -> bool:
+        """Whether an option names a list of jobs that does not exist; the usual one is made when it is needed."""
+        return self._joblist is not None and not self._joblist.exists()
+
+    @cached_property
+    def history(self) -> JobHistory:
+        from arex.userjobs.history import JobHistory, path_beside  # noqa: PLC0415 - as above
+
+        return JobHistory(path_beside(self.joblist.path))
 
     @property
     def program(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Mapping
 from datetime import datetime
@@ -199,7 +198,7 @@ def discard(path: Path) -> list[str]:
         return []
     try:
         with confined_fs.own_directory(path.with_name(REMOVING)) as aside:
-            path.rename(aside / f"{path.name}~{secrets.token_hex(4)}")
+            path.rename(aside / f"{path.name}~{os.urandom(4).hex()}")
     except (OSError, UnsafePath):
         return [f"Cannot remove {path}: {obstacles}"]
     return [f"Cannot remove {path}: {obstacles}. It is in {path.with_name(REMOVING)} now"]

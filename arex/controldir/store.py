@@ -349,6 +349,15 @@ class ControlDir:
                     return True
         return False
 
+    def mark_time(self, job: JobId, mark: Mark) -> datetime | None:
+        """When a mark was made; None without one."""
+        for path in self.layout.mark_files(job, mark):
+            with contextlib.suppress(FileNotFoundError):
+                info = os.lstat(path)
+                if self.trusts(info):
+                    return file_time(info.st_mtime)
+        return None
+
     def set_mark(self, job: JobId, mark: Mark) -> None:
         atomic.touch(self.layout.mark_file(job, mark))
 

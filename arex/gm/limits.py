@@ -10,6 +10,8 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from arex.config.values import MaxJobs
@@ -81,6 +83,11 @@ class Gate:
             heapq.heappush(self._queue, entry)
         return [job for _, _, job in found]
 
+    def places(self, most: int) -> dict[JobId, int]:
+        """The first ``most`` waiting jobs with their places, from 1."""
+        first = heapq.nsmallest(most, self._waiting, key=lambda job: self._waiting[job][:2])
+        return {job: place for place, job in enumerate(first, 1)}
+
     @property
     def is_idle(self) -> bool:
         return not self.taken and not self._waiting
@@ -96,6 +103,17 @@ class Gate:
         while self._queue and self._waiting.get(self._queue[0][2], ())[:2] != self._queue[0][:2]:
             heapq.heappop(self._queue)
         return self._queue[0] if self._queue else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotUsage:
+    """How much of the limits is in use, and who waits."""
+
+    slots: int | None  #: None: no limit
+    used: int
+    counts_jobs: bool  #: the limit is the second number of ``maxjobs``; otherwise, the slots of the backend
+    line: Mapping[JobId, int]  #: places of the first jobs, from 1
+    owner_line: Mapping[JobId, int]  #: the same for the limits of owners
 
 
 class Limits:
@@ -177,6 +195,16 @@ class Limits:
         """Jobs that can continue now under any limit, after a change of the limits."""
         with self._lock:
             return [job for gate in (self._running, *self._owners.values()) for job in gate.heads()]
+
+    def usage(self, most: int) -> SlotUsage:
+        """The slots for running jobs, and the first ``most`` jobs of each line."""
+        with self._lock:
+            gate = self._running
+            owners = {job: place for each in self._owners.values() for job, place in each.places(most).items()}
+            return SlotUsage(
+                slots=gate.slots, used=gate.used, counts_jobs=self.maxjobs.running is not None,
+                line=gate.places(most), owner_line=dict(itertools.islice(owners.items(), most)),
+            )  # fmt: skip
 
     @property
     def running(self) -> int:

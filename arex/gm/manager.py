@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from arex.aio import settled
 from arex.backoff import backoff_s
+from arex.clock import time_of_day
 from arex.controldir.layout import Mark
 from arex.gm.batch.client import BatchClient
 from arex.gm.cleanup import Lifetimes
@@ -40,6 +41,7 @@ from arex.gm.turns.staging import Transfers
 from arex.gm.turns.tracking import Tracked, Tracking
 from arex.gm.turns.worker import Turns, is_about_files, log_failure, trouble, unknown
 from arex.model.ids import JobId, LocalId
+from arex.model.reason import Reason, ReasonKind
 from arex.model.report import Phase, Report
 from arex.model.state import ACTIVE, RUNNING, State
 from arex.ports import Stager
@@ -57,6 +59,7 @@ _RETRY_S: Final = (0.5, 2.0, 5.0, 15.0, 60.0)
 _KEEPS_SLOTS: Final = 3
 #: After so many turns in a row that ended with an internal error, a job is given up.
 _GIVE_UP: Final = 8
+_NEED_BATCH: Final = frozenset({State.SUBMIT, State.INLRMS, State.CANCELING})
 
 
 class GridManager:
@@ -171,6 +174,16 @@ class GridManager:
     def waiting_outside(self) -> int:
         """New jobs that ``maxjobs`` keeps in ``accepting/``."""
         return self.tracking.waiting
+
+    def reasons(self) -> Iterator[tuple[JobId, Reason]]:
+        """What the files of single jobs do not say: when waiting jobs are tried again, and missing batch systems."""
+        clock, settings = self._services.clock, self._services.settings
+        for record, job in self.tracking.adopted():
+            if record.timer is not None and job.status.pending:
+                yield record.id, Reason(ReasonKind.STEP, "", None, time_of_day(clock, record.due))
+            elif job.state in _NEED_BATCH and self._client(name := job.local.lrms or settings.lrms) is None:
+                text = f"its batch system {name!r} is not configured here; this service submits to {settings.lrms}"
+                yield record.id, Reason(ReasonKind.BACKEND, text, job.changed)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -382,6 +395,7 @@ class GridManager:
 
     def _after(self, record: Tracked, seconds: float) -> None:
         self._stop_timer(record)
+        record.due = self._services.clock.monotonic() + seconds
         record.timer = self._services.clock.call_later(seconds, self._timer_fired, record)
 
     def _stop_timer(self, record: Tracked) -> None:

@@ -74,7 +74,7 @@ def _parse(text: str | bytes, dialect: DescriptionDialect) -> list[JobDescriptio
     if start in {"<", b"<"}:
         from arex.jobdesc.adl.parser import parse_adl  # noqa: PLC0415
 
-        return parse_adl(text)
+        return parse_adl(text, places=dialect is DescriptionDialect.USER)
     text = text if isinstance(text, str) else _decode(text)
     start = text.lstrip()[:1]
     if start in {"[", "#", "/"} and _JDL.match(text) is not None:
@@ -135,15 +135,21 @@ def _line(lines: list[str], number: int | None) -> str:
     return lines[number - 1].rstrip("\r") if number is not None and number <= len(lines) else ""
 
 
+def line_of(text: str | bytes, number: int | None) -> str:
+    """One line of a description, by its number from 1; empty if there is none."""
+    return _line(_lines(text), number)
+
+
 def _explained(jobs: list[JobDescription], text: str | bytes, source: str) -> list[JobDescription]:
-    """The same jobs; their warnings quote the lines of the text."""
-    if not any(job.warnings for job in jobs):
+    """The same jobs; their warnings quote the lines of the text, and their places refer to it."""
+    if not any(job.warnings or job.places for job in jobs):
         return jobs
-    lines = _lines(text)
+    lines = _lines(text) if any(job.warnings for job in jobs) else []
     return [
         replace(
             job,
             warnings=tuple(replace(one, source=source, excerpt=_line(lines, one.line)) for one in job.warnings),
+            text=text,
         )
         for job in jobs
     ]

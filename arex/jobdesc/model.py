@@ -27,7 +27,11 @@ class Creation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """Something without an effect, or with another effect than was meant; lines and columns count from 1."""
+    """
+    Something without an effect, or with another effect than was meant; lines and columns count from 1.
+
+    Some remarks can only be about a mistake. They have a text as an error, for people; scripts get them as warnings.
+    """
 
     what: str
     line: int | None = None
@@ -35,6 +39,7 @@ class Remark:
     suggestion: str = ""  #: the name that was probably meant
     source: str = ""  #: name of the file
     excerpt: str = ""  #: the line
+    error: str = ""  #: what is wrong, if it is a mistake of the user; empty: never more than a warning
 
     def __str__(self) -> str:
         return str(self._as_error())
@@ -44,9 +49,26 @@ class Remark:
         return self._as_error().explained()
 
     def _as_error(self) -> JobDescriptionError:
+        return self._with(self.what)
+
+    def as_mistake(self) -> JobDescriptionError:
+        """The error that a strict submission raises for it."""
+        return self._with(self.error or self.what)
+
+    def _with(self, what: str) -> JobDescriptionError:
         return JobDescriptionError(
-            self.what, self.line, self.column, self.source, excerpt=self.excerpt, suggestion=self.suggestion
+            what, self.line, self.column, self.source, excerpt=self.excerpt, suggestion=self.suggestion
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPlace:
+    """Where an attribute is in the text of a description; ``item`` is the file or the environment, if it has many."""
+
+    attribute: str  #: its name in xRSL
+    line: int
+    column: int | None = None
+    item: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +112,8 @@ class OutputFile:
 
     name: str
     targets: tuple[Target, ...] = ()
+    #: where the user wants it on the client's host, with a path instead of a URL; ARC's clients ignore it
+    local: Target | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +206,7 @@ class JobDescription:
     summary: str = ""  #: free text about the job
     type: str = ""
     annotations: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()  #: of the submitter, see ``arex.model.labels``
     activity_ids: tuple[str, ...] = ()  #: ids that this job had elsewhere
 
     executable: str = ""  #: empty: a job that only moves data
@@ -222,6 +247,8 @@ class JobDescription:
     unused: tuple[tuple[str, str], ...] = ()  #: attributes of JDL without effect here, and their values in JDL
     #: remarks for the user on a text that was parsed
     warnings: tuple[Remark, ...] = field(default=(), compare=False, repr=False)
+    places: tuple[TextPlace, ...] = field(default=(), compare=False, repr=False)  #: of its attributes in ``text``
+    text: str | bytes = field(default="", compare=False, repr=False)  #: of the user, from which it was parsed
 
     @property
     def unsupported(self) -> tuple[str, ...]:

@@ -35,13 +35,14 @@ class Remarks:
         """The next remarks are on another job of the text."""
         self._of_job.clear()
 
-    def add(self, what: str, line: int, column: int | None = None, suggestion: str = "") -> None:
-        """Note what has no effect, or another effect than was meant."""
+    def add(self, what: str, line: int, column: int | None = None, suggestion: str = "", error: str = "") -> None:
+        """Note what has no effect, or another effect than was meant; ``error`` is the text of a mistake."""
         key = (what, line, column)
         if key not in self._of_text:
-            if self.full:
+            # warnings must not hide the mistakes behind them
+            if len(self._of_text) >= (2 * MAX_REMARKS if error else MAX_REMARKS):
                 return
-            self._of_text[key] = Remark(what=what, line=line, column=column, suggestion=suggestion)
+            self._of_text[key] = Remark(what=what, line=line, column=column, suggestion=suggestion, error=error)
         self._of_job[self._of_text[key]] = None
 
     def of_job(self) -> tuple[Remark, ...]:
@@ -58,12 +59,12 @@ class SourceText:
 
     def fail(self, what: str, at: int, suggestion: str = "") -> NoReturn:
         """Raise JobDescriptionError for an offset in the text."""
-        raise JobDescriptionError(what, *self._place(at), suggestion=suggestion)
+        raise JobDescriptionError(what, *self.place(at), suggestion=suggestion)
 
-    def remark(self, what: str, at: int, suggestion: str = "") -> None:
-        self.remarks.add(what, *self._place(at), suggestion)
+    def remark(self, what: str, at: int, suggestion: str = "", error: str = "") -> None:
+        self.remarks.add(what, *self.place(at), suggestion, error)
 
-    def _place(self, at: int) -> tuple[int, int]:
+    def place(self, at: int) -> tuple[int, int]:
         """Line and column, which count from 1; an offset past the end counts as the end."""
         at = min(at, len(self.text))
         line = bisect_right(self._line_starts, at)

@@ -31,7 +31,7 @@ _UNITS: Final = {
 _COUNTED: Final = re.compile(r"[0-9][0-9 ]*([^0-9 ]?)", re.ASCII)
 #: Words whose meaning the first letter alone gives.
 UNIT_WORDS: Final = (
-    *("weeks", "week", "days", "day", "hours", "hour"),
+    *("weeks", "week", "days", "day", "hours", "hour", "hrs", "hr"),
     *("minutes", "minute", "mins", "min", "seconds", "second", "secs", "sec"),
 )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-import secrets
-import string
 from typing import Final, NewType
 
 from arex.errors import UnsafePath
@@ -16,7 +14,7 @@ LocalId = NewType("LocalId", str)
 #: Identifies one attempt to submit a job; the batch system stores it, so that ``find`` can search for it.
 Tag = NewType("Tag", str)
 
-ALPHABET: Final = string.ascii_letters + string.digits
+ALPHABET: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 #: Length of the job ids that ARC 6 clients create.
 ID_LENGTH: Final = 54
 #: ARC 6 reads at most 64 bytes for an id from gm.fifo, including the NUL.
@@ -27,11 +25,13 @@ _LEGAL: Final = re.compile(r"[A-Za-z0-9_.+=@-]{1,63}", re.ASCII)
 
 def new_job_id() -> JobId:
     """A random id in the format of ARC 6: 54 letters and digits, without any meaning."""
-    return _id_of(secrets.randbits(54 * 6))
+    return _id_of(int.from_bytes(os.urandom(41)))  # the module secrets takes milliseconds to import
 
 
 def job_id_of(token: str, number: int) -> JobId:
     """The id of job ``number``, from 0, of a submission to which the client has given a token: always the same."""
+    import hashlib  # noqa: PLC0415 - few submissions have a token
+
     digest = hashlib.sha512(f"{number} {token}".encode("utf-8", "surrogateescape")).digest()
     return _id_of(int.from_bytes(digest, "big"))
 
@@ -46,7 +46,7 @@ def _id_of(number: int) -> JobId:
 
 def new_tag(job: JobId) -> Tag:
     """A new tag for one attempt; a rerun of the job gets a different one."""
-    return Tag(f"{job}-{secrets.token_hex(4)}")
+    return Tag(f"{job}-{os.urandom(4).hex()}")
 
 
 def is_job_id(text: str) -> bool:

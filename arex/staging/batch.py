@@ -8,17 +8,20 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote
 
 from arex.aio import WakeUp, in_thread
+from arex.clock import time_of_day
 from arex.config.values import CopyUrl
 from arex.controldir import progress
 from arex.controldir.progress import Progress, UnderWay
 from arex.errors import CorruptFile, StagingError, UnsafePath
 from arex.model.files import FileEntry
 from arex.model.ids import JobId
+from arex.model.reason import Reason, ReasonKind
 from arex.model.url import Url
 from arex.ports import Staged, Staging
 from arex.staging.disk import journal, session
@@ -290,6 +293,25 @@ class Stage:
         took = self._context.clock.monotonic() - self._began
         word = "uploaded" if self.out else "downloaded"
         return f"Data staging: {len(done)} of {len(self.transfers)} files {word}, {size} bytes in {took:.1f} s"
+
+    def reason(self) -> Reason | None:
+        """Why no transfer is active now; None if one is."""
+        waiting = [each for each in self.transfers if not (each.done or each.failure or each.waits)]
+        if not waiting or any(each.meter is not None for each in waiting):
+            return None
+        clock = self._context.clock
+        began = clock.now() - timedelta(seconds=clock.monotonic() - self._began)
+        retries = sorted((each.retry for each in waiting if each.retry is not None), key=lambda each: each.until)
+        if retries:
+            first = retries[0]
+            more = f"; {len(retries) - 1} more files wait for another try" if len(retries) > 1 else ""
+            text = f"{first.why}; try {first.number} of {first.most}{more}"
+            return Reason(ReasonKind.TRANSFER_RETRY, text, began, time_of_day(clock, first.until))
+        busy = self._context.delivery.running
+        wait = "1 transfer waits" if len(waiting) == 1 else f"{len(waiting)} transfers wait"
+        others = "1 transfer is" if busy == 1 else f"{busy} transfers are"
+        text = f"{wait} for a transfer slot; {others} under way"
+        return Reason(ReasonKind.TRANSFER_SLOT, text, began)
 
     def _news(self, now: float) -> Progress | None:
         """The progress to write; None if nothing has changed, or the staging has just begun."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,6 +21,7 @@ from arex.config.staging import DataStagingBlock
 from arex.controldir import atomic
 from arex.errors import CorruptFile
 from arex.model.ids import JobId
+from arex.model.reason import Reason
 from arex.model.url import Url
 from arex.ports import Staged, Stager, Staging
 from arex.staging import statefile
@@ -213,6 +214,11 @@ class Engine:
             "cache_hits": counters.cache_hits,
             "cache_misses": counters.cache_misses,
         }
+
+    def reasons(self) -> Iterator[tuple[JobId, Reason]]:
+        for job, stage in self._stages.items():
+            if (reason := stage.reason()) is not None:
+                yield job, reason
 
     # --- policy -------------------------------------------------------------------------------------------------
 

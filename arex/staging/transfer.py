@@ -80,6 +80,16 @@ class TransferContext:
     interrupted: set[str] = field(default_factory=set)  #: destinations that a killed A-REX has left incomplete
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A transfer that has failed and is tried again."""
+
+    why: str  #: URL and error
+    number: int  #: of the next try
+    most: int
+    until: float  #: monotonic seconds
+
+
 class TransferOwner(Protocol):
     """The staging that a transfer belongs to."""
 
@@ -123,6 +133,7 @@ class Transfer(ABC):
     done: bool = False
     size: int = 0  #: bytes that were transferred, or were already there
     meter: Meter | None = None  #: of the active attempt
+    retry: Retry | None = None  #: the next try, while the transfer waits for it
     _name: str = field(default="")
 
     @property
@@ -186,6 +197,8 @@ class Transfer(ABC):
 
     async def _again(self, url: Url, trouble: TransferError, tries: _Tries, pause: float) -> None:
         self.context.counters.retries += 1
+        until = self.context.clock.monotonic() + pause
+        self.retry = Retry(f"{url.shown}: {trouble}", tries.made + 1, self.context.most_tries, until)
         if tries.candidates[0] != url:
             then = f"continuing with {tries.candidates[0].shown}"
         else:
@@ -204,6 +217,7 @@ class Transfer(ABC):
         loop = asyncio.get_running_loop()
         scope = asyncio.timeout(None)
         self.meter = Meter(self.entry.pfn, self.context.clock.monotonic(), lambda: scope.reschedule(loop.time()))
+        self.retry = None
         self.owner.watch(self.meter)
         try:
             async with scope:

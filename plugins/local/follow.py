@@ -27,9 +27,14 @@ class PollInterval:
         self.passed_s = 0.0
 
     def wait(self) -> None:
-        self._pause(self._next_s)
-        self.passed_s += self._next_s
-        self._next_s = min(self._next_s * 1.5, LAST_S)
+        self._pause(self.next())
+
+    def next(self) -> float:
+        """Seconds to wait before the next poll, for callers that wait in their own way."""
+        now_s = self._next_s
+        self.passed_s += now_s
+        self._next_s = min(now_s * 1.5, LAST_S)
+        return now_s
 
     def hurry(self) -> None:
         """Poll often again after a change."""

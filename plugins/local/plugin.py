@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import count
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from arex.clock import Clock
 from arex.config.model import Configuration
-from arex.controldir import atomic, codec, fifo
+from arex.controldir import fifo
 from arex.controldir.delegations import user_name
 from arex.controldir.layout import Mark, Place
 from arex.controldir.session import SessionFiles
@@ -27,10 +27,14 @@ from arex.errors import ArexError, ControlDirError, CorruptFile, JobRefused
 from arex.jobdesc import DescriptionDialect, JobDescription, parse
 from arex.jobdesc.client.complete import ClientUpload, CompletedDescription, complete
 from arex.model.ids import JobId, is_job_id, job_id_of
+from arex.model.labels import checked
 from arex.model.state import State
 from plugins.local import follow
 from plugins.local.credentials import UserCredentials
-from plugins.local.status import ClientState, read_local
+from plugins.local.findings import Checks, refuse
+from plugins.local.reading import read_evidence, read_local
+from plugins.local.request import SubmissionOptions, adjusted, examined
+from plugins.local.status import ClientState
 from plugins.local.submission import Refused, Submitted, Writer
 from plugins.local.view import View, session_of
 
@@ -104,6 +108,8 @@ class LocalPlugin(View):
         queue: str = "",
         dryrun: bool = False,
         token: str = "",
+        labels: Mapping[str, str] | None = None,
+        strict: bool = False,
     ) -> list[Outcome]:
         """
         Submit jobs. An invalid description does not prevent the others. The outcomes are in the order of the
@@ -118,11 +124,19 @@ class LocalPlugin(View):
             dryrun: accept the jobs, but run nothing.
             token: any text that identifies this submission, for example a UUID. A submission whose outcome is unknown
                 can be repeated with the same token and descriptions: jobs that exist are returned, not created twice.
+            labels: texts to find the jobs by later, in addition to those of the descriptions.
+            strict: refuse what can only be a mistake, such as a misspelt attribute, an impossible value or a limit that
+                is exceeded. Otherwise, as with ARC, these are warnings: ``Submitted.warnings``.
 
         Raises:
             ControlDirError: the control directory cannot be used.
+            ValueError: a label is not valid, see ``arex.model.labels``.
         """
-        return list(self.submitting(descriptions, cwd=cwd, queue=queue, dryrun=dryrun, token=token))
+        return list(
+            self.submitting(
+                descriptions, cwd=cwd, queue=queue, dryrun=dryrun, token=token, labels=labels, strict=strict
+            )
+        )
 
     def submitting(
         self,
@@ -132,26 +146,36 @@ class LocalPlugin(View):
         queue: str = "",
         dryrun: bool = False,
         token: str = "",
+        labels: Mapping[str, str] | None = None,
+        strict: bool = False,
     ) -> Iterator[Outcome]:
         """Like ``submit``, but one at a time: when a job is yielded, it exists, even if a later one fails."""
+        options = SubmissionOptions(
+            cwd=Path.cwd() if cwd is None else cwd, queue=queue, dryrun=dryrun, labels=checked(labels or {}),
+            checks=Checks(self.config), strict=strict,
+        )  # fmt: skip
         self._prepare()
         single = isinstance(descriptions, str | bytes | JobDescription)
         texts: Iterable[Description] = [descriptions] if single else descriptions  # type: ignore[list-item, assignment]
-        directory = Path.cwd() if cwd is None else cwd
         room = self._room()
         numbers = count()
         for source, text in enumerate(texts):
             for job in self._jobs(text):
                 wanted = job_id_of(token, next(numbers)) if token else None
                 full = room is not None and room <= 0
-                outcome = self._outcome(source, job, wanted, full=full, queue=queue, dryrun=dryrun, cwd=directory)
+                outcome = self._outcome(source, job, wanted, options, full=full)
                 room = room - 1 if room is not None and isinstance(outcome, Submitted) else room
                 yield outcome
 
     def _outcome(
-        self, source: int, job: JobDescription | ArexError, wanted: JobId | None, *, full: bool, queue: str,
-        dryrun: bool, cwd: Path,
-    ) -> Outcome:  # fmt: skip
+        self,
+        source: int,
+        job: JobDescription | ArexError,
+        wanted: JobId | None,
+        options: SubmissionOptions,
+        *,
+        full: bool,
+    ) -> Outcome:
         if isinstance(job, ArexError):
             return Refused(source=source, error=job)
         try:
@@ -161,7 +185,7 @@ class LocalPlugin(View):
             if full:
                 return Refused(source=source, error=JobRefused(_REFUSED_LIMIT))
             write = partial(self._writer.write, source, wanted=wanted)
-            return self._first_accepted(_adjusted(job, queue, dryrun=dryrun), cwd, write)
+            return self._first_accepted(adjusted(job, options), options, write)
         except ArexError as exc:
             return Refused(source=source, error=exc)
 
@@ -191,12 +215,20 @@ class LocalPlugin(View):
             delegations=lambda: self.credentials.delegations,
         )  # fmt: skip
 
-    def _first_accepted(self, job: JobDescription, cwd: Path, use: Callable[[CompletedDescription], _T]) -> _T:
-        """Result of ``use`` for the description, or for the first of its alternatives that is not refused."""
+    def _first_accepted(
+        self, job: JobDescription, options: SubmissionOptions, use: Callable[[CompletedDescription], _T]
+    ) -> _T:
+        """
+        Result of ``use`` for the description, or for the first of its alternatives that is not refused.
+
+        Mistakes in the text concern all of them; what this service does not have concerns one.
+        """
+        if options.strict:
+            refuse(job.warnings)
         refusal: ArexError | None = None
         for candidate in (replace(job, alternatives=()), *job.alternatives):
             try:
-                return use(complete(self._resolved(candidate), cwd))
+                return use(complete(self._resolved(examined(candidate, options)), options.cwd))
             except ControlDirError:
                 raise  # affects all alternatives
             except ArexError as exc:
@@ -213,7 +245,9 @@ class LocalPlugin(View):
 
         return resolve_runtimes(job, installed(self.store.root))
 
-    def describe(self, text: Description, *, cwd: Path | None = None, queue: str = "") -> list[str]:
+    def describe(
+        self, text: Description, *, cwd: Path | None = None, queue: str = "", strict: bool = False
+    ) -> list[str]:
         """
         The ADL documents that ``submit`` would write.
 
@@ -221,11 +255,13 @@ class LocalPlugin(View):
             JobDescriptionError, JobRefused: ``submit`` would fail.
         """
         documents = []
+        options = SubmissionOptions(
+            cwd=Path.cwd() if cwd is None else cwd, queue=queue, checks=Checks(self.config), strict=strict
+        )
         for job in self._jobs(text):
             if isinstance(job, ArexError):
                 raise job
-            directory = Path.cwd() if cwd is None else cwd
-            documents.append(self._first_accepted(_adjusted(job, queue, dryrun=False), directory, self._document))
+            documents.append(self._first_accepted(adjusted(job, options), options, self._document))
         return documents
 
     def _document(self, ready: CompletedDescription) -> str:
@@ -256,13 +292,11 @@ class LocalPlugin(View):
         """
         session = self.one(job).sessiondir
         try:
-            data = None if session is None else atomic.read(str(SessionFiles(session).evidence))
+            return [] if session is None else read_evidence(SessionFiles(session))
         except OSError as exc:
             return [("doubt", f"the evidence cannot be read: {exc.strerror}")]
         except CorruptFile as exc:  # the payload can write there
             return [("doubt", f"the evidence cannot be read: {exc}")]
-        lines = codec.decode(data or b"").splitlines()
-        return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
 
     def hold(self, job: str) -> None:
         """
@@ -380,13 +414,3 @@ class LocalPlugin(View):
             credential_files.hand_out(self.store, job, session, given.proxy)
         if found.status is not None and found.status.pending:
             fifo.ring(self.store.root, job)
-
-
-def _adjusted(job: JobDescription, queue: str, *, dryrun: bool) -> JobDescription:
-    resources = replace(job.resources, queue=queue) if queue and not job.resources.queue else job.resources
-    return replace(
-        job,
-        dryrun=job.dryrun or dryrun,
-        resources=resources,
-        alternatives=tuple(_adjusted(other, queue, dryrun=dryrun) for other in job.alternatives),
-    )

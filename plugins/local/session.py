@@ -22,6 +22,10 @@ _CHUNK: Final = 1024 * 1024
 _BLOCK: Final = 512  # the unit of st_blocks on every file system
 
 
+class TargetExists(ControlDirError):
+    """The directory for the results is there already."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEntry:
     """A name in a session directory."""
@@ -119,7 +123,7 @@ def fetch(session: Path, target: Path, *, force: bool = False) -> Fetched:
         force: copy into an existing directory, and replace files with the same names.
 
     Raises:
-        ControlDirError: there is nothing to copy, or ``target`` exists.
+        ControlDirError: there is nothing to copy; TargetExists: ``target`` exists.
         OSError: writing failed; if ``target`` was created by this call, it has been removed.
     """
     try:
@@ -144,9 +148,7 @@ def _make_target(target: Path, *, force: bool) -> bool:
     except FileExistsError as exc:
         if force and target.is_dir() and not target.is_symlink():
             return False
-        raise ControlDirError(
-            f"{target} already exists: choose another directory, or use --force to overwrite it"
-        ) from exc
+        raise TargetExists(f"{target} already exists") from exc
     return True
 
 

@@ -10,24 +10,25 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from arex.controldir import codec, progress
-from arex.controldir.layout import Place
 from arex.controldir.session import SessionFiles
-from arex.controldir.store import ControlDir, Found
-from arex.errors import CorruptFile, NoSuchJob, NotYourJob
+from arex.controldir.store import ControlDir
+from arex.errors import CorruptFile
+from arex.model import labels
 from arex.model.arc import CANCELLED
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
+from arex.model.reason import Reason
 from arex.model.state import State, Status
-
-#: Reason of failure of a job that its owner cancelled. Source: ARC 6.17.
-_TAIL: Final = 65536
+from plugins.local import reasons
+from plugins.local.reading import XmlFacts, find, read_bytes, read_local, read_text
+from plugins.local.reasons import ServiceView
 
 
 class ClientState(StrEnum):
@@ -88,8 +89,8 @@ class JobStatus:
     localid: str = ""  #: id in the batch system
     nodes: tuple[str, ...] = ()
     exit_code: int | None = None
-    failure: str = ""  #: reasons, one per line
-    waiting: str = ""  #: why the job waits
+    reason: Reason | None = None  #: why it waits, or why it failed; None while it runs, and after a success
+    failure: str = ""  #: reasons of failure in ARC's words, one per line
     staging: str = ""  #: progress of longer transfers
     position: int | None = None  #: among the jobs that wait in ACCEPTED, from 1
     reruns: int = 0  #: remaining reruns
@@ -99,9 +100,12 @@ class JobStatus:
     ended: datetime | None = None
     changed: datetime | None = None  #: last change of state
     erased: datetime | None = None  #: when the results will be removed
-    wall_s: int | None = None
+    slots: int | None = None  #: that it has asked for
+    wall_limit_s: int | None = None
+    wall_s: int | None = None  #: used, after its end
     cpu_s: int | None = None
     memory_kb: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     delegationid: str = ""
 
     @property
@@ -114,9 +118,18 @@ class JobStatus:
 _ENDED: Final = frozenset({State.FINISHING, State.FINISHED, State.DELETED})
 
 
-def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Path, ...] = ()) -> JobStatus:
+def read_status(
+    store: ControlDir,
+    job: JobId,
+    *,
+    now: datetime,
+    roots: tuple[Path, ...] = (),
+    view: ServiceView | None = None,
+) -> JobStatus:
     """
     The status of one job; ``roots`` are searched for the session directory if ``.local`` does not name it.
+
+    Without ``view``, a reason for waiting is only what the files of the job say.
 
     Raises:
         NoSuchJob: there is no such job.
@@ -124,14 +137,14 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
     """
     found = find(store, job)
     local = read_local(store, job)
-    failure = _text(store, job, "failed").strip()
-    facts = _Xml(_text(store, job, "xml"))
+    failure = read_text(store, job, "failed").strip()
+    facts = XmlFacts(read_text(store, job, "xml"))
     state, specific = client_state(found.status, facts.phase, failure)
     # until its end, a rerun still has the accounting of the previous run
     ended = found.status is not None and found.status.state in _ENDED
-    diag = dict(codec.parse_diag(_bytes(store, job, "diag"))) if ended else {}
+    diag = dict(codec.parse_diag(read_bytes(store, job, "diag"))) if ended else {}
     stopped = found.changed if found.status is not None and found.status.state is State.FINISHED else None
-    return JobStatus(
+    known = JobStatus(
         id=job,
         state=state,
         specific=specific,
@@ -144,39 +157,52 @@ def read_status(store: ControlDir, job: JobId, *, now: datetime, roots: tuple[Pa
         nodes=facts.nodes or ((diag["nodename"],) if diag.get("nodename") else ()),
         exit_code=_exit_code(diag, facts) if ended else None,
         failure=failure,
-        waiting=_waiting(store, job, found.status, local, now),
         staging=_staging(found.status, local.sessiondir),
         reruns=local.rerun or 0,
         restartable=state in {ClientState.FAILED, ClientState.KILLED}
         and local.failedstate is not None
         and (local.rerun or 0) > 0,
         submitted=local.starttime,
-        started=_moment(diag.get("lrmsstarttime", "")) or facts.moment("StartTime"),
+        started=_moment(diag.get("lrmsstarttime", "")) or _started(facts, state, local, found.changed),
         ended=_moment(diag.get("lrmsendtime", "")) or stopped,
         changed=found.changed,
         erased=local.cleanuptime,
+        slots=facts.number("RequestedSlots"),
+        wall_limit_s=facts.wall_limit_s,
         wall_s=codec.diag_number(diag.get("walltime", "")),
         cpu_s=_sum(codec.diag_number(diag.get("usertime", "")), codec.diag_number(diag.get("kerneltime", ""))),
         memory_kb=codec.diag_number(diag.get("maxresidentmemory", "")),
+        labels=labels.of(local),
         delegationid=local.delegationid or "",
+    )
+    if state.final or found.status is None:
+        return replace(known, reason=_why_failed(store, known)) if failure else known
+    view = view or ServiceView()
+    reason, held = reasons.why_waiting(
+        store, job, found, local=local, phase=facts.phase, progress=known.staging, view=view, now=now
+    )
+    return replace(
+        known,
+        state=ClientState.HOLD if held else state,
+        reason=reason,
+        position=view.accepting.get(job) if found.status.state is State.ACCEPTED else None,
     )
 
 
-def find(store: ControlDir, job: JobId) -> Found:
-    """
-    The status file of a job of this user.
+def _why_failed(store: ControlDir, known: JobStatus) -> Reason | None:
+    return reasons.why_failed(
+        store, known.id,
+        failure=known.failure, lrms=known.lrms, exit_code=known.exit_code, ended=known.ended,
+        session=None if known.sessiondir is None else SessionFiles(known.sessiondir),
+        used=(known.wall_s, known.cpu_s, known.memory_kb),
+    )  # fmt: skip
 
-    Raises:
-        NoSuchJob, NotYourJob
-    """
-    found = store.read_status(job)
-    if found is not None:
-        return found
-    for place in Place:
-        path = Path(store.layout.status_file(place, job))
-        if path.is_symlink() or path.exists():
-            raise NotYourJob(f"job {job} belongs to another user")
-    raise NoSuchJob(f"no job {job} in {store.root}")
+
+def _started(facts: XmlFacts, state: ClientState, local: JobLocal, changed: datetime) -> datetime | None:
+    """When the payload started; fork starts it when it takes the job."""
+    known = facts.moment("StartTime")
+    here = state is ClientState.RUNNING and (local.lrms or "").lower() == "fork"
+    return known or (changed if here else None)
 
 
 def client_state(status: Status | None, phase: str, failure: str) -> tuple[ClientState, str]:
@@ -195,58 +221,6 @@ def client_state(status: Status | None, phase: str, failure: str) -> tuple[Clien
     return _SIMPLE[status.state], str(status)
 
 
-class _Xml:
-    """The elements of ``.xml`` that no other file has; an XML parser would double the start-up time of clients."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def _all(self, name: str) -> list[str]:
-        return re.findall(rf"<{name}>([^<]*)</{name}>", self._text)
-
-    @property
-    def phase(self) -> str:
-        """The letter after ``INLRMS:``; empty before the first poll."""
-        words = (state.removeprefix("nordugrid:INLRMS:") for state in self._all("State")
-                 if state.startswith("nordugrid:INLRMS:"))  # fmt: skip
-        return next(words, "").partition(":")[0]
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        return tuple(self._all("ExecutionNode"))
-
-    @property
-    def exit_code(self) -> int | None:
-        texts = [text for text in self._all("ExitCode") if re.fullmatch(r"-?[0-9]{1,9}", text)]
-        return int(texts[0]) if texts else None
-
-    def moment(self, name: str) -> datetime | None:
-        try:
-            return next((datetime.fromisoformat(text) for text in self._all(name)), None)
-        except ValueError:
-            return None  # a file of another user
-
-
-def _bytes(store: ControlDir, job: JobId, suffix: str) -> bytes:
-    """A file that may be missing, or changed by the payload."""
-    try:
-        return store.read(job, suffix) or b""
-    except (CorruptFile, PermissionError):
-        return b""
-
-
-def _text(store: ControlDir, job: JobId, suffix: str) -> str:
-    return _bytes(store, job, suffix).decode("utf-8", "replace")
-
-
-def read_local(store: ControlDir, job: JobId) -> JobLocal:
-    """The facts in ``.local``; all fields are empty if the file does not exist."""
-    try:
-        return store.read_local(job) or JobLocal()
-    except BlockingIOError:  # a real A-REX is rewriting it: read it without the lock
-        return codec.parse_local(_bytes(store, job, "local"))
-
-
 def _session(job: JobId, roots: tuple[Path, ...]) -> Path | None:
     """
     Search the session directory in all roots; a directory that cannot be read, such as another user's, counts as
@@ -256,7 +230,7 @@ def _session(job: JobId, roots: tuple[Path, ...]) -> Path | None:
     return next((path for path in candidates if os.path.isdir(path)), candidates[0] if candidates else None)
 
 
-def _exit_code(diag: Mapping[str, str], facts: _Xml) -> int | None:
+def _exit_code(diag: Mapping[str, str], facts: XmlFacts) -> int | None:
     text = diag.get("exitcode", "").strip()
     return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else facts.exit_code
 
@@ -272,14 +246,6 @@ def _moment(text: str) -> datetime | None:
         return None  # the payload can write into its diag file
 
 
-def _waiting(store: ControlDir, job: JobId, status: Status | None, local: JobLocal, now: datetime) -> str:
-    if status is None or status.state is State.FINISHED:
-        return ""
-    if status.state is State.ACCEPTED and local.processtime is not None and local.processtime > now:
-        return f"It starts at {codec.iso_time(local.processtime)}, as its description asks"
-    return _last_reason(store, job, pending=status.pending)
-
-
 def _staging(status: Status | None, session: Path | None) -> str:
     """Progress of the transfers of a job; the record can be half a minute old, or invalid."""
     if status is None or session is None or status.state not in {State.PREPARING, State.FINISHING}:
@@ -289,17 +255,3 @@ def _staging(status: Status | None, session: Path | None) -> str:
     except (CorruptFile, OSError):
         return ""
     return "" if known is None else str(known)
-
-
-def _last_reason(store: ControlDir, job: JobId, *, pending: bool) -> str:
-    """
-    Why the job waits, from the last line of ``.errors`` about it: a change of state, or trouble with its files.
-
-    The reason of a change of state is one only if the job is PENDING.
-    """
-    for line in reversed(_text(store, job, "errors")[-_TAIL:].splitlines()):
-        if (trouble := codec.parse_trouble(line)) is not None:
-            return trouble
-        if " Job state change " in line:
-            return line.partition("Reason: ")[2] if pending else ""
-    return ""

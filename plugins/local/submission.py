@@ -28,7 +28,8 @@ from arex.jobdesc.check import check
 from arex.jobdesc.client.complete import ClientUpload, CompletedDescription
 from arex.jobdesc.control.filelists import local_from, pfn
 from arex.jobdesc.control.grami import build_grami, dump_grami
-from arex.jobdesc.model import JobDescription
+from arex.jobdesc.model import JobDescription, Remark
+from arex.model import labels
 from arex.model.arc import LOCAL_INTERFACE, WITH_PROXY
 from arex.model.files import FileEntry
 from arex.model.ids import JobId, new_job_id
@@ -59,6 +60,11 @@ class Submitted:
     @property
     def url(self) -> str:
         return f"file://{self.session}"
+
+    @property
+    def warnings(self) -> tuple[Remark, ...]:
+        """What has no effect in the description, or another effect than was probably meant."""
+        return self.record.warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +236,7 @@ class Writer:
             if given.proxy is not None:
                 store.put(job, "proxy", given.proxy)
         local = local_from(description, base)
+        local = replace(local, extra=(*local.extra, *labels.lines(description.labels)))
         store.put_local(job, local)
         if description.acl:
             store.put(job, "acl", codec.encode(acl_document(description.acl)), mode=_ACL_MODE)

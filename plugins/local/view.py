@@ -16,9 +16,11 @@ from arex.config.model import Configuration
 from arex.controldir import confined_fs, fifo
 from arex.controldir.layout import LAYOUTS, Place
 from arex.controldir.store import ControlDir
+from arex.diagnosis import facts
 from arex.errors import ArexError, ControlDirError, JobRefused, NoSuchJob
 from arex.model.ids import JobId, job_id
 from plugins.local import follow
+from plugins.local.reasons import ServiceView
 from plugins.local.status import ClientState, JobStatus, read_status
 
 if TYPE_CHECKING:
@@ -68,21 +70,18 @@ class View:
 
     def status(self, ids: Iterable[str]) -> list[JobStatus | ArexError]:
         """The status of the jobs, in order; for unknown jobs and those of other users, an error."""
-        queue: dict[str, int] | None = None
         answers: list[JobStatus | ArexError] = []
         now = self._clock.now()
+        view = ServiceView(lambda: self.served, lambda: facts.read(self.store.root, now), self._accepting)
         for text in ids:
             try:
-                answer = read_status(self.store, job_id(text), now=now, roots=self._roots)
+                answer = read_status(self.store, job_id(text), now=now, roots=self._roots, view=view)
             except ArexError as exc:
                 answers.append(exc)
                 continue
             except OSError as exc:
                 answers.append(ControlDirError(f"can't read job {text}: {exc.filename}: {exc.strerror}"))
                 continue
-            if answer.state is ClientState.ACCEPTED:
-                queue = self._accepting() if queue is None else queue
-                answer = replace(answer, position=queue.get(answer.id))
             answers.append(answer)
         return answers
 
@@ -99,7 +98,7 @@ class View:
             raise answer
         return answer
 
-    def _accepting(self) -> dict[str, int]:
+    def _accepting(self) -> dict[JobId, int]:
         """Jobs that wait in ACCEPTED, with their positions; the job with the oldest status file is first."""
         found = sorted(self.store.scan(Place.ACCEPTING), key=lambda pair: pair[1].st_ctime_ns)
         return {job: place for place, (job, _) in enumerate(found, 1)}
@@ -112,37 +111,33 @@ class View:
         A removed job is reported once more, as Deleted. Each poll takes two ``lstat`` calls per job. There are at most
         twenty polls a second, and one while nothing changes.
         """
-        seen: dict[JobId, tuple[object, ...]] = {}
-        last: dict[JobId, JobStatus] = {}
-        open_jobs = [job_id(one) for one in ids]
+        watched = JobWatch(self, ids)
         pace = follow.PollInterval(self._pause)
-        while open_jobs:
-            for job in list(open_jobs):
-                trace = self._trace(job)
-                if seen.get(job) == trace:
-                    continue
-                seen[job] = trace
-                now = self._told(job, last.get(job))
-                if now.state.final:
-                    open_jobs.remove(job)
-                if (before := last.get(job)) is None or (before.state, before.specific) != (now.state, now.specific):
-                    last[job] = now
-                    pace.hurry()
-                    yield now
-            if not open_jobs or (timeout_s is not None and pace.passed_s >= timeout_s):
+        while True:
+            for status in watched.look():
+                pace.hurry()
+                yield status
+            if watched.over or (timeout_s is not None and pace.passed_s >= timeout_s):
                 return
             pace.wait()
 
-    def _told(self, job: JobId, before: JobStatus | None) -> JobStatus:
+    def status_after(self, job: JobId, before: JobStatus | None) -> JobStatus:
+        """
+        The status of a watched job; one that was removed is Deleted.
+
+        Raises:
+            NoSuchJob: there was no such job before.
+            as ``one``.
+        """
         try:
             return self.one(job)
         except NoSuchJob:
             if before is None:
                 raise
-            return replace(before, state=ClientState.DELETED, specific="", waiting="")
+            return replace(before, state=ClientState.DELETED, specific="", reason=None)
 
-    def _trace(self, job: JobId) -> tuple[object, ...]:
-        """A value that changes whenever the status may have changed."""
+    def trace(self, job: JobId) -> tuple[object, ...]:
+        """A value that changes whenever the state may have changed; takes a few ``lstat`` calls."""
         trace: list[object] = []
         for path in (
             *(self.store.layout.status_file(place, job) for place in Place),
@@ -255,3 +250,42 @@ def session_of(status: JobStatus) -> Path:
     if status.sessiondir is None:
         raise ControlDirError(f"the session directory of job {status.id} is not known")
     return status.sessiondir
+
+
+class JobWatch:
+    """Finds changes of jobs without waiting, so that callers choose how to wait."""
+
+    def __init__(self, view: View, ids: Collection[str]) -> None:
+        self._view = view
+        self._open = [job_id(one) for one in ids]
+        self._seen: dict[JobId, tuple[object, ...]] = {}
+        self._last: dict[JobId, JobStatus] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether all jobs have ended."""
+        return not self._open
+
+    def look(self) -> Iterator[JobStatus]:
+        """
+        The jobs whose state has changed since the last look; at the first look, all jobs.
+
+        Raises:
+            NoSuchJob, NotYourJob, ControlDirError: a job cannot be watched; it is not looked at again.
+        """
+        for job in list(self._open):
+            trace = self._view.trace(job)
+            if self._seen.get(job) == trace:
+                continue
+            self._seen[job] = trace
+            before = self._last.get(job)
+            try:
+                now = self._view.status_after(job, before)
+            except ArexError:
+                self._open.remove(job)
+                raise
+            if now.state.final:
+                self._open.remove(job)
+            if before is None or (before.state, before.specific) != (now.state, now.specific):
+                self._last[job] = now
+                yield now

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from arex.model.ids import JobId
+from arex.model.reason import Reason
 from arex.ports import Staged, Stager, Staging
 
 
@@ -27,6 +28,9 @@ class UnusedStager:
 
     def figures(self) -> Mapping[str, int]:
         return {}
+
+    def reasons(self) -> Iterator[tuple[JobId, Reason]]:
+        return iter(())
 
 
 _: type[Stager] = UnusedStager

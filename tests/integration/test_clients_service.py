@@ -171,3 +171,91 @@ async def test_the_service_is_shown(shell: Shell) -> None:
 
     shown = json.loads(out)
     assert (code, shown["running"], shown["service"]["shares"][0]["name"]) == (0, True, "q1"), err
+
+
+SHOW = """\
+#!/bin/sh
+for word; do printf '<%s>' "$word"; done
+env | grep -e '^AREX_COMMAND' -e '^AREX_ARRAY' | sort
+exit 7
+"""
+
+
+async def test_the_words_of_a_command_arrive_as_they_are(shell: Shell) -> None:
+    every = "".join(map(chr, range(32, 127))) + "\n\tüñ☃"
+    words = [
+        every,
+        "",
+        "$HOME $(id) `id` ${x}",
+        "it's",
+        '"',
+        "\\",
+        "\\n",
+        " ",
+        "*",
+        "a\nb",
+        "-x",
+        "{index}",
+        "#",
+        "'\n'",
+    ]
+    shell.file("show.sh", SHOW)
+
+    code, out, err = await shell.run("arcrun", "--", "./show.sh", *words)
+
+    assert (code, out) == (7, "".join(f"<{word}>" for word in words)), err
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "out"),
+    [
+        (["printf", "%s|", "a b", "\\"], 0, "a b|\\|"),
+        (["printf", "%s|", "a b", "$x"], 0, "a b|$x|"),
+        (["/bin/sh", "-c", "echo $((2 + 3)); exit 9"], 9, "5\n"),
+        (["sh", "-c", "kill -9 $$"], 137, ""),
+        (["cat", "data.txt"], 0, "words\n"),
+    ],
+)
+async def test_a_command_runs_on_the_node(shell: Shell, command: list[str], code: int, out: str) -> None:
+    shell.file("data.txt", "words\n")
+
+    found, printed, err = await shell.run("arcrun", "--input", "data.txt", "--", *command)
+
+    assert (found, printed) == (code, out), err
+
+
+async def test_each_job_of_an_array_gets_its_item(shell: Shell) -> None:
+    shell.file("show.sh", SHOW)
+    shell.file("list.txt", "alpha\nb $c\n")
+
+    code, out, err = await shell.run(
+        "arcsub", "-w", "--array-file", "list.txt", "-o", "ids", "--", "./show.sh", "{item}"
+    )
+
+    jobs = (shell.home / "ids").read_text().splitlines()
+    assert (code, out.startswith("Array submitted with jobid: ")) == (1, True), err
+    assert [(await shell.run("arccat", job))[1] for job in jobs] == [
+        "<alpha>AREX_ARRAY_INDEX=1\nAREX_ARRAY_ITEM=alpha\n",
+        "<b $c>AREX_ARRAY_INDEX=2\nAREX_ARRAY_ITEM=b $c\n",
+    ]
+
+
+async def test_an_output_file_is_delivered_to_a_path_of_this_host(shell: Shell) -> None:
+    text = (
+        f'&(executable=/bin/sh)(arguments="-c" "echo done >r")(outputfiles=("r" "file://{shell.home}/results/x.txt"))'
+    )
+
+    code, _, err = await shell.run("arcsub", "-w", "-e", text)
+
+    assert (code, (shell.home / "results" / "x.txt").read_text()) == (0, "done\n"), err
+
+
+async def test_a_failed_job_is_mended_and_submitted_again(shell: Shell) -> None:
+    shell.file("run.sh", "#!/bin/sh\nexit 3\n")
+    failed, _, _ = await shell.run("arcsub", "-w", "--name", "again", "--", "./run.sh")
+    shell.file("run.sh", "#!/bin/sh\necho mended\n")
+
+    code, _, err = await shell.run("arcresub", "--failed", "-w")
+    _, printed, _ = await shell.run("arccat", "again")
+
+    assert (failed, code, printed) == (1, 0, "mended\n"), err

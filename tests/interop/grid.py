@@ -255,9 +255,9 @@ class Site:
         return done.jobs
 
     def submit(self, *descriptions: str, name: str = "own", more: Sequence[str] = ()) -> list[Job]:
-        """Our ``arcsub``."""
+        """Our ``arcsub``, which accepts what that of ARC accepts."""
         files = [self.write(f"{name}{number}.xrsl", text) for number, text in enumerate(descriptions)]
-        done = self.arex("arcsub", "-S", "local", *more, *files, within=120).good()
+        done = self.arex("arcsub", "-S", "local", "--lenient", *more, *files, within=120).good()
         assert len(descriptions) == len(done.jobs), done.text
         return done.jobs
 

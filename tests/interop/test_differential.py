@@ -95,6 +95,17 @@ WANTED: Final[Mapping[str, str]] = {
         ("adl-xml: acl latin1", "adl-xml: acl unknown encoding", "xrsl-values: acl with another encoding"),
         "6.17 decodes a text that is decoded already",
     ),
+    **dict.fromkeys(
+        (
+            "xrsl-amounts: memory with a unit",
+            "xrsl-amounts: memory with a unit apart",
+            "xrsl-times: cputime colons",
+            "xrsl-times: cputime fraction",
+            "xrsl-times: cputime tab before the unit",
+            "xrsl-values: walltime with dots",
+        ),
+        "6.17 drops the unit of a size, and takes such a period for none; here it means what the user has typed",
+    ),
     **{name: "6.17 has lost the JDL that its forerunners read" for name in corpus() if name.startswith("jdl: ")},
 }
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Collection, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -208,9 +209,9 @@ def test_every_example_of_a_help_is_one_that_we_understand() -> None:
 def command_lines(text: str) -> Iterator[list[str]]:
     text = re.sub(r"<<'END'.*?^END$", "", text, flags=re.MULTILINE | re.DOTALL)
     for line in text.splitlines():
-        words = shlex.split(line.partition(" | ")[0], comments=True)
+        words = shlex.split(line, comments=True)
         if words and words[0].rpartition("/")[2] in COMMANDS:
-            yield [words[0].rpartition("/")[2], *words[1:]]
+            yield [words[0].rpartition("/")[2], *takewhile(lambda word: word != "|", words[1:])]
 
 
 def not_understood(words: list[str]) -> list[str]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from arex.aio import WakeUp
 from arex.backoff import backoff_s
-from arex.clock import Clock
+from arex.clock import Clock, time_of_day
+from arex.diagnosis.facts import BatchFacts, Outage
 from arex.errors import BatchUnavailable
 from arex.gm.batch.guarded import GuardedBackend
 from arex.gm.batch.health import Health
@@ -33,6 +35,7 @@ from arex.gm.steps import (
     HoldTaken,
 )
 from arex.model.ids import JobId, LocalId, Tag
+from arex.model.reason import Reason, ReasonKind
 from arex.model.report import EndCause, Phase, Report, Usage
 from arex.ports import Backend, LocalJob
 from arex.taskkeeper import TaskKeeper
@@ -167,6 +170,26 @@ class BatchClient:
             )
             self._abandoned.add(localid)
             self._cancels.put(known.job)
+
+    def facts(self) -> BatchFacts:
+        """Whether the batch system answers, and which queues are paused."""
+        health, down = self.health, None
+        if health.down_since is not None:
+            down = Outage(why=health.silence, since=health.silent_since, next_try=time_of_day(self._clock, self._due))
+        paused = {
+            queue: Outage(
+                why=each.why, since=datetime.fromisoformat(each.since), next_try=time_of_day(self._clock, each.until)
+            )
+            for queue, each in health.parked.items()
+        }
+        return BatchFacts(down=down, paused=paused)
+
+    def reasons(self) -> Iterator[tuple[JobId, Reason]]:
+        """What is known about single jobs that wait for this batch system."""
+        yield from self._submitter.reasons()
+        for each in self._inside.values():
+            if each.report is not None and each.report.message and each.report.phase in {Phase.QUEUED, Phase.HELD}:
+                yield each.job.job, Reason(ReasonKind.QUEUED, each.report.message.removeprefix("waits: "))
 
     @property
     def stuck(self) -> Mapping[JobId, str]:

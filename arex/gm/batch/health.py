@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from arex.backoff import backoff_s
@@ -28,19 +29,24 @@ class Health:
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.down_since: str | None = None  #: ISO time and reason, while the batch system does not answer
+        self.silence = ""  #: why it does not answer
+        self.silent_since: datetime | None = None
         self.parked: Final[dict[str, Parked]] = {}
         self._name = name
         self._clock = clock
 
     def no_answer(self, exc: BatchUnavailable) -> None:
+        self.silence = str(exc)
         if self.down_since is None:
+            self.silent_since = self._clock.now()
             self.down_since = f"{self._stamp()}: {exc}"
             log.warning("%s does not answer: %s", self._name, exc, extra={"event": "lrms.down"})
 
     def answered(self) -> None:
         if self.down_since is not None:
             log.warning("%s answers again", self._name, extra={"event": "lrms.up"})
-            self.down_since = None
+            self.down_since = self.silent_since = None
+            self.silence = ""
 
     def park(self, queue: str, why: str) -> None:
         """Stop submissions to this queue for some time, which grows with every repetition."""

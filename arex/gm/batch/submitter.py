@@ -10,19 +10,20 @@ arrives alone is submitted at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain, islice, zip_longest
 from typing import Final
 
 from arex.aio import WakeUp
 from arex.backoff import backoff_s
-from arex.clock import Clock
+from arex.clock import Clock, time_of_day
 from arex.errors import BatchUnavailable, SubmitLimited, SubmitRejected
 from arex.gm.batch.health import Health
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.steps import Answer, AskSubmit, SubmitRefused, SubmitTaken
 from arex.model.ids import JobId, Tag
+from arex.model.reason import Reason, ReasonKind
 from arex.ports import Backend, NotSubmitted, Submission, Submitted
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Submitter:
         self._answered = answered
         self._asks: dict[Tag, AskSubmit] = {}
         self._again: dict[Tag, tuple[int, float]] = {}  #: attempts to try again: failures so far, and the next time
+        self._refusals: dict[Tag, str] = {}  #: why attempts that are to be tried again were not submitted
         self._under_way: set[Tag] = set()  #: attempts that the backend has now
         self._news = WakeUp(clock)
         self._last_size = 0
@@ -63,6 +65,18 @@ class Submitter:
     def unsure(self) -> frozenset[JobId]:
         """Jobs that the batch system may have accepted without an answer to arex."""
         return frozenset(ask.submission.job for ask in self._asks.values() if not ask.sure)
+
+    def reasons(self) -> Iterator[tuple[JobId, Reason]]:
+        """Jobs that are neither submitted now nor wait for their queue, and why."""
+        for tag, (failures, until) in self._again.items():
+            if (ask := self._asks.get(tag)) is None:
+                continue
+            text = f"try {failures} to submit it had no clear result"
+            if not ask.sure:
+                text += "; arex looks for it in the batch system before it submits it again"
+            elif why := self._refusals.get(tag):
+                text = f"it could not be submitted (try {failures}): {why}"
+            yield ask.submission.job, Reason(ReasonKind.SUBMISSION, text, None, time_of_day(self._clock, until))
 
     def put(self, ask: AskSubmit) -> None:
         """Add a submission; a repeated call has no effect."""
@@ -84,7 +98,7 @@ class Submitter:
         if ask is None or not ask.sure or tag in self._under_way:
             return False
         del self._asks[tag]
-        self._again.pop(tag, None)
+        self._settled(tag)
         return True
 
     async def run(self) -> None:
@@ -186,6 +200,10 @@ class Submitter:
         self._again[tag] = (failures + 1, self._clock.monotonic() + backoff_s(failures))
         return failures + 1
 
+    def _settled(self, tag: Tag) -> None:
+        self._again.pop(tag, None)
+        self._refusals.pop(tag, None)
+
     async def _hand_over(self, batch: list[AskSubmit]) -> dict[Tag, Submitted]:
         """Look up unsure attempts, and submit those that the batch system does not have."""
         doubtful = [ask.submission for ask in batch if not ask.sure]
@@ -206,7 +224,7 @@ class Submitter:
         if isinstance(answer, NotSubmitted):
             self._put_back(ask, answer.why)
             return
-        self._again.pop(submission.tag, None)
+        self._settled(submission.tag)
         if isinstance(answer, SubmitLimited):
             self._asks[submission.tag] = replace(ask, sure=True)
             self._limited(submission, str(answer))
@@ -226,6 +244,7 @@ class Submitter:
     def _put_back(self, ask: AskSubmit, why: str) -> None:
         """Try again after a pause; a job that was unsure before remains so."""
         tries = self._pause(ask.submission.tag)
+        self._refusals[ask.submission.tag] = why
         facts = {"event": "submit.again", "job": ask.submission.job}
         log.warning("the job was not submitted (try %d); arex tries again: %s", tries, why, extra=facts)
 

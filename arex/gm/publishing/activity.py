@@ -201,7 +201,7 @@ def _times(context: JobContext, used: dict[str, str]) -> Iterator[tuple[str, str
     local = context.job.local
     pairs: list[tuple[str, datetime | None]] = [
         ("SubmissionTime", local.starttime),
-        ("StartTime", _stamp(used.get("lrmsstarttime"))),
+        ("StartTime", _stamp(used.get("lrmsstarttime")) or _report(context).started),
         ("ComputingManagerEndTime", _stamp(used.get("lrmsendtime"))),
         ("EndTime", context.job.changed if context.job.state is State.FINISHED else None),
         ("WorkingAreaEraseTime", local.cleanuptime if context.job.state is State.FINISHED else None),

@@ -32,6 +32,7 @@ class Tracked:
     answer: Answer | None = None  #: for the next turn
     asked: AskSubmit | AskCancel | AskStage | None = None  #: request without an answer so far
     timer: Timer | None = None  #: wakes the job
+    due: float = 0.0  #: when the timer does, monotonic seconds
     failures: int = 0  #: turns in a row that ended with an exception
     bugs: int = 0  #: those among them whose exception is a bug of arex
     trouble: str = ""  #: the last exception, until a turn succeeds

@@ -74,7 +74,7 @@ def _url(node: Node) -> Url:
     if url.scheme not in SCHEMES and not node.full:
         node.remark(f"Unknown URL scheme {url.scheme[:80]!r}", closest(url.scheme, SCHEMES))
     if not node.full and (wrong := fault(url)):
-        node.remark(f"The URL {text[:80]!r} {wrong}: its transfer will fail")
+        node.remark(f"The URL {text[:80]!r} {wrong}: its transfer will fail", error=f"The URL {text[:80]!r} {wrong}")
     return url
 
 

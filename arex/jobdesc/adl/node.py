@@ -50,8 +50,8 @@ class AdlDocument:
         found = self._marks.get(space[1:])
         return found if found is not None else _BY_PREFIX.get(element.prefix or "")
 
-    def remark(self, what: str, element: _Element, suggestion: str = "") -> None:
-        self.remarks.add(what, line_of(element), suggestion=suggestion)
+    def remark(self, what: str, element: _Element, suggestion: str = "", error: str = "") -> None:
+        self.remarks.add(what, line_of(element), suggestion=suggestion, error=error)
 
 
 def _namespaces(declared: Mapping[str | None, str]) -> dict[str, str]:
@@ -104,8 +104,12 @@ class Node:
         found = self._children.get(name)
         raise JobDescriptionError(what, line_of(found[0][0] if found else self._element))
 
-    def remark(self, what: str, suggestion: str = "") -> None:
-        self._page.remark(what, self._element, suggestion)
+    def remark(self, what: str, suggestion: str = "", *, error: str = "") -> None:
+        self._page.remark(what, self._element, suggestion, error)
+
+    @property
+    def line(self) -> int | None:
+        return line_of(self._element)
 
     @property
     def full(self) -> bool:
@@ -120,9 +124,11 @@ class Node:
             hint = closest(plain, (name.removeprefix("ng:") for name in names))
             child = self._children[key][0][0]
             if hint == plain:
-                self._page.remark(f"Element {plain} is in the wrong namespace: it is ignored", child)
+                what = f"Element {plain} is in the wrong namespace"
+                self._page.remark(f"{what}: it is ignored", child, error=what)
             else:
-                self._page.remark(f"Unknown element {plain[:80]}: it is ignored", child, hint)
+                what = f"Unknown element {plain[:80]}"
+                self._page.remark(f"{what}: it is ignored", child, hint, what if hint else "")
 
     def __contains__(self, name: str) -> bool:
         return name in self._children
@@ -186,7 +192,7 @@ class Node:
         try:
             return leading_number(child.content)
         except ValueError as exc:
-            child.remark(f"{name.removeprefix('ng:')} counts as 0: {exc}")
+            child.remark(f"{name.removeprefix('ng:')} counts as 0: {exc}", error=f"{name.removeprefix('ng:')}: {exc}")
             return 0
 
     def flag(self, name: str, *, default: bool = False) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
@@ -23,8 +23,10 @@ from arex.jobdesc.model import (
     RemoteLogging,
     Resources,
     Software,
+    TextPlace,
 )
 from arex.jobdesc.times import parse_time, read_period
+from arex.model.labels import from_annotations
 from arex.model.numbers import LONG, whole_number, wrap
 from arex.model.url import full_url
 
@@ -45,11 +47,12 @@ _LIST: Final = "ActivityDescriptions"
 _ONE: Final = "ActivityDescription"
 
 
-def parse_adl(text: str | bytes) -> list[JobDescription]:
+def parse_adl(text: str | bytes, *, places: bool = False) -> list[JobDescription]:
     """
     Read an ``ActivityDescription``, or the ones in ``ActivityDescriptions``.
 
-    Entities, document types and anything outside the text are refused or ignored.
+    Entities, document types and anything outside the text are refused or ignored. ``places`` are for a user who makes
+    mistakes.
 
     Raises:
         JobDescriptionError: with the line, and the column where it is not XML.
@@ -58,9 +61,9 @@ def parse_adl(text: str | bytes) -> list[JobDescription]:
     page = AdlDocument(element)
     root = Node(page, element, page.mark(element, None))
     if root.name == _ONE:
-        return [_job(page, root)]
+        return [_job(page, root, places=places)]
     if root.name == _LIST:
-        return [_job(page, node) for node in root.nodes(_ONE)]
+        return [_job(page, node, places=places) for node in root.nodes(_ONE)]
     raise _not_ours(element)
 
 
@@ -69,7 +72,7 @@ def _not_ours(root: _Element) -> JobDescriptionError:
     return JobDescriptionError(f"the root element {where}", line_of(root))
 
 
-def _job(page: AdlDocument, root: Node) -> JobDescription:
+def _job(page: AdlDocument, root: Node, *, places: bool) -> JobDescription:
     page.remarks.start_job()
     root.knows("ActivityIdentification", "Application", "Resources", "DataStaging")
     job = JobDescription()
@@ -88,7 +91,34 @@ def _job(page: AdlDocument, root: Node) -> JobDescription:
             inputs=staging.inputs,
             outputs=staging.outputs,
         )
-    return replace(job, warnings=_in_order(page.remarks.of_job()))
+    return replace(job, warnings=_in_order(page.remarks.of_job()), places=tuple(_places(root)) if places else ())
+
+
+#: Elements whose values are compared with what the service has, with the name of the same in xRSL.
+_LIMITED: Final = {
+    "IndividualPhysicalMemory": "memory",
+    "DiskSpaceRequirement": "disk",
+    "QueueName": "queue",
+    "TotalCPUTime": "cputime",
+    "WallTime": "walltime",
+    "SlotRequirement": "count",
+}
+
+
+def _places(root: Node) -> Iterator[TextPlace]:
+    for node in root.nodes("Resources"):
+        for element, attribute in _LIMITED.items():
+            yield from _place(attribute, node.nodes(element))
+        yield from _place("runtimeenvironment", node.nodes("RuntimeEnvironment"), lambda item: _runtime(item).full_name)
+    for node in root.nodes("DataStaging"):
+        for element, attribute in (("InputFile", "inputfiles"), ("OutputFile", "outputfiles")):
+            yield from _place(attribute, node.nodes(element), lambda item: item.text("Name"))
+
+
+def _place(attribute: str, nodes: Iterable[Node], item: Callable[[Node], str] | None = None) -> Iterator[TextPlace]:
+    for node in nodes:
+        if (line := node.line) is not None:
+            yield TextPlace(attribute=attribute, line=line, item=item(node) if item else "")
 
 
 def _in_order(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
@@ -97,12 +127,14 @@ def _in_order(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
 
 def _identified(job: JobDescription, node: Node) -> JobDescription:
     node.knows("Name", "Description", "Type", "Annotation", "ng:ActivityOldID")
+    labels, annotations = from_annotations(node.texts("Annotation"))
     return replace(
         job,
         name=node.text("Name"),
         summary=node.text("Description"),
         type=node.text("Type"),
-        annotations=node.texts("Annotation"),
+        annotations=annotations,
+        labels=labels,
         activity_ids=node.texts("ng:ActivityOldID"),
     )
 
@@ -160,7 +192,7 @@ def _priority(node: Node) -> int | None:
     number = _natural(node.number("ng:Priority"))
     if number is None or number <= 100:
         return number
-    node.remark("Priority is too large: it counts as 100")
+    node.remark("Priority is too large: it counts as 100", error=f"Priority: {number} is not a number from 0 to 100")
     return 100
 
 
@@ -189,7 +221,7 @@ def _expiration(parent: Node) -> datetime | None:
     except ValueError as exc:
         if not optional:
             node.fail(f"ExpirationTime: {exc}")
-        node.remark(f"ExpirationTime is ignored: {exc}")
+        node.remark(f"ExpirationTime is ignored: {exc}", error=f"ExpirationTime: {exc}")
         return None
 
 
@@ -199,7 +231,8 @@ def _lifetime(parent: Node) -> int | None:
     node.optional()
     found = read_period(node.content)
     if found.fault or not node.content:
-        node.remark(f"WipeTime counts as 0 seconds: {found.fault or 'it is empty'}")
+        why = found.fault or "it is empty"
+        node.remark(f"WipeTime counts as 0 seconds: {why}", error=f"WipeTime: {why}")
     return None if found.seconds < 0 else found.seconds
 
 
@@ -209,7 +242,7 @@ def _start_time(parent: Node) -> datetime | None:
     try:
         return parse_time(node.content)
     except ValueError as exc:
-        node.remark(f"StartTime is ignored: {exc}")
+        node.remark(f"StartTime is ignored: {exc}", error=f"StartTime: {exc}")
         return None
 
 
@@ -313,7 +346,7 @@ def _exclusive(node: Node) -> bool | None:
     try:
         return boolean(text) if "ExclusiveExecution" in node else None
     except ValueError as exc:
-        node.remark(f"ExclusiveExecution is ignored: {exc}")
+        node.remark(f"ExclusiveExecution is ignored: {exc}", error=f"ExclusiveExecution: {exc}")
         return None
 
 

@@ -21,6 +21,7 @@ from arex.jobdesc.model import (
     Target,
 )
 from arex.jobdesc.times import format_mds, format_period
+from arex.model.labels import as_annotations
 from arex.model.url import is_remote
 from arex.xmltext import ILLEGAL
 
@@ -118,7 +119,7 @@ def _identification(job: JobDescription) -> _Lines:
     yield from _given("Name", job.name)
     yield from _given("Description", job.summary)
     yield from _given("Type", job.type)
-    yield from (_leaf("Annotation", text) for text in job.annotations)
+    yield from (_leaf("Annotation", text) for text in (*job.annotations, *as_annotations(job.labels)))
     yield from (_leaf("nordugrid-adl:ActivityOldID", text) for text in job.activity_ids)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from glob import glob
@@ -35,7 +36,7 @@ class CompletedDescription:
         """Whether the service will act for the user: remote files, or a list of them that the job makes."""
         job = self.description
         return any(file.sources for file in job.inputs) or any(
-            file.targets or file.name.startswith("@") for file in job.outputs
+            any(is_remote(target.url) for target in file.targets) or file.name.startswith("@") for file in job.outputs
         )
 
 
@@ -62,7 +63,7 @@ def complete(job: JobDescription, directory: Path) -> CompletedDescription:
     uploads = tuple(_uploads(record.inputs))
     for upload in uploads:
         if not _is_file(upload.path):
-            raise JobDescriptionError(f"Cannot stat local input file {str(upload.path)!r} of {upload.name!r}")
+            raise JobDescriptionError(_why_not(upload.path, directory))
     if not (job.before or job.after or job.expanded):
         return CompletedDescription(description=_sent(record), record=record, uploads=uploads)
     from arex.jobdesc.client.wrapper import wrapped  # noqa: PLC0415 - few jobs have one
@@ -78,6 +79,21 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # too long for a file name, or below a directory without permission
         return False
+
+
+def _why_not(path: Path, directory: Path) -> str:
+    """Why a file cannot be uploaded."""
+    name = path.relative_to(directory) if path.is_relative_to(directory) else path
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        where = f" in {directory}" if name != path else ""
+        return f"there is no file {name}{where} (the description wants it)"
+    except OSError as exc:
+        return f"the input file {path} cannot be read: {exc.strerror}"
+    if stat.S_ISDIR(kind):
+        return f"{name} is a directory: name its files one by one"
+    return f"the input {path} is not a regular file"
 
 
 def _inputs(job: JobDescription, directory: Path) -> list[InputFile]:

@@ -54,6 +54,7 @@ _WORDS: Final = {
     "summary": "the description of the job",
     "type": "the type of the job",
     "annotations": "annotations",
+    "labels": "labels",
     "activity_ids": "former ids of the job",
     "executable": "the executable",
     "arguments": "the arguments",

@@ -66,7 +66,8 @@ def _url(job: Reading, a: AdAttribute, text: str) -> Url:
     if url.scheme not in SCHEMES:
         job.remark(f"Unknown URL scheme '{url.scheme[:80]}'", a, closest(url.scheme, SCHEMES))
     if wrong := fault(url):
-        job.remark(f"The URL '{text[:80]}' {wrong}: its transfer will fail", a)
+        what = f"The URL '{text[:80]}' {wrong}"
+        job.remark(f"{what}: its transfer will fail", a, error=what)
     return url
 
 
@@ -110,6 +111,6 @@ def _output(job: Reading, a: AdAttribute, name: str, target: str) -> OutputFile:
         job.fail(f"{source.name}: {target[:80]!r} is not a URL", source)
     url = _url(job, source, target)
     if url.scheme == "file" or url.hostname == "localhost":
-        return OutputFile(name=name)
+        return OutputFile(name=name, local=Target(url=local_path(target)) if url.scheme == "file" else None)
     found = _location(url)
     return OutputFile(name=name, targets=(Target(url=found.url, options=found.options, locations=found.locations),))

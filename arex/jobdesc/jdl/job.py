@@ -29,12 +29,12 @@ class Reading:
     def fail(self, what: str, a: AdAttribute, suggestion: str = "") -> NoReturn:
         self.page.fail(what, a.at, suggestion)
 
-    def remark(self, what: str, a: AdAttribute, suggestion: str = "") -> None:
-        self.page.remark(what, a.at, suggestion)
+    def remark(self, what: str, a: AdAttribute, suggestion: str = "", error: str = "") -> None:
+        self.page.remark(what, a.at, suggestion, error)
 
-    def keep(self, a: AdAttribute, what: str, suggestion: str = "") -> None:
+    def keep(self, a: AdAttribute, what: str, suggestion: str = "", error: str = "") -> None:
         """Keep an attribute without effect, so that the JDL writer can write it again."""
-        self.remark(what, a, suggestion)
+        self.remark(what, a, suggestion, error)
         self.unused.append((a.name, a.text))
 
     def string(self, a: AdAttribute) -> str:

@@ -234,4 +234,5 @@ def _meant(name: str) -> str:
 
 def _unknown(reading: Reading, attribute: AdAttribute) -> None:
     hint = "" if reading.page.remarks.full else _meant(attribute.name)
-    reading.keep(attribute, f"Unknown attribute '{attribute.name[:80]}': it has no effect", hint)
+    what = f"Unknown attribute '{attribute.name[:80]}'"
+    reading.keep(attribute, f"{what}: it has no effect", hint, what if hint else "")

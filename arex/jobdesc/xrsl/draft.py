@@ -15,6 +15,7 @@ from arex.jobdesc.model import (
     RemoteLogging,
     Resources,
     Software,
+    TextPlace,
 )
 from arex.jobdesc.xrsl.attribute import Attribute
 
@@ -59,6 +60,7 @@ class Draft:
     inputs: list[InputFile] = field(default_factory=list)
     outputs: list[OutputFile] = field(default_factory=list)
     late: dict[str, Attribute] = field(default_factory=dict)  #: attributes that are applied at the end
+    places: dict[tuple[str, str], TextPlace] = field(default_factory=dict)  #: by attribute and item
 
     def copy(self) -> Draft:
         """An independent copy."""
@@ -94,6 +96,7 @@ class Draft:
             outputs=tuple(self.outputs),
             alternatives=alternatives,
             warnings=warnings,
+            places=tuple(self.places.values()),
         )
 
     def _resources(self) -> Resources:
@@ -113,3 +116,18 @@ class Draft:
             cputime_s=self.cputime_s,
             walltime_s=self.walltime_s,
         )
+
+
+def note_rows(drafts: list[Draft], a: Attribute, rows: list[tuple[int, list[str]]]) -> None:
+    """Files are many, so only users pay for their places."""
+    if a.by_user:
+        for at, row in rows:
+            note(drafts, a, at, row[0])
+
+
+def note(drafts: list[Draft], a: Attribute, at: int, item: str = "") -> None:
+    """Remember where an attribute is, or one of its items."""
+    line, column = a.source.place(at)
+    place = TextPlace(attribute=a.name, line=line, column=column, item=item)
+    for draft in drafts:
+        draft.places[a.name, item] = place

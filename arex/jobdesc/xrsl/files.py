@@ -57,13 +57,19 @@ def read_output(a: Attribute, at: int, row: Sequence[str]) -> OutputFile:
     """
     name, where, *options = row
     if where.lower().startswith("file:"):
-        return OutputFile(name=name)  # whatever is behind it
+        return OutputFile(name=name, local=_local(where, options))  # whatever is behind it
     url = _url(a, at, where, where, name)
     if url is None or url.scheme == "file":
-        return OutputFile(name=name)
+        return OutputFile(name=name, local=_local(where, options))
     found = _location(a, at, name, url, options)
     target = Target(url=url.plain(), options=found.options, delegationid=found.delegationid, locations=found.locations)
     return OutputFile(name=name, targets=(target,))
+
+
+def _local(where: str, options: Sequence[str]) -> Target | None:
+    pairs = [option.partition("=") for option in options]
+    given = sort_options((name, value) for name, _, value in pairs if name and value)
+    return Target(url=local_path(where), options=given) if where else None
 
 
 def _url(a: Attribute, at: int, text: str, where: str, name: str) -> Url | None:
@@ -79,7 +85,8 @@ def _url(a: Attribute, at: int, text: str, where: str, name: str) -> Url | None:
     if url is not None and url.scheme not in SCHEMES and where and not a.source.remarks.full:
         a.source.remark(f"Unknown URL scheme '{url.scheme[:80]}'", at, closest(url.scheme, SCHEMES))
     if url is not None and where and not a.source.remarks.full and (wrong := fault(url)):
-        a.source.remark(f"The URL '{where[:80]}' {wrong}: its transfer will fail", at)
+        what = f"The URL '{where[:80]}' {wrong}"
+        a.source.remark(f"{what}: its transfer will fail", at, error=what)
     return url
 
 

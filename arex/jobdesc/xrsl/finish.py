@@ -79,7 +79,11 @@ def _set_slots_per_host(draft: Draft) -> None:
 
 
 def _join(draft: Draft) -> None:
-    if (a := draft.late.get("join")) is None or a.text() not in {"yes", "true"}:
+    if (a := draft.late.get("join")) is None:
+        return
+    if (text := a.text()) not in {"yes", "true"}:
+        if a.by_user and text not in {"no", "false"}:
+            a.remark(f"Value of 'join' attribute counts as 'no': {text[:80]!r}", error="join: write yes or no")
         return
     if not draft.stdout:
         a.fail("'stdout' attribute must be specified when 'join' attribute is specified")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from arex.jobdesc.remarks import SourceText
+from arex.jobdesc.xrsl import cures
 
 MAX_NESTING: Final = 250
 MAX_JOBS: Final = 10_000
@@ -158,10 +159,20 @@ class Parser:
             self._expect("(")
             items.append(self._item())
             self._skip()
-            self._expect(")")
+            self._close(items[-1])
             self._skip()
         self._depth -= 1
         return Branch(start, operator, tuple(items))
+
+    def _close(self, item: Branch | Relation) -> None:
+        operator = _RELATION.match(self._text, self._at)
+        if operator is None or isinstance(item, Branch):
+            self._expect(")")
+            return
+        rest = _WORD.match(self._text, operator.end())
+        value = item.values[-1] if item.values else None
+        cure = cures.of_equals(item.name, value.text if isinstance(value, Text) else "", rest[0] if rest else "")
+        self._source.fail(f"')' expected{cure}", self._at)
 
     def _relation(self) -> Relation:
         start = self._at

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from arex.jobdesc.model import DescriptionDialect, JobDescription, RemoteLogging
+from arex.jobdesc.quantities import megabytes
 from arex.jobdesc.remarks import SourceText
 from arex.jobdesc.software import software
 from arex.jobdesc.times import parse_time
 from arex.jobdesc.xrsl.attribute import Attribute
-from arex.jobdesc.xrsl.draft import Draft
+from arex.jobdesc.xrsl.draft import Draft, note, note_rows
 from arex.jobdesc.xrsl.files import read_input, read_output
 from arex.jobdesc.xrsl.finish import finish
 from arex.jobdesc.xrsl.grammar import Branch, Group, Relation, Text, Variables, requests
@@ -21,6 +23,7 @@ from arex.suggest import closest
 
 #: Alternatives of one job.
 MAX_ALTERNATIVES: Final = 1000
+MAX_PRIORITY: Final = 100
 #: Bound on the relations of one job over all its alternatives.
 MAX_RELATIONS: Final = 300_000
 
@@ -77,15 +80,19 @@ def _environment(drafts: list[Draft], a: Attribute) -> None:
 
 
 def _inputfiles(drafts: list[Draft], a: Attribute) -> None:
-    files = [read_input(a, at, row) for at, row in a.files()]
+    rows = a.files()
+    files = [read_input(a, at, row) for at, row in rows]
     for draft in drafts:
         draft.inputs.extend(files)
+    note_rows(drafts, a, rows)
 
 
 def _outputfiles(drafts: list[Draft], a: Attribute) -> None:
-    files = [read_output(a, at, row) for at, row in a.files()]
+    rows = a.files()
+    files = [read_output(a, at, row) for at, row in rows]
     for draft in drafts:
         draft.outputs.extend(files)
+    note_rows(drafts, a, rows)
 
 
 def _period(field: str, kept: Callable[[int], int | None]) -> _Rule:
@@ -113,11 +120,17 @@ def _benchmarks(drafts: list[Draft], a: Attribute) -> None:
         if _FLOAT.fullmatch(row[1]):
             drafts[0].cputime_s = wrap(a.seconds(row[2]))
             return
-    a.remark("No benchmark has a number for its value")
+    what = "No benchmark has a number for its value"
+    a.remark(what, error=what)
 
 
-def _amount(a: Attribute) -> int | None:
-    number = a.number()
+def _memory(a: Attribute) -> int | None:
+    number = a.number(megabytes)
+    return None if number == -1 else number
+
+
+def _disk(a: Attribute) -> int | None:
+    number = a.number(partial(megabytes, zero=True))
     return None if number == -1 else number
 
 
@@ -128,14 +141,20 @@ def _natural(a: Attribute) -> int | None:
 
 def _count(a: Attribute) -> int | None:
     number = a.integer()
+    if a.by_user and number < 1:
+        what = f"count: {number} is not a number of slots; write 1 or more"
+        a.remark(what, error=what)
     return None if number == -1 else number
 
 
 def _priority(a: Attribute) -> int | None:
     number = a.number()
-    if number > 100:
-        a.remark("priority is too large: it counts as 100")
-    return None if number < 0 else min(number, 100)
+    if number > MAX_PRIORITY:
+        a.remark(
+            f"priority is too large: it counts as {MAX_PRIORITY}",
+            error=f"priority: {number} is not a number from 0 to {MAX_PRIORITY}",
+        )
+    return None if number < 0 else min(number, MAX_PRIORITY)
 
 
 def _flag(a: Attribute) -> bool:
@@ -148,7 +167,8 @@ def _flag(a: Attribute) -> bool:
 def _dryrun(a: Attribute) -> bool:
     text = a.text().lower()
     if text not in {"yes", "no"}:
-        a.remark(f"Value of '{a.name}' attribute counts as 'no': it is neither 'yes' nor 'no'")
+        what = f"Value of '{a.name}' attribute counts as 'no': it is neither 'yes' nor 'no'"
+        a.remark(what, error=f"{a.name}: write yes or no, not {text[:80]!r}")
     return text == "yes"
 
 
@@ -156,7 +176,7 @@ def _starttime(drafts: list[Draft], a: Attribute) -> None:
     try:
         when = parse_time(a.text())
     except ValueError as exc:
-        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}")
+        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}", error=f"{a.name}: {exc}")
         when = None
     for draft in drafts:
         draft.start_time = when
@@ -168,7 +188,7 @@ def _acl(drafts: list[Draft], a: Attribute) -> None:
     try:
         acl = normal_acl(a.text())
     except ValueError as exc:
-        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}")
+        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}", error=f"{a.name}: {exc}")
         return
     for draft in drafts:
         draft.acl = acl
@@ -200,7 +220,7 @@ def _url(a: Attribute) -> str:
     try:
         return full_url(a.text())
     except ValueError as exc:
-        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}")
+        a.remark(f"Value of '{a.name}' attribute is ignored: {exc}", error=f"{a.name}: {exc}")
         return ""
 
 
@@ -243,6 +263,7 @@ def _runtime(drafts: list[Draft], a: Attribute) -> None:
     for draft in drafts:
         if wanted.name:
             draft.runtimes.append(wanted)
+    note(drafts, a, a.at, wanted.full_name)
 
 
 def _opsys(drafts: list[Draft], a: Attribute) -> None:
@@ -263,7 +284,10 @@ def _nodeaccess(drafts: list[Draft], a: Attribute) -> None:
     draft = drafts[0]  # as in ARC: it does not apply to alternatives before this attribute
     for word in a.texts():
         if word not in {"inbound", "outbound"}:
-            a.remark(f"Value '{word[:80]}' of '{a.name}' and what follows is ignored: neither inbound nor outbound")
+            a.remark(
+                f"Value '{word[:80]}' of '{a.name}' and what follows is ignored: neither inbound nor outbound",
+                error=f"{a.name}: write inbound or outbound, not {word[:80]!r}",
+            )
             return
         draft.node_access = word if draft.node_access in {"", word} else "inoutbound"
 
@@ -307,8 +331,8 @@ _RULES: Final[dict[str, _Rule]] = {
     "walltime": _period("walltime_s", _limit),
     "lifetime": _period("lifetime_s", _lifetime),
     "benchmarks": _benchmarks,
-    "memory": _set("memory_mb", _amount),
-    "disk": _set("disk_mb", _amount),
+    "memory": _set("memory_mb", _memory),
+    "disk": _set("disk_mb", _disk),
     "count": _set("slots", _count),
     "exclusiveexecution": _set("exclusive", _flag),
     "runtimeenvironment": _runtime,
@@ -332,6 +356,8 @@ _RULES: Final[dict[str, _Rule]] = {
 }
 #: Attributes that are applied at the end, with others; the last of each counts.
 _LATE: Final = frozenset({"executables", "ftpthreads", "cache", "countpernode", "join", "gridtime"})
+#: Attributes whose values are compared with what the service has.
+_LIMITED: Final = frozenset({"queue", "count", "walltime", "cputime", "gridtime", "memory", "disk", "notify"})
 _RELATIONAL: Final = frozenset({"queue", "delegationid", "runtimeenvironment", "opsys", "middleware"})
 
 
@@ -398,6 +424,8 @@ class _XrslReader:
         a = Attribute(self._source, self._dialect, item.at, item.name, item.operator, values)
         if item.operator != "=" and item.name not in _RELATIONAL:
             a.remark(f"'{item.operator}' counts as '=' at attribute '{item.name[:80]}'")
+        if item.name in _LIMITED and a.by_user:
+            note(drafts, a, a.at)
         if item.name in _LATE:
             self._postpone(a, drafts)
         elif rule := _RULES.get(item.name):
@@ -406,7 +434,8 @@ class _XrslReader:
             a.remark(f"The Globus attribute '{item.name}' is not supported: it is ignored")
         else:
             hint = "" if self._source.remarks.full else closest(item.name, (*_RULES, *_LATE))
-            a.remark(f"Unknown attribute '{item.written[:80]}': it is ignored", hint)
+            what = f"Unknown attribute '{item.written[:80]}'"
+            a.remark(f"{what}: it is ignored", hint, error=what if hint else "")
 
     def _postpone(self, a: Attribute, drafts: list[Draft]) -> None:
         if a.name == "join" and a.dialect is DescriptionDialect.GRIDMANAGER:

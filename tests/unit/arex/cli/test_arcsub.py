@@ -9,8 +9,8 @@ import pytest
 
 from arex import daemon
 from arex.controldir.store import ControlDir
-from arex.joblist import JobList
 from arex.model.state import State
+from arex.userjobs.joblist import JobList
 from tests.shell import User
 
 HELLO = '&(executable=/bin/echo)(arguments="hello world")(stdout=out.txt)(jobname=hello)'
@@ -81,8 +81,9 @@ def test_json_names_jobs_and_failures(user: User) -> None:
     said = user.run("arcsub", "--json", "-e", HELLO, "-e", "nothing")
 
     [job] = user.plugin.jobs()
-    assert said.json["jobs"] == [{"id": f"file://{user.home}/session/{job}", "name": "hello"}]
-    assert said.json["failed"][0]["source"] == "-e"
+    [shown], [error] = said.json["jobs"], said.json["errors"]
+    assert (job, f"file://{user.home}/session/{job}", "hello") == (shown["id"], shown["url"], shown["name"])
+    assert ("-e", "Accepted") == (error["source"], shown["state"])
 
 
 def test_a_dump_is_adl_and_submits_nothing(user: User) -> None:
@@ -144,7 +145,7 @@ def test_arcrun_shows_a_mistake_in_its_line_too(user: User) -> None:
 def test_what_has_no_effect_is_a_warning(user: User, option: list[str]) -> None:
     """Once, though the text makes two jobs."""
     said = user.run(
-        "arcsub", *option, "-e",
+        "arcsub", "--lenient", *option, "-e",
         '[JobType="Parametric"; Parameters=2; Executable="/bin/true"; Arguments="_PARAM_"; Executabel="x"]',
     )  # fmt: skip
 
@@ -216,7 +217,7 @@ def test_waiting_ends_with_the_job_and_has_its_result(user: User, monkeypatch: p
     said = user.run("arcsub", "--wait", "-e", HELLO)
 
     assert said.code == 1
-    assert "Failed (LRMS error: (1) no)" in said.err
+    assert "Failed (exit code 1: no)" in said.err
 
 
 def test_an_interrupt_keeps_what_was_submitted_in_the_list(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

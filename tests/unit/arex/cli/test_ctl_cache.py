@@ -34,12 +34,12 @@ def test_what_is_cached_is_listed_by_url(user: User) -> None:
     assert 0 == listed.code
     assert URL in listed.out
     assert "other" not in listed.out
-    [file] = json.loads(user.run("arexctl", "cache", "list", "numbers", "--json").out)
+    [file] = json.loads(user.run("arexctl", "cache", "list", "numbers", "--json").out)["files"]
     assert (URL, 2000, False) == (file["url"], file["size"], file["linked"])
 
 
 def test_how_full_it_is(user: User, root: Path) -> None:
-    [fill] = json.loads(user.run("arexctl", "cache", "stats", "--json").out)
+    [fill] = json.loads(user.run("arexctl", "cache", "stats", "--json").out)["caches"]
 
     assert (str(root), 2, 4000, 0) == (fill["root"], fill["files"], fill["size"], fill["linked"])
     assert f"{root}: 2 files, 4 kB, 0 used by jobs; full: " in user.run("arexctl", "cache", "stats").out
@@ -70,7 +70,7 @@ def test_sessions_are_measured_with_their_jobs(user: User) -> None:
     session = user.home / "session" / user.submit()
     (session / "data").write_bytes(b"x" * 100_000)
 
-    [found] = json.loads(user.run("arexctl", "session", "usage", "--json").out)
+    [found] = json.loads(user.run("arexctl", "session", "usage", "--json").out)["sessions"]
 
     assert (session.name, "ACCEPTED", 2) == (found["job"], found["state"], found["taken"]["inodes"])
     assert found["taken"]["size"] >= 100_000

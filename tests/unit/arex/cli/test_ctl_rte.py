@@ -69,7 +69,7 @@ def test_a_script_of_arc_that_is_enabled_under_a_name_of_ours_is_listed_once(run
     (link.parent / "RTE").symlink_to("/no/such")
 
     lines = [line for line in run("list").stdout.splitlines() if line.startswith(("ENV/PROXY ", "ENV/RTE "))]
-    [row] = document(run("list", "--enabled", "--json"))[:1]
+    [row] = document(run("list", "--enabled", "--json"))["runtimes"][:1]
 
     assert [f"{'ENV/PROXY':32} (system, enabled)", f"{'ENV/RTE':32} (system, broken, enabled)"] == lines
     assert {
@@ -111,7 +111,7 @@ def test_the_long_list_has_descriptions_and_paths(run: Run, tmp_path: Path) -> N
 def test_the_list_for_programs(run: Run, tmp_path: Path) -> None:
     run("enable", "APPS/X-1.0")
 
-    assert document(run("list", "--enabled", "--json")) == [
+    assert document(run("list", "--enabled", "--json"))["runtimes"] == [
         {
             "name": "APPS/X-1.0",
             "path": f"{tmp_path}/rte/APPS/X-1.0",
@@ -163,7 +163,7 @@ def test_parameters_are_shown_set_and_unset(run: Run) -> None:
     assert run("params", "set", "APPS/X-1.0", "COLOUR", "blue").exit_code == 0
     assert run("params-get", "APPS/X-1.0").stdout == "COLOUR=blue\n"
     assert "which one (default: red; values: red,blue)" in run("params", "get", "-l", "APPS/X-1.0").stdout
-    assert document(run("params", "get", "--json", "APPS/X-1.0"))[0]["set"] is True
+    assert document(run("params", "get", "--json", "APPS/X-1.0"))["parameters"][0]["set"] is True
 
     assert run("params-unset", "APPS/X-1.0", "COLOUR").exit_code == 0
     assert run("params", "get", "APPS/X-1.0").stdout == "COLOUR=red\n"

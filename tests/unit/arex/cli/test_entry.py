@@ -89,7 +89,7 @@ def test_our_errors_are_one_sentence_with_their_exit_code(user: User) -> None:
 
 
 def test_an_interrupt_has_the_shell_s_code(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("arex.cli.arcstat.choose", interrupted)
@@ -98,7 +98,7 @@ def test_an_interrupt_has_the_shell_s_code(user: User, monkeypatch: pytest.Monke
 
 
 def test_an_internal_error_is_one_sentence_without_a_traceback(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **_more: object) -> None:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr("arex.cli.arcstat.choose", broken)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from arex.controldir import codec
-from arex.joblist import JobList
 from arex.model.local import JobLocal
 from arex.model.state import State
+from arex.userjobs.joblist import JobList
 from tests import environments, permissions
 from tests.shell import User
 
@@ -40,7 +40,8 @@ def test_arcstat_prints_a_block_for_each_job(user: User) -> None:
     said = user.run("arcstat", "-a")
 
     assert said.out == (
-        f"Job: file://{user.home}/session/{job}\n Name: hello\n State: Accepted\n Waiting Position: 1\n\n"
+        f"Job: file://{user.home}/session/{job}\n Name: hello\n State: Accepted\n Waiting Position: 1\n"
+        f" Waiting: no service is running for {user.home}/ctl; start it with 'arex start'\n\n"
         "Status of 1 jobs was queried, 1 jobs returned information\n"
     )
 
@@ -51,7 +52,7 @@ def test_arcstat_tells_why_a_job_failed(user: User) -> None:
 
     said = user.run("arcstat", job)
 
-    assert " State: Failed\n Exit Code: 3\n Job Error: LRMS error: (3) no\n" in said.out
+    assert " State: Failed\n Exit Code: 3\n Job Error: LRMS error: (3) no\n Reason: exit code 3: no\n" in said.out
 
 
 def test_arcstat_as_json_is_json(user: User) -> None:
@@ -59,7 +60,8 @@ def test_arcstat_as_json_is_json(user: User) -> None:
 
     [found] = user.run("arcstat", "-J", job).json["jobs"]
 
-    assert (found["id"], found["state"], found["queue"]) == (f"file://{user.home}/session/{job}", "Accepted", "q1")
+    assert found["url"] == f"file://{user.home}/session/{job}"
+    assert (found["id"], found["state"], found["queue"]) == (job, "Accepted", "q1")
 
 
 @pytest.mark.parametrize("how", ["url", "id", "name"])

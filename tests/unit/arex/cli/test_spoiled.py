@@ -87,4 +87,4 @@ def test_a_name_that_is_not_utf_8_can_be_listed_and_found(user: User) -> None:
     synced = user.run("arcsync", "-T", "-f")
     [found] = user.run("arcstat", "--json", os.fsdecode(b"j\xfcx")).json["jobs"]
 
-    assert (0, job) == (synced.code, found["idfromendpoint"])
+    assert (0, job) == (synced.code, found["id"])

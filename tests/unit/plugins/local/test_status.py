@@ -12,9 +12,11 @@ import pytest
 from arex.config.model import Configuration
 from arex.config.values import SessionDir
 from arex.errors import ControlDirError, NoSuchJob, UnsafePath
+from arex.model.ids import JobId
+from arex.model.reason import ReasonKind
 from arex.model.state import State, Status
 from plugins.local import LocalPlugin
-from plugins.local.status import ClientState, JobStatus, client_state
+from plugins.local.status import ClientState, JobStatus, client_state, read_status
 from tests import environments
 from tests.fakes.clock import FakeClock
 from tests.permissions import closed
@@ -87,13 +89,29 @@ def test_a_failed_job_tells_exit_code_reason_and_usage(tmp_path: Path) -> None:
 
 
 def test_a_pending_job_tells_what_it_waits_for(tmp_path: Path) -> None:
-    assert status_of("pending_preparing", tmp_path).waiting == "Limit of RUNNING jobs is reached"
+    plugin, job = site("pending_preparing", tmp_path)
+    reason = read_status(plugin.store, JobId(job), now=FakeClock().now()).reason
+
+    assert reason is not None
+    assert (ReasonKind.SLOTS, "all slots are in use") == (reason.kind, reason.text)
 
 
 def test_the_status_shows_the_start_time(tmp_path: Path) -> None:
     plugin, job = site("client_opts", tmp_path)
 
-    assert plugin.one(job).waiting == "It starts at 2027-01-01T00:00:00Z, as its description asks"
+    reason = read_status(plugin.store, JobId(job), now=FakeClock().now()).reason
+
+    assert reason is not None
+    assert (ReasonKind.START_TIME, datetime(2027, 1, 1, tzinfo=UTC)) == (reason.kind, reason.next_try)
+
+
+def test_a_job_without_a_service_tells_how_to_start_one(tmp_path: Path) -> None:
+    reason = status_of("client_hello", tmp_path).reason
+
+    assert reason is not None
+    assert (ReasonKind.SERVICE, f"no service is running for {tmp_path}/ctl; start it with 'arex start'") == (
+        reason.kind, reason.text,
+    )  # fmt: skip
 
 
 def test_jobs_without_any_facts_have_a_status(tmp_path: Path) -> None:

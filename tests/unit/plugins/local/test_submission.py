@@ -293,7 +293,7 @@ def test_an_input_that_is_no_file_is_refused(plugin: LocalPlugin, tmp_path: Path
 
     [outcome] = plugin.submit("&(executable=/bin/true)(inputfiles=(data data))", cwd=tmp_path)
 
-    assert "Cannot stat local input file" in reason(outcome)
+    assert reason(outcome) == "data is a directory: name its files one by one"
 
 
 def test_a_control_directory_that_cannot_be_created_is_an_error(config: Configuration, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from arex.gm.context import JobContext
 from arex.gm.steps import Step
 from arex.model.ids import JobId, LocalId, new_job_id
 from arex.model.local import JobLocal
+from arex.model.reason import ReasonKind
 from arex.model.report import Phase, Report
 from arex.model.state import State
 from plugins.local.status import read_status
@@ -198,7 +199,8 @@ async def test_trouble_that_lasts_is_told_to_the_owner_and_so_is_its_end(service
     await turns(service, 4)
     shown = read_status(service.store, job, now=service.clock.now())
 
-    assert f"Is a directory: {obstacle}" == shown.waiting
+    assert shown.reason is not None
+    assert f"Is a directory: {obstacle}; arex tries again every minute" == shown.reason.text
     assert 1 == service.tell(job).count("cannot be processed now"), "once, not every minute"
     assert [job] == list(service.manager.troubled)
     (obstacle / "x").rmdir()
@@ -206,7 +208,9 @@ async def test_trouble_that_lasts_is_told_to_the_owner_and_so_is_its_end(service
     await turns(service, 1)
     await service.reaches(job, "FINISHED")
     assert "can be processed again" in service.tell(job)
-    assert "" == read_status(service.store, job, now=service.clock.now()).waiting
+    ended = read_status(service.store, job, now=service.clock.now()).reason
+    assert ended is not None
+    assert ReasonKind.EXIT_CODE is ended.kind
 
 
 async def test_a_job_that_only_causes_internal_errors_fails_in_the_end_and_ends_in_the_batch_system(

@@ -69,9 +69,21 @@ def test_file_urls_are_local(tmp_path: Path) -> None:
     assert [tmp_path / "x"] * 2 == [upload.path for upload in found.uploads]
 
 
-@pytest.mark.parametrize("name", ["missing", "."])
-def test_a_local_input_must_be_a_file(name: str, tmp_path: Path) -> None:
-    with pytest.raises(JobDescriptionError, match="Cannot stat local input file"):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("missing", r"^there is no file missing in /.* \(the description wants it\)$"),
+        ("/nowhere/missing", r"^there is no file /nowhere/missing \(the description wants it\)$"),
+        ("data", "^data is a directory: name its files one by one$"),
+        ("/dev/null", "^the input /dev/null is not a regular file$"),
+        ("plain/below", "^the input file /.*/plain/below cannot be read: Not a directory$"),
+    ],
+)
+def test_a_local_input_must_be_a_file(name: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "plain").touch()
+
+    with pytest.raises(JobDescriptionError, match=why):
         completed(f"&(executable=/x)(inputfiles=(a {name}))", tmp_path)
 
 

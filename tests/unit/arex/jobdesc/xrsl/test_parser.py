@@ -200,7 +200,7 @@ def test_invalid_text_is_an_error_with_line_and_column(text: str) -> None:
         ("(nosuchthing=60)", "Unknown attribute 'nosuchthing': it is ignored", 17, ""),
         ("(jobtype=x)", "The Globus attribute 'jobtype' is not supported: it is ignored", 17, ""),
         ("(memory=lots)", "Value of 'memory' attribute counts as 0: not a whole number: 'lots'", 17, ""),
-        ("(memory=2GB)", "Value of 'memory' attribute counts as 2: '2GB' has more than a number", 17, ""),
+        ("(memory=2XB)", "Value of 'memory' attribute counts as 2: '2XB' has more than a number", 17, ""),
         ("(cputime='2 fortnights')", "Value of 'cputime' attribute counts as 0 seconds: 'f' is not a unit", 17, ""),
         ("(cputime='2 huors')", "The word 'huors' in 'cputime' is not a unit of time", 17, "hours"),
         ("(cputime='1 month')", "The word 'month' in 'cputime' is not a unit of time", 17, ""),

@@ -120,6 +120,22 @@ class JobList:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def check(self) -> None:
+        """
+        Find out whether jobs can be added, before there are any.
+
+        Raises:
+            JobListError: they cannot.
+        """
+        if self.path.exists():
+            with self._open(create=True) as db:
+                db.execute("BEGIN IMMEDIATE")
+                db.rollback()
+            return
+        above = next(place for place in self.path.absolute().parents if place.exists())
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise JobListError(f"the list of jobs {self.path} can't be used: {above} cannot be written")
+
     def add(self, rows: Iterable[Row]) -> None:
         """Add or replace rows in one transaction."""
         values = [tuple(_bytes(row.get(column, "")) for column in COLUMNS) for row in rows]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from arex.joblist import COLUMNS, JobList, JobListError, default_path, local_row
+from arex.userjobs.joblist import COLUMNS, JobList, JobListError, default_path, local_row
 from tests import environments
 
 RECORDED = environments.DATA / "fixtures" / "_misc" / "sqlite" / "client_jobs_dat.txt"

@@ -1,0 +1,1 @@
+"""What a user's clients remember of jobs."""
