@@ -162,7 +162,9 @@ def selection(function: _F) -> _F:
         ),
         click.option("--name", "names", multiple=True, metavar="PATTERN", help="Select only jobs whose name matches "
             "this pattern, such as 'sim*'."),
-        click.option("--queue", "queues", multiple=True, help="Select only jobs of this queue."),
+        click.option(
+            "--queue", "queues", multiple=True, shell_complete=complete.queue, help="Select only jobs of this queue."
+        ),
         click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Select only jobs with this "
             "label."),
         click.option("--older", "older_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "

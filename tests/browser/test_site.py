@@ -27,7 +27,8 @@ TELEPHONE: Final = 420
 #: Pages with what is difficult to show: tables with code, wide code blocks, images, generated pages.
 PAGES: Final = (
     "index.html", "users/tutorial.html", "users/attributes.html", "users/commands.html", "users/job-descriptions.html",
-    "admins/configuration.html", "admins/operations.html", "admins/lrms/index.html", "admins/trust.html",
+    "users/python.html", "users/json.html", "admins/configuration.html", "admins/operations.html",
+    "admins/lrms/index.html", "admins/trust.html",
     "developers/architecture.html", "developers/api.html", "developers/attributes.html", "developers/testing.html",
     "adr/index.html", "adr/0004-package-names.html", "glossary.html",
 )  # fmt: skip

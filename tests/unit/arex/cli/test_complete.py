@@ -82,6 +82,8 @@ def test_states_are_offered_in_any_case(offered: Offered) -> None:
 def test_queues_of_the_configuration_are_offered(offered: Offered, program: str) -> None:
     assert ["q1", "q2"] == [value for value, _ in offered(program, "-q", "")]
     assert ["q2"] == [value for value, _ in offered(program, "--queue", "q2")]
+    assert ["q2"] == [value for value, _ in offered("arcresub", "--to-queue", "q2")]
+    assert ["q2"] == [value for value, _ in offered("arcstat", "--queue", "q2")]
 
 
 def test_queues_of_the_file_that_the_option_names_are_offered(user: User, offered: Offered) -> None:
