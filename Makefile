@@ -19,7 +19,7 @@ PYTEST := $(BIN)/pytest
 CHECKS := types imports spelling english yaml shell
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint style $(CHECKS) shifted slurm sge condor interop faults fuzz compare bench docs wheel generated clean
+.PHONY: help venv demo test check lint style $(CHECKS) shifted slurm sge condor interop faults fuzz compare bench docs man wheel generated clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,7 +36,7 @@ demo: $(STAMP) ## Run a real job on this machine, in ./demo-run, and show what h
 test: $(STAMP) ## Run all tests; installs the programs that they need
 	sh tools/test-programs.sh
 	$(PYTEST) -n $(JOBS) tests/unit tests/contract tests/extension tests/fuzz
-	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging
+	$(PYTEST) -n $(JOBS) --dist loadfile tests/integration tests/staging tests/browser
 	$(PYTEST) -n $(WAITING) --dist loadfile -p no:randomly tests/interop
 	AREX_FAULT_JOBS=60 AREX_FAULT_KILLS=4 AREX_CAMPAIGN_S=45 AREX_SWEEP_CALLS=120 $(PYTEST) -n $(JOBS) --dist worksteal tests/faults
 
@@ -113,8 +113,13 @@ generated: $(STAMP) ## Write the generated pages of the documentation anew
 	$(BIN)/python -m arex.config.explain >docs/admins/configuration.md
 	$(BIN)/python tools/gen_commands.py >docs/users/commands.md
 	PYTHONPATH=. $(BIN)/python tools/gen_attributes.py >docs/users/attributes.md
+	PYTHONPATH=. $(BIN)/python tools/gen_attributes.py --stored >docs/developers/attributes.md
+	PYTHONPATH=. $(BIN)/python tools/gen_states.py >docs/states.svg
 	$(BIN)/python tools/gen_architecture.py docs/developers/architecture.md >docs/developers/architecture.new
 	mv docs/developers/architecture.new docs/developers/architecture.md
+
+man: $(STAMP) ## Write the manual pages into ./build/man, as a wheel has them: man -l build/man/arcsub.1
+	PYTHONPATH=. $(BIN)/python tools/gen_man.py build/man
 
 wheel: $(STAMP) ## Build a wheel into ./dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

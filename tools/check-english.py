@@ -40,6 +40,17 @@ PHRASES: Final = (
     (r"belongs? into", "into", "add it to"),
     (r"who\?", "who?", "name the process, user or program to look for"),
     (r"the scheduler lies", "lies", "the batch system gives a wrong answer"),
+    (r"(?:shall|shan't)", "sha", "must, will, is to"),
+    (rf"no matter{_END}", "matter", "ignored, has no effect"),
+    (r"which there (?:is|are) none of", "none of", "there is no"),
+    (r"that nothing is known (?:of|about)", "nothing is", "without any information"),
+    (r"for \w+'s sake", "sake", "for compatibility with"),
+    (r"(?:is|are) root's to", "root's", "as root, you can"),
+    (
+        r"(?:arex|service|daemon|client|manager) (?:believes|believed|wants|thinks|minds|knows better)",
+        "",
+        "trusts, accepts, expects, needs",
+    ),
 )
 #: ``"nobody"`` alone, or in ARC's maps of users, is the Unix account.
 _ACCOUNT: Final = re.compile(r"[\"']nobody[\"']|nobody(?=:nogroup| - you do not)")

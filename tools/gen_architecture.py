@@ -9,6 +9,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -34,6 +35,7 @@ HOMES: Final = {
     "yaml": ("arex/config/yamlconf.py",),
     "yarl": ("arex/staging/movers/",),
 }
+_COLUMNS: Final = 105
 BEGIN: Final = "<!-- generated: {} -->"
 END: Final = "<!-- end -->"
 
@@ -53,7 +55,12 @@ def tree() -> str:
             lines += [(f"  {path.name}", about(path)) for path in sorted((ROOT / package).glob("[!_]*.py"))]
         lines += list(_folders(ROOT / package, 1))
     width = max(len(name) for name, _ in lines) + 2
-    return "\n".join(["```text", *(f"{name:{width}}{text}".rstrip() for name, text in lines), "```"])
+    return "\n".join(["```text", *(line for name, text in lines for line in _wrapped(f"{name:{width}}", text)), "```"])
+
+
+def _wrapped(name: str, text: str) -> list[str]:
+    """As many lines as fit beside the navigation of a desktop."""
+    return wrap(text, _COLUMNS, initial_indent=name, subsequent_indent=" " * len(name)) or [name.rstrip()]
 
 
 def _folders(folder: Path, depth: int) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,8 @@ from typing import Final
 import click
 
 from arex.cli.entry import COMMANDS, load
+from arex.cli.examples import examples
+from arex.cli.lazy import LazyGroup
 
 _HEAD: Final = """\
 <!-- Generated from the commands themselves: python tools/gen_commands.py -->
@@ -27,7 +29,7 @@ def reference() -> str:
     """The whole page."""
     parts = [_HEAD, *_overview()]
     for name, target in COMMANDS.items():
-        parts += _command(name, load(target), 2)
+        parts += _command(name, load(target), 2, target)
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
@@ -38,29 +40,42 @@ def _overview() -> Iterator[str]:
     yield ""
 
 
-def _command(name: str, command: click.Command, level: int) -> Iterator[str]:
+def _command(name: str, command: click.Command, level: int, target: str = "") -> Iterator[str]:
     yield f"{'#' * level} {name}\n"
     yield f"```text\n{_usage(name, command)}\n```\n"
     yield f"{_paragraphs(command.help or '')}\n"
+    yield from _examples(command, target)
     options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
     if options:
         yield "| Option | Meaning |\n| --- | --- |"
-        yield from (f"| `{_cell(_names(option))}` | {_cell(option.help or '')} |" for option in options)
+        yield from (f"| `{_cell(option_names(option))}` | {_cell(option.help or '')} |" for option in options)
         yield ""
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=name)
         for word in command.list_commands(context):
             below = command.get_command(context, word)
             assert below is not None
-            yield from _command(f"{name} {word}", below, level + 1)
+            target = command.subcommands[word][0] if isinstance(command, LazyGroup) else ""
+            yield from _command(f"{name} {word}", below, level + 1, target)
+
+
+def _examples(command: click.Command, target: str) -> Iterator[str]:
+    if lines := examples(command, target):
+        width = max(len(line) for line, _ in lines)
+        yield "```sh"
+        yield from (f"{line:{width}}  # {about}" if about else line for line, about in lines)
+        yield "```\n"
 
 
 def _usage(name: str, command: click.Command) -> str:
-    arguments = [param for param in command.params if isinstance(param, click.Argument)]
-    words = (
-        ["COMMAND", "[ARGUMENT]..."] if isinstance(command, click.Group) else [_argument(each) for each in arguments]
-    )
-    return " ".join((name, "[OPTIONS]", *words))
+    return " ".join((name, "[OPTIONS]", *argument_names(command)))
+
+
+def argument_names(command: click.Command) -> list[str]:
+    """What follows the options on a command line, in brackets if it may be missing."""
+    if isinstance(command, click.Group):
+        return ["COMMAND", "[ARGUMENT]..."]
+    return [_argument(param) for param in command.params if isinstance(param, click.Argument)]
 
 
 def _argument(argument: click.Argument) -> str:
@@ -68,7 +83,7 @@ def _argument(argument: click.Argument) -> str:
     return word if argument.metavar or argument.required else f"[{word}]"
 
 
-def _names(option: click.Option) -> str:
+def option_names(option: click.Option) -> str:
     """Every spelling, and what follows it; written here, since click's own wording changes with its versions."""
     spellings = ", ".join((*option.opts, *option.secondary_opts))
     if option.is_flag or option.count:

@@ -29,7 +29,13 @@ cron cron
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 unshare util-linux
 cc gcc
-/usr/include/stdio.h libc6-dev'
+/usr/include/stdio.h libc6-dev
+zsh zsh
+fish fish
+man man-db
+mandoc mandoc
+chromium chromium
+chromedriver chromium-driver'
 named_only='localedef libc-bin
 /usr/share/i18n/locales/de_DE locales
 /usr/share/zoneinfo/America/St_Johns tzdata'

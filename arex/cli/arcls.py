@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from arex.cli import options
+from arex.cli import complete, options
 from arex.cli.output import document, failure, local_time, printable, say
 from arex.cli.select import JobSelection, choose
 from arex.cli.site import Site
@@ -20,7 +20,7 @@ _TYPES = {"file": stat.S_IFREG, "directory": stat.S_IFDIR, "link": stat.S_IFLNK,
 
 
 @click.command(context_settings=options.CONTEXT)
-@click.argument("places", nargs=-1, required=True, metavar="JOB[/PATH]...", shell_complete=options.complete_job)
+@click.argument("places", nargs=-1, required=True, metavar="JOB[/PATH]...", shell_complete=complete.job)
 @click.option("-l", "--long", is_flag=True, help="Also print mode, size and time.")
 @click.option("-r", "--recursive", is_flag=True, help="List subdirectories recursively.")
 @options.joblist

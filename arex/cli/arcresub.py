@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from arex.cli import options, submitting
+from arex.cli import complete, options, submitting
 from arex.cli.bulk import Tally, report
 from arex.cli.output import remark
 from arex.cli.select import Chosen, JobSelection, choose
@@ -31,7 +31,10 @@ arcresub --keep -q long analysis
 @click.option("--failed", is_flag=True, help="Select all failed jobs in the list of jobs.")
 @click.option("-k", "--keep", is_flag=True, help="Keep the old jobs (default: remove them).")
 @click.option("--force", is_flag=True, help="Also submit jobs again that have not ended; without --keep, cancel them.")
-@click.option("-q", "--to-queue", default="", help="Queue of the new jobs (default: that of the old job).")
+@click.option(
+    "-q", "--to-queue", default="", shell_complete=complete.queue,
+    help="Queue of the new jobs (default: that of the old job).",
+)  # fmt: skip
 @click.option("-m", "--same", is_flag=True, expose_value=False, help="Ignored; there is only one service.")
 @click.option(
     "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job ids to this file."

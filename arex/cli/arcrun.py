@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 
 import click
 
-from arex.cli import jobcommand, options, submitting
+from arex.cli import complete, jobcommand, options, submitting
 from arex.cli.jobvalue import job_value
 from arex.cli.output import document, remark
 from arex.cli.progress import describe
@@ -36,8 +36,9 @@ arcrun job.xrsl
 @click.argument("file", type=click.Path(), required=False, metavar="[FILE] [-- COMMAND [ARGUMENT]...]")
 @click.option("-e", "--jobdescrstring", "string", help="Job description as a string.")
 @click.option(
-    "-q", "--queue", default="", help="Queue, if the description does not name one (default: the default queue)."
-)
+    "-q", "--queue", default="", shell_complete=complete.queue,
+    help="Queue, if the description does not name one (default: the default queue).",
+)  # fmt: skip
 @click.option(
     "-D", "--dir", "directory", type=click.Path(path_type=Path), default=Path(),
     help="Copy the results to DIR/JOBID (default: ./JOBID), then remove the job.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from arex.cli import jobarray, jobcommand, options, submitting
+from arex.cli import complete, jobarray, jobcommand, options, submitting
 from arex.cli.credential_options import credential_options, use
 from arex.cli.output import printable, remark, say
 from arex.cli.site import Site
@@ -64,11 +64,15 @@ def _labels(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 )
 @options.instead_of_submission
 @click.option(
-    "--dump-format", "language", metavar="LANGUAGE", callback=_language,
+    "--dump-format", "language", metavar="LANGUAGE", callback=_language, shell_complete=complete.language,
     help="Print the description in xrsl, adl or jdl, without submitting it.",
 )  # fmt: skip
 @click.option(
-    "-q", "--queue", default="", help="Queue of jobs whose description does not name one (default: the default queue)."
+    "-q",
+    "--queue",
+    default="",
+    shell_complete=complete.queue,
+    help="Queue of jobs whose description does not name one (default: the default queue).",
 )
 @click.option(
     "--submission-id", default="", metavar="TEXT",

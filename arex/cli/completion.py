@@ -1,4 +1,4 @@
-"""``arex completion``: shell completion for all commands and for job ids."""
+"""``arex completion``: shell completion for all commands."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from arex.cli.entry import COMMANDS
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """
-    Print the completion of all commands for SHELL.
+    Print the completion of all commands for SHELL: options, jobs, states, queues and names of configuration options.
 
-    In bash: eval "$(arex completion bash)"
+    Add this line to ~/.bashrc: eval "$(arex completion bash)". To ~/.zshrc, after compinit: eval "$(arex completion
+    zsh)". To ~/.config/fish/config.fish: arex completion fish | source
     """
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - for this command only
 

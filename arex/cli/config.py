@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from arex.cli import complete
 from arex.cli.options import CONTEXT, json_option
 from arex.cli.output import document, failure
 from arex.config import explain as explaining
@@ -103,7 +104,7 @@ def show(file: Path | None, *, defaults: bool, as_json: bool) -> None:
 
 
 @group.command()
-@click.argument("option", required=False)
+@click.argument("option", required=False, shell_complete=complete.config_option)
 def explain(option: str | None) -> None:
     """Explain an option, for example: arex config explain maxjobs. Without one, list the options with an effect."""
     click.echo(explaining.overview() if option is None else explaining.explain(option))

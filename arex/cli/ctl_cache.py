@@ -52,7 +52,7 @@ def size_words(size: float) -> str:
 @click.argument("pattern", default="")
 @json_option
 def list_(config_file: Path | None, *, used_before: float | None, pattern: str, as_json: bool) -> None:
-    """List cached files whose URL contains PATTERN, the least recently used first."""
+    """List cached files, the least recently used first. With PATTERN, only files whose URL contains it."""
     cleaner = _cleaner(config_file)
     now = datetime.now(UTC)  # noqa: TID251 - a command for people, the service is not involved
     files = [
@@ -97,7 +97,7 @@ def stats(config_file: Path | None, *, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Remove all files that no job uses, at any fill level.")
 @json_option
 def clean(config_file: Path | None, *, dry_run: bool, everything: bool, as_json: bool) -> None:
-    """Remove files according to cachesize and cachelifetime; files that unfinished jobs use are kept."""
+    """Remove files that exceed cachesize or cachelifetime. Files that unfinished jobs use are kept."""
     cleaned = asyncio.run(_cleaner(config_file).clean(dry_run=dry_run, everything=everything))
     if as_json:
         document(**plain(cleaned), size=cleaned.size, dry_run=dry_run)

@@ -120,7 +120,7 @@ def enable(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, dummy: boo
 @json_option
 @click.pass_context
 def default(ctx: click.Context, rtes: tuple[str, ...], *, force: bool, as_json: bool) -> None:
-    """Use runtime environments for every job, even if it does not request them."""
+    """Use runtime environments for every job. Jobs get them even if they do not request them."""
     _link(_catalog(ctx), rtes, DEFAULT, force=force, dummy=False, as_json=as_json)
 
 
@@ -256,7 +256,7 @@ def _show_long(catalog: Catalog) -> None:
 @_one
 @click.pass_context
 def cat(ctx: click.Context, rte: str) -> None:
-    """Print a script as jobs get it, with its parameters at the top."""
+    """Print a script with its parameters, as jobs get it."""
     catalog = _catalog(ctx)
     click.echo(catalog.params_text(rte) + catalog.text(rte), nl=False)
 

@@ -71,7 +71,7 @@ def _owner(store: ControlDir, job: JobId) -> str:
 @click.option("--by-owner", is_flag=True, help="Print one line for each owner.")
 @json_option
 def usage(config_file: Path | None, *, by_owner: bool, as_json: bool) -> None:
-    """Print the disk usage of each job, the largest last, and the free space."""
+    """Print the disk usage of each job and the free space. The largest job is last."""
     config = read_config(config_file)
     found = sorted(_sessions(config), key=lambda session: session.taken.size)
     if by_owner:
@@ -112,7 +112,7 @@ def _by_owner(found: list[Session], *, as_json: bool) -> None:
 )
 @json_option
 def clean(config_file: Path | None, *, dry_run: bool, finished: float | None, as_json: bool) -> None:
-    """Remove session directories without a job, not faster than clean_rate."""
+    """Remove session directories without a job. The option clean_rate limits the speed."""
     config = read_config(config_file)
     store = _store(config)
     removed = []

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from arex.cli.examples import epilog
 from arex.errors import ArexError
 from arex.guard import refusal, shadowed_packages
 
@@ -50,9 +51,12 @@ INTERNAL: Final = 70
 
 
 def load(target: str) -> click.Command:
-    """The click command behind ``module:attribute``."""
+    """The click command behind ``module:attribute``, with its examples at the end of its help."""
     module, _, attribute = target.partition(":")  # pkgutil has a function for it, and takes a millisecond to load
     command: click.Command = getattr(import_module(module), attribute)
+    examples, more = epilog(target), command.epilog or ""
+    if examples not in more:  # a command can be loaded twice
+        command.epilog = f"{more}\n\n{examples}".strip()
     return command
 
 

@@ -8,23 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
+from arex.cli import complete
+from arex.cli.complete import LEVELS
 from arex.cli.output import document_due
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_NAMES
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
-_LEVELS: Final = ("FATAL", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG")
 
 
 #: Parameters of clients that only exist so that commands for ARC's clients work.
@@ -37,7 +35,7 @@ class GroupedCommand(click.Command):
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:  # noqa: ANN401 - click's
         """``examples`` are lines that are printed as they are."""
         super().__init__(*args, **kwargs)
-        self._examples = examples
+        self.examples = examples  #: one command line each
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         ours: list[tuple[str, str]] = []
@@ -52,9 +50,9 @@ class GroupedCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
-        if self._examples:
+        if self.examples:
             with formatter.section("Examples"):
-                formatter.write("".join(f"  {line}\n" for line in self._examples.strip().splitlines()))
+                formatter.write("".join(f"  {line}\n" for line in self.examples.strip().splitlines()))
 
 
 class EndpointElsewhere(ArexError):
@@ -87,24 +85,11 @@ json_option: Final = click.option(
 
 def _level(ctx: click.Context, param: click.Parameter, value: str) -> int:
     text = value.upper()
-    if text in _LEVELS:
-        return _LEVELS.index(text)
-    if text.isdigit() and int(text) < len(_LEVELS):
+    if text in LEVELS:
+        return LEVELS.index(text)
+    if text.isdigit() and int(text) < len(LEVELS):
         return int(text)
-    raise click.BadParameter(f"{value!r} is not one of {', '.join(_LEVELS)}", ctx, param)
-
-
-def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete ids of jobs in the list, with their names as descriptions; also URLs if the text starts with ``f``."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - for completion only
-
-    from arex.userjobs.joblist import JobList, default_path  # noqa: PLC0415
-
-    del param
-    rows = JobList(Path(ctx.params.get("joblist") or default_path())).all()
-    pairs = [(row["idfromendpoint"], row["name"]) for row in rows]
-    pairs += [(row["id"], row["name"]) for row in rows] if incomplete.startswith("f") else []
-    return [CompletionItem(value, help=name) for value, name in pairs if value.startswith(incomplete)]
+    raise click.BadParameter(f"{value!r} is not one of {', '.join(LEVELS)}", ctx, param)
 
 
 def common(function: _F) -> _F:
@@ -120,8 +105,8 @@ def common(function: _F) -> _F:
             help="Ignored; accepted for compatibility with ARC.",
         ),
         click.option("-t", "--timeout", type=click.IntRange(min=1), help="Maximum waiting time in seconds."),
-        click.option("-d", "--debug", callback=_level, default="WARNING", help=f"Log level: {', '.join(_LEVELS)}, or "
-            f"0 to 5 (default: WARNING)."),
+        click.option("-d", "--debug", callback=_level, default="WARNING", shell_complete=complete.level,
+            help=f"Log level: {', '.join(LEVELS)}, or 0 to 5 (default: WARNING)."),
         click.option(
             "-P", "--listplugins", is_flag=True, is_eager=True, expose_value=False, callback=_list_plugins,
             help="List the available plugins.",
@@ -163,10 +148,13 @@ def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> int |
 def selection(function: _F) -> _F:
     """Add the options that select jobs: by name, from a file, all jobs, by state, queue, age or label, by resource."""
     for option in reversed((
-        click.argument("jobs", nargs=-1, shell_complete=complete_job, metavar="[JOB]..."),
+        click.argument("jobs", nargs=-1, shell_complete=complete.job, metavar="[JOB]..."),
         click.option("-a", "--all", "everything", is_flag=True, help="Select all jobs in the list of jobs."),
         click.option("-c", "--cluster", multiple=True, help="Select only jobs of this resource."),
-        click.option("-s", "--status", "states", multiple=True, help="Select only jobs in this state."),
+        click.option(
+            "-s", "--status", "states", multiple=True, shell_complete=complete.state,
+            help="Select only jobs in this state.",
+        ),
         click.option("-r", "--rejectmanagement", "rejected", multiple=True, help="Exclude jobs of this resource."),
         click.option(
             "-i", "--jobids-from-file", "id_files", multiple=True, type=click.Path(path_type=Path),
@@ -174,7 +162,9 @@ def selection(function: _F) -> _F:
         ),
         click.option("--name", "names", multiple=True, metavar="PATTERN", help="Select only jobs whose name matches "
             "this pattern, such as 'sim*'."),
-        click.option("--queue", "queues", multiple=True, help="Select only jobs of this queue."),
+        click.option(
+            "--queue", "queues", multiple=True, shell_complete=complete.queue, help="Select only jobs of this queue."
+        ),
         click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Select only jobs with this "
             "label."),
         click.option("--older", "older_s", metavar="TIME", callback=_age, help="Select only jobs that were submitted "

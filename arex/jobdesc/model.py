@@ -228,7 +228,7 @@ class JobDescription:
     notifications: tuple[Notification, ...] = ()
     start_time: datetime | None = None
     acl: str = ""  #: an XML document
-    action: str = ""  #: what a service shall do: only "request", which is the same as empty
+    action: str = ""  #: what a service has to do: only "request", which is the same as empty
     credential_services: tuple[str, ...] = ()
 
     resources: Resources = field(default_factory=Resources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tomllib
 import zipfile
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from arex.cli.entry import COMMANDS
 from arex.cli.service import command_line
 from arex.config.model import Configuration
 from tests import environments
@@ -54,7 +56,8 @@ def test_the_wheel_holds_our_four_packages_and_nothing_else(wheel: Path) -> None
     names = zipfile.ZipFile(wheel).namelist()
     tops = sorted({name.partition("/")[0] for name in names})
 
-    assert PACKAGES == [top for top in tops if not top.endswith(".dist-info")]
+    assert PACKAGES == [top for top in tops if not top.endswith((".dist-info", ".data"))]
+    assert all("/share/man/man1/" in name for name in names if ".data/" in name)
 
 
 def test_each_package_says_that_it_is_typed(wheel: Path) -> None:
@@ -77,6 +80,19 @@ def test_the_wheel_brings_every_command_and_every_entry_point(wheel: Path) -> No
 
     assert [] == [script for script in project()["project"]["scripts"] if f"\n{script} = arex.cli.entry:" not in text]
     assert "[arex.lrms]\nfork = lrms.fork.backend:ForkBackend" in text
+
+
+def test_man_shows_our_page_of_an_installed_command(installed: Environment) -> None:
+    """As it does for everybody with the environment's ``bin`` on PATH, also where ARC's pages are installed."""
+    env = {"PATH": f"{installed.path / 'bin'}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "120"}
+
+    found = {name: subprocess.run(["man", "-w", name], env=env, capture_output=True, text=True, check=True).stdout
+             for name in (*COMMANDS, "arex-start", "arex-config")}  # fmt: skip
+    shown = subprocess.run(["man", "arcsub"], env=env, capture_output=True, text=True, check=True)
+
+    assert {name: f"{installed.path}/share/man/man1/{name}.1\n" for name in found} == found
+    assert "--submission-id TEXT" in shown.stdout
+    assert shown.stderr == ""
 
 
 def test_an_installed_arex_starts_where_nothing_hides_its_parts(installed: Environment, tmp_path: Path) -> None:

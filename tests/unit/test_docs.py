@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Collection, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ import click
 import pytest
 
 from arex.cli.entry import COMMANDS, load
+from arex.cli.examples import EXAMPLES
 from arex.config import arcconf
 from arex.config.explain import reference_markdown
 from arex.jobdesc import DescriptionDialect, parse
@@ -197,12 +199,19 @@ def test_every_command_line_in_the_documentation_is_one_that_we_understand() -> 
     assert [] == [(name, words) for name, *words in found if not_understood(words)]
 
 
+def test_every_example_of_a_help_is_one_that_we_understand() -> None:
+    found = [words for lines in EXAMPLES.values() for line, _ in lines for words in command_lines(line)]
+
+    assert len(found) == sum(map(len, EXAMPLES.values()))
+    assert [] == [words for words in found if not_understood(words)]
+
+
 def command_lines(text: str) -> Iterator[list[str]]:
     text = re.sub(r"<<'END'.*?^END$", "", text, flags=re.MULTILINE | re.DOTALL)
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
         if words and words[0].rpartition("/")[2] in COMMANDS:
-            yield [words[0].rpartition("/")[2], *words[1:]]
+            yield [words[0].rpartition("/")[2], *takewhile(lambda word: word != "|", words[1:])]
 
 
 def not_understood(words: list[str]) -> list[str]:

@@ -102,7 +102,9 @@ def test_shell_is_checked_as_a_whole() -> None:
     "prose",
     ["the file does not read", "it does not read: {exc}", "jobs that do not read are kept", "it doesn't read.",
      "the owner is told", "they were told why", "it is not told", "a job of its own", "lines of their own, and more",
-     "ends are heard of", "Who?", "it has come into being", "The line belongs into your profile"],
+     "ends are heard of", "Who?", "it has come into being", "The line belongs into your profile", "what it shall be",
+     "NONE, or as -T; no matter.", "brokering, which there is none of", "jobs that nothing is known of",
+     "for ARC's sake", "a host that is root's to spoil", "the service believes it", "arex wants a number"],
 )  # fmt: skip
 def test_an_unclear_phrase_is_found_in_text_but_not_in_names(prose: str) -> None:
     assert len(in_python(f"x = {prose!r}")) == 1
@@ -114,7 +116,8 @@ def test_an_unclear_phrase_is_found_in_text_but_not_in_names(prose: str) -> None
 @pytest.mark.parametrize(
     "prose",
     ["arex does not read the profile", "it does not read `~/.profile`", "told apart is fine", "a user of its own kind",
-     "it is its own master", "look at the log", "we hear it", "who is there"],
+     "it is its own master", "look at the log", "we hear it", "who is there", "no matter what the job does",
+     "the user wants it"],
 )  # fmt: skip
 def test_good_english_passes(prose: str) -> None:
     assert [] == in_python(f"x = {prose!r}")

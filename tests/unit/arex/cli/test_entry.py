@@ -136,6 +136,27 @@ def test_output_to_a_full_disk_is_one_sentence_and_an_error(user: User) -> None:
     assert (1, "arcstat: No space left on device\n") == (done.returncode, done.stderr)
 
 
+@pytest.mark.parametrize(
+    "words", ["arex", "arex config", "arexctl", "arexctl rte", "arexctl rte params", "arexctl cache", "arexctl session"]
+)
+def test_the_list_of_commands_cuts_no_description(user: User, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    program, *rest = words.split()
+
+    lines = user.run(program, *rest, "--help").out.splitlines()
+
+    assert [] == [line for line in lines if line.endswith("...") and not line.startswith("Usage:")]
+
+
+def test_examples_are_in_the_help_once(user: User) -> None:
+    user.run("arcstat", "--help")
+
+    shown = user.run("arcstat", "--help").out
+
+    assert 1 == shown.count("Examples:")
+    assert "arcstat -a -s Running  show running jobs only" in shown
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_there_for_every_program(user: User, shell: str) -> None:
     said = user.run("arex", "completion", shell)

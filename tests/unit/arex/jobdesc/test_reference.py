@@ -10,7 +10,7 @@ from arex.jobdesc.reference import ADL, XRSL
 from arex.jobdesc.xrsl.parser import _LATE
 from arex.jobdesc.xrsl.parser import _RULES as XRSL_RULES
 from tests.environments import ROOT
-from tools.gen_attributes import reference
+from tools.gen_attributes import reference, stored
 
 
 def known_elements() -> Iterator[str]:
@@ -23,9 +23,10 @@ def known_elements() -> Iterator[str]:
                 yield from (text.removeprefix("?").removeprefix("ng:") for text in constants if isinstance(text, str))
 
 
-def test_the_page_of_attributes_is_fresh() -> None:
+def test_the_pages_of_attributes_are_fresh() -> None:
     """If not: make generated."""
     assert reference() == (ROOT / "docs/users/attributes.md").read_text(encoding="utf-8")
+    assert stored() == (ROOT / "docs/developers/attributes.md").read_text(encoding="utf-8")
 
 
 def test_every_attribute_of_xrsl_is_explained() -> None:
