@@ -197,6 +197,10 @@ class ServiceError(ArexError):
     """The daemon cannot be started, stopped, queried or installed."""
 
 
+class NotServed(ArexError):
+    """No service is running, and what was asked for might never happen without one."""
+
+
 class ServiceLost(ServiceError):
     """The service cannot continue: its control directory is gone, or its lock was taken from it."""
 

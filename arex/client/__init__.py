@@ -14,8 +14,8 @@ from arex.errors import (
     JobDescriptionError,
     JobRefused,
     NoSuchJob,
+    NotServed,
     NotYourJob,
-    ServiceError,
 )
 from arex.jobdesc import JobDescription
 from arex.model.reason import Reason, ReasonKind
@@ -39,12 +39,12 @@ __all__ = [
     "JobRefused",
     "JobStatus",
     "NoSuchJob",
+    "NotServed",
     "NotYourJob",
     "Output",
     "Reason",
     "ReasonKind",
     "Refused",
-    "ServiceError",
     "SessionEntry",
     "Submitted",
     "TargetExists",

@@ -12,7 +12,7 @@ from typing import Final
 from arex.clock import SystemClock
 from arex.config.load import load
 from arex.config.model import Configuration
-from arex.errors import NoSuchJob, ServiceError
+from arex.errors import NoSuchJob, NotServed
 from arex.jobdesc import JobDescription
 from plugins.local import LocalPlugin
 from plugins.local.session import Fetched, SessionEntry
@@ -200,7 +200,7 @@ class Client:
 
         Raises:
             NoSuchJob, NotYourJob: as for ``changes``.
-            ServiceError: without a time limit, if no service is running.
+            NotServed: without a time limit, if no service is running.
         """
         ids = list(map(_id, jobs))
         self.require_service(timeout_s)
@@ -209,10 +209,10 @@ class Client:
     def require_service(self, timeout_s: float | None) -> None:
         """
         Raises:
-            ServiceError: no service is running, and there is no time limit: the wait might have no end.
+            NotServed: no service is running, and there is no time limit: the wait might have no end.
         """
         if timeout_s is None and not self.served:
-            raise ServiceError(
+            raise NotServed(
                 f"no service is running for {self.config.arex.controldir}: start it with 'arex start', or wait with a "
                 "time limit"
             )
@@ -245,7 +245,7 @@ class Job:
         Wait until the job has ended, or for ``timeout_s`` seconds; the last known status.
 
         Raises:
-            ServiceError: without a time limit, if no service is running.
+            NotServed: without a time limit, if no service is running.
         """
         return self.client.wait([self], timeout_s=timeout_s)[self.id]
 

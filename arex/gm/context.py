@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class KnownJob:
     """A job as of its last turn, or as read from disk."""
 
     id: JobId
@@ -110,7 +110,7 @@ def base_share(local: JobLocal) -> str | None:
 class JobContext:
     """One turn of one job."""
 
-    job: Job
+    job: KnownJob
     services: Services
     answer: Answer | None = None
     phase: str = ""  #: letter of the job's phase in its batch system

@@ -21,7 +21,7 @@ from arex.controldir.delegations import credential_path
 from arex.credentials.credential_files import Kept, hand_out, look
 from arex.credentials.file import LARGEST
 from arex.errors import ArexError, CorruptFile, CredentialError
-from arex.gm.context import Job, JobContext, Services
+from arex.gm.context import JobContext, KnownJob, Services
 from arex.gm.steps import Wait
 from arex.model.arc import WITH_PROXY
 from arex.model.files import FileEntry
@@ -59,7 +59,7 @@ def refreshed(context: JobContext) -> JobLocal:
     return replace(local, delegexpiretime=known.expires)
 
 
-def _path(services: Services, job: Job) -> Path | None:
+def _path(services: Services, job: KnownJob) -> Path | None:
     try:
         return credential_path(services.settings.delegations, job.local.delegationid or "")
     except CredentialError:
@@ -132,16 +132,16 @@ class Credentials:
         self._suspects: frozenset[JobId] = frozenset()
         self._tidied: datetime | None = None
 
-    async def run(self, jobs: Callable[[], Iterable[Job]], wake: Callable[[JobId], None]) -> None:
+    async def run(self, jobs: Callable[[], Iterable[KnownJob]], wake: Callable[[JobId], None]) -> None:
         """Run until cancelled; ``jobs`` returns all jobs that have not ended."""
         while True:
             await self.round(jobs(), wake)
             await self._services.clock.sleep(_ROUND_S)
 
-    async def round(self, jobs: Iterable[Job], wake: Callable[[JobId], None]) -> None:
+    async def round(self, jobs: Iterable[KnownJob], wake: Callable[[JobId], None]) -> None:
         """One check; wakes jobs whose credential has changed."""
         active = list(jobs)
-        holders: dict[Path, list[Job]] = defaultdict(list)
+        holders: dict[Path, list[KnownJob]] = defaultdict(list)
         for job in active:
             if job.local.delegationid and (path := _path(self._services, job)) is not None:
                 holders[path].append(job)
@@ -159,7 +159,7 @@ class Credentials:
             self._tidied = now
             await asyncio.to_thread(self._tidy, names)
 
-    def _look(self, path: Path, jobs: Sequence[Job]) -> list[JobId]:
+    def _look(self, path: Path, jobs: Sequence[KnownJob]) -> list[JobId]:
         known = look(str(path))
         if known is None:
             return []
@@ -176,7 +176,7 @@ class Credentials:
                 self._warn(job, known.expires)
         return woken
 
-    def _renewed(self, job: Job, path: Path, known: Kept) -> None:
+    def _renewed(self, job: KnownJob, path: Path, known: Kept) -> None:
         """Update the copies of one job."""
         try:
             if known.certificate:
@@ -190,7 +190,7 @@ class Credentials:
 
     # --- warnings ------------------------------------------------------------------------------------------------
 
-    def _warn(self, job: Job, end: datetime) -> None:
+    def _warn(self, job: KnownJob, end: datetime) -> None:
         """Warn once for each job and time of expiry; after a restart, the line in the log prevents a second warning."""
         if self._warned.get(job.id) == end:
             return
@@ -208,7 +208,7 @@ class Credentials:
                 extra={"event": "delegation.warning", "job": job.id},
             )
 
-    def _needs(self, job: Job) -> bool:
+    def _needs(self, job: KnownJob) -> bool:
         """Whether the job still needs the credential."""
         lists = ("input", "output") if job.state in _BEFORE_THE_END else ("output",)
         if any(entry.remote for name in lists for entry in self._services.store.read_entries(job.id, name) or []):

@@ -19,7 +19,7 @@ from arex.clock import time_of_day
 from arex.controldir.layout import Mark
 from arex.gm.batch.client import BatchClient
 from arex.gm.cleanup import Lifetimes
-from arex.gm.context import Job, JobContext, Services
+from arex.gm.context import JobContext, KnownJob, Services
 from arex.gm.machine import Resting
 from arex.gm.publishing.publisher import Publisher
 from arex.gm.steps import (
@@ -162,7 +162,7 @@ class GridManager:
             self._arrived(job)
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[KnownJob]:
         """All jobs that have not ended, as of their last turn."""
         return [job for _, job in self.tracking.adopted()]
 
@@ -332,7 +332,7 @@ class GridManager:
 
     # --- after a turn -------------------------------------------------------------------------------------------
 
-    def _rest(self, record: Tracked, job: Job, rest: Resting) -> None:
+    def _rest(self, record: Tracked, job: KnownJob, rest: Resting) -> None:
         """Arrange what wakes the job again after its turn."""
         if not isinstance(rest, AskStage) or (isinstance(record.asked, AskStage) and record.asked.out != rest.out):
             self._transfers.stop(record)
@@ -347,7 +347,7 @@ class GridManager:
             self._services.limits.started(job.id, job.local.subject or "")
         self._wait_for(record, rest)
 
-    def _after_the_end(self, record: Tracked, job: Job, rest: Resting) -> None:
+    def _after_the_end(self, record: Tracked, job: KnownJob, rest: Resting) -> None:
         """A job that is FINISHED, DELETED or not adopted may still need later turns."""
         if isinstance(rest, Forget):
             return
@@ -395,7 +395,7 @@ class GridManager:
     def _client(self, lrms: str) -> BatchClient | None:
         return self._clients.get(lrms.lower())
 
-    def _drop(self, record: Tracked, job: Job) -> None:
+    def _drop(self, record: Tracked, job: KnownJob) -> None:
         if self.tracking.drop(record):
             self._transfers.ended(job.id)
         localid = job.local.localid

@@ -19,7 +19,7 @@ from arex.controldir.layout import Mark
 from arex.controldir.session import root_objection
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
-from arex.gm.context import Job
+from arex.gm.context import KnownJob
 from arex.gm.session_usage import Taken, crowded, over, session_names, shortage, taken_by
 from arex.model.ids import JobId
 from arex.model.state import ACTIVE
@@ -66,13 +66,13 @@ class Quotas:
         full = crowded(owner, self._by_owner.get(owner, Taken()), root, self._by_root.get(root, Taken()), self._limits)
         return full or shortage(root, self._limits)
 
-    async def run(self, jobs: Callable[[], Iterable[Job]], look: Callable[[JobId], None]) -> None:
+    async def run(self, jobs: Callable[[], Iterable[KnownJob]], look: Callable[[JobId], None]) -> None:
         """Run until cancelled; ``jobs`` returns all jobs that have not ended."""
         while self.measures:
             await self.round(jobs(), look)
             await self._clock.sleep(self._limits.quota_period.total_seconds())
 
-    async def round(self, jobs: Iterable[Job], look: Callable[[JobId], None]) -> None:
+    async def round(self, jobs: Iterable[KnownJob], look: Callable[[JobId], None]) -> None:
         """Measure all session directories; cancel jobs that use too much."""
         active = {job.id: job for job in jobs}
         for root in self._roots:
@@ -101,14 +101,14 @@ class Quotas:
         self._settled = {job: share for job, share in self._settled.items() if job in found}
         self._ended &= found
 
-    async def _cancel(self, job: Job, why: str) -> None:
+    async def _cancel(self, job: KnownJob, why: str) -> None:
         try:
             await asyncio.to_thread(self._end, job, why)
         except (OSError, CorruptFile) as exc:
             facts = {"event": "quota.failed", "job": job.id}
             log.warning("cannot cancel the job, arex tries again in the next round: %s", exc, extra=facts)
 
-    def _share(self, root: Path, job: JobId, active: Job | None) -> _OwnerUsage:
+    def _share(self, root: Path, job: JobId, active: KnownJob | None) -> _OwnerUsage:
         if active is not None:
             self._settled.pop(job, None)  # active again after a restart
             return _OwnerUsage(active.local.subject or "", taken_by(root, job))
@@ -123,7 +123,7 @@ class Quotas:
             return ""  # unknown owner: the space only counts for the session root
         return "" if local is None else local.subject or ""
 
-    def _end(self, job: Job, why: str) -> None:
+    def _end(self, job: KnownJob, why: str) -> None:
         """Cancel a job with a mark, which survives a crash. The reason is written first."""
         if job.state not in ACTIVE or job.id in self._ended:
             return

@@ -22,7 +22,7 @@ from arex.config.values import MaxJobs
 from arex.controldir import codec
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
-from arex.gm.context import Job, JobContext, Services, Settings
+from arex.gm.context import JobContext, KnownJob, Services, Settings
 from arex.gm.limits import Limits
 from arex.gm.machine import HANDLERS, Resting, drive
 from arex.gm.steps import (
@@ -132,7 +132,9 @@ class Daemon:
             store=self.store, settings=settings, limits=Limits(MaxJobs()), clock=clock, describe=_describe
         )
         unknown = Status(State.UNDEFINED)
-        self.job = Job(id=JOB, status=unknown, place=None, local=JobLocal(), changed=datetime(1970, 1, 1, tzinfo=UTC))
+        self.job = KnownJob(
+            id=JOB, status=unknown, place=None, local=JobLocal(), changed=datetime(1970, 1, 1, tzinfo=UTC)
+        )
 
     def run(self) -> None:
         """Until the job rests with nothing more to come."""

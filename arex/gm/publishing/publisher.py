@@ -10,7 +10,7 @@ from typing import Final
 
 from arex.aio import WakeUp
 from arex.errors import CorruptFile
-from arex.gm.context import Job, JobContext, Services
+from arex.gm.context import JobContext, KnownJob, Services
 from arex.gm.publishing import activity, evidence
 from arex.gm.turns.tracking import Tracked, Tracking
 from arex.model.report import Report
@@ -25,7 +25,7 @@ _TOGETHER: Final = 50
 class _Due:
     """The facts to publish about one job."""
 
-    job: Job
+    job: KnownJob
     phase: str
     report: Report | None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from arex.clock import Timer
-from arex.gm.context import Job
+from arex.gm.context import KnownJob
 from arex.gm.steps import Answer, AskCancel, AskStage, AskSubmit
 from arex.model.ids import JobId
 from arex.model.report import Report
@@ -21,7 +21,7 @@ class Tracked:
     """The facts about one job that are not on disk."""
 
     id: JobId
-    job: Job | None = None  #: as of its last turn; None: not adopted
+    job: KnownJob | None = None  #: as of its last turn; None: not adopted
     queued: bool = False  #: waits for a worker
     busy: bool = False  #: a worker drives it
     publishing: bool = False  #: its ``.xml`` is being written
@@ -86,7 +86,7 @@ class Tracking:
         if not record.needed:
             self._records.pop(record.id, None)
 
-    def adopted(self) -> Iterator[tuple[Tracked, Job]]:
+    def adopted(self) -> Iterator[tuple[Tracked, KnownJob]]:
         """The jobs that have not ended, as of their last turns."""
         return ((record, record.job) for record in self._records.values() if record.job is not None)
 
@@ -97,7 +97,7 @@ class Tracking:
 
     # --- adopted jobs ---
 
-    def keep(self, record: Tracked, job: Job) -> None:
+    def keep(self, record: Tracked, job: KnownJob) -> None:
         """Store the job as of its latest turn."""
         self._count(record, -1)
         record.job = job

@@ -14,7 +14,7 @@ from arex.clock import Clock, Timer
 from arex.controldir.codec import trouble_line, trouble_over
 from arex.controldir.temporary import writer_of
 from arex.errors import ControlDirError, CorruptFile
-from arex.gm.context import Job, JobContext
+from arex.gm.context import JobContext, KnownJob
 from arex.gm.machine import Resting, drive
 from arex.gm.publishing import activity
 from arex.gm.steps import AskStatus, AskSubmit, Forget
@@ -30,10 +30,10 @@ _T = TypeVar("_T")
 _LONG_S: Final = 0.1
 
 
-def unknown(job: JobId) -> Job:
+def unknown(job: JobId) -> KnownJob:
     """A job of which only the id is known; its first turn reads the rest from disk."""
     long_ago = datetime.fromtimestamp(0, UTC)
-    return Job(id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=long_ago)
+    return KnownJob(id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=long_ago)
 
 
 class Turns:

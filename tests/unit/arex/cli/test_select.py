@@ -115,10 +115,10 @@ def test_an_age_that_is_none_is_an_error(user: User, age: str) -> None:
 def test_a_word_that_is_no_state_is_an_error_that_names_them(user: User) -> None:
     user.submit()
 
-    said = user.run("arcstat", "-a", "-s", "Runing")
+    said = user.run("arcstat", "-a", "-s", "Rnning")
 
     assert 2 == said.code
-    assert "'Runing' is not a state (did you mean Running?); the states are Accepted, Preparing" in said.err
+    assert "'Rnning' is not a state (did you mean Running?); the states are Accepted, Preparing" in said.err
 
 
 def test_an_unknown_name_does_not_advise_to_try_later(user: User) -> None:

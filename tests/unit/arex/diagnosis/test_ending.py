@@ -73,9 +73,9 @@ def test_what_the_batch_system_reports_is_said_in_plain_words(
 
 
 def test_a_program_that_does_not_exist_is_named() -> None:
-    failure = 'LRMS error: (-1) Job failed: never started (Path "/bin/tru" does not seem to exist)'
+    failure = 'LRMS error: (-1) Job failed: never started (Path "/bin/treu" does not seem to exist)'
 
-    assert (ReasonKind.NEVER_STARTED, "it never started: there is no /bin/tru") == ended(failure)
+    assert (ReasonKind.NEVER_STARTED, "it never started: there is no /bin/treu") == ended(failure)
 
 
 @pytest.mark.parametrize(

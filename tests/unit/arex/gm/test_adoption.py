@@ -9,7 +9,7 @@ import pytest
 
 from arex.controldir.layout import Mark
 from arex.controldir.store import ControlDir
-from arex.gm.context import Job, JobContext, Services
+from arex.gm.context import JobContext, KnownJob, Services
 from arex.gm.machine import Resting, drive
 from arex.gm.steps import AskSubmit, Wait
 from arex.model.ids import JobId
@@ -42,7 +42,7 @@ def looked_at(services: Services) -> Resting:
     unknown = Status(State.UNDEFINED)
     return drive(
         JobContext(
-            job=Job(id=JOB, status=unknown, place=None, local=JobLocal(), changed=services.clock.now()),
+            job=KnownJob(id=JOB, status=unknown, place=None, local=JobLocal(), changed=services.clock.now()),
             services=services,
         )
     )

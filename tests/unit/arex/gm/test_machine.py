@@ -11,7 +11,7 @@ import pytest
 
 from arex.controldir.layout import Place
 from arex.gm import machine
-from arex.gm.context import Job, JobContext
+from arex.gm.context import JobContext, KnownJob
 from arex.gm.steps import Forget
 from arex.model.ids import JobId
 from arex.model.local import JobLocal
@@ -33,7 +33,7 @@ def test_a_removal_at_the_end_of_a_lifetime_is_repeated_after_a_crash(
     local = JobLocal(globalid=JOB, sessiondir=session, cleanuptime=clock.now() - timedelta(days=1))
     store.put_local(JOB, local)
     store.put_status(JOB, Status(State.FINISHED), None)
-    job = Job(id=JOB, status=Status(State.FINISHED), place=Place.FINISHED, local=local, changed=clock.now())
+    job = KnownJob(id=JOB, status=Status(State.FINISHED), place=Place.FINISHED, local=local, changed=clock.now())
     unlink = os.unlink
 
     def crashes(path: str) -> None:

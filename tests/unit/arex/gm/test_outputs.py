@@ -11,7 +11,7 @@ import pytest
 
 from arex.errors import UnsafePath
 from arex.gm import outputs
-from arex.gm.context import Job, JobContext
+from arex.gm.context import JobContext, KnownJob
 from arex.gm.outputs import Ending, expand
 from arex.gm.publishing import joblog
 from arex.model.files import FileEntry
@@ -48,7 +48,8 @@ def context(tmp_path: Path, session: Path) -> JobContext:
     services.store.reserve(JOB, XRSL.encode())
     now = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
     return JobContext(
-        job=Job(id=JOB, status=Status(State.FINISHING), place=None, local=JobLocal(), changed=now), services=services
+        job=KnownJob(id=JOB, status=Status(State.FINISHING), place=None, local=JobLocal(), changed=now),
+        services=services,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from arex.controldir.layout import Mark
 from arex.gm.cleanup import Leftovers
-from arex.gm.context import Job, JobContext
+from arex.gm.context import JobContext, KnownJob
 from arex.gm.machine import drive
 from arex.gm.states import canceling, finishing, inlrms, submit
 from arex.gm.steps import AskSubmit, Ended, Fail, Forget, Move, Step
@@ -52,8 +52,8 @@ def context(tmp_path: Path, session: Path) -> JobContext:
     return _in(JobContext(job=_job(local, State.INLRMS), services=services), State.INLRMS)
 
 
-def _job(local: JobLocal, state: State) -> Job:
-    return Job(id=JOB, status=Status(state), place=None, local=local, changed=FakeClock().now())
+def _job(local: JobLocal, state: State) -> KnownJob:
+    return KnownJob(id=JOB, status=Status(state), place=None, local=local, changed=FakeClock().now())
 
 
 def _in(context: JobContext, state: State, *outputs: FileEntry) -> JobContext:

@@ -13,7 +13,7 @@ from arex.config.service import ServiceBlock
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
 from arex.gm import quota
-from arex.gm.context import Job
+from arex.gm.context import KnownJob
 from arex.gm.quota import Quotas
 from arex.gm.session_usage import MB
 from arex.model.ids import JobId
@@ -31,16 +31,16 @@ class Place:
         self.quotas = Quotas(ServiceBlock(**limits), [self.root], self.store, self.clock)  # type: ignore[arg-type]
         self.looked: list[JobId] = []
 
-    def job(self, name: str, size: int, state: State = State.INLRMS, owner: str = "/CN=a") -> Job:
+    def job(self, name: str, size: int, state: State = State.INLRMS, owner: str = "/CN=a") -> KnownJob:
         job = JobId(name)
         session = self.root / job
         session.mkdir(parents=True)
         (session / "data").write_bytes(b"x" * size)
         local = JobLocal(sessiondir=session, subject=owner)
         self.store.put_local(job, local)
-        return Job(id=job, status=Status(state), place=None, local=local, changed=self.clock.now())
+        return KnownJob(id=job, status=Status(state), place=None, local=local, changed=self.clock.now())
 
-    def round(self, *jobs: Job) -> None:
+    def round(self, *jobs: KnownJob) -> None:
         asyncio.run(self.quotas.round(jobs, self.looked.append))
 
 

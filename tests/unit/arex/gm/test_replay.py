@@ -21,7 +21,7 @@ from arex.config.values import MaxJobs
 from arex.controldir import codec
 from arex.controldir.layout import FlatLayout, Mark
 from arex.controldir.store import ControlDir
-from arex.gm.context import Job, JobContext, Services, Settings
+from arex.gm.context import JobContext, KnownJob, Services, Settings
 from arex.gm.limits import Limits
 from arex.gm.machine import Resting, drive
 from arex.gm.steps import (
@@ -290,8 +290,8 @@ def _describe(data: bytes) -> JobDescription:
     return description
 
 
-def _unknown(job: JobId) -> Job:
-    return Job(
+def _unknown(job: JobId) -> KnownJob:
+    return KnownJob(
         id=job, status=Status(State.UNDEFINED), place=None, local=JobLocal(), changed=datetime(1970, 1, 1, tzinfo=UTC)
     )
 

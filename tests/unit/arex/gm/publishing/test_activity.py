@@ -12,7 +12,7 @@ from lxml import etree
 from arex.config.values import MaxJobs
 from arex.controldir.layout import FlatLayout
 from arex.controldir.store import ControlDir
-from arex.gm.context import Job, JobContext, Services, Settings
+from arex.gm.context import JobContext, KnownJob, Services, Settings
 from arex.gm.limits import Limits
 from arex.gm.publishing import activity
 from arex.model.arc import CANCELLED
@@ -102,7 +102,7 @@ def _context(store: ControlDir, status: Status, local: JobLocal, phase: str = ""
     settings = Settings(sessiondirs=(store.root.parent,), lrms="fake", queue="q", hostname="ce.example.org")
     services = Services(store=store, settings=settings, limits=Limits(MaxJobs()), clock=FakeClock(), describe=describe)
     moment = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
-    job = Job(id=JOB, status=status, place=None, local=local, changed=moment)
+    job = KnownJob(id=JOB, status=status, place=None, local=local, changed=moment)
     return JobContext(job=job, services=services, phase=phase)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arex.gm.context import Job
+from arex.gm.context import KnownJob
 from arex.gm.publishing.publisher import Publisher, _Due
 from arex.gm.turns.tracking import Tracking
 from arex.model.ids import JobId
@@ -23,7 +23,7 @@ def test_the_document_does_not_depend_on_the_session_directory(tmp_path: Path) -
     local = JobLocal(globalid=JOB, sessiondir=tmp_path / "session" / JOB, lrms="fake")
     services.store.reserve(JOB, TRUE.encode())
     services.store.put_local(JOB, local)
-    job = Job(id=JOB, status=Status(State.INLRMS), place=None, local=local, changed=services.clock.now())
+    job = KnownJob(id=JOB, status=Status(State.INLRMS), place=None, local=local, changed=services.clock.now())
     publisher = Publisher(services, Tracking(), lambda _record: None)
 
     publisher._write([_Due(job, "E", Report(phase=Phase.EXITING, doubt="the disk is full"))])
