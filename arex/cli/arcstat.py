@@ -16,6 +16,7 @@ from arex.cli.bulk import chosen_value
 from arex.cli.output import document, failure, local_time, moment, printable, remark, say, shown_reason
 from arex.cli.select import Chosen, JobSelection, NoJobs, choose, past_job
 from arex.cli.site import Site
+from arex.errors import NoSuchJob
 from plugins.local.status import JobStatus
 
 #: Labels for the keys of the evidence.
@@ -255,8 +256,16 @@ def _show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool, evid
             say(" State: Undefined")
             say()
         else:
-            site.warn(f"Job information not found: {job.url}: {job.status}")
+            _warn_unknown(site, job)
     say(f"Status of {len(jobs)} jobs was queried, {told} jobs returned information")
+
+
+def _warn_unknown(site: Site, job: Chosen) -> None:
+    """A job that is gone is not reported in ARC's words: scripts take those for a job that is not shown yet."""
+    if isinstance(job.status, NoSuchJob):
+        site.warn(f"Job information not found: {job.url}: {job.status}")
+    else:
+        site.warn(f"Job information not found in the information system: {job.url}", f"  {job.status}")
 
 
 def _past(job: Chosen) -> Iterator[tuple[str, str]]:
