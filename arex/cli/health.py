@@ -265,7 +265,8 @@ def _batch_system(name: str, health: str, snapshot: daemon.Snapshot, now: dateti
 def _queue(facts: Mapping[str, int | str | None]) -> str:
     text = str(facts.get("state", "open"))
     if text == "paused":
-        text += f" since {_local(str(facts.get('since')))}, next try {_local(str(facts.get('next_try')))}"
+        text += f" since {_local(str(facts['since']))}" if facts.get("since") else ""
+        text += f", next try {_local(str(facts['next_try']))}" if facts.get("next_try") else ""
         text += f": {facts.get('reason')}"
     limits = []
     for name, what in (("maxwalltime_s", "wall time"), ("maxcputime_s", "CPU time")):

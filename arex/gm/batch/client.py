@@ -11,16 +11,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from arex.aio import WakeUp
 from arex.backoff import backoff_s
-from arex.clock import Clock, time_of_day
-from arex.diagnosis.facts import BatchFacts, Outage
+from arex.clock import Clock
+from arex.diagnosis.facts import BatchFacts
 from arex.errors import BatchUnavailable
 from arex.gm.batch.guarded import GuardedBackend
-from arex.gm.batch.health import Health, PausedQueue
+from arex.gm.batch.health import Health
 from arex.gm.batch.polling import PollingPolicy
 from arex.gm.batch.requests import BulkRequests
 from arex.gm.batch.submitter import Submitter
@@ -173,16 +172,7 @@ class BatchClient:
 
     def facts(self) -> BatchFacts:
         """Whether the batch system answers, and which queues are paused."""
-        health, down = self.health, None
-        if health.down_since is not None:
-            down = Outage(why=health.silence, since=health.silent_since, next_try=time_of_day(self._clock, self._due))
-        paused = {
-            queue: Outage(
-                why=each.why, since=datetime.fromisoformat(each.since), next_try=time_of_day(self._clock, each.until)
-            )
-            for queue, each in health.parked.items()
-        }
-        return BatchFacts(down=down, paused=paused)
+        return self.health.facts(self._due)
 
     def reasons(self) -> Iterator[tuple[JobId, Reason]]:
         """What is known about single jobs that wait for this batch system."""
@@ -218,10 +208,6 @@ class BatchClient:
     def summary(self) -> str:
         """``ok``, ``not asked yet``, or what is wrong with this batch system and since when."""
         return self.health.summary()
-
-    def paused(self) -> Mapping[str, PausedQueue]:
-        """The queues into which nothing is submitted for some time."""
-        return self.health.paused()
 
     # --- tasks ---
 

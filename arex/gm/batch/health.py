@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final, TypedDict
+from datetime import datetime
+from typing import Final
 
 from arex.backoff import backoff_s
-from arex.clock import Clock
+from arex.clock import Clock, time_of_day
+from arex.diagnosis.facts import BatchFacts, Outage
 from arex.errors import BatchUnavailable
 
 log = logging.getLogger(__name__)
@@ -23,14 +23,6 @@ class Parked:
     why: str
     until: float  #: monotonic seconds
     failures: int = 0
-
-
-class PausedQueue(TypedDict):
-    """A parked queue as the status file shows it; times are ISO times."""
-
-    since: str
-    reason: str
-    next_try: str
 
 
 class Health:
@@ -89,17 +81,18 @@ class Health:
         )
         return queues or ("ok" if self.last_answer else "not asked yet")
 
-    def paused(self) -> Mapping[str, PausedQueue]:
-        """The queues without submissions, for the status file."""
-        now = self._clock.monotonic()
-        return {
-            queue: PausedQueue(
-                since=each.since,
-                reason=each.why,
-                next_try=self._stamp(timedelta(seconds=max(0.0, each.until - now))),
+    def facts(self, next_poll: float) -> BatchFacts:
+        """Whether the batch system answers, and which queues are paused; ``next_poll`` is in monotonic seconds."""
+        down = None
+        if self.down_since is not None:
+            down = Outage(why=self.silence, since=self.silent_since, next_try=time_of_day(self._clock, next_poll))
+        paused = {
+            queue: Outage(
+                why=each.why, since=datetime.fromisoformat(each.since), next_try=time_of_day(self._clock, each.until)
             )
             for queue, each in self.parked.items()
         }
+        return BatchFacts(down=down, paused=paused)
 
-    def _stamp(self, later: timedelta = timedelta(0)) -> str:
-        return f"{self._clock.now() + later:%Y-%m-%dT%H:%M:%SZ}"
+    def _stamp(self) -> str:
+        return f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}"

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -139,11 +140,15 @@ def _queues(config: Configuration, client: BatchClient) -> dict[str, dict[str, i
     queues: dict[str, dict[str, int | str | None]] = {
         queue.name: {"state": "open", **_limits(queue)} for queue in config.queues
     }
-    for name, pause in client.paused().items():
-        facts: dict[str, int | str | None] = {"state": "paused"}
-        facts |= {"since": pause["since"], "reason": pause["reason"], "next_try": pause["next_try"]}
+    for name, pause in client.facts().paused.items():
+        facts: dict[str, int | str | None] = {"state": "paused", "reason": pause.why}
+        facts |= {"since": _iso(pause.since), "next_try": _iso(pause.next_try)}
         queues[name] = {**queues.get(name, {}), **facts}
     return queues
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else codec.iso_time(moment)
 
 
 def _limits(queue: QueueBlock) -> dict[str, int | str | None]:

@@ -50,7 +50,9 @@ def test_states_exit_codes_and_errors_are_read(user: User) -> None:
     assert "a job" == found[failed]["Name"]
 
 
-@pytest.mark.parametrize("state", ["Queuing", "Accepted", "Preparing", "Submitting", "Running", "Finishing", "Finished"])
+@pytest.mark.parametrize(
+    "state", ["Queuing", "Accepted", "Preparing", "Submitting", "Running", "Finishing", "Finished"]
+)
 def test_states_are_those_that_scripts_compare(state: str) -> None:
     assert state in set(ClientState)
 

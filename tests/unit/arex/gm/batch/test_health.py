@@ -37,10 +37,9 @@ def test_a_paused_queue_has_a_reason_and_the_time_of_the_next_try() -> None:
     health.park("long", "QOSMaxSubmitJobPerUserLimit")
     wait_s = health.closed_s("long")
 
-    facts = health.paused()["long"]
+    pause = health.facts(0.0).paused["long"]
 
-    assert f"{clock.now():%Y-%m-%dT%H:%M:%SZ}" == facts["since"]
-    assert f"{clock.now() + timedelta(seconds=wait_s):%Y-%m-%dT%H:%M:%SZ}" == facts["next_try"]
-    assert "QOSMaxSubmitJobPerUserLimit" == facts["reason"]
+    assert (clock.now(), clock.now() + timedelta(seconds=wait_s)) == (pause.since, pause.next_try)
+    assert "QOSMaxSubmitJobPerUserLimit" == pause.why
     health.unpark("long")
-    assert {} == health.paused()
+    assert {} == health.facts(0.0).paused
