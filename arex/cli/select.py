@@ -175,7 +175,7 @@ def _from_files(files: Sequence[Path]) -> Iterator[str]:
 
 
 def _all(site: Site) -> dict[str, Mapping[str, str]]:
-    rows = site.joblist.all()
+    rows = site.joblist.brief()
     ours = {row["idfromendpoint"]: row for row in rows if _is_local(row)}
     if len(ours) < len(rows):
         site.warn(f"{len(rows) - len(ours)} jobs of other services are ignored: use ARC's own clients for them")
@@ -211,7 +211,7 @@ class _Beginnings:
     """All jobs here, by beginnings of their ids, by name, and by the id of their array."""
 
     def __init__(self, site: Site) -> None:
-        self._listed = {row["idfromendpoint"]: row for row in site.joblist.all() if _is_local(row)}
+        self._listed = {row["idfromendpoint"]: row for row in site.joblist.brief() if _is_local(row)}
         self._local = {job: _local(site, site.plugin.store, job) for job in site.plugin.jobs()}
 
     def find(self, name: str) -> dict[str, Mapping[str, str]]:
@@ -264,7 +264,7 @@ def _exists(site: Site, job: str) -> bool:
 def _local(site: Site, store: ControlDir, job: JobId) -> JobLocal:
     """The facts about a job; if its files cannot be read, a warning, since that must not stop commands for others."""
     try:
-        return read_local(store, job)
+        return read_local(store, job, {"jobname"})
     except ArexError as exc:
         site.warn(f"can't read job {job}: {exc}")
     except OSError as exc:

@@ -12,7 +12,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -265,16 +265,16 @@ class ControlDir:
         for suffix in suffixes:
             atomic.remove(self.layout.job_file(job, suffix))
 
-    def read_local(self, job: JobId) -> JobLocal | None:
+    def read_local(self, job: JobId, only: Collection[str] | None = None) -> JobLocal | None:
         """
-        Parse ``.local``; None if the file does not exist.
+        Parse ``.local``, or only some keys of it; None if the file does not exist.
 
         Raises:
             CorruptFile: the file cannot be parsed.
             BlockingIOError: another process writes the file and holds its lock.
         """
         data = atomic.read_locked(self.layout.job_file(job, "local"), limit=1024 * 1024)
-        return None if data is None else codec.parse_local(data)
+        return None if data is None else codec.parse_local(data, only)
 
     def put_local(self, job: JobId, local: JobLocal) -> None:
         """Raises BlockingIOError while another process holds the lock of the file."""

@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ COLUMNS: Final = (
     "starttime", "computingmanagerendtime", "endtime", "workingareaerasetime", "proxyexpirationtime",
     "submissionhost", "submissionclienttime", "othermessages", "activityoldid",
 )  # fmt: skip
+_BRIEF: Final = ("id", "idfromendpoint", "name", "managementinterfacename")
 #: Values that ARC writes for unknown properties.
 _UNKNOWN: Final = {
     "state": "Undefined",
@@ -166,6 +167,10 @@ class JobList:
         """All jobs, the oldest first; empty if there is no list yet."""
         return self._select("", ())
 
+    def brief(self) -> list[Row]:
+        """Like ``all``, but only with the columns that identify jobs: several times as fast for thousands of jobs."""
+        return self._select("", (), _BRIEF)
+
     def find(self, names: Collection[str]) -> list[Row]:
         """Jobs whose URL, id or name is in ``names``; several jobs can have the same name."""
         found: dict[str, Row] = {}
@@ -177,12 +182,12 @@ class JobList:
             found |= {row["id"]: row for row in self._select(where, tuple(map(_bytes, some)) * 3)}
         return list(found.values())
 
-    def _select(self, where: str, values: tuple[bytes, ...]) -> list[Row]:
+    def _select(self, where: str, values: tuple[bytes, ...], columns: Sequence[str] = COLUMNS) -> list[Row]:
         if not self.path.exists():
             return []
         with self._open() as db:
-            rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM jobs {where} ORDER BY rowid", values)  # noqa: S608
-            return [{name: "" if text is None else str(text) for name, text in zip(COLUMNS, row, strict=True)}
+            rows = db.execute(f"SELECT {', '.join(columns)} FROM jobs {where} ORDER BY rowid", values)  # noqa: S608
+            return [{name: "" if text is None else str(text) for name, text in zip(columns, row, strict=True)}
                     for row in rows]  # fmt: skip
 
     @contextlib.contextmanager

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from arex.controldir import atomic, codec
 from arex.controldir.layout import Place
@@ -44,12 +47,12 @@ def read_text(store: ControlDir, job: JobId, suffix: str) -> str:
     return read_bytes(store, job, suffix).decode("utf-8", "replace")
 
 
-def read_local(store: ControlDir, job: JobId) -> JobLocal:
-    """The facts in ``.local``; all fields are empty if the file does not exist."""
+def read_local(store: ControlDir, job: JobId, only: Collection[str] | None = None) -> JobLocal:
+    """The facts in ``.local``, or only some of them; all fields are empty if the file does not exist."""
     try:
-        return store.read_local(job) or JobLocal()
+        return store.read_local(job, only) or JobLocal()
     except BlockingIOError:  # a real A-REX is rewriting it: read it without the lock
-        return codec.parse_local(read_bytes(store, job, "local"))
+        return codec.parse_local(read_bytes(store, job, "local"), only)
 
 
 def read_evidence(session: SessionFiles) -> list[tuple[str, str]]:
@@ -63,14 +66,25 @@ def read_evidence(session: SessionFiles) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
 
 
+#: An element without elements in it.
+_ELEMENT: Final = re.compile(r"<(\w+)>([^<]*)</\1>")
+
+
 class XmlFacts:
     """The elements of ``.xml`` that no other file has; an XML parser would double the start-up time of clients."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
+    @cached_property
+    def _found(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, text in _ELEMENT.findall(self._text):
+            found.setdefault(name, []).append(text)
+        return found
+
     def _all(self, name: str) -> list[str]:
-        return re.findall(rf"<{name}>([^<]*)</{name}>", self._text)
+        return self._found.get(name, [])
 
     @property
     def phase(self) -> str:

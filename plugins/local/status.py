@@ -16,7 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import codec, progress
+from arex.controldir import codec
+from arex.controldir import progress as transfers
 from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir
 from arex.errors import CorruptFile
@@ -114,6 +115,11 @@ class JobStatus:
         return f"file://{self.sessiondir}" if self.sessiondir else str(self.id)
 
 
+#: The keys of ``.local`` that a status needs.
+_SHOWN: Final = frozenset({
+    "jobname", "sessiondir", "subject", "lrms", "queue", "localid", "rerun", "failedstate", "starttime", "cleanuptime",
+    "delegationid", "processtime",
+})  # fmt: skip
 #: States after the end of the payload.
 _ENDED: Final = frozenset({State.FINISHING, State.FINISHED, State.DELETED})
 
@@ -136,7 +142,7 @@ def read_status(
         NotYourJob: its files belong to another user.
     """
     found = find(store, job)
-    local = read_local(store, job)
+    local = read_local(store, job, _SHOWN)
     failure = read_text(store, job, "failed").strip()
     facts = XmlFacts(read_text(store, job, "xml"))
     state, specific = client_state(found.status, facts.phase, failure)
@@ -144,6 +150,15 @@ def read_status(
     ended = found.status is not None and found.status.state in _ENDED
     diag = dict(codec.parse_diag(read_bytes(store, job, "diag"))) if ended else {}
     stopped = found.changed if found.status is not None and found.status.state is State.FINISHED else None
+    progress = _staging(found.status, local.sessiondir)
+    reason, place = None, None
+    if not state.final and found.status is not None:
+        view = view or ServiceView()
+        reason, held = reasons.why_waiting(
+            store, job, found, local=local, phase=facts.phase, progress=progress, view=view, now=now
+        )
+        state = ClientState.HOLD if held else state
+        place = view.accepting.get(job) if found.status.state is State.ACCEPTED else None
     known = JobStatus(
         id=job,
         state=state,
@@ -156,8 +171,10 @@ def read_status(
         localid=local.localid or "",
         nodes=facts.nodes or ((diag["nodename"],) if diag.get("nodename") else ()),
         exit_code=_exit_code(diag, facts) if ended else None,
+        reason=reason,
         failure=failure,
-        staging=_staging(found.status, local.sessiondir),
+        staging=progress,
+        position=place,
         reruns=local.rerun or 0,
         restartable=state in {ClientState.FAILED, ClientState.KILLED}
         and local.failedstate is not None
@@ -175,18 +192,7 @@ def read_status(
         labels=labels.of(local),
         delegationid=local.delegationid or "",
     )
-    if state.final or found.status is None:
-        return replace(known, reason=_why_failed(store, known)) if failure else known
-    view = view or ServiceView()
-    reason, held = reasons.why_waiting(
-        store, job, found, local=local, phase=facts.phase, progress=known.staging, view=view, now=now
-    )
-    return replace(
-        known,
-        state=ClientState.HOLD if held else state,
-        reason=reason,
-        position=view.accepting.get(job) if found.status.state is State.ACCEPTED else None,
-    )
+    return replace(known, reason=_why_failed(store, known)) if failure and state.final else known
 
 
 def _why_failed(store: ControlDir, known: JobStatus) -> Reason | None:
@@ -251,7 +257,7 @@ def _staging(status: Status | None, session: Path | None) -> str:
     if status is None or session is None or status.state not in {State.PREPARING, State.FINISHING}:
         return ""
     try:
-        known = progress.read(SessionFiles(session).staging)
+        known = transfers.read(SessionFiles(session).staging)
     except (CorruptFile, OSError):
         return ""
     return "" if known is None else str(known)

@@ -262,3 +262,11 @@ def _processor_s(read: Callable[[bytes], object], text: bytes) -> float:
         read(text)
         times.append(time.thread_time() - began)
     return min(times)
+
+
+def test_only_some_keys_are_read_if_that_is_enough() -> None:
+    data = b"jobname=a\npriority=50\nlabel=run=7\nprojectname=x\n"
+
+    local = codec.parse_local(data, {"jobname"})
+
+    assert ("a", None, (), (("label", "run=7"),)) == (local.jobname, local.priority, local.projectname, local.extra)

@@ -177,3 +177,12 @@ def test_bytes_that_are_not_utf_8_are_kept(jobs: JobList) -> None:
 
 def test_the_list_lies_where_arc_has_it() -> None:
     assert default_path({"HOME": "/home/user1"}) == Path("/home/user1/.arc/jobs.dat")
+
+
+def test_brief_rows_have_what_identifies_jobs_in_the_same_order(jobs: JobList) -> None:
+    jobs.add([row(1), row(2, "other")])
+
+    brief = jobs.brief()
+
+    assert [{name: whole[name] for name in brief[0]} for whole in jobs.all()] == brief
+    assert {"id", "idfromendpoint", "name", "managementinterfacename"} == set(brief[0])
