@@ -21,6 +21,7 @@ ArexError
 + CredentialError              expired or unreadable; the job can be renewed and restarted
 + ServiceError                 the daemon itself: start, stop, install
 |  - ServiceLost               the running service cannot continue without its control directory or lock
++ NotServed                    no service is running, and a wait for it might have no end
 + IllegalMove                  a bug of arex
 """
 

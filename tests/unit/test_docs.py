@@ -211,7 +211,7 @@ def command_lines(text: str) -> Iterator[list[str]]:
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
         if words and words[0].rpartition("/")[2] in COMMANDS:
-            yield [words[0].rpartition("/")[2], *takewhile(lambda word: word != "|", words[1:])]
+            yield [words[0].rpartition("/")[2], *takewhile(lambda word: word not in {"|", "--"}, words[1:])]
 
 
 def not_understood(words: list[str]) -> list[str]:
