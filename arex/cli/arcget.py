@@ -14,8 +14,8 @@ import click
 from arex.cli import options
 from arex.cli.bulk import Tally, chosen_value, each, on_jobs, report
 from arex.cli.leaving import Leaving
-from arex.cli.output import counted, plain, printable, remark, say
-from arex.cli.progress import ProgressLine, ended_counts
+from arex.cli.output import ProgressLine, counted, plain, printable, remark, say
+from arex.cli.progress import ended_counts
 from arex.cli.select import Chosen
 from arex.cli.site import Site
 from arex.errors import ArexError, ControlDirError, JobRefused

@@ -153,3 +153,34 @@ def terminal_width() -> int:
 
 
 _WIDTH: Final = 80
+
+
+#: Erases the rest of a line. Source: ECMA-48.
+_ERASE: Final = "\x1b[K"
+_BAR: Final = 20
+
+
+class ProgressLine:
+    """A line that replaces itself on a terminal; nothing is printed elsewhere, and without ``shown``."""
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self._shown = shown and sys.stderr.isatty()
+        self._text = ""
+
+    def show(self, text: str) -> None:
+        if self._shown and text != self._text:
+            self._text = text
+            sys.stderr.write(f"\r{text[: terminal_width() - 1]}{_ERASE}")
+            sys.stderr.flush()
+
+    def show_part(self, what: str, done: int, total: int) -> None:
+        """``fetching [#####     ] 12 of 40``."""
+        filled = _BAR * done // max(total, 1)
+        self.show(f"{what} [{'#' * filled}{' ' * (_BAR - filled)}] {done} of {total}")
+
+    def clear(self) -> None:
+        """Remove the line, so that something else can be printed."""
+        if self._text:
+            self._text = ""
+            sys.stderr.write(f"\r{_ERASE}")
+            sys.stderr.flush()

@@ -7,39 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from arex.cli.jobtable import counts, short_ids
-from arex.cli.output import printable, remark, terminal_width
+from arex.cli.output import ProgressLine, printable, remark
 from arex.cli.site import Site
 from plugins.local.status import ClientState, JobStatus
-
-#: Erases the rest of a line. Source: ECMA-48.
-_ERASE = "\x1b[K"
-_BAR = 20
-
-
-class ProgressLine:
-    """A line that replaces itself on a terminal; nothing is printed elsewhere, and without ``shown``."""
-
-    def __init__(self, *, shown: bool = True) -> None:
-        self._shown = shown and sys.stderr.isatty()
-        self._text = ""
-
-    def show(self, text: str) -> None:
-        if self._shown and text != self._text:
-            self._text = text
-            sys.stderr.write(f"\r{text[: terminal_width() - 1]}{_ERASE}")
-            sys.stderr.flush()
-
-    def show_part(self, what: str, done: int, total: int) -> None:
-        """``fetching [#####     ] 12 of 40``."""
-        filled = _BAR * done // max(total, 1)
-        self.show(f"{what} [{'#' * filled}{' ' * (_BAR - filled)}] {done} of {total}")
-
-    def clear(self) -> None:
-        """Remove the line, so that something else can be printed."""
-        if self._text:
-            self._text = ""
-            sys.stderr.write(f"\r{_ERASE}")
-            sys.stderr.flush()
 
 
 def wait_for(site: Site, jobs: Sequence[str], timeout_s: float | None = None) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from arex.cli.output import document, failure, printable, remark, say
+from arex.cli.output import ProgressLine, document, failure, printable, remark, say
 from arex.cli.site import Site
 from arex.errors import ArexError, ControlDirError, JobDescriptionError
 from plugins.local.findings import Mistakes
@@ -85,6 +85,7 @@ def submit(site: Site, sources: Sequence[DescriptionSource], request: Submission
     _check_writable(request.id_file)
     results, book = Results(), _Book(site, request.id_file)
     reporter = _Reporter(site, sources, request)
+    line = ProgressLine(shown=bool(request.array) and not request.quiet)
     try:
         with deferred_interrupt() as check:
             for outcome in site.plugin.submitting(
@@ -98,7 +99,9 @@ def submit(site: Site, sources: Sequence[DescriptionSource], request: Submission
                     reporter.submitted(outcome)
                 else:
                     results.refused.append((sources[outcome.source].label, outcome.error))
+                    line.clear()
                     reporter.refused(sources[outcome.source].label, outcome.error)
+                line.show_part("submitting", len(results.jobs) + len(results.refused), len(sources))
                 check()
     except KeyboardInterrupt:
         book.write()
@@ -106,6 +109,7 @@ def submit(site: Site, sources: Sequence[DescriptionSource], request: Submission
         remark(f"interrupted: {len(results.jobs)} of {max(len(sources), len(results.jobs))} jobs submitted{again}")
         raise
     finally:
+        line.clear()
         book.write()
     reporter.finish(results)
     return results
@@ -165,20 +169,9 @@ class _Book:
         if self._id_file is not None:
             with self._id_file.open("a", encoding="utf-8", errors="surrogateescape") as stream:
                 stream.writelines(f"{job.url}\n" for job in jobs)
-        from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415 - after the submission
-        from arex.userjobs.joblist import local_row  # noqa: PLC0415
+        from plugins.local.listrow import list_row  # noqa: PLC0415 - after the submission
 
-        self._site.joblist.add(
-            local_row(
-                id_=job.id,
-                session=str(job.session),
-                name=job.name,
-                document=write_xrsl(job.record),
-                submitted=job.submitted_s,
-                stdio=(job.record.stdin, job.record.stdout, job.record.stderr),
-            )
-            for job in jobs
-        )
+        self._site.joblist.add(map(list_row, jobs))
 
 
 class _Reporter:

@@ -117,20 +117,10 @@ class Client:
         return self.job(job.id)
 
     def _add_to_list(self, jobs: Sequence[Submitted]) -> None:
-        from arex.jobdesc.xrsl.writer import write_xrsl  # noqa: PLC0415 - needed only here
-        from arex.userjobs.joblist import JobList, default_path, local_row  # noqa: PLC0415 - it needs sqlite3
+        from arex.userjobs.joblist import JobList, default_path  # noqa: PLC0415 - it needs sqlite3
+        from plugins.local.listrow import list_row  # noqa: PLC0415 - the same
 
-        JobList(default_path()).add(
-            local_row(
-                id_=job.id,
-                session=str(job.session),
-                name=job.name,
-                document=write_xrsl(job.record),
-                submitted=job.submitted_s,
-                stdio=(job.record.stdin, job.record.stdout, job.record.stderr),
-            )
-            for job in jobs
-        )
+        JobList(default_path()).add(map(list_row, jobs))
 
     # --- find --------------------------------------------------------------------------------------------------------
 
