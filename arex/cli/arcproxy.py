@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from arex.clock import SystemClock
 from arex.errors import ArexError, CredentialError
 
 if TYPE_CHECKING:
+    from arex.credentials import Credential
     from arex.credentials.chain import Finding
 
 _AUTHORITIES: Final = "/etc/grid-security/certificates"
@@ -82,6 +84,8 @@ class Elsewhere(ArexError):
 @click.option(
     "--check", is_flag=True, help="Verify the proxy and its chain up to the authority, and print the problems."
 )
+@click.option("--local", is_flag=True, help="Create a local identity in ~/.arc/local-identity.pem, or in the file of -P: "
+              "with it, ARC's own clients can show and control the jobs that you submit without a credential.")
 @click.option("-S", "--voms", multiple=True, help="Not supported: use voms-proxy-init.")
 @click.option("-L", "--myproxysrv", hidden=True)
 @click.option("-M", "--myproxycmd", hidden=True)
@@ -103,6 +107,7 @@ def command(
     sources: tuple[str, ...],
     remove: bool,
     check: bool,
+    local: bool,
     voms: tuple[str, ...],
     myproxysrv: str | None,
     myproxycmd: str | None,
@@ -116,7 +121,7 @@ def command(
     """
     from arex.credentials.file import proxy_path  # noqa: PLC0415 - not needed for the help
 
-    where = path or proxy_path()
+    where = path or (_local_path() if local else proxy_path())
     if any(voms):
         raise Elsewhere(_ELSEWHERE)
     if myproxysrv or myproxycmd:
@@ -126,6 +131,8 @@ def command(
     now = SystemClock().now()
     if info or items or check:
         return _tell(where, items, cadir, now, info=info, check=check, as_json=as_json)
+    if local:
+        return _make_local(where, constraints, now, as_json=as_json)
     return _make(where, _certificate(cert, key), constraints, sources, now, as_json=as_json)
 
 
@@ -214,16 +221,40 @@ def _make(
         remark("WARNING: the end time that you set has passed: no service will accept this proxy")
     proxy.write(path, pem)
     if as_json:
-        document(
-            credential={
-                "identity": made.identity, "path": path, "subject": made.subject, "validityEnd": made.expires,
-            }
-        )  # fmt: skip
+        document(credential=_facts(made))
         return 0
     say(f"Your identity: {made.identity}")
     say("Proxy generation succeeded")
     say(f"Your proxy is valid until: {local_time(made.expires)}")
     return 0
+
+
+def _local_path() -> Path:
+    from arex.credentials.local_identity import default_path  # noqa: PLC0415 - not needed for the help
+
+    return default_path(Path(os.environ.get("HOME") or "~").expanduser())
+
+
+def _make_local(path: Path, constraints: Sequence[str], now: datetime, *, as_json: bool) -> int:
+    from arex.cli.constraints import only_period  # noqa: PLC0415 - it needs cryptography
+    from arex.credentials import local_identity  # noqa: PLC0415
+    from arex.credentials.file import proxy_path  # noqa: PLC0415
+
+    period = only_period(constraints)
+    made = local_identity.write(path, local_identity.make(now, period or local_identity.LIFETIME))
+    if as_json:
+        document(credential=_facts(made))
+        return 0
+    say(f"Your local identity: {made.identity}")
+    say(f"It is valid until: {local_time(made.expires)}")
+    if proxy_path() != path:
+        remark("Run this command before you use ARC's clients:")
+        say(f"export X509_USER_PROXY={shlex.quote(str(path))}")
+    return 0
+
+
+def _facts(made: Credential) -> dict[str, object]:
+    return {"identity": made.identity, "path": made.path, "subject": made.subject, "validityEnd": made.expires}
 
 
 class _Passphrase:
