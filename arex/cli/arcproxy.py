@@ -84,8 +84,12 @@ class Elsewhere(ArexError):
 @click.option(
     "--check", is_flag=True, help="Verify the proxy and its chain up to the authority, and print the problems."
 )
-@click.option("--local", is_flag=True, help="Create a local identity in ~/.arc/local-identity.pem, or in the file of -P: "
-              "with it, ARC's own clients can show and control the jobs that you submit without a credential.")
+@click.option(
+    "--local",
+    is_flag=True,
+    help="Create a local identity in ~/.arc/local-identity.pem, or in the file of -P: "
+    "with it, ARC's own clients can show and control the jobs that you submit without a credential.",
+)
 @click.option("-S", "--voms", multiple=True, help="Not supported: use voms-proxy-init.")
 @click.option("-L", "--myproxysrv", hidden=True)
 @click.option("-M", "--myproxycmd", hidden=True)
