@@ -152,15 +152,13 @@ def _show(copier: Copier, line: ProgressLine) -> None:
 
 def _named(source: Place, target: Place) -> Place:
     """The target, with the name of the source if it ends with a slash."""
-    from urllib.parse import unquote  # noqa: PLC0415 - not needed for the help
-
-    from arex.model.url import Url  # noqa: PLC0415
+    from arex.model.url import Url  # noqa: PLC0415 - not needed for the help
     from arex.staging.remote.access import RemoteError  # noqa: PLC0415
     from arex.staging.remote.base import below, is_directory_url, last_name  # noqa: PLC0415
 
     if not isinstance(target, Url) or not (is_directory_url(target) or _is_local_directory(target)):
         return target
-    name = unquote(last_name(source), errors="surrogateescape") if isinstance(source, Url) else ""
+    name = last_name(source) if isinstance(source, Url) else ""
     if not name:
         raise RemoteError(target.shown, "name the file in this directory too")
     return below(target, name)

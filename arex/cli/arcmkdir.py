@@ -20,5 +20,5 @@ def command(*, url: str, parents: bool, as_json: bool, config: Path | None, time
     place = url_of(url)
     run(config, timeout, lambda access: access.make_directory(place, parents=parents))
     if as_json:
-        document(urls=[place.shown])
+        document(created=[place.shown])
     return 0

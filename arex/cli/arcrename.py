@@ -24,5 +24,5 @@ def command(*, old_url: str, new_url: str, as_json: bool, config: Path | None, t
     old, new = url_of(old_url), url_of(new_url)
     run(config, timeout, lambda access: access.rename(old, new))
     if as_json:
-        document(urls=[new.shown])
+        document(renamed=[{"source": old.shown, "target": new.shown}])
     return 0

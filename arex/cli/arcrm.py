@@ -25,7 +25,7 @@ def command(*, urls: tuple[str, ...], as_json: bool, config: Path | None, timeou
     for _, why in failed:
         remark(f"ERROR: {printable(why)}")
     if as_json:
-        document(urls=removed, errors=[failure(why, source=name) for name, why in failed])
+        document(removed=removed, errors=[failure(why, source=name) for name, why in failed])
     elif len(urls) > 1 and failed:
         remark(f"{len(failed)} deletions failed")
     return 1 if failed else 0

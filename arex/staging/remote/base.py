@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
-from urllib.parse import quote
+from typing import Final, Protocol
+from urllib.parse import quote, unquote
 
 from arex.errors import StagingError
 from arex.model.url import Url
@@ -65,9 +65,14 @@ class Directories(Protocol):
         ...
 
 
+#: Schemes whose paths are not percent-encoded: what is in the URL is the name.
+_LITERAL: Final = frozenset({"root", "roots", "xroot", "xroots"})
+
+
 def last_name(url: Url) -> str:
-    """The last part of the path as it is written in the URL, without a query."""
-    return url.path.partition("?")[0].rstrip("/").rpartition("/")[2]
+    """The name of the file or directory."""
+    name = url.path.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return name if url.scheme in _LITERAL else unquote(name, errors="surrogateescape")
 
 
 def is_directory_url(url: Url) -> bool:
@@ -82,9 +87,11 @@ def below(url: Url, name: str, *, directory: bool = False) -> Url:
     Raises:
         TransferError: the name cannot be one of an entry; servers may send anything.
     """
-    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+    odd = url.scheme in _LITERAL and "?" in name
+    if name in {"", ".", ".."} or "/" in name or "\0" in name or odd:
         raise TransferError(ErrorKind.PERMANENT, f"the server lists an invalid name: {name[:80]!r}")
-    path = f"{url.path.rstrip('/')}/{quote(name, errors='surrogateescape')}"
+    written = name if url.scheme in _LITERAL else quote(name, errors="surrogateescape")
+    path = f"{url.path.rstrip('/')}/{written}"
     return replace(url, path=f"{path}/" if directory else path, metadata=())
 
 

@@ -42,7 +42,7 @@ class DavDirectories:
             facts = await self._mover.stat(place)
         checksum = next((f"{each.algorithm}:{each.value}" for each in facts.checksums), "")
         return RemoteEntry(
-            name=unquote(last_name(place.url)),
+            name=last_name(place.url),
             kind=EntryKind.FILE,
             size=facts.size,
             modified=facts.modified,

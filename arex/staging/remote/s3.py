@@ -28,7 +28,7 @@ class S3Directories:
         self._mover = mover
 
     async def look(self, place: RemoteFile) -> RemoteEntry:
-        name = unquote(last_name(place.url))
+        name = last_name(place.url)
         if _key(place.url) and not place.url.path.endswith("/"):
             try:
                 facts = await self._mover.stat(place)

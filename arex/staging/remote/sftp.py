@@ -8,7 +8,6 @@ import stat
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import unquote
 
 import asyncssh
 
@@ -26,7 +25,7 @@ class SftpDirectories:
 
     async def look(self, place: RemoteFile) -> RemoteEntry:
         async with self._client(place) as sftp:
-            return _entry(unquote(last_name(place.url)), await sftp.stat(_path(place.url)))
+            return _entry(last_name(place.url), await sftp.stat(_path(place.url)))
 
     async def entries(self, place: RemoteFile) -> list[RemoteEntry]:
         async with self._client(place) as sftp:

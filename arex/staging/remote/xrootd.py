@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from XRootD.client.flags import DirListFlags, StatInfoFlags
 
@@ -21,7 +20,7 @@ class XrootdDirectories:
         self._mover = mover
 
     async def look(self, place: RemoteFile) -> RemoteEntry:
-        return _entry(unquote(last_name(place.url)), await self._mover.ask(place, "stat"))
+        return _entry(last_name(place.url), await self._mover.ask(place, "stat"))
 
     async def entries(self, place: RemoteFile) -> list[RemoteEntry]:
         found = await self._mover.ask(place, "dirlist", DirListFlags.STAT)
