@@ -35,6 +35,11 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("arexctl cache stats", "show how full the cache is"),
         ("arexctl cache clean", "remove what exceeds its limits"),
     ),
+    "arex.cli.ctl_job:group": (
+        ("arexctl job list -l", "list the jobs of all owners with their states"),
+        ("arexctl job log 21PKD", "print the log of the job whose id begins so"),
+        ("arexctl job cleanall -s FINISHED", "remove all jobs that have ended"),
+    ),
     "arex.cli.ctl_session:group": (("arexctl session usage", "show which jobs need the most space"),),
     "arex.cli.arcstat:command": (
         ("arcstat -a", "show all jobs"),

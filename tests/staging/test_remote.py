@@ -44,7 +44,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Ca
 
 
 @pytest.fixture(scope="module")
-def _sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     made = Sshd(tmp_path_factory.mktemp("sshd"))
     yield made
     made.server.close()
@@ -73,7 +73,7 @@ def server(request: pytest.FixtureRequest, user: User, tmp_path: Path, monkeypat
     if scheme == "file":
         return _made(tmp_path / "files", f"file://{tmp_path}/files")
     if scheme == "sftp":
-        sshd: Sshd = request.getfixturevalue("_sshd")
+        sshd: Sshd = request.getfixturevalue("sshd")
         monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
         monkeypatch.setenv("HOME", str(sshd.home))
         return _made(sshd.files / name, sshd.url(f"{sshd.files}/{name}"))
@@ -275,13 +275,13 @@ def test_a_directory_is_not_removed_where_it_cannot_be_listed(user: User, nginx:
 
 
 def test_a_file_goes_from_one_server_to_another(
-    user: User, nginx: Nginx, _sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+    user: User, nginx: Nginx, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(_sshd.home))
+    monkeypatch.setenv("HOME", str(sshd.home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
-    said = user.run("arccp", "--json", nginx.http("/files/large"), _sshd.url(f"{_sshd.files}/fromweb"))
+    said = user.run("arccp", "--json", nginx.http("/files/large"), sshd.url(f"{sshd.files}/fromweb"))
 
     assert said.code == 0, said.err
     assert said.json["size"] == said.json["copied"][0]["size"] == (nginx.files / "large").stat().st_size
-    assert (nginx.files / "large").read_bytes() == (_sshd.files / "fromweb").read_bytes()
+    assert (nginx.files / "large").read_bytes() == (sshd.files / "fromweb").read_bytes()
