@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from arex.credentials import Credential
     from arex.credentials.chain import Finding
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 _AUTHORITIES: Final = "/etc/grid-security/certificates"
 _PLACES: Final = (".arc/usercert.pem", ".globus/usercert.pem", ".arc/usercred.p12", ".globus/usercred.p12")
 _ELSEWHERE: Final = (
     "arcproxy of arex cannot request VOMS attributes: create the proxy with 'voms-proxy-init -voms VO' (package "
     "voms-clients); arex can use it"
 )
+_IGNORED: Final = "Ignored,"
+_NO_NSS: Final = "arcproxy of arex does not read certificates of browsers: export the certificate to a file, and use -C"
 _NO_MYPROXY: Final = "arcproxy of arex does not support MyProxy servers: use 'myproxy-logon' or ARC's own arcproxy"
 _EPILOG: Final = """\b
 Constraints (-c NAME=VALUE): validityStart, validityEnd (2026-11-20T10:20:30Z), validityPeriod (43200, 12h),
@@ -41,6 +45,46 @@ vomsACvalidityLeft, proxyPolicy, keybits, signingAlgorithm.
 
 class Elsewhere(ArexError):
     """A function of ARC's arcproxy that arex does not have; another program is needed."""
+
+
+def _refused(error: str) -> Callable[[click.Context, click.Parameter, object], None]:
+    """A callback that ends the command if its option is used."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: object) -> None:
+        del ctx, param
+        used = (
+            any(value) if isinstance(value, tuple) else value not in {None, "", False}
+        )  # -S "" asks for no VOMS server
+        if used:
+            raise Elsewhere(error)
+
+    return refuse
+
+
+def _of_arc(function: _F) -> _F:
+    """Add the options of ARC for functions that arex does not have; an error names the program that has them."""
+    voms, myproxy, nss = _refused(_ELSEWHERE), _refused(_NO_MYPROXY), _refused(_NO_NSS)
+    path, ours = click.Path(), "Not supported: use "
+    for option in reversed((
+        click.option("-S", "--voms", multiple=True, expose_value=False, callback=voms, help=f"{ours}voms-proxy-init."),
+        click.option("-o", "--order", multiple=True, expose_value=False, callback=voms, help=f"{ours}voms-proxy-init."),
+        click.option("-V", "--vomses", type=path, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-s", "--vomsdir", type=path, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-G", "--gsicom", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-H", "--httpcom", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-B", "--oldcom", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-O", "--old", is_flag=True, expose_value=False, help="Ignored; accepted for compatibility with "
+            "ARC."),
+        click.option("-L", "--myproxysrv", expose_value=False, callback=myproxy, help=f"{ours}myproxy-logon."),
+        click.option("-M", "--myproxycmd", expose_value=False, callback=myproxy, help=f"{ours}myproxy-logon."),
+        click.option("-U", "--user", expose_value=False, help=f"{_IGNORED} as there is no -L."),
+        click.option("-N", "--nopassphrase", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -L."),
+        click.option("-R", "--retrievable_by_cert", expose_value=False, help=f"{_IGNORED} as there is no -L."),
+        click.option("-F", "--nssdb", is_flag=True, expose_value=False, callback=nss, help="Not supported: export the "
+            "certificate to a file, and use -C."),
+    )):  # fmt: skip
+        function = option(function)
+    return function
 
 
 @click.command(context_settings=options.CONTEXT, epilog=_EPILOG)
@@ -90,9 +134,7 @@ class Elsewhere(ArexError):
     help="Create a local identity in ~/.arc/local-identity.pem, or in the file of -P: "
     "with it, ARC's own clients can show and control the jobs that you submit without a credential.",
 )
-@click.option("-S", "--voms", multiple=True, help="Not supported: use voms-proxy-init.")
-@click.option("-L", "--myproxysrv", hidden=True)
-@click.option("-M", "--myproxycmd", hidden=True)
+@_of_arc
 @options.json_option
 @click.option("-z", "--conffile", type=click.Path(), expose_value=False,
               help="Ignored; accepted for compatibility with ARC.")  # fmt: skip
@@ -112,9 +154,6 @@ def command(
     remove: bool,
     check: bool,
     local: bool,
-    voms: tuple[str, ...],
-    myproxysrv: str | None,
-    myproxycmd: str | None,
     as_json: bool,
 ) -> int:
     """
@@ -126,10 +165,6 @@ def command(
     from arex.credentials.file import proxy_path  # noqa: PLC0415 - not needed for the help
 
     where = path or (_local_path() if local else proxy_path())
-    if any(voms):
-        raise Elsewhere(_ELSEWHERE)
-    if myproxysrv or myproxycmd:
-        raise Elsewhere(_NO_MYPROXY)
     if remove:
         return _remove(where)
     now = SystemClock().now()

@@ -48,7 +48,7 @@ def test_a_proxy_is_made_as_arc_says_it(owner: User, authority: Authority) -> No
     end = credentials.read(owner.home / "proxy").expires
     assert said.out == (
         f"Your identity: {USER}\nProxy generation succeeded\n"
-        f"Your proxy is valid until: {end.astimezone():%Y-%m-%d %H:%M:%S}\n"
+        f"Your proxy is valid until: {end.astimezone():%Y-%m-%d %H:%M:%S %Z}\n"
     )
     assert timedelta(hours=11, minutes=59) < end - datetime.now(UTC) <= timedelta(hours=12)
     assert authority.verifies(owner.home / "proxy")
@@ -195,7 +195,7 @@ def test_what_an_organisation_says_is_told_as_not_verified(owner: User) -> None:
     assert "VO testers (not verified)" in said.out
     assert "attribute : /testers/staff/Role=Admin/Capability=NULL\n" in said.out
     assert "testers\n" == owner.run("arcproxy", "-i", "vomsVO", "-P", RECORDED).out
-    assert [False] == [each["verified"] for each in document["voms"]]
+    assert [False] == [each["verified"] for each in document["credential"]["voms"]]
 
 
 def test_every_item_has_an_answer(owner: User) -> None:
