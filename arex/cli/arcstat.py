@@ -13,10 +13,12 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import chosen_value
-from arex.cli.output import document, failure, local_time, moment, printable, remark, say, shown_reason
+from arex.cli.output import document, failure, moment, printable, remark, say, shown_reason, zoned_time
 from arex.cli.select import Chosen, JobSelection, NoJobs, choose, past_job
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
+from arex.model.ids import JobId
+from plugins.local.reasons import requested
 from plugins.local.status import JobStatus
 
 #: Labels for the keys of the evidence.
@@ -246,6 +248,8 @@ def _show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool, evid
             say(f"Job: {printable(job.url)}")
             for label, value in facts(job.name, job.status, long=long):
                 say(f" {label}: {printable(value)}")
+            for label, value in _memory(site, job) if long and job.left is None else ():
+                say(f" {label}: {value}")
             for label, value in _past(job):
                 say(f" {label}: {printable(value)}")
             for source, text in site.plugin.evidence(job.id) if evidence and job.left is None else ():
@@ -268,9 +272,15 @@ def _warn_unknown(site: Site, job: Chosen) -> None:
         site.warn(f"Job information not found in the information system: {job.url}", f"  {job.status}")
 
 
+def _memory(site: Site, job: Chosen) -> Iterator[tuple[str, str]]:
+    wanted = requested(site.plugin.store, JobId(job.id))
+    if wanted is not None and wanted.memory_mb is not None:
+        yield "Requested Memory", f"{wanted.memory_mb} MB for each slot"
+
+
 def _past(job: Chosen) -> Iterator[tuple[str, str]]:
     if job.left is not None:
-        yield "Left the service", local_time(job.left)
+        yield "Left the service", zoned_time(job.left)
         if job.results:
             yield "Results stored at", job.results
 
@@ -307,7 +317,7 @@ def _long(status: JobStatus) -> Iterator[tuple[str, str]]:
         ("Submitted", status.submitted), ("Started", status.started), ("End Time", status.ended),
         ("Results must be retrieved before", status.erased),
     )  # fmt: skip
-    yield from ((label, local_time(moment)) for label, moment in times if moment is not None)
+    yield from ((label, zoned_time(moment)) for label, moment in times if moment is not None)
     if status.started is not None and not status.state.final:
         yield "Elapsed Wall Time", f"{(_now() - status.started).total_seconds():.0f} seconds"
     amounts = (

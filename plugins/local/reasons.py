@@ -100,7 +100,7 @@ def why_failed(
     """The reason of failure in plain words; ``used`` is wall time and CPU time in seconds, and memory in kB."""
     from arex.diagnosis.ending import EndedJob, why_ended  # noqa: PLC0415 - only for failed jobs
 
-    grami = _grami(store, job)
+    grami = requested(store, job)
     program, interpreter = ("", "")
     if exit_code in _NOT_EXECUTED and session is not None and grami is not None and grami.args:
         program, interpreter = _windows_script(session, grami.args[0])
@@ -114,8 +114,9 @@ def why_failed(
     )  # fmt: skip
 
 
-def _grami(store: ControlDir, job: JobId) -> Grami | None:
-    from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - only for failed jobs
+def requested(store: ControlDir, job: JobId) -> Grami | None:
+    """What the job has asked for; None before its submission to the batch system, or if it cannot be read."""
+    from arex.jobdesc.control.grami import parse_grami  # noqa: PLC0415 - few jobs need it
 
     try:
         data = store.read(job, "grami")
