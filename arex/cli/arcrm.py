@@ -9,7 +9,7 @@ import click
 
 from arex.cli import options
 from arex.cli.data import IGNORED, data_options, run, url_of
-from arex.cli.output import document, failure, printable, remark
+from arex.cli.output import document, failure, printable, remark, say
 
 if TYPE_CHECKING:
     from arex.staging.remote.access import RemoteAccess
@@ -27,7 +27,7 @@ def command(*, urls: tuple[str, ...], as_json: bool, config: Path | None, timeou
     if as_json:
         document(removed=removed, errors=[failure(why, source=name) for name, why in failed])
     elif len(urls) > 1 and failed:
-        remark(f"{len(failed)} deletions failed")
+        say(f"{len(failed)} deletions failed")
     return 1 if failed else 0
 
 

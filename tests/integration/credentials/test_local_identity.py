@@ -76,11 +76,12 @@ def test_no_other_credential_is_replaced(user: User, authority: Authority) -> No
 
 
 def test_jobs_keep_their_owner_and_get_no_credential(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = user.submit()
+    text = '&(executable=/bin/true)(inputfiles=(a "https://ce.example.org/a"))'
+    without = user.submit(text)
     user.run("arcproxy", "--local")
     monkeypatch.setenv("X509_USER_PROXY", str(place(user)))
 
-    job = user.submit()
+    job = user.submit(text)
 
     first, second = user.plugin.status([without, job])
     assert not isinstance(first, Exception) and not isinstance(second, Exception)
