@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from arex.cli import options
-from arex.cli.data import IGNORED, data_options, run, url_of
+from arex.cli.data import IGNORED, MOST_LEVELS, data_options, run, url_of
 from arex.cli.output import ProgressLine, document, failure, printable, remark, say, size_words
 
 if TYPE_CHECKING:
@@ -91,8 +91,6 @@ def command(
         raise click.UsageError("arccp of arex makes no third-party transfers: leave out -3, and the data passes here")
     if as_json and destination in _OUTPUT:
         raise click.UsageError("--json cannot be used with standard output as the destination")
-    from arex.staging.remote.copying import MOST_LEVELS  # noqa: PLC0415 - not needed for the help
-
     levels = MOST_LEVELS if recursive and depth is None else depth or 0
     line = ProgressLine(shown=indicate)
     try:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from arex.cli import complete, options
-from arex.cli.data import TIMEOUT_S
+from arex.cli.data import MOST_LEVELS, TIMEOUT_S
 from arex.cli.output import document, failure, local_time, printable, say
 from arex.cli.select import JobSelection, choose
 from arex.cli.site import Site
-from arex.cli.urllisting import MOST_LEVELS, ListingWish, show
+from arex.cli.urllisting import ListingWish, show
 from arex.errors import ArexError
 from arex.model.ids import is_job_id
 from plugins.local.session import SessionEntry

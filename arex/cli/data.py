@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 
 from arex.cli.options import json_option
+from arex.cli.output import printable, remark
 from arex.errors import CredentialError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _T = TypeVar("_T")
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 TIMEOUT_S: Final = 20
+#: Deepest level of a recursive command; links of servers can lead in circles.
+MOST_LEVELS: Final = 100
 IGNORED: Final = "Ignored; accepted for compatibility with ARC."
 
 
@@ -113,14 +116,14 @@ def _credential(private: Path) -> Path | None:
     from arex.credentials import file, local_identity, token  # noqa: PLC0415 - not needed for the help
 
     path = file.find()
-    if path is not None:
-        try:
-            found = file.read(path)
-        except CredentialError:  # public files need none; a server that wants it says so
-            found = None
+    try:
+        found = None if path is None else file.read(path)
         if found is not None and found.has_key and not local_identity.is_local(found):
             return path
-    given = token.find()
+        given = token.find()
+    except CredentialError as exc:  # many servers want none
+        remark(f"WARNING: {printable(str(exc))}; continuing without a credential")
+        return None
     if given is None:
         return None
     copy = private / "token"  # the movers read files; this directory is for this user only

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from arex.staging.remote.access import RemoteAccess
     from arex.staging.remote.base import RemoteEntry
 
-#: Deepest level of a recursive listing; links of servers can lead in circles.
-MOST_LEVELS: Final = 100
 _UNKNOWN: Final = "(n/a)"
 #: ARC's words.
 _TYPES: Final = {"file": "file", "directory": "dir", "other": "unknown"}

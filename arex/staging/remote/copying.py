@@ -29,8 +29,6 @@ from arex.staging.remote.base import EntryKind, RemoteEntry, below, is_directory
 from arex.staging.url import checksum_of, local_path, may_overwrite, size_of
 
 _PIECE: Final = 1024 * 1024
-#: Deepest level of a recursive copy; links of servers can lead in circles.
-MOST_LEVELS: Final = 100
 
 #: Told how many bytes of a file have been copied, and how many it has if that is known.
 Progress = Callable[[int, int | None], None]
@@ -261,7 +259,7 @@ class Copier:
         except (OSError, TransferError) as exc:
             raise RemoteError(target.shown, str(from_os(exc) if isinstance(exc, OSError) else exc)) from exc
         finally:
-            half.unlink(missing_ok=True)
+            await in_thread(half.unlink, missing_ok=True)  # nothing of a failed copy stays
         return part.size
 
     async def _uploaded(self, source: Place, target: Url) -> int:

@@ -112,7 +112,7 @@ def test_an_ignored_interrupt_stays_ignored() -> None:
 def broken(list_: Path) -> str:
     list_.parent.mkdir()
     list_.write_text("this is not a database, but a text of some length\n" * 100)
-    return "file is not a database; move the file away, and make a new list with 'arcsync'"
+    return "file is not a database; 'arcsync -T' moves the file aside and makes a new list"
 
 
 def directory(list_: Path) -> str:

@@ -149,9 +149,7 @@ def test_a_file_that_is_no_list_is_told(jobs: JobList) -> None:
     jobs.path.parent.mkdir()
     jobs.path.write_bytes(b"not a database, but long enough to be looked at" * 30)
 
-    with pytest.raises(
-        JobListError, match=r"jobs\.dat can't be used: .*; move the file away, and make a new list with 'arcsync'"
-    ):
+    with pytest.raises(JobListError, match=r"jobs\.dat can't be used: .*; 'arcsync -T' moves the file aside"):
         jobs.all()
 
 
