@@ -102,7 +102,7 @@ def _cells(job: Chosen, short: str, now: datetime) -> tuple[str, ...]:
         short,
         str(status.state),
         printable(status.queue),
-        "" if (taken := taken_s(status, now)) is None else clock_time(taken),
+        "" if (taken := taken_s(status, job.left or now)) is None else clock_time(taken),
         "" if status.wall_limit_s is None else clock_time(status.wall_limit_s),
         "" if status.exit_code is None else str(status.exit_code),
         printable(why),

@@ -203,3 +203,10 @@ def test_without_a_service_that_is_the_reason() -> None:
     reason = why(job(State.PREPARING, pending=True, why=SLOTS, served=False), None)
 
     assert Reason(ReasonKind.SERVICE, "no service is running for /ctl; start it with 'arex start'") == reason
+
+
+def test_without_a_service_a_running_job_is_shown_with_its_last_known_state() -> None:
+    reason = why(job(State.INLRMS, phase="R", served=False), None)
+
+    assert ReasonKind.SERVICE is reason.kind
+    assert "this is its last known state" in reason.text
