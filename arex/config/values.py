@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import timedelta
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -141,6 +142,16 @@ class CopyUrl(Record):
 
     def __str__(self) -> str:
         return f"{self.url} {self.replacement} {self.node_path}".rstrip()
+
+
+@record
+class CommandLine(Record):
+    """A program with its arguments; no shell is involved."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
 
 
 @record

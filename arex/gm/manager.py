@@ -293,6 +293,8 @@ class GridManager:
     def _end(self, record: Tracked, context: JobContext, outcome: Resting | Exception) -> None:
         record.busy = False
         self.tracking.driven(record)
+        if context.entered:
+            self._services.entered(context.job, context.entered, context.failure)
         if isinstance(outcome, Exception):
             self._retry(record, context, outcome)
         else:
