@@ -13,7 +13,7 @@ import click
 
 from arex.cli import options
 from arex.cli.bulk import chosen_value
-from arex.cli.output import document, failure, local_time, moment, printable, remark, say, shown_reason
+from arex.cli.output import document, failure, moment, printable, remark, say, shown_reason, zoned_time
 from arex.cli.select import Chosen, JobSelection, NoJobs, choose, past_job
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
@@ -270,7 +270,7 @@ def _warn_unknown(site: Site, job: Chosen) -> None:
 
 def _past(job: Chosen) -> Iterator[tuple[str, str]]:
     if job.left is not None:
-        yield "Left the service", local_time(job.left)
+        yield "Left the service", zoned_time(job.left)
         if job.results:
             yield "Results stored at", job.results
 
@@ -307,7 +307,7 @@ def _long(status: JobStatus) -> Iterator[tuple[str, str]]:
         ("Submitted", status.submitted), ("Started", status.started), ("End Time", status.ended),
         ("Results must be retrieved before", status.erased),
     )  # fmt: skip
-    yield from ((label, local_time(moment)) for label, moment in times if moment is not None)
+    yield from ((label, zoned_time(moment)) for label, moment in times if moment is not None)
     if status.started is not None and not status.state.final:
         yield "Elapsed Wall Time", f"{(_now() - status.started).total_seconds():.0f} seconds"
     amounts = (

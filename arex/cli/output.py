@@ -97,6 +97,11 @@ def moment(value: datetime) -> str:
 
 
 def local_time(value: datetime) -> str:
+    """A time for people, in the local time zone, as ARC prints it."""
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def zoned_time(value: datetime) -> str:
     """A time for people, in the local time zone, which it names."""
     return value.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
 

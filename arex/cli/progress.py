@@ -5,11 +5,18 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from arex.cli.jobtable import counts, short_ids
 from arex.cli.output import ProgressLine, printable, remark
 from arex.cli.site import Site
+from arex.model.reason import ReasonKind
 from plugins.local.status import ClientState, JobStatus
+
+#: Reasons of jobs that go on by themselves, mostly within a moment.
+_PASSING: Final = frozenset(
+    {ReasonKind.NEW, ReasonKind.STEP, ReasonKind.SUBMISSION, ReasonKind.QUEUED, ReasonKind.TRANSFER}
+)
 
 
 def wait_for(site: Site, jobs: Sequence[str], timeout_s: float | None = None) -> bool:
@@ -52,8 +59,11 @@ def _label(status: JobStatus, ids: dict[str, str]) -> str:
 
 
 def describe(status: JobStatus) -> str:
-    """The state, with the reason for a failure or for waiting."""
-    return str(status.state) if status.reason is None else f"{status.state} ({printable(str(status.reason))})"
+    """The state, with the reason for a failure or for waiting that a person may have to know."""
+    reason = status.reason
+    if reason is None or (reason.kind in _PASSING and reason.next_try is None):
+        return str(status.state)
+    return f"{status.state} ({printable(reason.text)})"
 
 
 def ended_counts(statuses: Sequence[JobStatus]) -> str:

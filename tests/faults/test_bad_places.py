@@ -105,6 +105,8 @@ def ordinary(account: Account) -> Iterator[Ordinary]:
 
 
 def test_a_control_directory_that_can_not_be_made_is_told_at_start_and_to_the_client(ordinary: Ordinary) -> None:
+    (ordinary.root / ".arc").mkdir()
+    ordinary.account.own(ordinary.root / ".arc")
     ordinary.root.chmod(0o500)
     said = ordinary.arcsub(TRUE)
     ordinary.serve()

@@ -50,7 +50,7 @@ ENDING: Final = {
     "staging a link": (
         'rm -rf "$HOME".staging; ln -s @CANARY@ "$HOME".staging; echo >new',
         '(outputfiles=("new" "file://@ROOT@/sent"))',
-        "",
+        "Failed in data staging: @SESSION@.staging is a link, or not a directory\n",
     ),
     "supervisor stopped": ("kill -STOP $PPID", "", ""),
 }
@@ -120,7 +120,7 @@ def test_a_job_ends_whatever_its_payload_has_damaged(site: Service, attack: str)
 
     site.reaches(payload.job, "FINISHED", limit_s=90)
 
-    assert failure == site.store.failure(payload.job)
+    assert failure.replace("@SESSION@", f"{site.sessions}/{payload.job}") == site.store.failure(payload.job)
     site.cleans(payload.job)
     assert [] == list(site.sessions.glob(f"{payload.job}*"))
 

@@ -142,8 +142,8 @@ async def test_arckill_ends_a_running_job(shell: Shell) -> None:
     code, _, _ = await shell.run("arckill", "-k", job)
     waited, _, err = await shell.run("arcstat", "--wait", job)
 
-    assert (code, waited) == (0, 0)
-    assert err.strip().endswith("Killed (Job is canceled by external request)")
+    assert (code, waited) == (0, 1)
+    assert err.strip().endswith(": Killed (canceled by its owner)")
 
 
 async def test_a_hundred_jobs_of_one_command_all_run(shell: Shell) -> None:

@@ -130,7 +130,7 @@ def test_an_environment_that_arcctl_enables_is_listed_once_by_both_and_runs(plac
 
     theirs = arcctl(place, "rte", "list").out.splitlines()
     ours = place.arex("arexctl", "rte", "list").good().out.splitlines()
-    rows = json.loads(place.arex("arexctl", "rte", "list", "--enabled", "--json").good().out)
+    rows = json.loads(place.arex("arexctl", "rte", "list", "--enabled", "--json").good().out)["runtimes"]
     [job] = place.arc_submit(HELLO.replace("&", '&(runtimeEnvironment="ENV/RTE")'), name="rte")
     place.wait(job, "FINISHED")
 

@@ -112,7 +112,8 @@ def test_accepted_and_preparing_are_seen(real: Site, sent: dict[str, Job]) -> No
     real.wait(sent["push"], "PREPARING")
 
     assert "Accepted" == arcstat(real, sent["later"])["state"]
-    assert "2099-01-01T10:00:00Z" in arcstat(real, sent["later"])["waiting"]
+    reason = arcstat(real, sent["later"])["reason"]
+    assert ("start_time", "2099-01-01T10:00:00Z") == (reason["kind"], reason["next_try"])
     assert "Preparing" == arcstat(real, sent["push"])["state"]
 
 

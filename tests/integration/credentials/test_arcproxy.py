@@ -195,7 +195,7 @@ def test_what_an_organisation_says_is_told_as_not_verified(owner: User) -> None:
     assert "VO testers (not verified)" in said.out
     assert "attribute : /testers/staff/Role=Admin/Capability=NULL\n" in said.out
     assert "testers\n" == owner.run("arcproxy", "-i", "vomsVO", "-P", RECORDED).out
-    assert [False] == [each["verified"] for each in document["voms"]]
+    assert [False] == [each["verified"] for each in document["credential"]["voms"]]
 
 
 def test_every_item_has_an_answer(owner: User) -> None:
