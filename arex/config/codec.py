@@ -7,7 +7,6 @@ The annotation of a field determines its parser, see ``Option.item``.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -176,6 +175,8 @@ def copyurl(text: str) -> CopyUrl:
 
 def commandline(text: str) -> CommandLine:
     """Parse words with the quotes of a shell; the first one is the absolute path of the program."""
+    import shlex  # noqa: PLC0415 - few configurations have a command
+
     try:
         argv = tuple(shlex.split(text))
     except ValueError as exc:

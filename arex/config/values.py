@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import timedelta
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -151,6 +150,8 @@ class CommandLine(Record):
     argv: tuple[str, ...]
 
     def __str__(self) -> str:
+        import shlex  # noqa: PLC0415 - few configurations have a command
+
         return shlex.join(self.argv)
 
 

@@ -54,8 +54,7 @@ class Person:
         return process.returncode, out.decode(), err.decode()
 
     def mails(self) -> list[EmailMessage]:
-        found = [email.message_from_bytes(data, policy=default) for data in self.sendmail.inputs]
-        return [mail for mail in found if isinstance(mail, EmailMessage)]
+        return [email.message_from_bytes(data, policy=default) for data in self.sendmail.inputs]
 
 
 async def until(condition: Callable[[], Any]) -> Any:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _LONGEST: Final = 200
 
 
-class Outcome(StrEnum):
+class EndState(StrEnum):
     """How a job has ended, in the words of ``arcstat``."""
 
     FINISHED = "Finished"
@@ -51,11 +51,11 @@ class Entered:
         return one_line(self.local.jobname or "")[:_LONGEST] or self.job
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> EndState:
         """How the job has ended, if it has."""
         if not self.failure:
-            return Outcome.FINISHED
-        return Outcome.KILLED if CANCELLED in self.failure.splitlines() else Outcome.FAILED
+            return EndState.FINISHED
+        return EndState.KILLED if CANCELLED in self.failure.splitlines() else EndState.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def read_facts(store: ControlDir, entered: Entered) -> JobFacts:
     try:
         used = parse_accounting(store.read(entered.job, "diag") or b"")
     except CorruptFile as exc:
-        log.debug("no accounting: %s", exc, extra={"event": "notice.facts", "job": entered.job})
+        log.debug("no accounting: %s", exc, extra={"event": "notice.accounting", "job": entered.job})
         used = Accounting()
     session = SessionFiles(entered.session)
     usable = None if session.objection(entered.job) else session

@@ -10,7 +10,7 @@ from email.mime.nonmultipart import MIMENonMultipart
 from typing import Final
 
 from arex.diagnosis.ending import shown_seconds
-from arex.gm.notices.facts import Entered, JobFacts, Outcome, one_line
+from arex.gm.notices.facts import EndState, Entered, JobFacts, one_line
 from arex.model.state import State
 
 _LONGEST_SUBJECT: Final = 500
@@ -58,11 +58,11 @@ def _happened(entered: Entered, facts: JobFacts) -> str:
         return _WORDS[entered.state]
     why = one_line(facts.reason.text) if facts.reason is not None else ""
     match entered.outcome:
-        case Outcome.FINISHED:
+        case EndState.FINISHED:
             return "finished"
-        case Outcome.KILLED:
+        case EndState.KILLED:
             return f"killed: {why}"
-        case Outcome.FAILED:
+        case EndState.FAILED:
             return f"failed: {why}"
 
 
@@ -93,7 +93,7 @@ def _facts(entered: Entered, facts: JobFacts, hostname: str) -> Iterator[tuple[s
 
 def _advice(entered: Entered) -> Iterator[str]:
     yield f"Fetch the results:  arcget {entered.job}"
-    if entered.outcome is not Outcome.FINISHED:
+    if entered.outcome is not EndState.FINISHED:
         yield f"See what happened:  arcstat -l {entered.job}"
 
 
