@@ -35,7 +35,9 @@ class Sender:
         self.services: Services = make_services(root, self.clock)
         self.sendmail = recorder(root)
         self.command = recorder(root, "command")
-        self.notices = Notices(self.services, lambda: {"PATH": os.environ["PATH"]}, most=most, limit_s=limit_s)
+        self.notices = Notices(
+            self.services, lambda: {"PATH": os.environ["PATH"], "GIVEN": "yes"}, most=most, limit_s=limit_s
+        )
 
     def offer(self, *, mail: bool = True, command: bool = False) -> None:
         self.services.settings = replace(
@@ -130,6 +132,7 @@ async def test_the_command_runs_at_the_end_of_every_job_without_a_shell(sender: 
     assert (JOB, "fit", "Finished", None) == (job["id"], job["name"], job["state"], job["reason"])
     [environment] = sender.command.environments
     assert (JOB, "Finished") == (environment["AREX_JOB_ID"], environment["AREX_JOB_STATE"])
+    assert "yes" == environment["GIVEN"]
     assert "HOME" not in environment, "not the environment that was given"
 
 
