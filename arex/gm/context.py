@@ -124,8 +124,8 @@ class JobContext:
     told: str = ""  #: the exception that the job's log shows
     hopeless: str = ""  #: an internal error that ended so many turns that the job is given up
     room: bool = True  #: False: a new job stays in ``accepting/`` because of ``maxjobs``
-    entered: list[State] = field(default_factory=list)  #: states that the job has entered in this turn, in order
-    failure: str = ""  #: the content of ``.failed``, if the job has become FINISHED in this turn
+    entered: list[State] = field(default_factory=list)  #: states to report after this turn, in order
+    failure: str = ""  #: the content of ``.failed``, if FINISHED is one of them
     _description: JobDescription | None = None
     _session: SessionFiles | None = None
     _store: CachedControlDir | None = None

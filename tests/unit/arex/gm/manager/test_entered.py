@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from arex.config.values import MaxJobs
-from arex.controldir.layout import Mark
+from arex.controldir.layout import Mark, Place
+from arex.controldir.store import ControlDir
 from arex.gm.context import KnownJob
 from arex.model.arc import CANCELLED
 from arex.model.ids import JobId
-from arex.model.state import State
+from arex.model.state import State, Status
 from tests.unit.arex.gm.service import GridService, grid_service, running, until
 
 Reported = list[tuple[JobId, State, str]]
@@ -105,3 +110,30 @@ async def test_a_job_that_could_never_start_is_reported_as_ended(service: GridSe
 
     assert [(job, State.FINISHED)] == [(one, state) for one, state, _ in reported if state is State.FINISHED]
     assert reported[-1][2]
+
+
+async def test_an_end_that_is_not_on_disk_yet_is_reported_when_it_is(
+    service: GridService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a crash would cause the same report again."""
+    reported = listening(service)
+    full = True
+    put_status = ControlDir.put_status
+
+    def on_a_full_disk(self: ControlDir, job: JobId, status: Status, at: Place | None) -> Place:
+        if full and status.state is State.FINISHED:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return put_status(self, job, status, at)
+
+    monkeypatch.setattr(ControlDir, "put_status", on_a_full_disk)
+    job = service.submit()
+    await service.runs(job)
+    service.end(job, 9)
+    await until(lambda: service.manager.troubled)
+    assert State.FINISHED not in [state for _, state, _ in reported]
+    full = False
+    service.clock.advance(timedelta(minutes=1))
+    await ended(reported)
+
+    assert [State.FINISHING, State.FINISHED] == [state for _, state, _ in reported][-2:]
+    assert "LRMS error: (9)" in reported[-1][2]
