@@ -49,7 +49,7 @@ class Incomplete(ArexError):
     "-D",
     "--dir",
     "directory",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Store the results in DIR/JOBID (default: ./JOBID).",
 )
 @click.option(

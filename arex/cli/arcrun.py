@@ -40,7 +40,7 @@ arcrun job.xrsl
     help="Queue, if the description does not name one (default: the default queue).",
 )  # fmt: skip
 @click.option(
-    "-D", "--dir", "directory", type=click.Path(path_type=Path), default=Path(),
+    "-D", "--dir", "directory", type=click.Path(readable=False, path_type=Path), default=Path(),
     help="Copy the results to DIR/JOBID (default: ./JOBID), then remove the job.",
 )  # fmt: skip
 @click.option("--no-fetch", is_flag=True, help="Leave the results in the session directory, and the job in the list.")

@@ -17,6 +17,7 @@ from arex.cli.output import document, failure, moment, printable, remark, say, s
 from arex.cli.select import Chosen, JobSelection, NoJobs, choose, past_job
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
+from arex.model.ids import JobId
 from plugins.local.status import JobStatus
 
 #: Labels for the keys of the evidence.
@@ -246,6 +247,8 @@ def _show(site: Site, jobs: list[Chosen], *, long: bool, unavailable: bool, evid
             say(f"Job: {printable(job.url)}")
             for label, value in facts(job.name, job.status, long=long):
                 say(f" {label}: {printable(value)}")
+            for label, value in _memory(site, job) if long and job.left is None else ():
+                say(f" {label}: {value}")
             for label, value in _past(job):
                 say(f" {label}: {printable(value)}")
             for source, text in site.plugin.evidence(job.id) if evidence and job.left is None else ():
@@ -266,6 +269,14 @@ def _warn_unknown(site: Site, job: Chosen) -> None:
         site.warn(f"Job information not found: {job.url}: {job.status}")
     else:
         site.warn(f"Job information not found in the information system: {job.url}", f"  {job.status}")
+
+
+def _memory(site: Site, job: Chosen) -> Iterator[tuple[str, str]]:
+    from arex.diagnosis.failed import requested  # noqa: PLC0415 - only for the long form
+
+    wanted = requested(site.plugin.store, JobId(job.id))
+    if wanted is not None and wanted.memory_mb is not None:
+        yield "Requested Memory", f"{wanted.memory_mb} MB for each slot"
 
 
 def _past(job: Chosen) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from arex.cli.output import document_due
 from arex.cli.site import Site
 from arex.errors import ArexError
 from arex.model.arc import LOCAL_NAMES
+from arex.suggest import closest
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -234,19 +235,22 @@ def require_local(
     wanted = [*types, *(one for one in info_types if one.upper() != "NONE")]
     for one in wanted:
         if one.lower() not in LOCAL_NAMES:
-            raise EndpointElsewhere(_elsewhere(f"the interface {one}", site))
+            near = closest(one, LOCAL_NAMES)
+            raise EndpointElsewhere(_elsewhere(f"the interface {one}", site, f"did you mean {near}?" if near else ""))
     if registries:
         raise EndpointElsewhere(_elsewhere("services from a registry", site))
     if not types:
         for element in elements:
             if not is_here(element, site):
-                raise EndpointElsewhere(_elsewhere(element, site))
+                is_file = Path(element).is_file()
+                hint = f"to name a configuration file, use --config {element}" if is_file else ""
+                raise EndpointElsewhere(_elsewhere(element, site, hint))
 
 
-def _elsewhere(what: str, site: Site) -> str:
+def _elsewhere(what: str, site: Site, hint: str = "") -> str:
+    hint = hint or f"use ARC's own client, usually {Path('/usr/bin') / site.program}"
     return (
-        f"{what}: this command only supports the control directory of this host ({site.config.arex.controldir}); "
-        f"use ARC's own client, usually {Path('/usr/bin') / site.program}"
+        f"{what}: this command only supports the control directory of this host ({site.config.arex.controldir}); {hint}"
     )
 
 

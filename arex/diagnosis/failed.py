@@ -36,7 +36,7 @@ def why_failed(
     store: ControlDir, job: JobId, *, failure: str, lrms: str, session: SessionFiles | None, used: Accounting,
 ) -> Reason | None:  # fmt: skip
     """The reason of failure in plain words; ``failure`` is the content of ``.failed``, ``lrms`` the batch system."""
-    grami = _grami(store, job)
+    grami = requested(store, job)
     program, interpreter = ("", "")
     if used.exit_code in _NOT_EXECUTED and session is not None and grami is not None and grami.args:
         program, interpreter = _windows_script(session, grami.args[0])
@@ -49,7 +49,8 @@ def why_failed(
     )  # fmt: skip
 
 
-def _grami(store: ControlDir, job: JobId) -> Grami | None:
+def requested(store: ControlDir, job: JobId) -> Grami | None:
+    """What the job has asked for; None before its submission to the batch system, or if it cannot be read."""
     try:
         data = store.read(job, "grami")
         return None if data is None else parse_grami(data)

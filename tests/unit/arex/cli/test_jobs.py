@@ -388,3 +388,22 @@ def test_arcinfo_reads_what_is_published(user: User) -> None:
 
     assert (said.code, said.json["running"]) == (0, False)
     assert said.json["service"]["shares"]
+
+
+def test_arcstat_long_shows_what_a_job_has_asked_for(user: User) -> None:
+    job = user.submit("&(executable=/bin/true)(memory=100)(count=2)(walltime=10)(jobname=hello)")
+
+    assert " Requested Memory: 100 MB for each slot\n" in user.run("arcstat", "-l", job).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [(["-S", "locl"], "did you mean local?"), (["-c", "x.conf"], "to name a configuration file, use --config x.conf")],
+)
+def test_a_wrong_endpoint_has_a_hint(user: User, arguments: list[str], hint: str) -> None:
+    (user.home / "x.conf").write_text("[common]\n")
+
+    said = user.run("arcsub", *arguments, "-e", "&(executable=/bin/true)")
+
+    assert said.code != 0
+    assert hint in said.err
