@@ -1,7 +1,7 @@
 """
 Sends mail and runs ``notify_command`` after the turns of jobs; no job waits for either, or changes because of them.
 
-Each is attempted at most once after a success or an unclear end. The queue is in memory: what waits in it when the
+A program is run again only if it has not started or asks for it. The queue is in memory: what waits in it when the
 service ends is lost, so that nothing is sent twice.
 """
 
@@ -57,7 +57,7 @@ class _Task:
 
 @dataclass(slots=True, kw_only=True)
 class _Program:
-    """What is run for a task."""
+    """The program for a task, and what it gets."""
 
     argv: tuple[str, ...]
     stdin: bytes
