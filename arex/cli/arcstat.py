@@ -18,7 +18,6 @@ from arex.cli.select import Chosen, JobSelection, NoJobs, choose, matches, past_
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
 from arex.model.ids import JobId
-from plugins.local.reasons import requested
 from plugins.local.status import JobStatus
 
 #: Labels for the keys of the evidence.
@@ -274,6 +273,8 @@ def _warn_unknown(site: Site, job: Chosen) -> None:
 
 
 def _memory(site: Site, job: Chosen) -> Iterator[tuple[str, str]]:
+    from arex.diagnosis.failed import requested  # noqa: PLC0415 - only for the long form
+
     wanted = requested(site.plugin.store, JobId(job.id))
     if wanted is not None and wanted.memory_mb is not None:
         yield "Requested Memory", f"{wanted.memory_mb} MB for each slot"
