@@ -69,7 +69,8 @@ def table(jobs: Sequence[Chosen], now: datetime, style: TableStyle) -> Iterator[
         line = _line(cells, widths, style)
         colour = _COLOURS.get(job.status.state) if isinstance(job.status, JobStatus) and style.colours else None
         yield click.style(line, fg=colour) if colour else line
-    yield counts(job.status for job in jobs)
+    cut = style.width is not None and any(_line(cells, widths, style).endswith("…") for cells in rows)
+    yield counts(job.status for job in jobs) + ("; 'arcstat --plain' shows all of WHY" if cut else "")
 
 
 def counts(statuses: Iterable[object]) -> str:

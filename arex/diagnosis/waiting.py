@@ -148,10 +148,11 @@ def _accepted(case: _Case) -> Reason:
 
 
 def _in_line(reason: Reason, place: int | None) -> Reason:
+    """With the place first, as the end of a text does not fit into a table."""
     if place is None:
         return reason
-    before = "it is the next" if place == 1 else f"{place - 1} {'job is' if place == 2 else 'jobs are'} before it"
-    return replace(reason, text=f"{reason.text}; {before}", place=place)
+    where = "next in line" if place == 1 else f"place {place} in line"
+    return replace(reason, text=f"{where}: {reason.text}", place=place)
 
 
 def _preparing(case: _Case) -> Reason:
