@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -17,7 +18,10 @@ from arex.clock import SystemClock
 from arex.errors import ArexError, CredentialError
 
 if TYPE_CHECKING:
+    from arex.credentials import Credential
     from arex.credentials.chain import Finding
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _AUTHORITIES: Final = "/etc/grid-security/certificates"
 _PLACES: Final = (".arc/usercert.pem", ".globus/usercert.pem", ".arc/usercred.p12", ".globus/usercred.p12")
@@ -25,6 +29,8 @@ _ELSEWHERE: Final = (
     "arcproxy of arex cannot request VOMS attributes: create the proxy with 'voms-proxy-init -voms VO' (package "
     "voms-clients); arex can use it"
 )
+_IGNORED: Final = "Ignored,"
+_NO_NSS: Final = "arcproxy of arex does not read certificates of browsers: export the certificate to a file, and use -C"
 _NO_MYPROXY: Final = "arcproxy of arex does not support MyProxy servers: use 'myproxy-logon' or ARC's own arcproxy"
 _EPILOG: Final = """\b
 Constraints (-c NAME=VALUE): validityStart, validityEnd (2026-11-20T10:20:30Z), validityPeriod (43200, 12h),
@@ -39,6 +45,46 @@ vomsACvalidityLeft, proxyPolicy, keybits, signingAlgorithm.
 
 class Elsewhere(ArexError):
     """A function of ARC's arcproxy that arex does not have; another program is needed."""
+
+
+def _refused(error: str) -> Callable[[click.Context, click.Parameter, object], None]:
+    """A callback that ends the command if its option is used."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: object) -> None:
+        del ctx, param
+        used = (
+            any(value) if isinstance(value, tuple) else value not in {None, "", False}
+        )  # -S "" asks for no VOMS server
+        if used:
+            raise Elsewhere(error)
+
+    return refuse
+
+
+def _of_arc(function: _F) -> _F:
+    """Add the options of ARC for functions that arex does not have; an error names the program that has them."""
+    voms, myproxy, nss = _refused(_ELSEWHERE), _refused(_NO_MYPROXY), _refused(_NO_NSS)
+    path, ours = click.Path(), "Not supported: use "
+    for option in reversed((
+        click.option("-S", "--voms", multiple=True, expose_value=False, callback=voms, help=f"{ours}voms-proxy-init."),
+        click.option("-o", "--order", multiple=True, expose_value=False, callback=voms, help=f"{ours}voms-proxy-init."),
+        click.option("-V", "--vomses", type=path, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-s", "--vomsdir", type=path, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-G", "--gsicom", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-H", "--httpcom", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-B", "--oldcom", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -S."),
+        click.option("-O", "--old", is_flag=True, expose_value=False, help="Ignored; accepted for compatibility with "
+            "ARC."),
+        click.option("-L", "--myproxysrv", expose_value=False, callback=myproxy, help=f"{ours}myproxy-logon."),
+        click.option("-M", "--myproxycmd", expose_value=False, callback=myproxy, help=f"{ours}myproxy-logon."),
+        click.option("-U", "--user", expose_value=False, help=f"{_IGNORED} as there is no -L."),
+        click.option("-N", "--nopassphrase", is_flag=True, expose_value=False, help=f"{_IGNORED} as there is no -L."),
+        click.option("-R", "--retrievable_by_cert", expose_value=False, help=f"{_IGNORED} as there is no -L."),
+        click.option("-F", "--nssdb", is_flag=True, expose_value=False, callback=nss, help="Not supported: export the "
+            "certificate to a file, and use -C."),
+    )):  # fmt: skip
+        function = option(function)
+    return function
 
 
 @click.command(context_settings=options.CONTEXT, epilog=_EPILOG)
@@ -82,9 +128,13 @@ class Elsewhere(ArexError):
 @click.option(
     "--check", is_flag=True, help="Verify the proxy and its chain up to the authority, and print the problems."
 )
-@click.option("-S", "--voms", multiple=True, help="Not supported: use voms-proxy-init.")
-@click.option("-L", "--myproxysrv", hidden=True)
-@click.option("-M", "--myproxycmd", hidden=True)
+@click.option(
+    "--local",
+    is_flag=True,
+    help="Create a local identity in ~/.arc/local-identity.pem, or in the file of -P: "
+    "with it, ARC's own clients can show and control the jobs that you submit without a credential.",
+)
+@_of_arc
 @options.json_option
 @click.option("-z", "--conffile", type=click.Path(), expose_value=False,
               help="Ignored; accepted for compatibility with ARC.")  # fmt: skip
@@ -103,9 +153,7 @@ def command(
     sources: tuple[str, ...],
     remove: bool,
     check: bool,
-    voms: tuple[str, ...],
-    myproxysrv: str | None,
-    myproxycmd: str | None,
+    local: bool,
     as_json: bool,
 ) -> int:
     """
@@ -116,16 +164,14 @@ def command(
     """
     from arex.credentials.file import proxy_path  # noqa: PLC0415 - not needed for the help
 
-    where = path or proxy_path()
-    if any(voms):
-        raise Elsewhere(_ELSEWHERE)
-    if myproxysrv or myproxycmd:
-        raise Elsewhere(_NO_MYPROXY)
+    where = path or (_local_path() if local else proxy_path())
     if remove:
         return _remove(where)
     now = SystemClock().now()
     if info or items or check:
         return _tell(where, items, cadir, now, info=info, check=check, as_json=as_json)
+    if local:
+        return _make_local(where, constraints, now, as_json=as_json)
     return _make(where, _certificate(cert, key), constraints, sources, now, as_json=as_json)
 
 
@@ -214,16 +260,40 @@ def _make(
         remark("WARNING: the end time that you set has passed: no service will accept this proxy")
     proxy.write(path, pem)
     if as_json:
-        document(
-            credential={
-                "identity": made.identity, "path": path, "subject": made.subject, "validityEnd": made.expires,
-            }
-        )  # fmt: skip
+        document(credential=_facts(made))
         return 0
     say(f"Your identity: {made.identity}")
     say("Proxy generation succeeded")
     say(f"Your proxy is valid until: {local_time(made.expires)}")
     return 0
+
+
+def _local_path() -> Path:
+    from arex.credentials.local_identity import default_path  # noqa: PLC0415 - not needed for the help
+
+    return default_path(Path(os.environ.get("HOME") or "~").expanduser())
+
+
+def _make_local(path: Path, constraints: Sequence[str], now: datetime, *, as_json: bool) -> int:
+    from arex.cli.constraints import only_period  # noqa: PLC0415 - it needs cryptography
+    from arex.credentials import local_identity  # noqa: PLC0415
+    from arex.credentials.file import proxy_path  # noqa: PLC0415
+
+    period = only_period(constraints)
+    made = local_identity.write(path, local_identity.make(now, period or local_identity.LIFETIME))
+    if as_json:
+        document(credential=_facts(made))
+        return 0
+    say(f"Your local identity: {made.identity}")
+    say(f"It is valid until: {local_time(made.expires)}")
+    if proxy_path() != path:
+        remark("Run this command before you use ARC's clients:")
+        say(f"export X509_USER_PROXY={shlex.quote(str(path))}")
+    return 0
+
+
+def _facts(made: Credential) -> dict[str, object]:
+    return {"identity": made.identity, "path": made.path, "subject": made.subject, "validityEnd": made.expires}
 
 
 class _Passphrase:

@@ -152,10 +152,10 @@ def command(
     results = submit(site, sources, request)
     if not as_json:
         submitting.print_summary(results)
-    ended_well = not (wait and results.jobs) or _ended_well(site, [job.id for job in results.jobs], timeout)
+    good = not (wait and results.jobs) or ended_well(site, [job.id for job in results.jobs], timeout)
     if as_json:
         submitting.print_document(site, results, request)
-    return 0 if ended_well and not results.refused else 1
+    return 0 if good and not results.refused else 1
 
 
 def _parent(token: str) -> str:
@@ -193,7 +193,7 @@ def _array(
     return [DescriptionSource(sources[0].label, task.member(jobs[0], parent)) for task in tasks]
 
 
-def _ended_well(site: Site, jobs: list[str], timeout_s: int | None) -> bool:
+def ended_well(site: Site, jobs: list[str], timeout_s: int | None) -> bool:
     """Wait for jobs; print the lines of a failure for which there is no room beside the state."""
     from arex.cli.progress import wait_for  # noqa: PLC0415 - needed only with this option
 

@@ -12,16 +12,23 @@ from arex.cli.jobvalue import job_value
 from arex.cli.output import document, say
 from arex.cli.site import Site
 from arex.errors import ArexError
-from arex.userjobs.joblist import Row, local_row
+from arex.userjobs.joblist import JobListError, Row, local_row
 from plugins.local.status import JobStatus
 
 
 @click.command(context_settings=options.CONTEXT)
 @click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
-@click.option("-T", "--truncate", is_flag=True, help="Empty the list of jobs first, including jobs at other services.")
+@click.option(
+    "-T",
+    "--truncate",
+    is_flag=True,
+    help="Empty the list of jobs first, including jobs at other services. A list that cannot be used is moved aside.",
+)
 @click.option("--convert", is_flag=True, hidden=True)
 @click.option("-C", "--computing-element", "elements", multiple=True, help="Target host; only this host is supported.")
 @click.option("-c", "--cluster", multiple=True, help="Same as -C; accepted for compatibility with ARC 5.")
+@click.option("-Y", "--registry", multiple=True, help="Not supported: arex does not use registries.")
+@click.option("-g", "--index", multiple=True, help="Same as -Y; accepted for compatibility with ARC 5.")
 @options.joblist
 @options.common
 def command(
@@ -31,6 +38,8 @@ def command(
     convert: bool,
     elements: tuple[str, ...],
     cluster: tuple[str, ...],
+    registry: tuple[str, ...],
+    index: tuple[str, ...],
     joblist: Path | None,
     as_json: bool,
     config: Path | None,
@@ -40,12 +49,15 @@ def command(
     """Add all jobs of this user on this host to the list of jobs."""
     del timeout, convert
     site = Site(config, joblist, debug)
-    options.require_local(site, types=(), info_types=(), elements=(*elements, *cluster), registries=False)
+    options.require_local(
+        site, types=(), info_types=(), elements=(*elements, *cluster), registries=bool(registry or index)
+    )
     if truncate and not force:
         click.confirm(f"Empty {site.joblist.path} first?", abort=True, err=True)
+    moved = _without_broken_list(site) if truncate else None
     found = sorted(_rows(site), key=lambda pair: int(pair[0]["localsubmissiontime"] or 0))
     rows = [row for row, _ in found]
-    if truncate:
+    if truncate and moved is None:
         site.joblist.clear()
     listed = {row["id"] for row in site.joblist.all()}
     site.joblist.add(row for row in rows if row["id"] not in listed)
@@ -55,6 +67,19 @@ def command(
         say(f"Total number of jobs found: {len(rows)}")
         say(f"Total number of jobs in the list: {len(site.joblist.all())}")
     return 0
+
+
+def _without_broken_list(site: Site) -> Path | None:
+    """The new name of the list of jobs if it could not be used; None if it can."""
+    try:
+        site.joblist.brief()
+    except JobListError as exc:
+        if not exc.is_broken:
+            raise
+        aside = site.joblist.move_aside()
+        site.warn(f"the list of jobs was not usable and is now {aside}; jobs at other services are only in that file")
+        return aside
+    return None
 
 
 def _rows(site: Site) -> Iterator[tuple[Row, JobStatus]]:

@@ -37,6 +37,7 @@ class NoSuchTest(ArexError):
 @click.option(
     "-o", "--jobids-to-file", "id_file", type=click.Path(path_type=Path), help="Append the job id to this file."
 )
+@click.option("-w", "--wait", is_flag=True, help="Wait until the job has ended; the exit code is 1 if it has failed.")
 @options.instead_of_submission
 @options.lenient
 @options.joblist
@@ -50,6 +51,7 @@ def command(
     id_file: Path | None,
     dryrun: bool,
     dumpdescription: bool,
+    wait: bool,
     lenient: bool,
     joblist: Path | None,
     as_json: bool,
@@ -59,7 +61,6 @@ def command(
     **where: object,
 ) -> int:
     """Submit a test job, or show the credential."""
-    del timeout
     site = Site(config, joblist, debug)
     if certificate:
         return _credential(site, as_json=as_json)
@@ -71,9 +72,10 @@ def command(
         return arcsub.dump(site, sources, lenient=lenient)
     request = submitting.SubmissionRequest(dryrun=dryrun, id_file=id_file, quiet=as_json, lenient=lenient)
     results = submitting.submit(site, sources, request)
+    ended_well = not (wait and results.jobs) or arcsub.ended_well(site, [job.id for job in results.jobs], timeout)
     if as_json:
         submitting.print_document(site, results, request)
-    return 1 if results.refused else 0
+    return 0 if ended_well and not results.refused else 1
 
 
 def description(number: int, runtime_min: int) -> str:

@@ -63,6 +63,22 @@ def parse(texts: Iterable[str], now: datetime) -> Wish:
     )
 
 
+def only_period(texts: Iterable[str]) -> timedelta | None:
+    """
+    The last ``validityPeriod``, for what has no other property; None if there is none.
+
+    Raises:
+        BadConstraint: it is invalid, or there is another constraint.
+    """
+    found = None
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name.strip().lower() != "validityperiod":
+            raise BadConstraint(f"a local identity has no constraint {text!r}; expected validityPeriod=TIME")
+        found = _period(value)
+    return found
+
+
 def _span(given: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
     start = given.get("validityStart")
     begin = now if start is None else _moment("start time", start)

@@ -1,4 +1,4 @@
-"""``arexctl``: administration of runtime environments, cache and session directories."""
+"""``arexctl``: administration of jobs, runtime environments, cache and session directories."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from arex.cli.lazy import LazyGroup
 SUBCOMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "rte": ("arex.cli.ctl_rte:group", "List, enable and configure runtime environments."),
     "cache": ("arex.cli.ctl_cache:group", "List, clean and measure the cache of input files."),
+    "job": ("arex.cli.ctl_job:group", "Show, cancel and remove the jobs of all owners."),
     "session": ("arex.cli.ctl_session:group", "Measure and clean session directories."),
 }
 
@@ -20,4 +21,4 @@ SUBCOMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 @click.command(cls=LazyGroup, subcommands=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="arex", message="%(prog)s %(version)s")
 def command() -> None:
-    """Administer a computing element: runtime environments, cache, session directories."""
+    """Administer a computing element: jobs, runtime environments, cache, session directories."""

@@ -35,6 +35,11 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("arexctl cache stats", "show how full the cache is"),
         ("arexctl cache clean", "remove what exceeds its limits"),
     ),
+    "arex.cli.ctl_job:group": (
+        ("arexctl job list -l", "list the jobs of all owners with their states"),
+        ("arexctl job log 21PKD", "print the log of the job whose id begins so"),
+        ("arexctl job cleanall -s FINISHED", "remove all jobs that have ended"),
+    ),
     "arex.cli.ctl_session:group": (("arexctl session usage", "show which jobs need the most space"),),
     "arex.cli.arcstat:command": (
         ("arcstat -a", "show all jobs"),
@@ -60,6 +65,18 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "arex.cli.arcls:command": (
         ("arcls -l hello", "list the session directory"),
         ("arcls hello/results", "list a directory in it"),
+        ("arcls -l davs://host.example.org/data/", "list a directory of a server"),
+    ),
+    "arex.cli.arccp:command": (
+        ("arccp https://host.example.org/data/in.dat ./", "download a file into this directory"),
+        ("arccp -i out.dat davs://host.example.org/data/", "upload a file under its name, and show the progress"),
+        ("arccp -r results/ sftp://me@host.example.org/~/results/", "upload a directory"),
+        ("arccp https://host.example.org/data/in.dat -", "print a file"),
+    ),
+    "arex.cli.arcrm:command": (("arcrm davs://host.example.org/data/old.dat", "remove a file"),),
+    "arex.cli.arcmkdir:command": (("arcmkdir -p sftp://me@host.example.org/~/a/b", "create two directories"),),
+    "arex.cli.arcrename:command": (
+        ("arcrename davs://host.example.org/data/a davs://host.example.org/data/b", "rename a file"),
     ),
     "arex.cli.arcrenew:command": (("arcrenew -a", "give all jobs the current credential"),),
     "arex.cli.arcresume:command": (("arcresume hello", "rerun a failed job from where it failed"),),
@@ -68,6 +85,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "arex.cli.arcproxy:command": (
         ("arcproxy", "create a proxy for 12 hours"),
         ("arcproxy -I", "show the current proxy"),
+        ("arcproxy --local", "let ARC's own clients see jobs without a credential"),
     ),
     "arex.cli.arctest:command": (
         ("arctest -J 1", "submit the first test job"),

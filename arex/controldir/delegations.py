@@ -10,6 +10,8 @@ from typing import Final
 from arex.errors import CredentialError
 
 _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
+#: Organization in the subject of users without a credential.
+LOCAL_ORGANIZATION: Final = "local"
 
 
 def user_name() -> str:
@@ -20,6 +22,11 @@ def user_name() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
+
+
+def local_subject() -> str:
+    """The owner of jobs that this account submits without a credential."""
+    return f"/O={LOCAL_ORGANIZATION}/CN={user_name()}"
 
 
 def store_directory(controldir: Path) -> Path:

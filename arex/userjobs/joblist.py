@@ -58,7 +58,11 @@ Row = Mapping[str, str]
 
 
 class JobListError(ArexError):
-    """The list of jobs cannot be used."""
+    """The list of jobs cannot be used; ``is_broken`` means that the file is not a list of jobs."""
+
+    def __init__(self, text: str, *, is_broken: bool = False) -> None:
+        self.is_broken = is_broken
+        super().__init__(text)
 
 
 def default_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -163,6 +167,24 @@ class JobList:
                 db.execute("DELETE FROM jobs")
                 db.commit()
 
+    def move_aside(self) -> Path:
+        """
+        Give a file that is no list of jobs another name, which is returned; adding a job then makes a new list.
+
+        Raises:
+            JobListError: it cannot be renamed.
+        """
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.broken-{number}")).exists():
+            number += 1
+        try:
+            for suffix in _FILES:
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        except OSError as exc:
+            raise JobListError(f"cannot move {self.path} aside: {exc.strerror}") from exc
+        return aside
+
     def all(self) -> list[Row]:
         """All jobs, the oldest first; empty if there is no list yet."""
         return self._select("", ())
@@ -205,8 +227,8 @@ class JobList:
                 yield db
         except (sqlite3.Error, OSError) as exc:
             is_broken = isinstance(exc, sqlite3.DatabaseError) and not isinstance(exc, sqlite3.OperationalError)
-            cure = "; move the file away, and make a new list with 'arcsync'" if is_broken else ""
-            raise JobListError(f"the list of jobs {self.path} can't be used: {exc}{cure}") from exc
+            cure = "; 'arcsync -T' moves the file aside and makes a new list" if is_broken else ""
+            raise JobListError(f"the list of jobs {self.path} can't be used: {exc}{cure}", is_broken=is_broken) from exc
 
     def _make_private(self, *, create: bool) -> None:
         """

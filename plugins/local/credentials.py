@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from arex.clock import Clock
 from arex.controldir import codec
-from arex.controldir.delegations import store_directory, user_name
+from arex.controldir.delegations import local_subject, store_directory
 from arex.errors import CredentialError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class UserCredentials:
         self.brought = None if brought is None else self._read(brought)
 
     def _read(self, path: Path) -> Credential | Token:
-        from arex.credentials import credential_files, file, token  # noqa: PLC0415 - most users have none
+        from arex.credentials import credential_files, file, local_identity, token  # noqa: PLC0415 - most users have none
 
         data = file.content(path)
         if not credential_files.is_certificate(data):
@@ -43,6 +43,11 @@ class UserCredentials:
             brought = file.from_pem(path, data)
             if not brought.has_key:
                 raise CredentialError(f"the credential {path} has no private key and cannot be delegated")
+            if local_identity.is_local(brought):
+                raise CredentialError(
+                    f"the credential {path} is the local identity of an account, which no server accepts: use a proxy, "
+                    "or submit the job without a credential"
+                )
         self._require_valid(brought)
         return brought
 
@@ -89,7 +94,7 @@ class UserCredentials:
         """The owner of new jobs: the identity of the credential, otherwise the name of the account."""
         if self._subject:
             return self._subject
-        return f"/O=local/CN={user_name()}" if self.certificate is None else self.certificate.identity
+        return local_subject() if self.certificate is None else self.certificate.identity
 
     # --- what jobs get ---
 
@@ -131,7 +136,13 @@ class UserCredentials:
 
     @property
     def _proxy(self) -> Credential | None:
-        return self.certificate if self.certificate is not None and self.certificate.has_key else None
+        """The certificate for jobs; a local identity is not passed on, since no server would accept it."""
+        found = self.certificate
+        if found is None or not found.has_key:
+            return None
+        from arex.credentials.local_identity import is_local  # noqa: PLC0415 - most users have no certificate
+
+        return None if is_local(found) else found
 
     def _delegated(self, given: Credential | Token) -> Delegations:
         from plugins.local.delegation import Delegations  # noqa: PLC0415 - it needs sqlite3

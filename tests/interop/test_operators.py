@@ -210,3 +210,35 @@ def test_the_document_of_a_running_job_has_what_that_of_arc_has(
     assert [line for line in theirs if not line.strip().startswith(tuple(f"<{each}" for each in measured))] == [
         line for line in ours if not line.strip().startswith(tuple(f"<{each}" for each in measured))
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["list", "-l"],
+        ["list", "-l", "-s", "FINISHED"],
+        ["stats"],
+        ["stats", "-t"],
+        ["stats", "-l"],
+        ["stats", "-d"],
+    ],
+)
+def test_arexctl_job_prints_what_arcctl_prints(place: Site, jobs: dict[str, Job], words: list[str]) -> None:
+    del jobs  # they are there
+
+    theirs = arcctl(place, "job", "-t", "0", *words).out.splitlines()
+    ours = place.arex("arexctl", "job", *words).good().out.splitlines()
+
+    # ARC lists jobs in no order
+    assert (sorted(theirs) if words[0] == "list" else theirs) == ours
+
+
+@pytest.mark.parametrize("name", ["hello", "fail", "asleep", "later"])
+def test_arexctl_tells_about_a_job_what_arcctl_tells(place: Site, jobs: dict[str, Job], name: str) -> None:
+    for word in ("info", "log", "attr"):
+        theirs = arcctl(place, "job", word, jobs[name].id).out.splitlines()
+        ours = place.arex("arexctl", "job", word, jobs[name].id[:10]).good().out.splitlines()
+
+        # ARC adds what it derives from other files
+        assert ours == [line for line in theirs if not line.startswith("mapped_account ")]

@@ -184,8 +184,8 @@ async def test_a_missing_package_is_named_with_its_cure(
 
 
 def test_paths_of_the_home_directory() -> None:
-    from arex.staging.movers.sftp import _path  # noqa: PLC0415 - where the package is known to be here
+    from arex.staging.movers.sftp import path_of  # noqa: PLC0415 - where the package is known to be here
     from arex.staging.url import parse_one  # noqa: PLC0415
 
-    assert "x/y" == _path(parse_one("sftp://host/~/x/y"))
-    assert "/x y" == _path(parse_one("sftp://host/x%20y"))
+    assert "x/y" == path_of(parse_one("sftp://host/~/x/y"))
+    assert "/x y" == path_of(parse_one("sftp://host/x%20y"))

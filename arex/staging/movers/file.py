@@ -41,7 +41,7 @@ class FileMover:
         return await in_thread(_look, _path(place))
 
     async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
-        fd = await in_thread(_open_regular, _path(place))
+        fd = await in_thread(open_regular, _path(place))
         try:
             async with aiofiles.open(fd, "rb", buffering=0) as stream:
                 facts = _facts(os.fstat(fd))
@@ -64,7 +64,7 @@ class FileMover:
                     while view:
                         view = view[await settled(stream.write(view)) :]
                 await in_thread(os.fsync, stream.fileno())
-            await in_thread(_publish, half, target, overwrite=overwrite)
+            await in_thread(publish, half, target, overwrite=overwrite)
         except OSError as exc:
             raise from_os(exc) from exc
         finally:
@@ -99,7 +99,7 @@ def _facts(info: os.stat_result) -> FileInfo:
     return FileInfo(size=info.st_size, modified=modified, etag=f'"{info.st_ino}-{info.st_mtime_ns}-{info.st_size}"')
 
 
-def _open_regular(path: Path) -> int:
+def open_regular(path: Path) -> int:
     """Open a regular file only: a pipe would block the transfer, and a device may have no end."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -117,7 +117,7 @@ def _room(directory: Path, size: int) -> None:
     must_fit(size, facts.f_bavail * facts.f_frsize, str(directory))
 
 
-def _publish(half: Path, target: Path, *, overwrite: bool) -> None:
+def publish(half: Path, target: Path, *, overwrite: bool) -> None:
     if overwrite:
         half.rename(target)
         return

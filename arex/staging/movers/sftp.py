@@ -93,20 +93,20 @@ class SftpMover:
     """One connection for each host and user."""
 
     def __init__(self, means: MoverSettings) -> None:
-        self._limit = means.inactivity_s or _ANSWER_S
+        self.limit = means.inactivity_s or _ANSWER_S
         self._lines = Shared(_connect, _Line.end, usable=_Line.is_up)
 
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
     async def stat(self, place: RemoteFile) -> FileInfo:
-        with self._judged():
-            async with self._line(place) as line, asyncio.timeout(self._limit):
-                return _facts(await line.sftp.stat(_path(place.url)))
+        with self.judged():
+            async with self.line(place) as line, asyncio.timeout(self.limit):
+                return _facts(await line.sftp.stat(path_of(place.url)))
 
     async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
-        with self._judged():
-            async with self._line(place) as line, self._opened(line, _path(place.url), "rb") as file:
-                async with asyncio.timeout(self._limit):
+        with self.judged():
+            async with self.line(place) as line, self._opened(line, path_of(place.url), "rb") as file:
+                async with asyncio.timeout(self.limit):
                     facts = _facts(await file.stat())
                 start = start_of(resume, facts)
                 await sink.begin(facts, start)
@@ -121,16 +121,16 @@ class SftpMover:
                         await sink.write(data)
 
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
-        path = _path(place.url)
+        path = path_of(place.url)
         above = path.rpartition("/")[0]
         half = f"{above}/.arex-{secrets.token_hex(8)}.part" if above else f".arex-{secrets.token_hex(8)}.part"
-        with self._judged():
-            async with self._line(place) as line:
-                async with asyncio.timeout(self._limit):
+        with self.judged():
+            async with self.line(place) as line:
+                async with asyncio.timeout(self.limit):
                     await _room(line.sftp, above, source.size)
                 try:
                     await self._write(line, half, source)
-                    async with asyncio.timeout(self._limit):
+                    async with asyncio.timeout(self.limit):
                         await _publish(line.sftp, half, path, overwrite=overwrite)
                 except BaseException:
                     await _remove(line, half)
@@ -144,7 +144,7 @@ class SftpMover:
     async def _read(self, file: asyncssh.SFTPClientFile, offset: int, size: int) -> bytes:
         """Read ``size`` bytes, or up to the end of the file; servers may send less in one answer."""
         found = b""
-        async with asyncio.timeout(self._limit):
+        async with asyncio.timeout(self.limit):
             while len(found) < size:
                 # bytes, because the file was opened without an encoding
                 data = cast("bytes", await file.read(size - len(found), offset + len(found)))
@@ -157,18 +157,18 @@ class SftpMover:
         async with self._opened(line, half, "xb") as file:
 
             async def write(offset: int, data: bytes) -> None:
-                async with asyncio.timeout(self._limit):
+                async with asyncio.timeout(self.limit):
                     await file.write(data, offset)
 
             piece = min(_PIECE, line.sftp.limits.max_write_len)
             await write_behind(write, _cut(source, piece), depth=_AHEAD // piece)
             with contextlib.suppress(asyncssh.SFTPOpUnsupported):
-                async with asyncio.timeout(self._limit):
+                async with asyncio.timeout(self.limit):
                     await file.fsync()
 
     @contextlib.asynccontextmanager
     async def _opened(self, line: _Line, path: str, mode: str) -> AsyncIterator[asyncssh.SFTPClientFile]:
-        async with asyncio.timeout(self._limit):
+        async with asyncio.timeout(self.limit):
             file = await line.sftp.open(path, mode, encoding=None, block_size=0)  # without background tasks
         try:
             yield file
@@ -176,7 +176,7 @@ class SftpMover:
             await _in_time(line, file.close())
 
     @contextlib.asynccontextmanager
-    async def _line(self, place: RemoteFile) -> AsyncIterator[_Line]:
+    async def line(self, place: RemoteFile) -> AsyncIterator[_Line]:
         """A working connection; it is closed if a transfer times out on it."""
         line = await self._lines.of(_login(place.url))
         try:
@@ -186,7 +186,7 @@ class SftpMover:
             raise
 
     @contextlib.contextmanager
-    def _judged(self) -> Iterator[None]:
+    def judged(self) -> Iterator[None]:
         try:
             yield
         except (asyncssh.Error, OSError, ValueError) as exc:
@@ -235,7 +235,7 @@ def _login(url: Url) -> _Login:
     return _Login(user, host, int(match[3]) if match[3] else None)
 
 
-def _path(url: Url) -> str:
+def path_of(url: Url) -> str:
     path = unquote(url.path, errors="surrogateescape")
     if "\0" in path or ".." in path.split("/") or path.endswith("/"):
         raise TransferError(ErrorKind.PERMANENT, "the path does not name a file")

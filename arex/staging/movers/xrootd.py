@@ -151,6 +151,11 @@ class XrootdMover:
             await self._remove(far, half)
             raise
 
+    async def ask(self, place: RemoteFile, name: str, *args: object) -> Any:  # noqa: ANN401 - the library has no types
+        """The answer to a request of the library's FileSystem about the path of a URL; raises TransferError."""
+        far = await self._far(place)
+        return await _done(far, getattr(far.system(), name), far.path, *args, self._limit, threaded=True)
+
     async def close(self) -> None:
         """Connections without an open file are closed by the library."""
 

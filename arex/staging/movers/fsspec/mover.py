@@ -87,11 +87,11 @@ class FilesystemMover:
     # --- the protocol of movers ---------------------------------------------------------------------------------
 
     async def stat(self, place: RemoteFile) -> FileInfo:
-        async with self._far(place) as far:
+        async with self.far(place) as far:
             return await far.call(far.storage.look)
 
     async def fetch(self, place: RemoteFile, sink: Sink, resume: Resume | None) -> None:
-        async with self._far(place) as far:
+        async with self.far(place) as far:
             facts = await far.call(far.storage.look)
             if facts.size is None:
                 raise TransferError(ErrorKind.PERMANENT, "the storage does not report the size of the file")
@@ -102,7 +102,7 @@ class FilesystemMover:
                 raise TransferError(ErrorKind.TEMPORARY, "the file has changed during the transfer")
 
     async def send(self, place: RemoteFile, source: Source, *, overwrite: bool) -> None:
-        async with self._far(place) as far:
+        async with self.far(place) as far:
             await far.call(far.storage.create)
             async for data in source.chunks():
                 await far.call(far.storage.write, data)
@@ -114,7 +114,7 @@ class FilesystemMover:
     # --- parts --------------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _far(self, place: RemoteFile) -> AsyncIterator[_FilesystemFile]:
+    async def far(self, place: RemoteFile) -> AsyncIterator[_FilesystemFile]:
         """A separate connection for one transfer; a cancelled transfer does not wait for its end."""
         what = await self._grants.reach(place.url)
         await self._free.acquire()

@@ -9,9 +9,10 @@ Source: RFC 9110 (ranges, conditions, redirects), RFC 4918 (MKCOL).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -168,6 +169,17 @@ class HttpMover:
 
     # --- requests -----------------------------------------------------------------------------------------------
 
+    @contextlib.asynccontextmanager
+    async def request(
+        self, method: str, place: RemoteFile, headers: Mapping[str, str], body: bytes | None, allowed: Collection[int]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request that moves no file. Raises TransferError for a status that is not ``allowed``."""
+        ask = _HttpRequest(method, place, headers, None if body is None else lambda: body)
+        async with self._answer(ask) as answer:
+            if answer.status not in allowed:
+                raise await self._refusal(answer, place)
+            yield answer
+
     def _answer(self, ask: _HttpRequest) -> _Exchange:
         return _Exchange(self, ask)
 
@@ -215,7 +227,7 @@ class _Exchange:
 
     def __init__(self, mover: HttpMover, ask: _HttpRequest) -> None:
         self._mover, self._ask = mover, ask
-        self._url, self._who = _target(ask.place.url), ANONYMOUS
+        self._url, self._who = web_url(ask.place.url), ANONYMOUS
 
     async def __aenter__(self) -> aiohttp.ClientResponse:
         self._who = await self._mover.identity(self._ask)
@@ -358,7 +370,8 @@ def _retry_after(text: str, now: datetime) -> float | None:
     return None if date is None else max(0.0, (date - now).total_seconds())
 
 
-def _target(url: Url) -> URL:
+def web_url(url: Url) -> URL:
+    """The URL as HTTP requests have it: without options, with ``http`` or ``https`` as its scheme."""
     scheme = _SCHEMES.get(url.scheme, url.scheme)
     return URL(f"{scheme}://{url.authority}{quote(url.path, safe=_SAFE)}", encoded=True)
 

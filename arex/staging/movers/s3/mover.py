@@ -155,6 +155,10 @@ class S3Mover:
 
     # --- requests -----------------------------------------------------------------------------------------------
 
+    async def request(self, method: str, place: RemoteFile, query: Mapping[str, str]) -> bytes:
+        """The answer to a request that moves no object. Raises TransferError for any other status than success."""
+        return await self._plain(_ask(method, place, {}, query))
+
     async def _plain(self, ask: _S3Request) -> bytes:
         async with self._answer(ask) as answer:
             return await answer.read()
@@ -204,7 +208,7 @@ def _ask(
 def _target(url: Url, query: Mapping[str, str]) -> URL:
     path = unquote(url.path.partition("?")[0])
     bucket, _, key = path[1:].partition("/")
-    if not bucket or not key or {".", ".."} & set(path.split("/")):
+    if not bucket or (not key and "list-type" not in query) or {".", ".."} & set(path.split("/")):
         raise TransferError(ErrorKind.PERMANENT, "the URL does not name an object", cure="write s3://HOST/BUCKET/KEY")
     scheme = "https" if url.scheme == "s3+https" else "http"
     words = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(query.items()))

@@ -56,11 +56,23 @@ CALLS: dict[str, list[str]] = {
     "arcresume": ["FAILED"],
     "arcsync": ["-f"],
     "arctest": ["-E"],
+    "arccp": ["arc.conf", "copy"],
+    "arcmkdir": ["new"],
+    "arcrename": ["arc.conf", "renamed"],
+    "arcrm": ["file:/nonexistent"],
     "arexctl cache list": [],
     "arexctl cache stats": [],
     "arexctl cache clean": ["--all"],
     "arexctl session usage": [],
     "arexctl session clean": ["--dry-run"],
+    "arexctl job list": [],
+    "arexctl job info": ["JOB"],
+    "arexctl job attr": ["JOB"],
+    "arexctl job stats": [],
+    "arexctl job kill": ["NEW"],
+    "arexctl job clean": ["JOB"],
+    "arexctl job killall": ["--yes"],
+    "arexctl job cleanall": ["-s", "FINISHED"],
     "arexctl rte list": [],
     "arexctl rte enable": ["ENV/RTE"],
     "arexctl rte disable": ["ENV/RTE"],
@@ -112,7 +124,8 @@ def test_the_document_has_the_published_form(user: User, jobs: dict[str, str], n
 def test_a_job_that_does_not_exist_is_in_the_document(user: User, jobs: dict[str, str], name: str) -> None:
     del jobs
 
-    said = user.run(name, "--json", "nosuchjob")
+    program, *words = name.split()
+    said = user.run(program, *words, "--json", "nosuchjob")
 
     VALIDATOR.validate(said.json)
     assert said.code == 1

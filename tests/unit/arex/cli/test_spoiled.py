@@ -88,3 +88,29 @@ def test_a_name_that_is_not_utf_8_can_be_listed_and_found(user: User) -> None:
     [found] = user.run("arcstat", "--json", os.fsdecode(b"j\xfcx")).json["jobs"]
 
     assert (0, job) == (synced.code, found["id"])
+
+
+def test_arcsync_replaces_a_list_of_jobs_that_is_none_and_keeps_the_old_file(user: User) -> None:
+    job = user.submit()
+    path = user.home / ".arc" / "jobs.dat"
+    path.write_text("this is no database, however long it may be " * 50)
+
+    without = user.run("arcsync", "-f")
+    said = user.run("arcsync", "-T", "-f")
+
+    assert 1 == without.code
+    assert "'arcsync -T' moves the file aside" in without.err
+    assert (0, "Total number of jobs found: 1\nTotal number of jobs in the list: 1\n") == (said.code, said.out)
+    assert str(path.with_name("jobs.dat.broken-1")) in said.err
+    assert path.with_name("jobs.dat.broken-1").read_text().startswith("this is no database")
+    assert job in user.run("arcstat", "-a").out
+
+
+def test_arcsync_keeps_every_broken_list(user: User) -> None:
+    user.submit()
+    path = user.home / ".arc" / "jobs.dat"
+    for _ in range(2):
+        path.write_text("this is no database, however long it may be " * 50)
+        assert 0 == user.run("arcsync", "-T", "-f").code
+
+    assert ["jobs.dat.broken-1", "jobs.dat.broken-2"] == sorted(each.name for each in path.parent.glob("*.broken*"))
