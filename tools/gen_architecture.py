@@ -18,7 +18,7 @@ PACKAGES: Final = ("arex", "plugins", "lrms", "infoprovider")
 HOMES: Final = {
     "aiofiles": ("arex/staging/",),
     "aiohttp": ("arex/staging/",),
-    "asyncssh": ("arex/staging/movers/sftp.py",),
+    "asyncssh": ("arex/staging/movers/sftp.py", "arex/staging/remote/sftp.py"),
     "botocore": ("arex/staging/movers/s3/",),
     "classad2": ("arex/jobdesc/jdl/classads.py",),
     "click": ("arex/cli/",),
@@ -29,9 +29,11 @@ HOMES: Final = {
         "arex/jobdesc/adl/",
         "arex/staging/movers/s3/mover.py",
         "infoprovider/xml.py",
+        "arex/staging/remote/dav.py",
+        "arex/staging/remote/s3.py",
     ),
     "watchdog": ("arex/controldir/watch.py",),
-    "XRootD": ("arex/staging/movers/xrootd.py",),
+    "XRootD": ("arex/staging/movers/xrootd.py", "arex/staging/remote/xrootd.py"),
     "yaml": ("arex/config/yamlconf.py",),
     "yarl": ("arex/staging/movers/",),
 }

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from arex.cli import options
-from arex.cli.ctl_cache import size_words
 from arex.cli.data import IGNORED, data_options, run, url_of
-from arex.cli.output import ProgressLine, document, failure, printable, remark, say
+from arex.cli.output import ProgressLine, document, failure, printable, remark, say, size_words
 
 if TYPE_CHECKING:
     from arex.model.url import Url

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from arex.cli.options import CONTEXT, config_option, json_option
-from arex.cli.output import document, local_time, plain, printable, remark, say
+from arex.cli.output import document, local_time, plain, printable, remark, say, size_words
 from arex.cli.service import read_config
 from arex.clock import SystemClock
 from arex.controldir.layout import LAYOUTS
@@ -30,15 +30,6 @@ def _cleaner(config_file: Path | None) -> Cleaner:
         raise ServiceError("no cache is configured: set cachedir in [arex/cache], see 'arex config explain cachedir'")
     store = ControlDir(LAYOUTS[config.service.layout](config.arex.controldir))
     return Cleaner(config, SystemClock(), is_live=store.is_live)
-
-
-def size_words(size: float) -> str:
-    """Format a size for people, in powers of 1000: ``1.5 GB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 @group.command("list")

@@ -39,7 +39,7 @@ _MISSING: Final = "N/A"
 _PIECE: Final = 64 * 1024
 
 
-class Refused(ArexError):
+class NotConfirmed(ArexError):
     """The administrator has not confirmed."""
 
 
@@ -341,7 +341,7 @@ def _confirm(verb: str, state: str | None, owner: str | None, *, yes: bool) -> N
     if yes or state or owner:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"no filter is given, and there is no terminal to confirm that you want to {verb} all jobs: "
+        raise NotConfirmed(f"no filter is given, and there is no terminal to confirm that you want to {verb} all jobs: "
                       "use -s, -o or --yes")  # fmt: skip
     click.confirm(f"No filter is given. Do you want to {verb} ALL jobs?", abort=True, err=True)
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import click
 
-from arex.cli.ctl_cache import size_words
 from arex.cli.options import CONTEXT, config_option, json_option
-from arex.cli.output import document, plain, printable, remark, say
+from arex.cli.output import document, plain, printable, remark, say, size_words
 from arex.cli.service import read_config
 from arex.config.model import Configuration
 from arex.controldir.layout import LAYOUTS

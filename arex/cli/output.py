@@ -111,6 +111,15 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def size_words(size: float) -> str:
+    """Format a size for people, in powers of 1000: ``1.5 GB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
 def clock_time(seconds: float) -> str:
     """A duration as SLURM prints it: ``0:12``, ``1:02:03``, ``2-03:04:05``."""
     minutes, second = divmod(int(max(seconds, 0)), 60)

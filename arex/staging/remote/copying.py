@@ -149,7 +149,7 @@ def _write_all(fd: int, data: bytes, offset: int) -> int:
 
 @dataclass(kw_only=True)
 class Copier:
-    """Copies single files and directories; ``progress`` is told about the file that is being copied."""
+    """Copies single files and directories; ``began`` is called for each file, ``progress`` while it is copied."""
 
     access: RemoteAccess
     overwrite: bool = False

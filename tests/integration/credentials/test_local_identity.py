@@ -84,7 +84,8 @@ def test_jobs_keep_their_owner_and_get_no_credential(user: User, monkeypatch: py
     job = user.submit(text)
 
     first, second = user.plugin.status([without, job])
-    assert not isinstance(first, Exception) and not isinstance(second, Exception)
+    assert not isinstance(first, Exception)
+    assert not isinstance(second, Exception)
     assert first.owner == second.owner
     assert "" == (second.delegationid or "")
     assert not (user.home / f"ctl/job.{job}.proxy").exists()

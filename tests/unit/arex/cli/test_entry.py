@@ -63,6 +63,22 @@ def test_a_status_imports_nothing_heavy(user: User) -> None:
     assert modules & HEAVY == set()
 
 
+@pytest.mark.parametrize("program", ["arccp", "arcls", "arcmkdir", "arcproxy", "arcrename", "arcrm"])
+def test_the_help_of_a_command_for_files_imports_nothing_heavy(user: User, program: str) -> None:
+    modules = imported(f"from arex.cli import entry; assert entry.call('{program}', ['--help']) == 0", user)
+
+    assert modules & {*HEAVY, "aiohttp", "asyncssh", "cryptography"} == set()
+    assert not [name for name in modules if name.startswith("arex.staging")]
+
+
+def test_a_list_of_a_session_directory_imports_nothing_heavy(user: User) -> None:
+    job = user.submit()
+
+    modules = imported(f"from arex.cli import entry; assert entry.call('arcls', ['{job}']) == 0", user)
+
+    assert modules & HEAVY == set()
+
+
 def test_the_overview_of_arex_imports_none_of_its_commands(user: User) -> None:
     modules = imported("from arex.cli import entry; assert entry.call('arex', ['--help']) == 0", user)
 
