@@ -8,15 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
-from arex import daemon, logs
+from arex import daemon, logs, reload
 from arex.aio import start_threads
 from arex.clock import Clock, SystemClock
 from arex.config.load import load
 from arex.config.model import Configuration
-from arex.config.record import Record
 from arex.config.runtime import runtime_cfg
 from arex.config.values import FixDirectories
 from arex.controldir import codec
@@ -35,6 +33,7 @@ from arex.gm.context import Services, Settings
 from arex.gm.credentials import Credentials
 from arex.gm.limits import Limits
 from arex.gm.manager import GridManager
+from arex.gm.notices.queue import Notices
 from arex.gm.publishing import joblog
 from arex.gm.publishing.status import ServiceFacts, StatusWriter
 from arex.gm.publishing.waiting import WaitingWriter
@@ -50,6 +49,7 @@ from arex.staging.disk.cleaning import Cleaner
 from arex.staging.engine import Engine
 from infoprovider.publish import InfoPublisher
 from lrms import load as load_backend
+from lrms.environment import outside
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +162,8 @@ class Service:
             pace = _pace(config, name.lower(), capacities[name.lower()])
             clients[name.lower()] = BatchClient(backend, self._clock, pace, manager.answer, manager.reported, keeper)
         publisher = InfoPublisher(config, self._clock)
+        notices = Notices(services, outside)
+        services.entered = notices.add
         watched = Credentials(services, config.service.credential_warning)
         cleaner = Cleaner(config, self._clock, is_live=store.is_live)
         orphans = OrphanSearch(store, clients, self._clock)
@@ -185,6 +187,7 @@ class Service:
             "reload": lambda: self._reloading(services, manager, status),
             "orphans": lambda: orphans.run(manager.scanned),
             "watch": lambda: self._keeping_watch(watch, manager),
+            "mail and notify_command": notices.run,
             "leftovers": Leftovers(store, roots, self._clock).run,
             "temporary files": lambda: sweep_temporary(store, self._clock, intervals.wakeup_s),
             **{f"batch system {name}": client.run for name, client in clients.items()},
@@ -296,20 +299,12 @@ class Service:
 
     def _take_over(self, config: Configuration, services: Services) -> list[str]:
         """Apply a new configuration; returns the options that change only at the next start."""
-        later = _fixed_differences(self._config, config)
+        later = reload.needs_restart(self._config, config)
         for option in later:
             log.warning("the change of %s needs a restart of the service", option, extra={"event": "config.later"})
         services.limits.change(config.arex.maxjobs)
         logging.getLogger().setLevel(logs.LEVELS[int(config.arex.loglevel)])
-        old = self._config
-        kept = replace(
-            config.arex,
-            controldir=old.arex.controldir,
-            pidfile=old.arex.pidfile,
-            wakeupperiod=old.arex.wakeupperiod,
-            logfile=old.arex.logfile,
-        )
-        self._config = replace(config, arex=kept, lrms=old.lrms, service=old.service)
+        self._config = reload.merged(self._config, config)
         services.settings = _settings(self._config, services.settings.lrms)
         services.describe = _describer(self._config)
         return later
@@ -385,6 +380,8 @@ def _settings(config: Configuration, lrms_name: str) -> Settings:
         hostname=config.common.hostname,
         delegations=store_directory(config.arex.controldir),
         joblog=config.arex.joblog,
+        sendmail=config.service.sendmail,
+        notify_command=config.service.notify_command,
     )
 
 
@@ -400,24 +397,6 @@ def _describer(config: Configuration) -> Callable[[bytes], JobDescription]:
         return description
 
     return describe
-
-
-def _fixed_differences(old: Configuration, new: Configuration) -> list[str]:
-    pairs: list[tuple[str, object, object]] = [
-        ("[arex] controldir", old.arex.controldir, new.arex.controldir),
-        ("[arex] pidfile", old.arex.pidfile, new.arex.pidfile),
-        ("[arex] wakeupperiod", old.arex.wakeupperiod, new.arex.wakeupperiod),
-        ("[arex] logfile", old.arex.logfile, new.arex.logfile),
-    ]
-    return [
-        *(name for name, before, after in pairs if before != after),
-        *_changed("[lrms]", old.lrms, new.lrms),
-        *_changed("[arex/service]", old.service, new.service),
-    ]
-
-
-def _changed(block: str, old: Record, new: Record) -> list[str]:
-    return [f"{block} {each.name}" for each in fields(old) if getattr(old, each.name) != getattr(new, each.name)]
 
 
 def run(config: Configuration, *, ready: Callable[[], None] = lambda: None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +11,7 @@ import click
 
 from arex.cli import complete, options, submitting
 from arex.cli.bulk import Tally, report
+from arex.cli.leaving import Leaving
 from arex.cli.output import remark
 from arex.cli.select import Chosen, JobSelection, choose
 from arex.cli.site import Site
@@ -70,7 +71,7 @@ def command(
     request = submitting.SubmissionRequest(queue=to_queue, id_file=id_file, quiet=as_json, lenient=lenient)
     tally, new = _again(site, choose(site, JobSelection(**selection)), request, force=force)
     if not keep:
-        _remove(site, tally.done)
+        _remove(site, tally.done, {old.id: id_ for id_, old in new.items()})
     summary = f"Jobs processed: {tally.processed}, successfully resubmitted: {len(tally.done)}"
     if not as_json:
         report(tally, summary, as_json=False)
@@ -177,15 +178,19 @@ def _local_paths(document: str) -> Iterator[tuple[str, Path]]:
             yield file.name, Path(local_path(file.sources[0].url))
 
 
-def _remove(site: Site, jobs: Sequence[Chosen]) -> None:
-    """Remove old jobs, one after the other, so that the list stays in step."""
-    for job in jobs:
-        try:
-            if isinstance(job.status, JobStatus) and job.status.state.final:
-                site.plugin.clean(job.id)
+def _remove(site: Site, jobs: Sequence[Chosen], successors: Mapping[str, str]) -> None:
+    """Remove old jobs; ``successors`` are the ids of the new ones. The old ones stay in the history."""
+    leaving = Leaving(site)
+    try:
+        for job in jobs:
+            try:
+                if isinstance(job.status, JobStatus) and job.status.state.final:
+                    site.plugin.clean(job.id)
+                else:
+                    site.plugin.kill(job.id, clean=True)
+            except ArexError as exc:
+                remark(f"WARNING: {job.url} was submitted again, but not removed: {exc}")
             else:
-                site.plugin.kill(job.id, clean=True)
-        except ArexError as exc:
-            remark(f"WARNING: {job.url} was submitted again, but not removed: {exc}")
-        else:
-            site.joblist.remove([job.url])
+                leaving.note(job, f"submitted again as {successors[job.id]}")
+    finally:
+        leaving.close()

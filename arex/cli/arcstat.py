@@ -14,11 +14,10 @@ import click
 from arex.cli import options
 from arex.cli.bulk import chosen_value
 from arex.cli.output import document, failure, moment, printable, remark, say, shown_reason, zoned_time
-from arex.cli.select import Chosen, JobSelection, NoJobs, choose, past_job
+from arex.cli.select import Chosen, JobSelection, NoJobs, choose, matches, past_job
 from arex.cli.site import Site
 from arex.errors import NoSuchJob
 from arex.model.ids import JobId
-from plugins.local.reasons import requested
 from plugins.local.status import JobStatus
 
 #: Labels for the keys of the evidence.
@@ -154,7 +153,8 @@ class _Look:
             jobs = []
         if self._all_past:
             known = {job.id for job in jobs}
-            jobs = [job for job in all_past(self.site) if job.id not in known] + jobs
+            past = (job for job in all_past(self.site) if job.id not in known)
+            jobs = [job for job in past if matches(job, self._wanted)] + jobs
         key, back = self._order
         return ordered(jobs, key, reverse=back)
 
@@ -273,6 +273,8 @@ def _warn_unknown(site: Site, job: Chosen) -> None:
 
 
 def _memory(site: Site, job: Chosen) -> Iterator[tuple[str, str]]:
+    from arex.diagnosis.failed import requested  # noqa: PLC0415 - only for the long form
+
     wanted = requested(site.plugin.store, JobId(job.id))
     if wanted is not None and wanted.memory_mb is not None:
         yield "Requested Memory", f"{wanted.memory_mb} MB for each slot"
@@ -280,7 +282,7 @@ def _memory(site: Site, job: Chosen) -> Iterator[tuple[str, str]]:
 
 def _past(job: Chosen) -> Iterator[tuple[str, str]]:
     if job.left is not None:
-        yield "Left the service", zoned_time(job.left)
+        yield "Left the service", f"{zoned_time(job.left)} ({job.action})"
         if job.results:
             yield "Results stored at", job.results
 

@@ -69,7 +69,8 @@ def table(jobs: Sequence[Chosen], now: datetime, style: TableStyle) -> Iterator[
         line = _line(cells, widths, style)
         colour = _COLOURS.get(job.status.state) if isinstance(job.status, JobStatus) and style.colours else None
         yield click.style(line, fg=colour) if colour else line
-    yield counts(job.status for job in jobs)
+    cut = style.width is not None and any(_line(cells, widths, style).endswith("…") for cells in rows)
+    yield counts(job.status for job in jobs) + ("; 'arcstat --plain' shows all of WHY" if cut else "")
 
 
 def counts(statuses: Iterable[object]) -> str:
@@ -102,7 +103,7 @@ def _cells(job: Chosen, short: str, now: datetime) -> tuple[str, ...]:
         short,
         str(status.state),
         printable(status.queue),
-        "" if (taken := taken_s(status, now)) is None else clock_time(taken),
+        "" if (taken := taken_s(status, job.left or now)) is None else clock_time(taken),
         "" if status.wall_limit_s is None else clock_time(status.wall_limit_s),
         "" if status.exit_code is None else str(status.exit_code),
         printable(why),

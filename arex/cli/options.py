@@ -135,14 +135,16 @@ def joblist(function: _F) -> _F:
 
 
 def _age(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Seconds in ``90``, ``2h``, ``1d12h``."""
+    """Seconds in ``90s``, ``2h``, ``1d12h``; a bare number could be anything, and commands remove what it selects."""
     if value is None:
         return None
     from arex.jobdesc.times import read_period  # noqa: PLC0415 - needed only with this option
 
     seconds, fault = read_period(value)
+    if value.isdecimal():
+        raise click.BadParameter(f"{value} of what? Write {value}s, {value}m, {value}h or {value}d", ctx, param)
     if fault or value.startswith("-"):
-        raise click.BadParameter(f"{value!r} is not a period of time, such as 90, 2h or 1d", ctx, param)
+        raise click.BadParameter(f"{value!r} is not a period of time, such as 90s, 2h or 1d", ctx, param)
     return seconds
 
 

@@ -64,6 +64,7 @@ class Chosen:
     status: JobStatus | ArexError
     results: str = ""  #: where its results are, for a job of the past
     left: datetime | None = None  #: when it was fetched or removed; None: it is at the service
+    action: str = ""  #: what became of a job of the past
 
 
 @dataclass(slots=True)
@@ -99,10 +100,10 @@ def choose(site: Site, wanted: JobSelection, *, past: bool = False) -> list[Chos
     ]
     if past:
         chosen = [_with_past(site, one) for one in chosen] + [past_job(each) for each in found.past]
-    matches = [one for one in chosen if _matches(one, wanted)]
+    selected = [one for one in chosen if matches(one, wanted)]
     if not chosen and names:
         raise NoJobs("none of these jobs exists here" if len(names) > 1 else f"there is no job {names[0]} here")
-    return matches
+    return selected
 
 
 # --- filters ---------------------------------------------------------------------------------------------------------
@@ -110,7 +111,12 @@ def choose(site: Site, wanted: JobSelection, *, past: bool = False) -> list[Chos
 
 def _filters(wanted: JobSelection) -> bool:
     return bool(
-        wanted.names or wanted.queues or wanted.labels or wanted.older_s is not None or wanted.newer_s is not None
+        wanted.states
+        or wanted.names
+        or wanted.queues
+        or wanted.labels
+        or wanted.older_s is not None
+        or wanted.newer_s is not None
     )
 
 
@@ -132,7 +138,8 @@ def _is_specific(word: str) -> bool:
     return word.isupper() and word.replace(":", "").isalpha()
 
 
-def _matches(one: Chosen, wanted: JobSelection) -> bool:
+def matches(one: Chosen, wanted: JobSelection) -> bool:
+    """Whether the filters select the job."""
     status = one.status if isinstance(one.status, JobStatus) else None
     states = {state.lower() for state in wanted.states}
     own = {"undefined"} if status is None else {status.state.lower(), status.specific.lower()}
@@ -288,7 +295,9 @@ def past_job(job: PastJob) -> Chosen:
     except (KeyError, TypeError, ValueError) as exc:
         status = NoSuchJob(f"its entry in the history cannot be parsed: {exc}")
     url = str(job.value.get("url") or job.id)
-    return Chosen(job.id, url, job.name, listed=False, status=status, results=job.results, left=job.at)
+    return Chosen(
+        job.id, url, job.name, listed=False, status=status, results=job.results, left=job.at, action=job.action
+    )
 
 
 def _url(status: JobStatus | ArexError, job: str) -> str:

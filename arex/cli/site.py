@@ -117,8 +117,8 @@ class Site:
         if self._debug > _ERROR:
             remark("\n".join((f"WARNING: {printable(text)}", *map(printable, more))))
 
-    def mention_daemon(self) -> None:
-        """Warn if no service is running, since jobs then wait, or if it cannot be notified."""
+    def mention_daemon(self, then: str = "jobs wait until it is started") -> None:
+        """Warn if no service is running, and what ``then`` happens, or if it cannot be notified."""
         if self.plugin.served:
             return
         from arex import daemon  # noqa: PLC0415 - needed only here
@@ -130,8 +130,7 @@ class Site:
             self.warn("the service could not be notified (gm.fifo): it finds jobs and requests at its next scan")
         else:
             self.warn(
-                f"no service is running for {self.config.arex.controldir}: jobs wait until it is started "
-                f"('arex start'){self._of_root()}"
+                f"no service is running for {self.config.arex.controldir}: {then} ('arex start'){self._of_root()}"
             )
 
     def _of_root(self) -> str:

@@ -18,6 +18,7 @@ from arex.config.staging import StorageUrl
 from arex.config.values import (
     CacheDir,
     CacheSize,
+    CommandLine,
     CopyUrl,
     DefaultTtl,
     FixDirectories,
@@ -172,6 +173,19 @@ def copyurl(text: str) -> CopyUrl:
     return CopyUrl(url=words[0], replacement=words[1], node_path=words[2] if len(words) == 3 else "")
 
 
+def commandline(text: str) -> CommandLine:
+    """Parse words with the quotes of a shell; the first one is the absolute path of the program."""
+    import shlex  # noqa: PLC0415 - few configurations have a command
+
+    try:
+        argv = tuple(shlex.split(text))
+    except ValueError as exc:
+        raise ValueError(f"cannot split {shown(text)} into words: {str(exc).lower()}") from None
+    if not argv or not argv[0].startswith("/"):
+        raise ValueError(f"expected the absolute path of a program, then its arguments, not {shown(text)}")
+    return CommandLine(argv=argv)
+
+
 #: Schemes of fsspec that access this host, wrap other file systems, or depend on defaults of this host.
 _NEAR: Final = frozenset({
     "file", "local", "asynclocal", "memory", "data", "dir", "reference", "generic", "zip", "tar", "libarchive",
@@ -223,6 +237,7 @@ _READERS: Final[Mapping[str, Callable[[str], object]]] = {
     "SpaceMethod": _word(SpaceMethod),
     "CacheDir": cachedir,
     "CacheSize": cachesize,
+    "CommandLine": commandline,
     "CopyUrl": copyurl,
     "SharePriority": sharepriority,
     "StorageUrl": storage_url,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from arex.config.record import Record, option, record
-from arex.config.values import JobFileLayout, WatchMode
+from arex.config.values import CommandLine, JobFileLayout, WatchMode
 
 
 @record
@@ -137,6 +137,18 @@ class ServiceBlock(Record):
         doc="How arex detects new jobs and requests: `events` of the file system, `poll`, or `auto` for events with "
         "polling "
         "as the fallback.",
+    )
+    sendmail: Path | None = option(
+        default=None,
+        doc="Program that sends the mail for which job descriptions ask with `notify`. arex starts it with `-oi -t` "
+        "and writes the message to its standard input, as for sendmail. Empty: no mail is sent.",
+        example="/usr/sbin/sendmail",
+    )
+    notify_command: CommandLine | None = option(
+        default=None,
+        doc="Program, with arguments, that is run at the end of every job. It gets the facts about the job as JSON on "
+        "its standard input. No shell is involved; quotes work as in a shell.",
+        example="/home/me/bin/job-ended --quiet",
     )
     json_log: bool = option(
         default=False,

@@ -144,6 +144,18 @@ class CopyUrl(Record):
 
 
 @record
+class CommandLine(Record):
+    """A program with its arguments; no shell is involved."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        import shlex  # noqa: PLC0415 - few configurations have a command
+
+        return shlex.join(self.argv)
+
+
+@record
 class LrmsChoice(Record):
     """The batch system, and the queue for jobs that do not name one."""
 

@@ -21,6 +21,9 @@ from arex.model.report import EndCause
 _LRMS_ERROR: Final = re.compile(r"LRMS error: \((-?\d+)\) ?(.*)")
 _WRONG_CODE: Final = re.compile(r"Job finished with wrong exit code - -?\d+ != -?\d+(?:: (.*))?")
 _NO_PATH: Final = re.compile(r'never started \(Path "([^"]*)" does not seem to exist\)')
+_NOT_STARTED: Final = re.compile(r"Job failed: never started \((.*)\)")
+#: A script whose first line ends with a carriage return, in the words of lrms/jobscript.
+_WINDOWS: Final = re.compile(r"Cannot run (?:\./)?(\S+): .*Windows line ends.*")
 _SIGNAL: Final = re.compile(r"signal (\d+)")
 _REFUSED: Final = "Batch system refused the job: "
 _MB: Final = 1024
@@ -114,6 +117,8 @@ def _other(lines: list[str]) -> tuple[ReasonKind, str]:
 def _lrms_error(job: EndedJob, code: int, message: str) -> tuple[ReasonKind, str]:
     if found := _NO_PATH.search(message):
         return ReasonKind.NEVER_STARTED, f"it never started: there is no {found[1]}"
+    if found := _NOT_STARTED.fullmatch(message):
+        return ReasonKind.NEVER_STARTED, _not_started(found[1])
     cause = _cause(job, message)
     match cause:
         case EndCause.WALLTIME:
@@ -133,6 +138,12 @@ def _lrms_error(job: EndedJob, code: int, message: str) -> tuple[ReasonKind, str
     if code < 0:
         return (_KINDS[cause] if cause else ReasonKind.FAILURE), message
     return ReasonKind.EXIT_CODE, f"exit code {code}: {message}"
+
+
+def _not_started(detail: str) -> str:
+    if found := _WINDOWS.fullmatch(detail):
+        return f"it never started: {found[1]} has Windows line ends; convert it with: sed -i 's/\\r$//' {found[1]}"
+    return f"it never started: {detail}"
 
 
 def _cause(job: EndedJob, message: str) -> EndCause | None:

@@ -21,6 +21,7 @@ OWNER_LIMIT: Final = "Jobs per DN limit is reached"
 #: Those of arex.
 HELD: Final = "Request to hold job"
 CREDENTIAL: Final = "The credential of the job expired at "
+_LAST_KNOWN: Final = "no service is running, so this is its last known state; start it with 'arex start'"
 _RUNNING_PHASES: Final = frozenset({"R", "E", "O", "EXECUTED"})
 _HELD_PHASES: Final = frozenset({"H", "S"})
 _MOST_NAMES: Final = 3
@@ -58,7 +59,7 @@ def why_waiting(job: WaitingJob, facts: WaitingFacts | None, now: datetime) -> R
     if (trouble := _trouble(job.log)) is not None:
         return trouble
     if job.status.state is State.INLRMS and not job.status.pending and job.phase in _RUNNING_PHASES:
-        return None
+        return None if job.served else Reason(ReasonKind.SERVICE, _LAST_KNOWN)
     if job.is_held:
         return Reason(ReasonKind.HOLD, f"held with archold; to release it: arcrelease {job.id}", job.held_since)
     if not job.served:
@@ -147,10 +148,11 @@ def _accepted(case: _Case) -> Reason:
 
 
 def _in_line(reason: Reason, place: int | None) -> Reason:
+    """With the place first, as the end of a text does not fit into a table."""
     if place is None:
         return reason
-    before = "it is the next" if place == 1 else f"{place - 1} {'job is' if place == 2 else 'jobs are'} before it"
-    return replace(reason, text=f"{reason.text}; {before}", place=place)
+    where = "next in line" if place == 1 else f"place {place} in line"
+    return replace(reason, text=f"{where}: {reason.text}", place=place)
 
 
 def _preparing(case: _Case) -> Reason:

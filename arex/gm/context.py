@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from arex.clock import Clock
+from arex.config.values import CommandLine
 from arex.controldir.cached import CachedControlDir
 from arex.controldir.layout import Place
 from arex.controldir.session import SessionFiles, discard
@@ -76,6 +77,8 @@ class Settings:
     hostname: str = "localhost"
     delegations: Path = Path("delegations")
     joblog: Path | None = None
+    sendmail: Path | None = None
+    notify_command: CommandLine | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,6 +96,8 @@ class Services:
     clock_check: ClockCheck = field(init=False)
     input_checks: InputChecks = field(init=False)
     endings: Endings = field(default_factory=Endings, init=False)
+    entered: Callable[[KnownJob, Sequence[State], str], None] = lambda _job, _states, _failure: None
+    """Called on the event loop after a turn in which a job has entered states; the text is that of its failure."""
 
     def __post_init__(self) -> None:
         self.keeper = TaskKeeper(self.clock)
@@ -119,6 +124,8 @@ class JobContext:
     told: str = ""  #: the exception that the job's log shows
     hopeless: str = ""  #: an internal error that ended so many turns that the job is given up
     room: bool = True  #: False: a new job stays in ``accepting/`` because of ``maxjobs``
+    entered: list[State] = field(default_factory=list)  #: states to report after this turn, in order
+    failure: str = ""  #: the content of ``.failed``, if FINISHED is one of them
     _description: JobDescription | None = None
     _session: SessionFiles | None = None
     _store: CachedControlDir | None = None

@@ -222,6 +222,8 @@ def _change(context: JobContext, to: Status, why: str, local: JobLocal | None) -
         joblog.started(context)
     if to.state is State.FINISHED:
         _entering_finished(context)
+    if to.state is not job.state and (job.state is not State.UNDEFINED or to != job.on_disk):  # not when it is adopted
+        context.entered.append(to.state)
     _enter(context, to)
     if to.state in {State.FINISHED, State.DELETED}:
         save(context)
@@ -272,7 +274,8 @@ def _with_cleanuptime(context: JobContext, local: JobLocal) -> JobLocal:
 def _entering_finished(context: JobContext) -> None:
     outputs.copy_logs(context)
     joblog.finished(context)
-    context.services.endings.add(failed=bool(context.store.failure(context.job.id).strip()))
+    context.failure = context.store.failure(context.job.id).strip()
+    context.services.endings.add(failed=bool(context.failure))
 
 
 def _entered_final(context: JobContext, to: Status, line: str) -> None:

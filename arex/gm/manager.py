@@ -288,6 +288,8 @@ class GridManager:
             told=record.told,
             hopeless=hopeless,
             room=room,
+            entered=[*record.entered],
+            failure=record.failure,
         )
 
     def _end(self, record: Tracked, context: JobContext, outcome: Resting | Exception) -> None:
@@ -297,6 +299,8 @@ class GridManager:
             self._retry(record, context, outcome)
         else:
             record.recovered()
+            if context.entered:
+                self._services.entered(context.job, context.entered, context.failure)
             self._rest(record, context.job, outcome)
         self._released(record)
 
@@ -319,6 +323,7 @@ class GridManager:
         record.trouble = trouble(exc)
         record.bugs += not is_about_files(exc)
         record.told = context.told
+        record.entered, record.failure = tuple(context.entered), context.failure
         never_submitted = context.job.local.localid is None and not isinstance(record.answer, SubmitTaken)
         if record.left or (never_submitted and record.failures >= _KEEPS_SLOTS):
             self._services.limits.left_batch(record.id)

@@ -64,7 +64,9 @@ XRSL: Final[dict[str, Fact]] = {
         "`=`, `>=` and other operators compare versions; the client selects the latest matching version",
     ),
     "queue": Fact("queue of the job; `!=` excludes a queue", "", "`queue`"),
-    "starttime": Fact(_NOT_BEFORE, "`2026-12-31 23:59:59` and other formats", "`processtime`"),
+    "starttime": Fact(
+        _NOT_BEFORE, "`2026-12-31 23:59:59` and other formats, in the time zone of the client", "`processtime`"
+    ),
     "lifetime": Fact(_RESULTS, _PERIOD, "`lifetime` in seconds"),
     "rerun": Fact(_RERUN, "", "`rerun`", "each `arcresume` uses one"),
     "priority": Fact("priority among the jobs of the user", "0 to 100; default 50", "`priority`"),

@@ -307,7 +307,7 @@ class Stage:
         if retries:
             first = retries[0]
             more = f"; {len(retries) - 1} more files wait for another try" if len(retries) > 1 else ""
-            text = f"{first.why}; try {first.number} of {first.most}{more}"
+            text = f"try {first.number} of {first.most}: {first.why}{more}"
             return Reason(ReasonKind.TRANSFER_RETRY, text, began, time_of_day(clock, first.until))
         busy = self._context.delivery.running
         wait = "1 transfer waits" if len(waiting) == 1 else f"{len(waiting)} transfers wait"

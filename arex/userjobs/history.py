@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from arex.errors import ArexError
+from arex.model.labels import PARENT
 
 KEPT: Final = 10_000
 #: The database is cut to ``KEPT`` jobs when it has so many more.
@@ -38,7 +39,7 @@ class PastJob:
     id: str
     name: str
     value: Mapping[str, Any]  #: the job as in JSON documents, when it was last seen
-    action: str  #: ``fetched``, ``removed`` or ``canceled``
+    action: str  #: what became of it: ``fetched``, ``removed``, ``canceled``, ``submitted again as ID``
     at: datetime
     results: str = ""  #: directory of the results, if they were fetched
 
@@ -73,13 +74,15 @@ class JobHistory:
         return self._select("", ())
 
     def find(self, name: str) -> list[PastJob]:
-        """Jobs with this id, name or URL, or with an id that begins like this, the oldest first."""
+        """Jobs with this id, name or URL, with an id or of an array whose id begins like this, the oldest first."""
         bare = name.rstrip("/").rpartition("/")[2]
         if found := self._select("WHERE id = ? OR name = ?", (bare, name)):
             return found
         if len(name) < SHORTEST or not name.isalnum():
             return []
-        return self._select("WHERE substr(id, 1, ?) = ?", (len(name), name))
+        if found := self._select("WHERE substr(id, 1, ?) = ?", (len(name), name)):
+            return found
+        return [job for job in self.all() if str((job.value.get("labels") or {}).get(PARENT, "")).startswith(name)]
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[PastJob]:
         if not self.path.exists():

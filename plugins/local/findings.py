@@ -82,7 +82,7 @@ class Checks:
         yield from self._transfers(job)
         yield from self._paths(job)
         yield from self._disk(job)
-        yield from notification(job)
+        yield from notification(job, sends_mail=self._config.service.sendmail is not None)
 
     # --- queue and limits ---
 
@@ -213,10 +213,27 @@ class Checks:
             yield _warning(job, "disk", what)
 
 
-def notification(job: JobDescription) -> Iterator[Remark]:
-    """The job asks for mail."""
-    if job.notifications:
-        yield _warning(job, "notify", "notify: no mail is sent from here")
+#: The number of addresses in ``.local``, as in ARC.
+_MOST_ADDRESSES: Final = 3
+
+
+def notification(job: JobDescription, *, sends_mail: bool) -> Iterator[Remark]:
+    """The job asks for mail that is not sent."""
+    if not job.notifications:
+        return
+    from arex.model.notify import LETTERS, is_address  # noqa: PLC0415 - few descriptions need it
+
+    wanted = [one for one in job.notifications if one.states.strip() and one.recipient]
+    for one in wanted:
+        if not is_address(one.recipient):
+            yield _mistake(job, "notify", f"notify: {one.recipient[:80]!r} is not a mail address: write user@host")
+        elif set(one.states).isdisjoint(LETTERS.values()):
+            yield _warning(job, "notify", f"notify: no mail is sent to {one.recipient} when a job is ACCEPTED")
+    if not sends_mail:
+        what = "notify: no mail is sent from here: the site has not set the option sendmail in [arex/service]"
+        yield _warning(job, "notify", what)
+    elif left := ", ".join(one.recipient[:80] for one in wanted[_MOST_ADDRESSES:]):
+        yield _warning(job, "notify", f"notify: only {_MOST_ADDRESSES} addresses get mail, and not {left}")
 
 
 def _executable(job: JobDescription) -> Iterator[Remark]:

@@ -25,7 +25,7 @@ from arex.model.ids import JobId, is_job_id
 from arex.model.state import State
 from plugins.local import follow
 from plugins.local.credentials import UserCredentials
-from plugins.local.reading import read_evidence, read_local
+from plugins.local.reading import read_local
 from plugins.local.status import ClientState
 from plugins.local.view import View, session_of
 
@@ -180,6 +180,8 @@ class LocalPlugin(View):
         Raises:
             NoSuchJob, NotYourJob
         """
+        from arex.diagnosis.failed import read_evidence  # noqa: PLC0415 - few commands need it
+
         session = self.one(job).sessiondir
         try:
             return [] if session is None else read_evidence(SessionFiles(session))

@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import atomic, codec
+from arex.controldir import codec
 from arex.controldir.layout import Place
-from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir, Found
 from arex.errors import CorruptFile, NoSuchJob, NotYourJob
 from arex.model.ids import JobId
@@ -53,17 +52,6 @@ def read_local(store: ControlDir, job: JobId, only: Collection[str] | None = Non
         return store.read_local(job, only) or JobLocal()
     except BlockingIOError:  # a real A-REX is rewriting it: read it without the lock
         return codec.parse_local(read_bytes(store, job, "local"), only)
-
-
-def read_evidence(session: SessionFiles) -> list[tuple[str, str]]:
-    """
-    The latest evidence about the end of a job; empty if there is none yet. See ``gm/publishing/evidence``.
-
-    Raises:
-        OSError, CorruptFile: it cannot be read; the payload can write there.
-    """
-    lines = codec.decode(atomic.read(str(session.evidence)) or b"").splitlines()
-    return [(key, value) for key, _, value in (line.partition("=") for line in lines)]
 
 
 #: An element without elements in it.

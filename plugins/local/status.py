@@ -8,7 +8,6 @@ system comes from ``.xml``, and the failure from ``.failed``.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,10 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from arex.controldir import codec
 from arex.controldir import progress as transfers
 from arex.controldir.session import SessionFiles
 from arex.controldir.store import ControlDir
+from arex.diagnosis.accounting import Accounting, parse_accounting
 from arex.errors import CorruptFile
 from arex.model import labels
 from arex.model.arc import CANCELLED
@@ -148,7 +147,7 @@ def read_status(
     state, specific = client_state(found.status, facts.phase, failure)
     # until its end, a rerun still has the accounting of the previous run
     ended = found.status is not None and found.status.state in _ENDED
-    diag = dict(codec.parse_diag(read_bytes(store, job, "diag"))) if ended else {}
+    used = parse_accounting(read_bytes(store, job, "diag")) if ended else Accounting()
     stopped = found.changed if found.status is not None and found.status.state is State.FINISHED else None
     progress = _staging(found.status, local.sessiondir)
     reason, place = None, None
@@ -169,8 +168,8 @@ def read_status(
         lrms=local.lrms or "",
         queue=local.queue or "",
         localid=local.localid or "",
-        nodes=facts.nodes or ((diag["nodename"],) if diag.get("nodename") else ()),
-        exit_code=_exit_code(diag, facts) if ended else None,
+        nodes=facts.nodes or ((used.node,) if used.node else ()),
+        exit_code=(facts.exit_code if used.exit_code is None else used.exit_code) if ended else None,
         reason=reason,
         failure=failure,
         staging=progress,
@@ -180,15 +179,15 @@ def read_status(
         and local.failedstate is not None
         and (local.rerun or 0) > 0,
         submitted=local.starttime,
-        started=_moment(diag.get("lrmsstarttime", "")) or _started(facts, state, local, found.changed),
-        ended=_moment(diag.get("lrmsendtime", "")) or stopped,
+        started=used.started or _started(facts, state, local, found.changed),
+        ended=used.ended or stopped,
         changed=found.changed,
         erased=local.cleanuptime,
         slots=facts.number("RequestedSlots"),
         wall_limit_s=facts.wall_limit_s,
-        wall_s=codec.diag_number(diag.get("walltime", "")),
-        cpu_s=_sum(codec.diag_number(diag.get("usertime", "")), codec.diag_number(diag.get("kerneltime", ""))),
-        memory_kb=codec.diag_number(diag.get("maxresidentmemory", "")),
+        wall_s=used.wall_s,
+        cpu_s=used.cpu_s,
+        memory_kb=used.memory_kb,
         labels=labels.of(local),
         delegationid=local.delegationid or "",
     )
@@ -196,12 +195,14 @@ def read_status(
 
 
 def _why_failed(store: ControlDir, known: JobStatus) -> Reason | None:
-    return reasons.why_failed(
-        store, known.id,
-        failure=known.failure, lrms=known.lrms, exit_code=known.exit_code, ended=known.ended,
-        session=None if known.sessiondir is None else SessionFiles(known.sessiondir),
-        used=(known.wall_s, known.cpu_s, known.memory_kb),
+    from arex.diagnosis.failed import why_failed  # noqa: PLC0415 - only for failed jobs
+
+    used = Accounting(
+        exit_code=known.exit_code, ended=known.ended,
+        wall_s=known.wall_s, cpu_s=known.cpu_s, memory_kb=known.memory_kb,
     )  # fmt: skip
+    session = None if known.sessiondir is None else SessionFiles(known.sessiondir)
+    return why_failed(store, known.id, failure=known.failure, lrms=known.lrms, session=session, used=used)
 
 
 def _started(facts: XmlFacts, state: ClientState, local: JobLocal, changed: datetime) -> datetime | None:
@@ -234,22 +235,6 @@ def _session(job: JobId, roots: tuple[Path, ...]) -> Path | None:
     """
     candidates = [root / job for root in roots]
     return next((path for path in candidates if os.path.isdir(path)), candidates[0] if candidates else None)
-
-
-def _exit_code(diag: Mapping[str, str], facts: XmlFacts) -> int | None:
-    text = diag.get("exitcode", "").strip()
-    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else facts.exit_code
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None and other is None else (one or 0) + (other or 0)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return codec.parse_mds(text) if text else None
-    except ValueError:
-        return None  # the payload can write into its diag file
 
 
 def _staging(status: Status | None, session: Path | None) -> str:

@@ -37,6 +37,8 @@ class Tracked:
     bugs: int = 0  #: those among them whose exception is a bug of arex
     trouble: str = ""  #: the last exception, until a turn succeeds
     told: str = ""  #: the exception that the job's log shows
+    entered: tuple[State, ...] = ()  #: states since the last turn that succeeded, not reported yet
+    failure: str = ""  #: see ``JobContext``; of a turn that ended with an exception
     left: bool = False  #: the batch system has reported its end
     phase: str = ""  #: letter of its phase in the batch system
     report: Report | None = None  #: of the batch system, not on disk yet
@@ -45,6 +47,7 @@ class Tracked:
     def recovered(self) -> None:
         """A turn has succeeded."""
         self.failures, self.bugs, self.trouble, self.told = 0, 0, "", ""
+        self.entered, self.failure = (), ""
 
     @property
     def awaits_answer(self) -> bool:

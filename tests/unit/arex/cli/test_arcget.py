@@ -238,3 +238,47 @@ def test_the_id_of_an_array_selects_its_jobs_in_the_order_of_their_indices(user:
 
     assert [jobs[2], jobs[0], jobs[1]] == [line.rpartition("/")[2] for line in whole.out.splitlines()]
     assert whole.out == part.out
+
+
+def gone(user: User, *jobs: str) -> None:
+    for job in jobs:
+        for path in (user.home / "ctl").rglob(f"*{job}*"):
+            path.unlink()
+
+
+def test_filters_select_jobs_of_the_past_too(user: User) -> None:
+    one, other = finished(user, name="sim1"), finished(user, name="other")
+    user.run("arcget", one, other)
+    gone(user, one, other)
+
+    said = user.run("arcstat", "--history", "--name", "sim*", "--json")
+
+    assert [one] == [job["id"] for job in said.json["jobs"]]
+
+
+def test_a_canceled_job_is_killed_in_the_history_and_its_time_stands_still(user: User) -> None:
+    job = user.submit()
+    user.run("arckill", job)
+    gone(user, job)
+
+    [value] = user.run("arcstat", "--json", job).json["jobs"]
+
+    assert ("Killed", "canceled by its owner") == (value["state"], value["reason"]["text"])
+    assert " Left the service: " in user.run("arcstat", job).out
+
+
+def test_an_array_is_found_in_the_history_by_its_id(user: User) -> None:
+    jobs = [finished(user, name=f"part{number}") for number in range(2)]
+    for number, job in enumerate(jobs):
+        labelled(user, job, parent="PARENTabcdef", index=str(number))
+    user.run("arcget", "PARENTabcdef")
+    gone(user, *jobs)
+
+    assert 0 == user.run("arcstat", "PARENTabcdef").code
+    assert set(jobs) == {job["id"] for job in user.run("arcstat", "--json", "PARENTab").json["jobs"]}
+
+
+def test_without_a_service_a_kill_says_when_it_takes_effect(user: User) -> None:
+    said = user.run("arckill", user.submit())
+
+    assert "the jobs are canceled and removed as soon as it is started" in said.err

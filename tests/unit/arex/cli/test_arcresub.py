@@ -166,3 +166,18 @@ def test_json_pairs_new_and_old_ids(user: User) -> None:
 @pytest.mark.parametrize("args", [[], ["nosuch"]])
 def test_without_jobs_nothing_happens(user: User, args: list[str]) -> None:
     assert user.run("arcresub", *args).code == 1
+
+
+def test_a_job_that_was_submitted_again_says_as_what(user: User) -> None:
+    job = user.submit()
+    (user.home / "ctl" / f"job.{job}.failed").write_text("LRMS error: (9) Job finished with wrong exit code - 9 != 0\n")
+    user.move(job, State.FINISHED)
+
+    assert 0 == user.run("arcresub", job).code
+    for path in (user.home / "ctl").rglob(f"*{job}*"):
+        path.unlink()
+    [new] = user.plugin.jobs()
+
+    said = user.run("arcstat", job)
+    assert " Reason: exit code 9\n" in said.out
+    assert f"(submitted again as {new})" in said.out

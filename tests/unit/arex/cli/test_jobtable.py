@@ -49,6 +49,7 @@ def test_on_a_terminal_the_reason_is_shortened_to_its_width() -> None:
 
     assert all(len(line) <= 80 for line in lines)
     assert lines[2].endswith("…")
+    assert "3 jobs: 1 failed, 1 running, 1 waiting; 'arcstat --plain' shows all of WHY" == lines[-1]
 
 
 def test_colours_show_how_jobs_are() -> None:

@@ -82,7 +82,7 @@ def test_jobs_are_selected_by_age(user: User) -> None:
     change(user, old, starttime=datetime.now(UTC) - timedelta(hours=3))
 
     assert {old} == ids(user, "--older", "2h")
-    assert {new} == ids(user, "--newer", "120")
+    assert {new} == ids(user, "--newer", "120s")
 
 
 def test_jobs_are_selected_by_label(user: User) -> None:
@@ -104,12 +104,25 @@ def test_filters_select_for_other_commands_too(user: User) -> None:
     assert [f"job.{job}.cancel"] == [path.name for path in (user.home / "ctl" / "accepting").glob("*.cancel")]
 
 
-@pytest.mark.parametrize("age", ["-5", "soon", "2x"])
+@pytest.mark.parametrize("age", ["-5", "soon", "2x", "-5m"])
 def test_an_age_that_is_none_is_an_error(user: User, age: str) -> None:
     said = user.run("arcstat", f"--older={age}")
 
     assert 2 == said.code
-    assert "is not a period of time, such as 90, 2h or 1d" in said.err
+    assert "is not a period of time, such as 90s, 2h or 1d" in said.err
+
+
+def test_an_age_without_a_unit_is_refused(user: User) -> None:
+    said = user.run("arckill", "--older", "3")
+
+    assert 2 == said.code
+    assert "3 of what? Write 3s, 3m, 3h or 3d" in said.err
+
+
+def test_states_select_by_themselves(user: User) -> None:
+    job = user.submit()
+
+    assert {job} == ids(user, "-s", "Accepted")
 
 
 def test_a_word_that_is_no_state_is_an_error_that_names_them(user: User) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from arex.config import codec
 from arex.config.arc_options import typed
 from arex.config.model import BLOCKS
 from arex.config.record import Option, options
-from arex.config.values import DefaultTtl, LogLevel, LrmsChoice, MaxJobs, SessionDir
+from arex.config.values import CommandLine, DefaultTtl, LogLevel, LrmsChoice, MaxJobs, SessionDir
 
 ALL = [about for _, block in BLOCKS.values() for about in options(block)]
 
@@ -96,3 +97,25 @@ def test_an_invalid_value_raises_one_sentence(option: str, text: str, sentence: 
 
 def test_a_long_value_is_cut_in_messages() -> None:
     assert len(codec.shown("x" * 1000)) < 70
+
+
+def test_a_command_is_split_into_words_as_by_a_shell_and_nothing_is_expanded() -> None:
+    about = typed("arex/service")["notify_command"]
+
+    value = codec.read(about, "/bin/tell 'two words' $HOME a\\ b")
+
+    assert CommandLine(argv=("/bin/tell", "two words", "$HOME", "a b")) == value
+    assert value == codec.read(about, codec.write(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("/bin/tell 'me", 'cannot split "/bin/tell \'me" into words: no closing quotation'),
+        ("tell me", "expected the absolute path of a program, then its arguments, not 'tell me'"),
+        ("''", "expected the absolute path of a program"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_refused_with_the_reason(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        codec.read(typed("arex/service")["notify_command"], text)

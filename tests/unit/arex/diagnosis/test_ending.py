@@ -78,6 +78,15 @@ def test_a_program_that_does_not_exist_is_named() -> None:
     assert (ReasonKind.NEVER_STARTED, "it never started: there is no /bin/treu") == ended(failure)
 
 
+def test_a_script_with_windows_line_ends_has_its_cure() -> None:
+    detail = "Cannot run ./win.sh: /bin/sh^M: not found (^M is a carriage return: the script has Windows line ends)"
+
+    kind, text = ended(f"LRMS error: (-1) Job failed: never started ({detail})")
+
+    assert ReasonKind.NEVER_STARTED is kind
+    assert "it never started: win.sh has Windows line ends; convert it with: sed -i 's/\\r$//' win.sh" == text
+
+
 @pytest.mark.parametrize(
     ("failure", "kind", "text"),
     [

@@ -74,14 +74,14 @@ def test_slots_are_counted_and_the_place_in_the_line_is_named() -> None:
 
     reason = why(job(State.PREPARING, pending=True, why=SLOTS), known)
 
-    assert Reason(ReasonKind.SLOTS, "2 of 2 slots of fork are in use; 2 jobs are before it", SINCE, None, 3) == reason
+    assert Reason(ReasonKind.SLOTS, "place 3 in line: 2 of 2 slots of fork are in use", SINCE, None, 3) == reason
 
 
-@pytest.mark.parametrize(("place", "text"), [(1, "it is the next"), (2, "1 job is before it")])
+@pytest.mark.parametrize(("place", "text"), [(1, "next in line"), (2, "place 2 in line")])
 def test_the_first_places_have_words(place: int, text: str) -> None:
     known = facts(slots=2, slots_used=2, limit="slots of fork", line={JOB: place})
 
-    assert f"2 of 2 slots of fork are in use; {text}" == why(job(State.PREPARING, pending=True, why=SLOTS), known).text
+    assert f"{text}: 2 of 2 slots of fork are in use" == why(job(State.PREPARING, pending=True, why=SLOTS), known).text
 
 
 def test_the_limit_of_an_owner_is_named() -> None:
@@ -89,14 +89,14 @@ def test_the_limit_of_an_owner_is_named() -> None:
 
     reason = why(job(State.ACCEPTED, pending=True, why=OWNER_LIMIT), known)
 
-    assert "the limit of 5 jobs for one owner (maxjobs) is reached; 1 job is before it" == reason.text
+    assert "place 2 in line: the limit of 5 jobs for one owner (maxjobs) is reached" == reason.text
     assert (ReasonKind.JOB_LIMIT, 2) == (reason.kind, reason.place)
 
 
 def test_new_jobs_beyond_the_first_limit_have_a_place() -> None:
     reason = why(job(State.ACCEPTED, place=4), facts(outside=9, most_jobs=100))
 
-    assert "the limit of 100 jobs (maxjobs) is reached; 3 jobs are before it" == reason.text
+    assert "place 4 in line: the limit of 100 jobs (maxjobs) is reached" == reason.text
 
 
 def test_a_later_start_is_the_next_try() -> None:
@@ -203,3 +203,10 @@ def test_without_a_service_that_is_the_reason() -> None:
     reason = why(job(State.PREPARING, pending=True, why=SLOTS, served=False), None)
 
     assert Reason(ReasonKind.SERVICE, "no service is running for /ctl; start it with 'arex start'") == reason
+
+
+def test_without_a_service_a_running_job_is_shown_with_its_last_known_state() -> None:
+    reason = why(job(State.INLRMS, phase="R", served=False), None)
+
+    assert ReasonKind.SERVICE is reason.kind
+    assert "this is its last known state" in reason.text

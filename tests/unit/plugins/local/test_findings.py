@@ -45,6 +45,7 @@ def said(outcome: Submitted | Refused) -> str:
 
 
 #: Rows of a table that users were asked for: what they type, and what they learn.
+NO_MAIL = "no mail is sent from here: the site has not set the option sendmail in [arex/service]"
 NUMBERS = 'write 90, "1 hour 30 minutes" or 01:30:00'
 TYPED = [
     ('(walltime="01:30:00")', "submitted"),
@@ -77,7 +78,9 @@ TYPED = [
     ("(dryrun=maybe)", "refused: 1:25 dryrun: write yes or no, not 'maybe'"),
     ("(stdout=o)(join=maybe)", "refused: 1:35 join: write yes or no"),
     ("(nodeaccess=all)", "refused: 1:25 nodeaccess: write inbound or outbound, not 'all'"),
-    ('(notify="be me@example.org")', "1:25 notify: no mail is sent from here"),
+    ('(notify="be me@example.org")', f"1:25 notify: {NO_MAIL}"),
+    ('(notify="be me@")', "refused: 1:25 notify: 'me@' is not a mail address: write user@host"),
+    ('(notify="e |rm@x")', "refused: 1:25 notify: '|rm@x' is not a mail address: write user@host"),
     ("(count=99)", "refused: 1:25 count: 99 is more than the 2 slots of this machine"),
     ("(count=-1)", "refused: 1:25 count: -1 is not a number of slots; write 1 or more"),
     ("(count=2)(queue=short)", "refused: 1:25 count: 2 is more than the 1 slot of the queue short"),
@@ -307,3 +310,31 @@ def test_labels_are_in_the_local_file_of_a_job(config: Configuration, tmp_path: 
 def test_a_label_with_a_control_character_is_an_error(config: Configuration, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="label run: the value has control characters"):
         LocalPlugin(config).submit(TRUE, cwd=tmp_path, labels={"run": "a\nstatus=x"})
+
+
+# --- mail -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mailing(config: Configuration) -> Configuration:
+    return replace(config, service=replace(config.service, sendmail=Path("/usr/sbin/sendmail")))
+
+
+def test_where_mail_is_sent_notify_is_no_reason_for_a_warning(mailing: Configuration, tmp_path: Path) -> None:
+    assert "submitted" == said(submit(mailing, f'{TRUE}(notify="be me@example.org" "q you@example.org")', tmp_path))
+
+
+def test_people_learn_which_addresses_are_beyond_the_limit_of_arc(mailing: Configuration, tmp_path: Path) -> None:
+    outcome = submit(mailing, f'{TRUE}(notify="e a@x b@x c@x d@x e@x")', tmp_path)
+
+    assert said(outcome).endswith("notify: only 3 addresses get mail, and not d@x, e@x")
+
+
+def test_people_learn_that_no_mail_is_sent_when_a_job_is_accepted(mailing: Configuration, tmp_path: Path) -> None:
+    adl = (
+        '<ActivityDescription xmlns="http://www.eu-emi.eu/es/2010/12/adl"><Application><Executable><Path>/bin/true</Path>'
+        "</Executable><Notification><Protocol>email</Protocol><Recipient>me@x</Recipient><OnState>ACCEPTED</OnState>"
+        "</Notification></Application></ActivityDescription>"
+    )
+
+    assert said(submit(mailing, adl, tmp_path)).endswith("notify: no mail is sent to me@x when a job is ACCEPTED")

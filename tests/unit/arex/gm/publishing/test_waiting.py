@@ -59,7 +59,7 @@ async def test_jobs_that_wait_for_slots_know_their_places(tmp_path: Path) -> Non
 
     assert [ReasonKind.SLOTS] * 2 == [reason.kind for reason in reasons]
     assert {1, 2} == {reason.place for reason in reasons}
-    assert all(reason.text.startswith("1 of 1 running jobs (maxjobs) are in use; ") for reason in reasons)
+    assert all(reason.text.endswith(" in line: 1 of 1 running jobs (maxjobs) are in use") for reason in reasons)
 
 
 async def test_jobs_beyond_the_limit_of_their_owner_say_so(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_jobs_beyond_the_limit_of_their_owner_say_so(tmp_path: Path) -> No
 
         reason = why(service, job)
 
-    assert "the limit of 1 jobs for one owner (maxjobs) is reached; it is the next" == reason.text
+    assert "next in line: the limit of 1 jobs for one owner (maxjobs) is reached" == reason.text
 
 
 async def test_a_paused_queue_is_the_reason_with_its_next_try(service: GridService) -> None:
