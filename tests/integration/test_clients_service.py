@@ -272,3 +272,10 @@ async def test_a_failed_job_is_mended_and_submitted_again(shell: Shell) -> None:
     _, printed, _ = await shell.run("arccat", "again")
 
     assert (failed, code, printed) == (1, 0, "mended\n"), err
+
+
+async def test_arctest_waits_for_its_job_if_asked(shell: Shell) -> None:
+    code, out, err = await shell.run("arctest", "-J", "2", "--wait", "--json")
+
+    [job] = json.loads(out)["jobs"]
+    assert (0, "Finished") == (code, job["state"]), err

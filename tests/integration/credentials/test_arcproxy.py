@@ -292,3 +292,29 @@ def test_arcrenew_says_who_else_got_it(owner: User) -> None:
     assert sorted([job, *others]) == document["sharing"]
     fresh = (owner.home / "proxy").read_bytes()
     assert [fresh] * 3 == [owner.plugin.store.read(each, "proxy") for each in (job, *others)]
+
+
+# --- what only other programs can do ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "program"),
+    [
+        (("-S", "testers"), "voms-proxy-init"),
+        (("-o", "/testers:Admin"), "voms-proxy-init"),
+        (("-L", "host.example.org", "-M", "GET"), "myproxy-logon"),
+        (("-F",), "use -C"),
+    ],
+)
+def test_a_function_that_is_missing_names_its_substitute(owner: User, words: tuple[str, ...], program: str) -> None:
+    said = owner.run("arcproxy", *words)
+
+    assert 1 == said.code
+    assert program in said.err
+    assert not (owner.home / "proxy").exists()
+
+
+def test_an_empty_organisation_asks_for_none(owner: User) -> None:
+    make(owner, "-S", "", "-s", "/etc/vomses", "-H", "-O")
+
+    assert USER == credentials.read(owner.home / "proxy").identity
