@@ -10,7 +10,7 @@ import click
 
 from arex.cli import options
 from arex.cli.data import IGNORED, MOST_LEVELS, data_options, run, url_of
-from arex.cli.output import ProgressLine, document, failure, printable, remark, say, size_words
+from arex.cli.output import ProgressLine, counted, document, failure, printable, remark, say, size_words
 
 if TYPE_CHECKING:
     from arex.model.url import Url
@@ -108,7 +108,7 @@ def command(
         errors = [failure(why, source=name) for name, why in result.failed]
         document(copied=result.copied, size=sum(each.size for each in result.copied), errors=errors)
     elif indicate and destination not in _OUTPUT:
-        say(f"{len(result.copied)} files copied, {size_words(sum(each.size for each in result.copied))}")
+        say(f"{counted(len(result.copied), 'file')} copied, {size_words(sum(each.size for each in result.copied))}")
     return 1 if result.failed else 0
 
 
@@ -138,7 +138,7 @@ def _show(copier: Copier, line: ProgressLine) -> None:
 
     def began(place: Place) -> None:
         nonlocal current
-        current = printable(place.shown)
+        current = printable(place.shown.rpartition("/")[2])  # a whole URL seldom fits in the line
 
     def progress(done: int, total: int | None) -> None:
         of = "" if total is None else f" of {size_words(total)}"

@@ -158,3 +158,21 @@ def test_fetching_shows_how_far_it_is(home: Path) -> None:
     assert 0 == code
     assert "fetching [#############       ] 2 of 3" in text
     assert "Jobs processed: 3, successfully retrieved: 3, successfully cleaned: 3" in text
+
+
+def test_a_copy_shows_its_progress_in_one_line_and_then_how_much_it_was(tmp_path: Path) -> None:
+    (tmp_path / "arc.conf").write_text("[common]\n")
+    (tmp_path / "a").write_bytes(b"x" * 5_000_000)
+
+    code, text = Terminal(tmp_path, "arccp", "-i", "a", "b").ended()
+
+    assert 0 == code
+    assert "\r5 MB of 5 MB  a\x1b[K" in text
+    assert text.endswith("\r\x1b[K1 file copied, 5 MB\n")
+
+
+def test_a_copy_is_silent_without_the_option(tmp_path: Path) -> None:
+    (tmp_path / "arc.conf").write_text("[common]\n")
+    (tmp_path / "a").write_text("x")
+
+    assert (0, "") == Terminal(tmp_path, "arccp", "a", "b").ended()
