@@ -30,7 +30,9 @@ _ELSEWHERE: Final = (
     "voms-clients); arex can use it"
 )
 _IGNORED: Final = "Ignored,"
-_NO_NSS: Final = "arcproxy of arex does not read certificates of browsers: export the certificate to a file, and use -C"
+_NO_NSS: Final = (
+    "arcproxy of arex cannot use the certificate store of a browser: export the certificate to a file, and use -C"
+)
 _NO_MYPROXY: Final = "arcproxy of arex does not support MyProxy servers: use 'myproxy-logon' or ARC's own arcproxy"
 _EPILOG: Final = """\b
 Constraints (-c NAME=VALUE): validityStart, validityEnd (2026-11-20T10:20:30Z), validityPeriod (43200, 12h),

@@ -190,7 +190,6 @@ def test_a_program_in_place_of_a_description_is_recognized(
 
 
 def test_a_comment_of_jdl_is_not_a_program(user: User) -> None:
-    pytest.importorskip("classad2")
     (user.home / "job.jdl").write_text('#! analysis\n[ Executable = "/bin/true"; ]\n')
 
     assert user.run("arcsub", "job.jdl").code == 0

@@ -240,8 +240,6 @@ def test_other_languages_are_examined_too(element: str, why: str, config: Config
 
 
 def test_a_misspelt_attribute_of_jdl_is_refused(config: Configuration, tmp_path: Path) -> None:
-    pytest.importorskip("classad2")
-
     outcome = submit(config, '[ Executable = "/bin/true"; Argumentts = "a"; ]', tmp_path)
 
     assert said(outcome).endswith("Unknown attribute 'Argumentts'; did you mean 'Arguments'?")
